@@ -1,0 +1,188 @@
+"""How an accepted borrow or repayment becomes exactly one effect on the chain.
+
+An `Operation` is what somebody wants done once: its calls, its uid and the effect that proves it. A `ChainTransaction` (the
+carrier) takes up to ~10 operations to the `PlatformExecutor` under one nonce of a `PlatformWallet`; each
+`TransactionAttempt` is a signed form of it, stored before it is sent and never altered. Two lines of defence (docs/settlement.md):
+
+1. Off chain: a payload never gets a second nonce, unless finalized chain state shows that its first one was consumed by a
+   hash that is not ours. From the moment the bytes are stored we only resend them, bump the same nonce, or adopt what was mined.
+2. On chain: the executor runs a uid at most once ever; a second send of the same operation does nothing.
+
+This app knows no loans: it takes calls and an expected effect, and answers with a state. Amounts of gas are in wei.
+Invariants (M2, M7): nonce unique per wallet; an operation has at most one live carrier; whatever is QUEUED reaches a final
+state after any crash, or NEEDS_REVIEW. The states and their edges are in `chain.states`.
+"""
+
+from django.db import models
+
+from partner_platform.core import clock
+from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, UUIDPrimaryKey
+
+
+class WalletStatus(models.TextChoices):
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"  # no gas money; resumes by itself
+    FROZEN = "FROZEN"  # needs a person
+
+
+class OperationState(models.TextChoices):
+    QUEUED = "QUEUED"
+    BUNDLED = "BUNDLED"
+    EXECUTED = "EXECUTED"  # mined, not yet k deep
+    CONFIRMED = "CONFIRMED"
+    REFUSED = "REFUSED"  # the simulation said no: nothing was spent
+    FAILED = "FAILED"  # OperationFailed, k deep
+    NEEDS_REVIEW = "NEEDS_REVIEW"
+
+
+class TransactionState(models.TextChoices):
+    SIGNED = "SIGNED"
+    BROADCAST = "BROADCAST"
+    MINED = "MINED"
+    CONFIRMED = "CONFIRMED"
+    REVERTED = "REVERTED"
+    CANCELLED = "CANCELLED"  # a noop took its nonce
+    NEEDS_REVIEW = "NEEDS_REVIEW"
+
+
+class AttemptKind(models.TextChoices):
+    PAYLOAD = "PAYLOAD"
+    NOOP = "NOOP"
+
+
+class PlatformWallet(models.Model):
+    """A signing key of the platform on one chain: its nonce counter, its health, and who may drive it."""
+
+    id = UUIDPrimaryKey()
+    address = AddressField()
+    chain_id = models.PositiveBigIntegerField()
+    next_nonce = models.PositiveBigIntegerField(default=0)  # never falls
+    max_in_flight = models.PositiveSmallIntegerField(default=12)
+    fee_cap_wei = models.PositiveBigIntegerField(help_text="Highest max fee per gas that is ever bid, wei")
+    status = models.CharField(max_length=10, choices=WalletStatus, default=WalletStatus.ACTIVE)
+    status_reason = models.CharField(max_length=300, blank=True, default="")
+    lease_epoch = models.PositiveBigIntegerField(default=0)  # fencing token: a driver with an older one writes nothing
+    lease_holder = models.CharField(max_length=64, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["address", "chain_id"], name="wallet_once_per_chain")]
+
+    def __str__(self) -> str:
+        return f"{self.address} on {self.chain_id}"
+
+
+class ChainTransaction(models.Model):
+    """A carrier: one nonce of one wallet, spent on up to ~10 operations (or on a noop)."""
+
+    id = UUIDPrimaryKey()
+    wallet = models.ForeignKey(PlatformWallet, on_delete=models.PROTECT, related_name="transactions")
+    nonce = models.PositiveBigIntegerField()
+    state = models.CharField(max_length=12, choices=TransactionState, default=TransactionState.SIGNED)
+    gas_limit = models.PositiveBigIntegerField()
+    mined_hash = HashField(blank=True, default="")
+    block_number = models.PositiveBigIntegerField(null=True, blank=True)
+    block_hash = HashField(blank=True, default="")
+    gas_used = models.PositiveBigIntegerField(null=True, blank=True)
+    last_sent_block = models.PositiveBigIntegerField(null=True, blank=True)  # pacing of resends, in blocks not seconds
+    last_bump_block = models.PositiveBigIntegerField(null=True, blank=True)
+    note = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(default=clock.now)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["wallet", "nonce"], name="transaction_nonce_once")]
+        indexes = [models.Index(fields=["wallet", "state", "nonce"], name="transaction_live")]
+
+    def __str__(self) -> str:
+        return f"nonce {self.nonce} ({self.state})"
+
+
+class TransactionAttempt(models.Model):
+    """One signed form of a carrier. The bytes are committed before the first send and never change."""
+
+    id = UUIDPrimaryKey()
+    transaction = models.ForeignKey(ChainTransaction, on_delete=models.PROTECT, related_name="attempts")
+    kind = models.CharField(max_length=8, choices=AttemptKind, default=AttemptKind.PAYLOAD)
+    raw = models.TextField()  # 0x-hex of the signed transaction
+    tx_hash = HashField(unique=True)
+    max_fee_per_gas_wei = models.PositiveBigIntegerField()
+    max_priority_fee_per_gas_wei = models.PositiveBigIntegerField()
+    send_count = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=500, blank=True, default="")
+    last_error_class = models.CharField(max_length=30, blank=True, default="")
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["transaction", "created_at"], name="attempt_transaction")]
+
+    def __str__(self) -> str:
+        return self.tx_hash
+
+
+class Operation(models.Model):
+    """Something to be done on the chain at most once, ever.
+
+    `calls` is `[{"to", "value", "data"}]`; `effect` lists the logs that prove it, `[{"address", "topics", "data"}]` (a null or
+    missing `data`, or a null topic, matches anything); `outcome_logs` are the logs that did. `acknowledged` is set by the owner
+    (the app that enqueued it) in the transaction in which it acted on a final state, so that a lost message heals itself.
+    """
+
+    id = UUIDPrimaryKey()
+    key = models.CharField(max_length=120, unique=True)  # idempotency key; uid = keccak(key)
+    uid = HashField(unique=True)
+    kind = models.CharField(max_length=20)
+    calls = models.JSONField()
+    effect = models.JSONField()
+    state = models.CharField(max_length=12, choices=OperationState, default=OperationState.QUEUED)
+    carrier = models.ForeignKey(
+        ChainTransaction, null=True, blank=True, on_delete=models.PROTECT, related_name="operations"
+    )
+    position_in_carrier = models.PositiveSmallIntegerField(default=0)
+    group_size_limit = models.PositiveSmallIntegerField(
+        default=0
+    )  # smaller after a carrier reverted as a whole; 0: no limit
+    reason = models.CharField(max_length=300, blank=True, default="")
+    tx_hash = HashField(blank=True, default="")
+    block_number = models.PositiveBigIntegerField(null=True, blank=True)
+    block_hash = HashField(blank=True, default="")
+    block_time = models.DateTimeField(null=True, blank=True)
+    outcome_logs = models.JSONField(null=True, blank=True)
+    acknowledged = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=clock.now)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["state", "created_at"], name="operation_queue"),
+            models.Index(fields=["acknowledged", "state", "kind"], name="operation_unacknowledged"),
+            models.Index(fields=["carrier", "position_in_carrier"], name="operation_carrier"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key} ({self.state})"
+
+
+class FundingTransfer(models.Model):
+    """A USDC transfer to the platform account that funds repayments, of at most its value (M3)."""
+
+    id = UUIDPrimaryKey()
+    tx_hash = HashField()
+    log_index = models.PositiveIntegerField()
+    sender = AddressField()
+    recipient = AddressField()
+    value = BaseUnitsField()  # base units; a larger transfer is recorded as the largest amount
+    used = BaseUnitsField(default=0)  # moves by a guarded update: used + amount <= value
+    block_number = models.PositiveBigIntegerField()
+    block_hash = HashField()
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tx_hash", "log_index"], name="funding_transfer_once"),
+            models.CheckConstraint(condition=models.Q(used__gte=0), name="funding_used_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tx_hash}#{self.log_index}"

@@ -1,0 +1,75 @@
+"""Bodies and query strings of the partner API, as dataclasses of the services."""
+
+from rest_framework import serializers
+
+from loans.models import LoanStatus
+from loans.services.borrow import BorrowRequest
+from loans.services.repay import RepayRequest
+from partner_platform.core.serializers import (
+    AddressField,
+    AmountField,
+    LoanIdField,
+    MetadataField,
+    StrictSerializer,
+    TokenIdField,
+    TransactionHashField,
+)
+
+
+class BorrowBody(StrictSerializer):
+    """`POST /partners/borrow` (plan, endpoint 3)."""
+
+    oaidTokenId = TokenIdField()  # noqa: N815 - the contract's names
+    userWallet = AddressField()  # noqa: N815
+    borrowAmount = AmountField()  # noqa: N815
+    partnerLoanId = LoanIdField()  # noqa: N815
+    metadata = MetadataField(required=False, allow_null=True, default=None)
+
+    def to_request(self) -> BorrowRequest:
+        """The validated body."""
+        data = self.validated_data
+        return BorrowRequest(
+            oaid_token_id=data["oaidTokenId"],
+            user_wallet=data["userWallet"],
+            borrow_amount=data["borrowAmount"],
+            partner_loan_id=data["partnerLoanId"],
+            metadata=data["metadata"],
+        )
+
+
+class RepayBody(StrictSerializer):
+    """`POST /partners/repay` (plan, endpoint 4)."""
+
+    partnerLoanId = LoanIdField()  # noqa: N815
+    repaymentAmount = AmountField()  # noqa: N815
+    repaymentTxHash = TransactionHashField(required=False, allow_null=True, default=None)  # noqa: N815
+
+    def to_request(self) -> RepayRequest:
+        """The validated body."""
+        data = self.validated_data
+        return RepayRequest(
+            partner_loan_id=data["partnerLoanId"],
+            repayment_amount=data["repaymentAmount"],
+            repayment_tx_hash=data["repaymentTxHash"],
+        )
+
+
+class UserLoansQuery(serializers.Serializer):
+    """`GET /partners/user/{userWallet}/loans` (plan, endpoint 6)."""
+
+    userWallet = AddressField()  # noqa: N815
+    status = serializers.ChoiceField(choices=LoanStatus.choices, required=False, default=None)
+    limit = serializers.IntegerField(min_value=1, max_value=100, required=False, default=10)
+    offset = serializers.IntegerField(min_value=0, max_value=2**31, required=False, default=0)
+
+
+class TokenIdPath(serializers.Serializer):
+    """An id in a path: digits only."""
+
+    oaidTokenId = serializers.RegexField(r"^[0-9]{1,78}$")  # noqa: N815
+
+
+class PositionIdPath(serializers.Serializer):
+    """An id in a path: digits only."""
+
+    positionId = serializers.RegexField(r"^[0-9]{1,78}$")  # noqa: N815

@@ -1,0 +1,75 @@
+"""What makes a borrow or a repayment acceptable: pure checks with the plan's own sentences, in its order."""
+
+from chain.system import OaidReading, PositionReading
+from loans.models import LoanStatus, PartnerLoan
+from loans.states import REPAYABLE
+from partner_platform.core.errors import BadRequest, Conflict, ErrorCode, Forbidden, NotFound
+from partner_platform.core.money import format_dollars
+
+
+def require_oaid(reading: OaidReading | None, token_id: int) -> OaidReading:
+    """404 where the token was never minted."""
+    if reading is None:
+        raise NotFound(ErrorCode.OAID_NOT_FOUND, f"OAID {token_id} does not exist")
+    return reading
+
+
+def check_ownership(reading: OaidReading, user_wallet: str) -> None:
+    """Check 1a: the user owns the OAID."""
+    if reading.owner.lower() != user_wallet.lower():
+        raise Forbidden(ErrorCode.NOT_OAID_OWNER, "User does not own this OAID")
+
+
+def check_credit_line(reading: OaidReading) -> None:
+    """Check 1b: the credit line is active."""
+    if not reading.active:
+        raise BadRequest(ErrorCode.CREDIT_LINE_INACTIVE, "OAID credit line is not active")
+
+
+def insufficient_credit(available: int) -> BadRequest:
+    """The refusal of check 1c; `available` in base units."""
+    available = max(available, 0)
+    return BadRequest(
+        ErrorCode.INSUFFICIENT_CREDIT,
+        f"Insufficient credit. Available: {format_dollars(available)}",
+        details={"availableCredit": str(available)},
+    )
+
+
+def duplicate_loan_id() -> Conflict:
+    """The refusal of check 1f."""
+    return Conflict(ErrorCode.DUPLICATE_LOAN_ID, "Partner loan ID already exists")
+
+
+def require_position(position: PositionReading | None, reading: OaidReading) -> PositionReading:
+    """The plan's step 2: an active collateral position of this owner backs the OAID."""
+    if position is None or not position.active or position.user.lower() != reading.owner.lower():
+        raise BadRequest(ErrorCode.NO_ACTIVE_POSITION, "No active collateral position found for this OAID")
+    return position
+
+
+def check_repayable(loan: PartnerLoan) -> None:
+    """A loan that is drawn and not yet closed can be repaid; the others say why not."""
+    if loan.status == LoanStatus.REPAID:
+        raise BadRequest(ErrorCode.LOAN_ALREADY_REPAID, "Loan already fully repaid")
+    if loan.status not in REPAYABLE:
+        raise BadRequest(
+            ErrorCode.LOAN_NOT_REPAYABLE,
+            f"Loan is {loan.status.lower()} and cannot be repaid",
+            details={"status": loan.status},
+        )
+
+
+def check_repayment_amount(amount: int, debt: int) -> None:
+    """A repayment is at most the debt, both in base units."""
+    if amount > debt:
+        raise BadRequest(
+            ErrorCode.REPAYMENT_EXCEEDS_DEBT,
+            f"Repayment exceeds remaining debt of {format_dollars(debt)}",
+            details={"remainingDebt": str(debt)},
+        )
+
+
+def repayment_in_progress() -> Conflict:
+    """One repayment of a loan is in flight at a time."""
+    return Conflict(ErrorCode.REPAYMENT_IN_PROGRESS, "Another repayment of this loan is being settled", retry_after=1)

@@ -1,0 +1,65 @@
+"""Reads of the books. Another partner's loan is not found, never forbidden."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus
+from partner_platform.core.errors import ErrorCode, NotFound
+from partners.models import Partner
+
+
+def get_loan(*, partner: Partner, partner_loan_id: str) -> PartnerLoan:
+    """The partner's loan by the partner's own id, or 404."""
+    loan = PartnerLoan.objects.filter(partner=partner, partner_loan_id=partner_loan_id).first()
+    if loan is None:
+        raise NotFound(ErrorCode.LOAN_NOT_FOUND, "Loan not found")
+    return loan
+
+
+def loan_id_exists(*, partner_pk: Any, partner_loan_id: str) -> bool:
+    """Whether the partner used this id before, for a loan in any status."""
+    return PartnerLoan.objects.filter(partner_id=partner_pk, partner_loan_id=partner_loan_id).exists()
+
+
+def borrow_outcome(loan_pk: Any) -> PartnerLoan | None:
+    """The loan once its borrow is final (ACTIVE, FAILED or later), None while it is PENDING."""
+    return PartnerLoan.objects.filter(pk=loan_pk).exclude(status=LoanStatus.PENDING).first()
+
+
+def repayment_outcome(repayment_pk: Any) -> Repayment | None:
+    """The repayment with its loan once it is final, None while it is PENDING."""
+    finished = Repayment.objects.filter(pk=repayment_pk).exclude(status=RepaymentStatus.PENDING)
+    return finished.select_related("loan").first()
+
+
+@dataclass(frozen=True)
+class LoanPage:
+    """One page of a list and the number of rows in all."""
+
+    total: int
+    loans: list[PartnerLoan]
+
+
+def list_user_loans(*, partner: Partner, user_wallet: str, status: str | None, limit: int, offset: int) -> LoanPage:
+    """The user's loans through this partner, newest first."""
+    loans = user_loans_query(partner=partner, user_wallet=user_wallet, status=status)
+    return LoanPage(total=loans.count(), loans=list(loans[offset : offset + limit]))
+
+
+def user_loans_query(*, partner: Partner, user_wallet: str, status: str | None) -> Any:
+    """The list's query, for the index tests too."""
+    loans = PartnerLoan.objects.filter(partner=partner, user_wallet=user_wallet)
+    if status is not None:
+        loans = loans.filter(status=status)
+    return loans.order_by("-created_at")
+
+
+def reserved_credit(oaid_token_id: int) -> int:
+    """Base units of the OAID's credit that loans in flight hold."""
+    return OaidCredit.objects.get(oaid_token_id=oaid_token_id).reserved
+
+
+def operations_in_flight(oaid_token_id: int) -> dict[str, int]:
+    """uid -> principal of the OAID's PENDING loans."""
+    pending = PartnerLoan.objects.filter(oaid_token_id=oaid_token_id, status=LoanStatus.PENDING)
+    return dict(pending.values_list("borrow_operation__uid", "principal_amount"))

@@ -1,0 +1,128 @@
+"""Accepting a borrow: every check of the plan in its order, then loan, reservations and operation in one transaction."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError
+
+from audit.services import record_change
+from chain import services as chain_services
+from chain import system
+from chain.system import OaidReading, PositionReading
+from loans import rules, selectors
+from loans.models import OaidCredit, PartnerLoan
+from loans.services import credit
+from partner_platform.core import clock, wakeup
+from partner_platform.core.database import run_in_transaction
+from partner_platform.core.money import fee_on
+from partners import limits
+from partners.models import Partner
+
+OPERATION_KIND = "borrow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BorrowRequest:
+    """What a partner asks for; `borrow_amount` in base units."""
+
+    oaid_token_id: int
+    user_wallet: str
+    borrow_amount: int
+    partner_loan_id: str
+    metadata: dict[str, Any] | None = None
+
+
+def request_borrow(*, partner: Partner, request: BorrowRequest) -> PartnerLoan:
+    """Accept a borrow and return its PENDING loan; the settlement engine does the rest.
+
+    Raises the plan's refusals in its order (1a ownership, 1b active, 1c credit, 1d daily, 1e total, 1f duplicate, position),
+    `Unavailable` where chain or queue cannot be reached. Whatever raises, nothing stays reserved. Source: plan, borrow flow.
+    """
+    wakeup.require_queue()
+    exactly = False
+    for _ in range(credit.MAX_READINGS):
+        reading = rules.require_oaid(system.read_oaid(request.oaid_token_id), request.oaid_token_id)
+        rules.check_ownership(reading, request.user_wallet)
+        rules.check_credit_line(reading)
+        position = system.read_position(reading.position_id) if reading.position_id else None
+        limit = credit.exact_limit(reading) if exactly else credit.limit_from(reading)
+        try:
+            return _accept(partner, request, reading, position, limit)
+        except OaidCredit.DoesNotExist:
+            credit.ensure_row(request.oaid_token_id)
+        except credit.ReadingTooOld:
+            system.forget_block()
+        except credit.CreditContended:
+            exactly = True
+    raise credit.unsettled_chain()
+
+
+def _accept(
+    partner: Partner,
+    request: BorrowRequest,
+    reading: OaidReading,
+    position: PositionReading | None,
+    limit: credit.CreditLimit,
+) -> PartnerLoan:
+    today = clock.today()
+
+    def accept() -> PartnerLoan:
+        remaining_credit = credit.reserve(limit, request.borrow_amount)
+        limits.reserve(partner_id=partner.pk, amount=request.borrow_amount, day=today)
+        if selectors.loan_id_exists(partner_pk=partner.pk, partner_loan_id=request.partner_loan_id):
+            raise rules.duplicate_loan_id()
+        backing = rules.require_position(position, reading)
+        return _open_loan(partner, request, backing, remaining_credit=remaining_credit, day=today)
+
+    limits.ensure_day(partner_id=partner.pk, day=today)
+    try:
+        return run_in_transaction(accept)
+    except IntegrityError:
+        # Two requests with one partnerLoanId passed the check at the same moment; the unique constraint let one through.
+        if selectors.loan_id_exists(partner_pk=partner.pk, partner_loan_id=request.partner_loan_id):
+            raise rules.duplicate_loan_id() from None
+        raise
+
+
+def _open_loan(
+    partner: Partner, request: BorrowRequest, position: PositionReading, *, remaining_credit: int, day: Any
+) -> PartnerLoan:
+    fee = fee_on(request.borrow_amount, partner.platform_fee_percentage)
+    net = request.borrow_amount - fee
+    internal_loan_id = uuid.uuid4()
+    calls, effect = system.borrow_operation(
+        position.position_id, request.borrow_amount, partner.settlement_address, net
+    )
+    operation = chain_services.enqueue(
+        key=f"{OPERATION_KIND}:{internal_loan_id}", kind=OPERATION_KIND, calls=calls, effect=effect
+    )
+    loan = PartnerLoan.objects.create(
+        internal_loan_id=internal_loan_id,
+        partner=partner,
+        partner_loan_id=request.partner_loan_id,
+        partner_name=partner.partner_name,
+        user_wallet=request.user_wallet,
+        oaid_token_id=request.oaid_token_id,
+        solvency_position_id=position.position_id,
+        principal_amount=request.borrow_amount,
+        outstanding_principal=request.borrow_amount,
+        platform_fee_charged=fee,
+        net_amount=net,
+        remaining_credit=remaining_credit,
+        settlement_address=partner.settlement_address,
+        borrow_operation=operation,
+        daily_usage_day=day,
+        metadata=request.metadata,
+    )
+    record_change(
+        actor=f"partner:{partner.partner_id}",
+        action="loan.requested",
+        target=f"loan:{internal_loan_id}",
+        after={
+            "status": loan.status,
+            "principalAmount": str(loan.principal_amount),
+            "oaidTokenId": str(loan.oaid_token_id),
+        },
+    )
+    return loan

@@ -1,0 +1,135 @@
+"""The partner API, endpoints 1 to 6: each translates, makes one domain call, translates back."""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import ViewSet
+
+from chain import system
+from loans import presenters, requests, rules, selectors
+from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
+from loans.services.borrow import request_borrow
+from loans.services.repay import request_repay
+from partner_platform.core import prefer, wakeup
+from partner_platform.core.errors import BadRequest, ErrorCode, NotFound
+from partners.models import Partner
+
+RETRY_AFTER_SECONDS = "2"
+
+
+class PublicViewSet(ViewSet):
+    """What anyone can read on the chain, without a key."""
+
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+
+    @action(detail=False, url_path=r"oaid/(?P<token_id>[^/]+)/credit-line")
+    def credit_line(self, request: Request, token_id: str) -> Response:
+        """Endpoint 1: the OAID's credit line, as of the newest block."""
+        number = _validated(requests.TokenIdPath(data={"oaidTokenId": token_id}))["oaidTokenId"]
+        reading = rules.require_oaid(system.read_oaid(int(number)) if int(number) < 2**256 else None, int(number))
+        return Response(presenters.credit_line(reading))
+
+    @action(detail=False, url_path=r"position/(?P<position_id>[^/]+)/details")
+    def position_details(self, request: Request, position_id: str) -> Response:
+        """Endpoint 2: a collateral position, as of the newest block."""
+        number = int(_validated(requests.PositionIdPath(data={"positionId": position_id}))["positionId"])
+        reading = system.read_position(number) if number < 2**256 else None
+        if reading is None:
+            raise NotFound(ErrorCode.POSITION_NOT_FOUND, f"Position {number} does not exist")
+        return Response(presenters.position(reading))
+
+
+class LoanViewSet(ViewSet):
+    """Borrow, repay and read, for an authenticated partner."""
+
+    @action(detail=False, methods=["post"])
+    def borrow(self, request: Request) -> Response:
+        """Endpoint 3: 201 when settled, 202 when still pending, 400 when the chain refused it."""
+        body = requests.BorrowBody(data=request.data)
+        _validated(body)
+        loan = request_borrow(partner=_partner(request), request=body.to_request())
+        key = loan.borrow_operation.key
+        outcome = wakeup.wait_until(key, lambda: selectors.borrow_outcome(loan.pk), _wait_seconds(request))
+        return _borrow_answer(outcome or loan)
+
+    @action(detail=False, methods=["post"])
+    def repay(self, request: Request) -> Response:
+        """Endpoint 4: 200 when settled, 202 when still pending, 400 when the chain refused it."""
+        body = requests.RepayBody(data=request.data)
+        _validated(body)
+        repayment = request_repay(partner=_partner(request), request=body.to_request())
+        key = repayment.operation.key
+        outcome = wakeup.wait_until(key, lambda: selectors.repayment_outcome(repayment.pk), _wait_seconds(request))
+        return _repay_answer(outcome or repayment)
+
+    @action(detail=False, url_path=r"loan/(?P<partner_loan_id>[^/]+)")
+    def loan(self, request: Request, partner_loan_id: str) -> Response:
+        """Endpoint 5."""
+        return Response(
+            presenters.loan_details(selectors.get_loan(partner=_partner(request), partner_loan_id=partner_loan_id))
+        )
+
+    @action(detail=False, url_path=r"user/(?P<user_wallet>[^/]+)/loans")
+    def user_loans(self, request: Request, user_wallet: str) -> Response:
+        """Endpoint 6."""
+        query = _validated(requests.UserLoansQuery(data={**request.query_params.dict(), "userWallet": user_wallet}))
+        page = selectors.list_user_loans(
+            partner=_partner(request),
+            user_wallet=query["userWallet"],
+            status=query["status"],
+            limit=query["limit"],
+            offset=query["offset"],
+        )
+        return Response(
+            {
+                "total": page.total,
+                "limit": query["limit"],
+                "offset": query["offset"],
+                "loans": [presenters.loan_row(loan) for loan in page.loans],
+            }
+        )
+
+
+def _borrow_answer(loan: PartnerLoan) -> Response:
+    if loan.status == LoanStatus.FAILED:
+        raise _settlement_failed("Loan", loan.failure_reason, {"internalLoanId": str(loan.internal_loan_id)})
+    if loan.status == LoanStatus.PENDING:
+        return _accepted(presenters.borrowed(loan), loan)
+    return Response(presenters.borrowed(loan), status=201)
+
+
+def _repay_answer(repayment: Repayment) -> Response:
+    if repayment.status == RepaymentStatus.FAILED:
+        raise _settlement_failed("Repayment", repayment.failure_reason, {"repaymentId": str(repayment.pk)})
+    body = presenters.repaid(repayment, repayment.loan)
+    if repayment.status == RepaymentStatus.PENDING:
+        return _accepted(body, repayment.loan)
+    return Response(body)
+
+
+def _accepted(body: dict[str, Any], loan: PartnerLoan) -> Response:
+    headers = {"Location": f"/partners/loan/{loan.partner_loan_id}", "Retry-After": RETRY_AFTER_SECONDS}
+    return Response(body, status=202, headers=headers)
+
+
+def _settlement_failed(what: str, reason: str, details: dict[str, Any]) -> BadRequest:
+    message = f"{what} was refused by the chain: {reason or 'no reason given'}"
+    return BadRequest(ErrorCode.SETTLEMENT_FAILED, message, details={**details, "reason": reason})
+
+
+def _wait_seconds(request: Request) -> float:
+    return prefer.wait_seconds(request.headers.get("Prefer", ""), maximum=settings.SETTLEMENT_WAIT_SECONDS)
+
+
+def _validated(serializer: BaseSerializer[Any]) -> Any:
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
+
+
+def _partner(request: Request) -> Partner:
+    return request.user.partner

@@ -1,0 +1,143 @@
+"""Every error a caller can see: one base, one stable code each.
+
+    PlatformError
+    ├── BadRequest (400)
+    ├── Unauthorized (401)
+    ├── Forbidden (403)
+    ├── NotFound (404)
+    ├── Conflict (409)
+    ├── PayloadTooLarge (413)
+    ├── Unprocessable (422)
+    ├── TooManyRequests (429)
+    └── Unavailable (503)
+
+`ErrorCode` lists the codes; they are part of the HTTP contract and never change their meaning. Source: docs/api.md, Errors.
+"""
+
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+
+class ErrorCode(StrEnum):
+    """The stable `code` of an error answer."""
+
+    INVALID_REQUEST = "invalid_request"
+    CREDIT_LINE_INACTIVE = "credit_line_inactive"
+    INSUFFICIENT_CREDIT = "insufficient_credit"
+    NO_ACTIVE_POSITION = "no_active_position"
+    LOAN_NOT_REPAYABLE = "loan_not_repayable"
+    LOAN_ALREADY_REPAID = "loan_already_repaid"
+    REPAYMENT_EXCEEDS_DEBT = "repayment_exceeds_debt"
+    REPAYMENT_NOT_FUNDED = "repayment_not_funded"
+    TRANSFER_NOT_FOUND = "transfer_not_found"
+    TRANSFER_REVERTED = "transfer_reverted"
+    TRANSFER_UNCONFIRMED = "transfer_unconfirmed"
+    TRANSFER_NOT_TO_PLATFORM = "transfer_not_to_platform"
+    TRANSFER_INSUFFICIENT = "transfer_insufficient"
+    SETTLEMENT_FAILED = "settlement_failed"
+    MISSING_API_KEY = "missing_api_key"
+    INVALID_API_KEY = "invalid_api_key"
+    EXPIRED_API_KEY = "expired_api_key"
+    WRONG_ENVIRONMENT = "wrong_environment"
+    PARTNER_NOT_ACTIVE = "partner_not_active"
+    NOT_OAID_OWNER = "not_oaid_owner"
+    DAILY_LIMIT_EXCEEDED = "daily_limit_exceeded"
+    TOTAL_LIMIT_EXCEEDED = "total_limit_exceeded"
+    PERMISSION_DENIED = "permission_denied"
+    NOT_FOUND = "not_found"
+    OAID_NOT_FOUND = "oaid_not_found"
+    POSITION_NOT_FOUND = "position_not_found"
+    LOAN_NOT_FOUND = "loan_not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    NOT_ACCEPTABLE = "not_acceptable"
+    DUPLICATE_LOAN_ID = "duplicate_loan_id"
+    REPAYMENT_IN_PROGRESS = "repayment_in_progress"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    RATE_LIMITED = "rate_limited"
+    INTERNAL_ERROR = "internal_error"
+    CHAIN_UNAVAILABLE = "chain_unavailable"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    QUEUE_UNAVAILABLE = "queue_unavailable"
+
+
+class PlatformError(Exception):
+    """An error with an HTTP status, a stable code and data for the caller.
+
+    `details` holds JSON values only; amounts in it are strings of base units. `retry_after` is in seconds.
+    """
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        details: dict[str, Any] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details or {}
+        self.retry_after = retry_after
+
+    @property
+    def retryable(self) -> bool:
+        """True where the same request may succeed later, unchanged."""
+        return self.retry_after is not None
+
+
+class BadRequest(PlatformError):
+    status = HTTPStatus.BAD_REQUEST
+
+
+class Unauthorized(PlatformError):
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class Forbidden(PlatformError):
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotFound(PlatformError):
+    status = HTTPStatus.NOT_FOUND
+
+
+class Conflict(PlatformError):
+    status = HTTPStatus.CONFLICT
+
+
+class PayloadTooLarge(PlatformError):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class Unprocessable(PlatformError):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class TooManyRequests(PlatformError):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
+class Unavailable(PlatformError):
+    """A dependency cannot be reached; nothing was reserved and the caller may try again."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, code: ErrorCode, message: str, *, retry_after: int = 2, **kwargs: Any) -> None:
+        super().__init__(code, message, retry_after=retry_after, **kwargs)
+
+
+def invalid_fields(fields: dict[str, Any]) -> BadRequest:
+    """400 `invalid_request` whose message and `details` name the fields: `{"borrowAmount": ["…"]}`."""
+    summary = "; ".join(f"{name}: {_first(problems)}" for name, problems in fields.items())
+    return BadRequest(ErrorCode.INVALID_REQUEST, summary or "Invalid request", details=fields)
+
+
+def _first(problems: Any) -> str:
+    while isinstance(problems, list | tuple | dict):
+        problems = next(iter(problems.values() if isinstance(problems, dict) else problems), "")
+    return str(problems)

@@ -1,0 +1,72 @@
+"""Model fields of the field's own quantities: keys, USDC base units, uint256, addresses, hashes."""
+
+import uuid
+from typing import Any
+
+from django.core.validators import MinValueValidator
+from django.db import connections, models
+
+MAX_BASE_UNITS = 2**63 - 1
+UINT256_DIGITS = 78
+
+
+class UUIDPrimaryKey(models.UUIDField):
+    """A primary key made by the client: column `id` on SQL, `_id` on MongoDB, from the same migration."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("primary_key", True)
+        kwargs.setdefault("default", uuid.uuid4)
+        kwargs.setdefault("editable", False)
+        super().__init__(*args, **kwargs)
+
+    def get_attname_column(self) -> tuple[str, str]:
+        attname, column = super().get_attname_column()
+        if self.primary_key and connections["default"].vendor == "mongodb":
+            column = "_id"  # as a plain column every lookup by key would scan the collection
+        return attname, column
+
+
+class BaseUnitsField(models.BigIntegerField):
+    """An amount of USDC in base units (6 decimals), never negative."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("validators", [MinValueValidator(0)])
+        super().__init__(*args, **kwargs)
+
+
+class Uint256Field(models.CharField):
+    """A uint256 as an `int` in Python, zero-padded decimal in the database, so that it sorts and compares as a number."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["max_length"] = UINT256_DIGITS
+        super().__init__(*args, **kwargs)
+
+    def from_db_value(self, value: str | None, *_: Any) -> int | None:
+        return None if value is None else int(value)
+
+    def to_python(self, value: Any) -> int | None:
+        return None if value in (None, "") else int(value)
+
+    def get_prep_value(self, value: Any) -> str | None:
+        if value is None:
+            return None
+        number = int(value)
+        if not 0 <= number < 2**256:
+            raise ValueError(f"{self.name}: {number} is not a uint256")
+        return str(number).zfill(UINT256_DIGITS)
+
+
+class AddressField(models.CharField):
+    """An Ethereum address, stored EIP-55 checksummed; callers normalize with `core.ethereum.parse_address`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["max_length"] = 42
+        super().__init__(*args, **kwargs)
+
+
+class HashField(models.CharField):
+    """A 32-byte hash or uid as 0x and 64 lower-case hex digits."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["max_length"] = 66
+        super().__init__(*args, **kwargs)

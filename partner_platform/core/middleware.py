@@ -1,0 +1,54 @@
+"""Request ids, and the refusal of bodies that are too large."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from partner_platform.core import context
+from partner_platform.core.errors import ErrorCode, PayloadTooLarge
+from partner_platform.core.exception_handler import envelope
+
+MAX_BODY_BYTES = 64 * 1024
+_SANE_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestIdMiddleware:
+    """Give every request an id, the caller's if it is sane; it is on the answer, in the logs and in the audit."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        offered = request.headers.get("X-Request-Id", "")
+        request_id = offered if _SANE_REQUEST_ID.match(offered) else uuid.uuid4().hex
+        request.request_id = request_id  # type: ignore[attr-defined]
+        with context.request_id(request_id):
+            response = self.get_response(request)
+        response["X-Request-Id"] = request_id
+        return response
+
+
+class BodySizeMiddleware:
+    """Refuse API bodies over 64 KiB with 413 before anything reads them (the console has Django's own limits)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith("/console/") and _content_length(request) > MAX_BODY_BYTES:
+            error = PayloadTooLarge(ErrorCode.PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB")
+            request.platform_error = error  # type: ignore[attr-defined]
+            request_id = getattr(request, "request_id", "")
+            return JsonResponse(envelope(error, request_id), status=413)
+        return self.get_response(request)
+
+
+def _content_length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0

@@ -1,0 +1,19 @@
+"""The contrib apps as MongoDB can hold them: keys are ObjectIds, for it has no counters."""
+
+from django.contrib.admin.apps import AdminConfig
+from django.contrib.auth.apps import AuthConfig
+from django.contrib.contenttypes.apps import ContentTypesConfig
+
+AUTO_FIELD = "django_mongodb_backend.fields.ObjectIdAutoField"
+
+
+class MongoAdminConfig(AdminConfig):
+    default_auto_field = AUTO_FIELD
+
+
+class MongoAuthConfig(AuthConfig):
+    default_auto_field = AUTO_FIELD
+
+
+class MongoContentTypesConfig(ContentTypesConfig):
+    default_auto_field = AUTO_FIELD

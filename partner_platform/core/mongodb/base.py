@@ -1,0 +1,126 @@
+"""The connection: transactions that are transactions, and errors in Django's own classes."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import DatabaseError, NotSupportedError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django_mongodb_backend import base
+from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from partner_platform.core.mongodb.operations import DatabaseOperations
+from partner_platform.core.mongodb.schema import DatabaseSchemaEditor
+
+COMMIT_DEADLINE_SECONDS = 10.0
+_COMMIT_PAUSE_SECONDS = 0.1
+
+
+def _iexact_expression(value: Any, pattern: Any) -> dict[str, Any]:
+    if not isinstance(pattern, str):
+        raise NotSupportedError("iexact against a column would read that column as a regular expression on MongoDB")
+    return {"$regexMatch": {"input": value, "regex": f"^{pattern}$", "options": "i"}}
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection whose `transaction.atomic` begins, commits and aborts a MongoDB transaction.
+
+    The stock backend makes Django's `atomic` a no-op and offers a second one beside it. Here Django's own is wired to the
+    session, so that the admin, `delete()` and `bulk_create()` are atomic too, and Django's own rules hold: hooks run after
+    the commit only, and a block that failed dooms those around it, for there are no savepoints.
+    """
+
+    SchemaEditorClass = DatabaseSchemaEditor
+    ops_class = DatabaseOperations
+    mongo_expr_operators = {**base.DatabaseWrapper.mongo_expr_operators, "iexact": _iexact_expression}
+
+    # --- Django's transaction interface, as BaseDatabaseWrapper means it ---
+    on_commit = BaseDatabaseWrapper.on_commit
+
+    def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
+        BaseDatabaseWrapper.set_autocommit(self, autocommit, force_begin_transaction_with_broken_autocommit)
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        """Nothing to tell the server: outside of a session every statement commits by itself."""
+
+    def _start_transaction_under_autocommit(self) -> None:
+        self._end_session_if_any()
+        self.session = self.connection.start_session()
+        self.session.start_transaction(
+            read_concern=ReadConcern("snapshot"),
+            write_concern=WriteConcern("majority", j=True),  # what was answered to a partner survives a failover
+        )
+
+    def _commit(self) -> None:
+        if self.session is None:
+            return
+        try:
+            with self.translated_errors():
+                _with_known_outcome(self.session.commit_transaction)
+        finally:
+            # A session left behind by a failed commit would swallow the thread's next transaction.
+            self._end_session_if_any()
+
+    def _rollback(self) -> None:
+        if self.session is None:
+            return
+        try:
+            if self.session.in_transaction:
+                self.session.abort_transaction()
+        finally:
+            self._end_session_if_any()
+
+    def _end_session_if_any(self) -> None:
+        if self.session is not None:
+            self._end_session()
+
+    # --- Statements ---
+    def get_collection(self, name: str, **kwargs: Any) -> Any:
+        """Every statement comes through here; in a doomed transaction it raises, as `cursor()` does on SQL."""
+        self.validate_no_broken_transaction()
+        return super().get_collection(name, **kwargs)
+
+    @contextmanager
+    def translated_errors(self) -> Iterator[None]:
+        """Turn pymongo's errors into Django's, and doom the transaction that they happened in: the server aborted it.
+
+        A lost server is `OperationalError`, as on the other engines.
+        """
+        try:
+            yield
+        except (DatabaseError, PyMongoError) as error:
+            reason = error if isinstance(error, PyMongoError) else error.__cause__
+            if not isinstance(reason, PyMongoError):
+                raise
+            translated = error if isinstance(error, DatabaseError) else DatabaseError(str(reason))
+            if isinstance(reason, ConnectionFailure):
+                translated = OperationalError(str(reason))
+            if self.in_atomic_block:
+                self.needs_rollback = True
+                self.rollback_exc = translated
+            if translated is error:
+                raise
+            raise translated from reason
+
+    def is_usable(self) -> bool:
+        """True where the server answers; the driver repairs its own pool."""
+        try:
+            self.connection.admin.command("ping")
+        except PyMongoError:
+            return False
+        return True
+
+
+def _with_known_outcome(commit: Callable[[], None]) -> None:
+    """Commit, and ask again while the server that stepped down left it open whether it did; committing twice is once."""
+    deadline = time.monotonic() + COMMIT_DEADLINE_SECONDS
+    while True:
+        try:
+            return commit()
+        except PyMongoError as error:
+            if not error.has_error_label("UnknownTransactionCommitResult") or time.monotonic() >= deadline:
+                raise
+        time.sleep(_COMMIT_PAUSE_SECONDS)

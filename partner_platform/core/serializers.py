@@ -1,0 +1,125 @@
+"""Request bodies: strict about types, unknown fields refused, every problem under its field's name."""
+
+import json
+import re
+from typing import Any
+
+from rest_framework import serializers
+
+from partner_platform.core.ethereum import parse_address, parse_hash
+from partner_platform.core.fields import MAX_BASE_UNITS
+
+_AMOUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
+MAX_METADATA_BYTES = 8 * 1024
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A serializer that refuses what it does not know, naming it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if unknown and isinstance(error.detail, dict):
+                error.detail.update(_unknown(unknown))
+            raise
+        if unknown:
+            raise serializers.ValidationError(_unknown(unknown))
+        return value
+
+
+def _unknown(names: set[str]) -> dict[str, list[Any]]:
+    return {str(name): ["Unknown field."] for name in sorted(names)}
+
+
+class AmountField(serializers.Field[int, Any, str, Any]):
+    """USDC as a string of whole base units, 1 to 2^63-1; never a number."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, str) or not _AMOUNT.fullmatch(data):
+            raise serializers.ValidationError("Must be a string of whole base units, such as 5000000000 for $5000.")
+        amount = int(data)
+        if not 1 <= amount <= MAX_BASE_UNITS:
+            raise serializers.ValidationError(f"Must be from 1 to {MAX_BASE_UNITS} base units.")
+        return amount
+
+    def to_representation(self, value: int) -> str:
+        return str(value)
+
+
+class TokenIdField(serializers.Field[int, Any, int, Any]):
+    """An ERC-721 token id: a positive JSON integer below 2^256."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool) or not 1 <= data < 2**256:
+            raise serializers.ValidationError("Must be a positive integer.")
+        return data
+
+    def to_representation(self, value: int) -> int:
+        return value
+
+
+class AddressField(serializers.Field[str, Any, str, Any]):
+    """An Ethereum address in any case; a wrong EIP-55 checksum is refused."""
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return parse_address(data)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
+
+    def to_representation(self, value: str) -> str:
+        return value
+
+
+class TransactionHashField(serializers.Field[str, Any, str, Any]):
+    """A transaction hash, answered in lower case."""
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return parse_hash(data)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
+
+    def to_representation(self, value: str) -> str:
+        return value
+
+
+class StrictCharField(serializers.CharField):
+    """A string that is a string: numbers and booleans are refused, not converted."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Must be a string.")
+        return super().to_internal_value(data)
+
+
+class LoanIdField(StrictCharField):
+    """A partner's own loan id: letters, digits, `_` and `-`, at most 64."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", value, re.ASCII):
+            raise serializers.ValidationError("May hold letters, digits, _ and - only.")
+        return value
+
+
+class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
+    """A JSON object of at most 8 KiB, kept as it is."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("Must be a JSON object.")
+        text = json.dumps(data)
+        if len(text.encode()) > MAX_METADATA_BYTES:
+            raise serializers.ValidationError("Must be at most 8 KiB.")
+        if "\\u0000" in text:
+            raise serializers.ValidationError("Must not contain NUL characters.")  # PostgreSQL cannot keep them
+        return data
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value

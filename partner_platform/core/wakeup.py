@@ -1,0 +1,71 @@
+"""A request waits for its settlement without polling: the settler rings a bell in Redis, the waiter sleeps on it.
+
+The bell is a list, so one rung before the waiter arrives is not lost. It only wakes: the truth stays in the database, and
+without Redis a waiter falls back to looking there once a `FALLBACK_SECONDS`.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django_redis import get_redis_connection
+from redis.exceptions import RedisError
+
+from partner_platform.core.errors import ErrorCode, Unavailable
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+BELL_LIFETIME_SECONDS = 120
+FALLBACK_SECONDS = 2.0
+BLOCK_SECONDS = 2.0  # below the socket time-out
+
+
+def ring(key: str) -> None:
+    """Wake whoever waits for `key`; losing a ring costs time, never truth."""
+    name = _bell(key)
+    try:
+        with get_redis_connection("default").pipeline(transaction=False) as pipe:
+            pipe.rpush(name, 1)
+            pipe.expire(name, BELL_LIFETIME_SECONDS)
+            pipe.execute()
+    except RedisError as error:
+        logger.warning("could not ring %s: %s", name, error)
+
+
+def wait_until(key: str, look: Callable[[], T | None], timeout: float) -> T | None:
+    """Wait `timeout` seconds at most for `look()` to return something; None where it did not.
+
+    `look` reads the database: once per ring, and once every few seconds in case a ring was lost.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return look()
+        _sleep_on(key, min(remaining, BLOCK_SECONDS))
+        found = look()
+        if found is not None:
+            return found
+
+
+def require_queue() -> None:
+    """Raise 503 where Redis is down: what would be accepted now could not be driven, so nothing is accepted."""
+    try:
+        get_redis_connection("default").ping()
+    except RedisError as error:
+        logger.error("redis unavailable: %s", error)
+        raise Unavailable(ErrorCode.QUEUE_UNAVAILABLE, "Settlement is not available; nothing was reserved") from error
+
+
+def _sleep_on(key: str, seconds: float) -> None:
+    try:
+        get_redis_connection("default").blpop([_bell(key)], timeout=max(seconds, 0.01))
+    except RedisError as error:
+        logger.warning("waiting without redis: %s", error)
+        time.sleep(min(seconds, FALLBACK_SECONDS))
+
+
+def _bell(key: str) -> str:
+    return f"bell:{key}"

@@ -1,0 +1,187 @@
+"""Settings, all from the environment (12-factor). What has no safe default has none: the process refuses to start.
+
+`ENV_FILE` may name a file of `NAME=value` lines to read first; the environment wins over it. docs/configuration.md lists every variable.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from partner_platform.core.database_url import database_from_url
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+if env_file := env.str("ENV_FILE", default=""):
+    environ.Env.read_env(env_file)
+
+SECRET_KEY = env.str("DJANGO_SECRET_KEY")
+DEBUG = env.bool("DJANGO_DEBUG", default=False)
+ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS = env.list("DJANGO_CSRF_TRUSTED_ORIGINS", default=[])
+
+# "sandbox" or "live": part of every API key; a key of the other environment is refused.
+PLATFORM_ENVIRONMENT = env.str("PLATFORM_ENVIRONMENT", default="live")
+if PLATFORM_ENVIRONMENT not in ("live", "sandbox"):
+    raise environ.ImproperlyConfigured("PLATFORM_ENVIRONMENT must be live or sandbox")
+IS_SANDBOX = PLATFORM_ENVIRONMENT == "sandbox"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_prometheus",
+    "audit",
+    "chain",
+    "partners",
+    "loans",
+    "sandbox",
+]
+
+MIDDLEWARE = [
+    "partner_platform.core.middleware.RequestIdMiddleware",
+    "audit.middleware.ApiLogMiddleware",
+    "partner_platform.core.middleware.BodySizeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "partner_platform.urls"
+WSGI_APPLICATION = "partner_platform.wsgi.application"
+APPEND_SLASH = True  # for the console only; API paths carry no trailing slash and match before it matters
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Stores -------------------------------------------------------------------------------------------------------------
+DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+DATABASES = {"default": database_from_url(DATABASE_URL, conn_max_age=env.int("DATABASE_CONN_MAX_AGE", default=600))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": 1.0,
+            "SOCKET_TIMEOUT": 5.0,
+            "CONNECTION_POOL_KWARGS": {"max_connections": 500},
+        },
+        "KEY_PREFIX": "partner-platform",
+    }
+}
+
+# --- Celery: another interface; a task is only a nudge, due work is found in the database -------------------------------
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5.0, "socket_connect_timeout": 1.0, "max_retries": 1}
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE = {
+    "drive-settlement": {"task": "chain.tasks.drive_settlement", "schedule": 2.0, "options": {"expires": 2}},
+    "settle-loans": {"task": "loans.tasks.settle_loans", "schedule": 2.0, "options": {"expires": 2}},
+}
+
+# --- The chain ----------------------------------------------------------------------------------------------------------
+CHAIN_ID = env.int("CHAIN_ID", default=5003)  # Mantle Sepolia
+CHAIN_RPC_URLS = env.list("CHAIN_RPC_URLS", default=[])
+CHAIN_RPC_TIMEOUT_SECONDS = env.float("CHAIN_RPC_TIMEOUT_SECONDS", default=5.0)
+CHAIN_CONFIRMATIONS = env.int("CHAIN_CONFIRMATIONS", default=1)
+CHAIN_OPERATIONS_PER_CARRIER = env.int("CHAIN_OPERATIONS_PER_CARRIER", default=10)
+CHAIN_CARRIER_GAS_LIMIT = env.int("CHAIN_CARRIER_GAS_LIMIT", default=5_000_000)
+CHAIN_MAX_FEE_PER_GAS_WEI = env.int("CHAIN_MAX_FEE_PER_GAS_WEI", default=500 * 10**9)
+CHAIN_MAX_IN_FLIGHT = env.int("CHAIN_MAX_IN_FLIGHT", default=12)
+OAID_ADDRESS = env.str("OAID_ADDRESS", default="")
+SOLVENCY_VAULT_ADDRESS = env.str("SOLVENCY_VAULT_ADDRESS", default="")
+SENIOR_POOL_ADDRESS = env.str("SENIOR_POOL_ADDRESS", default="")
+USDC_ADDRESS = env.str("USDC_ADDRESS", default="")
+PLATFORM_EXECUTOR_ADDRESS = env.str("PLATFORM_EXECUTOR_ADDRESS", default="")
+PLATFORM_PRIVATE_KEY = env.str("PLATFORM_PRIVATE_KEY", default="")
+
+# --- Loans --------------------------------------------------------------------------------------------------------------
+SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
+
+# --- HTTP ---------------------------------------------------------------------------------------------------------------
+# CIDRs of the proxies whose forwarding headers are believed; empty: the peer's address is the client's.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["partners.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["partners.permissions.IsPartner"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["partner_platform.core.parsers.StrictJSONParser"],
+    "EXCEPTION_HANDLER": "partner_platform.core.exception_handler.handle_exception",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "partner_platform.core.parsers.JSONNegotiation",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+SECURE_COOKIES = not IS_SANDBOX
+SESSION_COOKIE_SECURE = SECURE_COOKIES
+CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_HTTPONLY = True
+SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", default=not IS_SANDBOX)
+SECURE_HSTS_SECONDS = 0 if IS_SANDBOX else env.int("DJANGO_HSTS_SECONDS", default=31_536_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not IS_SANDBOX
+SECURE_HSTS_PRELOAD = not IS_SANDBOX
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = IS_SANDBOX
+WHITENOISE_AUTOREFRESH = False
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "partner_platform.core.context.RequestIdFilter"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname:<7} {name} [{request_id}] {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery": {"level": "WARNING"},
+        "web3": {"level": "WARNING"},
+        "urllib3": {"level": "ERROR"},
+    },
+}

@@ -1,0 +1,26 @@
+"""Every path of the service. API paths carry no trailing slash."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import include, path
+
+from partner_platform import health
+from partner_platform.core import exception_handler
+
+handler400 = exception_handler.bad_request
+handler404 = exception_handler.not_found
+handler500 = exception_handler.server_error
+
+
+def to_console(request: HttpRequest) -> HttpResponseRedirect:
+    """A person who opens the bare address lands in the console."""
+    return HttpResponseRedirect("/console/")
+
+
+urlpatterns = [
+    path("", to_console),
+    path("", include("loans.urls")),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
+    path("console/", admin.site.urls),
+]

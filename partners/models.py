@@ -1,0 +1,114 @@
+"""Who may lend through us, within which limits, with which keys.
+
+A `Partner` carries its terms (limits, fee, settlement address) and the running sums that the limits are checked against;
+those sums move only by the guarded updates in `partners.limits`. An `ApiKey` is stored as its SHA-256; the key itself
+exists once, in the answer that created it. Invariants (M1, M4): `current_outstanding` never passes `total_borrow_limit` by a
+borrow, a day's `borrowed` never passes `daily_borrow_limit`, and both equal what the loans add up to.
+Amounts are USDC base units. Source: plan, Partner schema.
+"""
+
+from django.core.validators import MaxValueValidator
+from django.db import models
+
+from partner_platform.core import clock
+from partner_platform.core.fields import AddressField, BaseUnitsField, UUIDPrimaryKey
+from partner_platform.core.money import BASIS_POINTS
+
+
+class PartnerStatus(models.TextChoices):
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    INACTIVE = "INACTIVE"
+
+
+class PartnerTier(models.TextChoices):
+    BASIC = "BASIC"
+    PREMIUM = "PREMIUM"
+    ENTERPRISE = "ENTERPRISE"
+
+
+class RepaymentFunding(models.TextChoices):
+    """Whether a repayment must be funded before it is made, or is taken on trust (the plan's literal behaviour)."""
+
+    PROVEN = "PROVEN"
+    TRUSTED = "TRUSTED"
+
+
+class Partner(models.Model):
+    """A lending platform that borrows and repays for its users through us."""
+
+    id = UUIDPrimaryKey()
+    partner_id = models.CharField(max_length=64, unique=True)
+    partner_name = models.CharField(max_length=200)
+    key_label = models.CharField(max_length=20, help_text="The {partner} in pk_{partner}_{env}_…")
+    public_key = AddressField(blank=True, default="", help_text="The partner's Ethereum address, optional")
+    status = models.CharField(max_length=10, choices=PartnerStatus, default=PartnerStatus.ACTIVE)
+    tier = models.CharField(max_length=10, choices=PartnerTier, default=PartnerTier.BASIC)
+    daily_borrow_limit = BaseUnitsField(help_text="USDC base units a UTC day")
+    total_borrow_limit = BaseUnitsField(help_text="USDC base units outstanding at once")
+    current_outstanding = BaseUnitsField(default=0, editable=False)
+    platform_fee_percentage = models.PositiveIntegerField(
+        default=50, validators=[MaxValueValidator(BASIS_POINTS - 1)], help_text="Basis points: 50 is 0.5 %"
+    )
+    settlement_address = AddressField(help_text="Where borrowed USDC goes and repayments come from")
+    repayment_funding = models.CharField(max_length=10, choices=RepaymentFunding, default=RepaymentFunding.PROVEN)
+    webhook_url = models.URLField(max_length=500, blank=True, default="")
+    webhook_secret = models.TextField(blank=True, default="", editable=False)  # encrypted
+    contact_email = models.EmailField()
+    contact_wallet = AddressField(blank=True, default="")
+    kyc_verified = models.BooleanField(default=False)
+    contract_signed = models.BooleanField(default=False)
+    created_by = models.CharField(max_length=200, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    total_borrowed = BaseUnitsField(default=0, editable=False)
+    total_repaid = BaseUnitsField(default=0, editable=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(current_outstanding__gte=0), name="partner_outstanding_not_negative"
+            ),
+        ]
+        indexes = [models.Index(fields=["status", "tier"], name="partner_status_tier")]
+
+    def __str__(self) -> str:
+        return f"{self.partner_name} ({self.partner_id})"
+
+
+class PartnerDailyUsage(models.Model):
+    """What a partner borrowed on one UTC day: accepted loans, less those that failed."""
+
+    id = UUIDPrimaryKey()
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="daily_usage")
+    day = models.DateField()
+    borrowed = BaseUnitsField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["partner", "day"], name="partner_daily_usage_once"),
+            models.CheckConstraint(condition=models.Q(borrowed__gte=0), name="partner_daily_usage_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.partner_id} {self.day}: {self.borrowed}"
+
+
+class ApiKey(models.Model):
+    """A key by its SHA-256 (hex); `prefix` is its first 16 characters, to recognize it by."""
+
+    id = UUIDPrimaryKey()
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="api_keys")
+    key_hash = models.CharField(max_length=64, unique=True)
+    prefix = models.CharField(max_length=16)
+    created_at = models.DateTimeField(default=clock.now)
+    expires_at = models.DateTimeField(null=True, blank=True)  # set by a rotation with grace
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["partner", "created_at"], name="apikey_partner")]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
