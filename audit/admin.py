@@ -1,0 +1,100 @@
+"""The record in the console: to read and search, not to change."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest
+
+from audit.models import ApiLog, AuditEntry
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Nothing can be added, changed or deleted, by whomever. The search is for exact values: it uses the indexes."""
+
+    actions = None
+    ordering = ("-timestamp",)
+    list_per_page = 50
+    show_full_result_count = False
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        # Django's own "=field" would be iexact, which is a pattern on MongoDB.
+        matches = Q()
+        for name in self.search_fields:
+            matches |= Q(**{name: term})
+        return queryset.filter(matches), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class PartnerFilter(admin.SimpleListFilter):
+    """By partner; each is found by one step through the index, not by a scan of the log."""
+
+    title = "partner"
+    parameter_name = "partner"
+    at_most = 200
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        last = ""  # calls that nobody was authenticated for have ""
+        while len(found) < self.at_most:
+            later = ApiLog.objects.filter(partner_id__gt=last).order_by("partner_id")
+            last = later.values_list("partner_id", flat=True).first()
+            if last is None:
+                break
+            found.append((last, last))
+        return found
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(partner_id=self.value()) if self.value() else queryset
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By the answer's status."""
+
+    title = "status"
+    parameter_name = "status"
+    statuses = (200, 201, 202, 400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(status), str(status)) for status in self.statuses]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value = self.value() or ""
+        return queryset.filter(status_code=int(value)) if value.isdecimal() else queryset
+
+
+@admin.register(ApiLog)
+class ApiLogAdmin(ReadOnlyAdmin):
+    list_display = (
+        "timestamp",
+        "partner_id",
+        "method",
+        "endpoint",
+        "status_code",
+        "error_code",
+        "response_time",
+        "ip_address",
+        "loan_id",
+    )
+    list_filter = ("success", StatusFilter, "timestamp", PartnerFilter)
+    search_fields = ("request_id", "loan_id", "partner_id")
+    search_help_text = "Request id, loan id or partner id"
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("timestamp", "action", "target", "actor", "request_id")
+    list_filter = ("timestamp",)
+    search_fields = ("target", "actor", "action", "request_id")
+    search_help_text = "Target (partner:…, loan:…), actor, action or request id"

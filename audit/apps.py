@@ -1,0 +1,8 @@
+"""The app's entry in Django."""
+
+from django.apps import AppConfig
+
+
+class AuditConfig(AppConfig):
+    name = "audit"
+    verbose_name = "Audit"

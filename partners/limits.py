@@ -1,0 +1,160 @@
+"""The running sums of a partner, and the limits no interleaving of requests passes (invariants M1 and M4).
+
+1. `ensure_day` makes the day's usage row exist, outside any transaction; after the first call of a day it costs
+nothing.
+2. `reserve` takes an amount from the daily and the total limit, in the caller's transaction, with two guarded updates.
+3. `release` gives a failed loan's amount back; `settle_borrow` and `settle_repayment` move the lifetime sums.
+
+Every update touches the partner's row before the day's row: one order, no deadlocks. The daily limit stands on the
+partner's row, so the update of that row demands the very daily limit that the day's row is checked against; whoever
+lowers it at the same moment waits for our commit or makes us look again. `partner_id` is the partner's primary key
+(`Partner.id`, as in `loan.partner_id`), amounts are base units, `day` is a UTC day.
+"""
+
+import datetime as dt
+import uuid
+
+from django.db import IntegrityError
+from django.db.models import F
+
+from partner_platform.core.database import run_in_transaction
+from partner_platform.core.errors import ErrorCode, Forbidden, Unavailable
+from partner_platform.core.money import format_dollars
+from partners.models import Partner, PartnerDailyUsage, PartnerStatus
+from partners.rules import require_active
+
+MAX_LOOKS = 5
+
+_known_days: dict[uuid.UUID, dt.date] = {}
+
+
+class InvariantViolation(Exception):
+    """The books do not hold what they must: a bug or a hand in the database, never something a caller did."""
+
+
+class DayMissing(InvariantViolation):
+    """`reserve` was called for a day that `ensure_day` had not made."""
+
+
+def ensure_day(*, partner_id: uuid.UUID, day: dt.date) -> None:
+    """Make sure the partner's usage row of `day` exists; call it before the transaction that reserves."""
+    if _known_days.get(partner_id) == day:
+        return
+    if not PartnerDailyUsage.objects.filter(partner_id=partner_id, day=day).exists():
+        try:
+            run_in_transaction(lambda: PartnerDailyUsage.objects.create(partner_id=partner_id, day=day))
+        except IntegrityError:
+            # Another request made it first. Were it something else, the row is not there and that is raised.
+            if not PartnerDailyUsage.objects.filter(partner_id=partner_id, day=day).exists():
+                raise
+    _known_days[partner_id] = day
+
+
+def reserve(*, partner_id: uuid.UUID, amount: int, day: dt.date, daily_limit: int | None = None) -> None:
+    """Take `amount` from the partner's daily and total limit, or raise 403 and leave the transaction to be rolled back.
+
+    `daily_limit` is the daily limit as the caller last read it (with the authenticated partner); it saves a query and
+    is never trusted: a limit that changed since is read again. Raises `Forbidden` (partner not active, daily limit,
+    total limit, looked at in this order), which must leave the transaction.
+    """
+    _require_positive(amount)
+    expected = daily_limit if daily_limit is not None else _read(partner_id).daily_borrow_limit
+    for _ in range(MAX_LOOKS):
+        if _take_from_partner(partner_id, amount, daily_limit=expected):
+            _take_from_day(partner_id, amount, day, daily_limit=expected)
+            return
+        partner = _read(partner_id)
+        _refuse(partner, amount, day)
+        expected = partner.daily_borrow_limit  # the terms or sums changed meanwhile: decide again by the present ones
+    raise Unavailable(ErrorCode.DATABASE_UNAVAILABLE, "The partner's limits are changing; nothing was reserved")
+
+
+def release(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
+    """Give back what `reserve` took for a loan that failed; `day` is the day it was reserved on."""
+    _require_positive(amount)
+    partners = Partner.objects.filter(pk=partner_id, current_outstanding__gte=amount)
+    _demand(partners.update(current_outstanding=F("current_outstanding") - amount), "outstanding", partner_id, amount)
+    usage = PartnerDailyUsage.objects.filter(partner_id=partner_id, day=day, borrowed__gte=amount)
+    _demand(usage.update(borrowed=F("borrowed") - amount), f"usage of {day}", partner_id, amount)
+
+
+def settle_borrow(*, partner_id: uuid.UUID, amount: int) -> None:
+    """Count a loan that was paid out in the partner's lifetime sum."""
+    _require_positive(amount)
+    changed = Partner.objects.filter(pk=partner_id).update(total_borrowed=F("total_borrowed") + amount)
+    _demand(changed, "total borrowed", partner_id, amount)
+
+
+def settle_repayment(*, partner_id: uuid.UUID, amount: int) -> None:
+    """Take repaid principal off the partner's outstanding, and count it in its lifetime sum."""
+    _require_positive(amount)
+    changed = Partner.objects.filter(pk=partner_id, current_outstanding__gte=amount).update(
+        current_outstanding=F("current_outstanding") - amount, total_repaid=F("total_repaid") + amount
+    )
+    _demand(changed, "outstanding", partner_id, amount)
+
+
+def _take_from_partner(partner_id: uuid.UUID, amount: int, *, daily_limit: int) -> bool:
+    changed = Partner.objects.filter(
+        pk=partner_id,
+        status=PartnerStatus.ACTIVE,
+        daily_borrow_limit=daily_limit,
+        current_outstanding__lte=F("total_borrow_limit") - amount,
+    ).update(current_outstanding=F("current_outstanding") + amount)
+    return changed == 1
+
+
+def _take_from_day(partner_id: uuid.UUID, amount: int, day: dt.date, *, daily_limit: int) -> None:
+    changed = PartnerDailyUsage.objects.filter(
+        partner_id=partner_id, day=day, borrowed__lte=daily_limit - amount
+    ).update(borrowed=F("borrowed") + amount)
+    if changed != 1:
+        raise _daily_limit_exceeded(daily_limit - _borrowed_on(partner_id, day))
+
+
+def _refuse(partner: Partner, amount: int, day: dt.date) -> None:
+    """Raise what stands against the amount now, in the plan's order; return where nothing does."""
+    require_active(partner)
+    daily_remaining = partner.daily_borrow_limit - _borrowed_on(partner.pk, day)
+    if amount > daily_remaining:
+        raise _daily_limit_exceeded(daily_remaining)
+    total_remaining = partner.total_borrow_limit - partner.current_outstanding
+    if amount > total_remaining:
+        raise _exceeded(ErrorCode.TOTAL_LIMIT_EXCEEDED, "total", total_remaining)
+
+
+def _daily_limit_exceeded(remaining: int) -> Forbidden:
+    return _exceeded(ErrorCode.DAILY_LIMIT_EXCEEDED, "daily", remaining)
+
+
+def _exceeded(code: ErrorCode, which: str, remaining: int) -> Forbidden:
+    remaining = max(remaining, 0)  # a limit lowered below what is used already leaves nothing, not less than nothing
+    message = f"Partner {which} limit exceeded. Remaining: {format_dollars(remaining)}"
+    return Forbidden(code, message, details={"remaining": str(remaining)})
+
+
+def _read(partner_id: uuid.UUID) -> Partner:
+    partner = Partner.objects.filter(pk=partner_id).first()
+    if partner is None:
+        raise InvariantViolation(f"there is no partner {partner_id}")
+    return partner
+
+
+def _borrowed_on(partner_id: uuid.UUID, day: dt.date) -> int:
+    borrowed = (
+        PartnerDailyUsage.objects.filter(partner_id=partner_id, day=day).values_list("borrowed", flat=True).first()
+    )
+    if borrowed is None:
+        _known_days.pop(partner_id, None)
+        raise DayMissing(f"partner {partner_id} has no usage row of {day}: call ensure_day before the transaction")
+    return borrowed
+
+
+def _require_positive(amount: int) -> None:
+    if amount <= 0:
+        raise ValueError(f"an amount is at least 1 base unit, not {amount}")
+
+
+def _demand(changed: int, what: str, partner_id: uuid.UUID, amount: int) -> None:
+    if changed != 1:
+        raise InvariantViolation(f"partner {partner_id}: {what} could not move by {amount} base units")

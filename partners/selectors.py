@@ -1,0 +1,30 @@
+"""Reading partners."""
+
+import uuid
+
+from partners.models import ApiKey, Partner, PartnerStatus
+
+
+def partner_count() -> int:
+    """How many partners there are; they are few, so counting them is cheap."""
+    return Partner.objects.count()
+
+
+def by_partner_id(partner_id: str) -> Partner | None:
+    """The partner with the public id `partner_xyz_lending_001`, None where there is none."""
+    return Partner.objects.filter(partner_id=partner_id).first()
+
+
+def by_pk(pk: uuid.UUID) -> Partner | None:
+    """The partner with the primary key, None where there is none."""
+    return Partner.objects.filter(pk=pk).first()
+
+
+def active_partners() -> list[Partner]:
+    """The partners that may act, by their public id."""
+    return list(Partner.objects.filter(status=PartnerStatus.ACTIVE).order_by("partner_id"))
+
+
+def keys_of(partner: Partner) -> list[ApiKey]:
+    """A partner's keys, newest first, dead ones included."""
+    return list(ApiKey.objects.filter(partner_id=partner.pk).order_by("-created_at"))

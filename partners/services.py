@@ -1,0 +1,176 @@
+"""Changing partners: onboarding, terms, status, keys.
+
+Each change has its audit entry in the same transaction; a key is in none. `actor` is `staff:{username}` or
+`system:{command}`. Running sums are not touched here: they are `partners.limits`'. Nothing here saves a whole
+`Partner`, which would write back sums that moved meanwhile.
+"""
+
+import datetime as dt
+
+from django.conf import settings
+from django.db import IntegrityError
+
+from audit.services import record_change
+from partner_platform.core import clock
+from partner_platform.core.database import in_transaction, run_in_transaction
+from partner_platform.core.errors import invalid_fields
+from partners import keys, selectors, terms
+from partners.models import ApiKey, Partner, PartnerStatus
+
+MAX_GRACE_HOURS = 168
+MAX_ID_ATTEMPTS = 50
+
+
+def create_partner(
+    *, actor: str, partner_id: str | None = None, status: str = PartnerStatus.ACTIVE, **values: object
+) -> tuple[Partner, str]:
+    """Open a partner and make its first API key, which is returned and kept nowhere.
+
+    `values` are the fields of `partners.terms.FIELDS`, amounts as strings of base units. Without `partner_id` one is
+    made of label and number: `partner_nlp_003`. Raises 400 `invalid_request` naming every bad field, a taken id
+    included.
+    """
+    cleaned = terms.clean(values, partial=False)
+    given_id, status = _clean_identity(partner_id, status)
+    number = selectors.partner_count() + 1
+    for attempt in range(MAX_ID_ATTEMPTS):
+        candidate = given_id or f"partner_{cleaned['key_label']}_{number + attempt:03d}"
+        if selectors.by_partner_id(candidate) is None:
+            partner = Partner(partner_id=candidate, status=status, created_by=actor, **cleaned)
+            new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
+            try:
+                run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, actor))  # type: ignore[misc]
+                return partner, new_key.key
+            except IntegrityError:
+                # Somebody took the id between look and insert. Inside a caller's transaction nothing can be tried
+                # again.
+                if in_transaction() or selectors.by_partner_id(candidate) is None:
+                    raise
+        if given_id:
+            break
+    raise invalid_fields({"partnerId": ["Is taken."]})
+
+
+def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner:
+    """Change a partner's terms; returns it as it is now. Raises 400 `invalid_request` naming every bad field."""
+    changes = terms.clean(values, partial=True)
+
+    def update() -> Partner:
+        before = Partner.objects.get(pk=partner.pk)
+        changed = {name: value for name, value in changes.items() if getattr(before, name) != value}
+        if not changed:
+            return before
+        Partner.objects.filter(pk=partner.pk).update(updated_at=clock.now(), **changed)
+        after = Partner.objects.get(pk=partner.pk)
+        record_change(
+            actor=actor,
+            action="partner.updated",
+            target=_target(partner),
+            before=terms.as_audited(before, changed),
+            after=terms.as_audited(after, changed),
+        )
+        return after
+
+    return run_in_transaction(update)
+
+
+def suspend_partner(*, partner: Partner, actor: str) -> Partner:
+    """Refuse the partner's calls from now on; a borrow that is being accepted at this moment is refused too."""
+    return _set_status(partner, PartnerStatus.SUSPENDED, actor=actor, action="partner.suspended")
+
+
+def activate_partner(*, partner: Partner, actor: str) -> Partner:
+    """Let a suspended or inactive partner act again."""
+    return _set_status(partner, PartnerStatus.ACTIVE, actor=actor, action="partner.activated")
+
+
+def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str:
+    """Make a new API key and return it; the one in use dies at once, or `grace_hours` (0 to 168) from now.
+
+    At most two keys live: what is older than the one in use dies at once in any case.
+    """
+    if isinstance(grace_hours, bool) or not isinstance(grace_hours, int) or not 0 <= grace_hours <= MAX_GRACE_HOURS:
+        raise invalid_fields({"gracePeriodHours": [f"Must be a whole number of hours, 0 to {MAX_GRACE_HOURS}."]})
+    new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
+
+    def rotate() -> None:
+        now = clock.now()
+        # Two rotations at once must not each spare a key: the partner's row lines them up.
+        Partner.objects.filter(pk=partner.pk).update(updated_at=now)
+        live = [key for key in selectors.keys_of(partner) if _is_live(key, now)]
+        spared = live[:1] if grace_hours else []
+        for key in sorted(live, key=lambda key: key.pk):
+            _retire(key, now, grace=dt.timedelta(hours=grace_hours) if key in spared else None)
+        _add_key(partner, new_key)
+        record_change(
+            actor=actor,
+            action="partner.api_key_rotated",
+            target=_target(partner),
+            before={"apiKeyPrefixes": [key.prefix for key in live]},
+            after={"apiKeyPrefix": new_key.prefix, "gracePeriodHours": grace_hours},
+        )
+
+    run_in_transaction(rotate)
+    return new_key.key
+
+
+def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, str]:
+    problems: dict[str, list[str]] = {}
+    for name, read, value in (("partnerId", terms.read_partner_id, partner_id), ("status", terms.read_status, status)):
+        try:
+            if value is not None:
+                read(value)
+        except ValueError as error:
+            problems[name] = [str(error)]
+    if problems:
+        raise invalid_fields(problems)
+    return partner_id, status
+
+
+def _insert(partner: Partner, new_key: keys.NewKey, actor: str) -> None:
+    partner.save(force_insert=True)
+    _add_key(partner, new_key)
+    record_change(
+        actor=actor,
+        action="partner.created",
+        target=_target(partner),
+        after={**terms.as_audited(partner), "status": partner.status, "firstApiKeyPrefix": new_key.prefix},
+    )
+
+
+def _set_status(partner: Partner, status: PartnerStatus, *, actor: str, action: str) -> Partner:
+    def change() -> Partner:
+        before = Partner.objects.get(pk=partner.pk)
+        if before.status == status:
+            return before  # asked twice: nothing changed, nothing to tell
+        Partner.objects.filter(pk=partner.pk).update(status=status, updated_at=clock.now())
+        record_change(
+            actor=actor,
+            action=action,
+            target=_target(partner),
+            before={"status": before.status},
+            after={"status": str(status)},
+        )
+        return Partner.objects.get(pk=partner.pk)
+
+    return run_in_transaction(change)
+
+
+def _is_live(key: ApiKey, now: dt.datetime) -> bool:
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
+
+
+def _retire(key: ApiKey, now: dt.datetime, *, grace: dt.timedelta | None) -> None:
+    if grace is None:
+        ApiKey.objects.filter(pk=key.pk).update(revoked_at=now)
+    else:
+        end = now + grace
+        ApiKey.objects.filter(pk=key.pk).update(expires_at=min(end, key.expires_at or end))
+
+
+def _add_key(partner: Partner, new_key: keys.NewKey) -> None:
+    ApiKey.objects.create(partner_id=partner.pk, key_hash=new_key.key_hash, prefix=new_key.prefix)
+
+
+def _target(partner: Partner) -> str:
+    return f"partner:{partner.partner_id}"
