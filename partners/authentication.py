@@ -41,8 +41,10 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[PartnerPrincipal, ApiKey]:
         api_key = _find(_presented_key(request))
         partner = api_key.partner
-        request._request.api_partner = partner  # type: ignore[attr-defined]  # noqa: SLF001 - DRF hides Django's
-        request _require_live(api_key) require_active(partner) last_used.note(api_key)
+        request._request.api_partner = partner  # type: ignore[attr-defined]  # noqa: SLF001
+        _require_live(api_key)
+        require_active(partner)
+        last_used.note(api_key)
         return PartnerPrincipal(partner), api_key
 
     def authenticate_header(self, request: Request) -> str:
