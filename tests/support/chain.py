@@ -1,0 +1,77 @@
+"""The chain as a test holds it: a real anvil with everything deployed, mined block by block by the test."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.servers import anvil as anvil_server
+from sandbox.world import SandboxUser, World
+
+ERC20_BALANCE_OF = "0x70a08231"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Nothing is mined until `mine` is called, or within `mining` / `automine`."""
+
+    port: int
+    world: World
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """`oaid, vault, pool, usdc, collateral, executor, operator, treasury, deployer`."""
+        return self.world.addresses
+
+    @property
+    def users(self) -> list[SandboxUser]:
+        """Three users with open positions of $10,000 (RWA), $50,000 (RWA), $100,000 (PRIVATE_ASSET)."""
+        return self.world.users
+
+    @property
+    def url(self) -> str:
+        return anvil_server.url(self.port)
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        """One JSON-RPC call; `NodeRefused` where the node says no."""
+        return anvil_server.rpc(self.port, method, *params)
+
+    def mine(self, blocks: int = 1) -> int:
+        """Mine; the first block takes what is pending. Returns the new head's number."""
+        self.rpc("anvil_mine", hex(blocks))
+        return self.block_number()
+
+    def block_number(self) -> int:
+        return int(self.rpc("eth_blockNumber"), 16)
+
+    def usdc_balance(self, address: str) -> int:
+        """In base units."""
+        data = ERC20_BALANCE_OF + address[2:].lower().rjust(64, "0")
+        return int(self.rpc("eth_call", {"to": self.addresses["usdc"], "data": data}, "latest"), 16)
+
+    @contextlib.contextmanager
+    def automine(self) -> Iterator[None]:
+        """Within: a block per transaction, at once."""
+        self.rpc("evm_setAutomine", True)
+        try:
+            yield
+        finally:
+            self.rpc("evm_setAutomine", False)
+
+    @contextlib.contextmanager
+    def mining(self, every: float = 0.1) -> Iterator[None]:
+        """Within: a block every `every` seconds, for tests whose engine runs in threads or processes."""
+        done = threading.Event()
+
+        def mine_until_done() -> None:
+            while not done.wait(every):
+                self.rpc("evm_mine")
+
+        miner = threading.Thread(target=mine_until_done, name="miner", daemon=True)
+        miner.start()
+        try:
+            yield
+        finally:
+            done.set()
+            miner.join(timeout=10)
