@@ -1,0 +1,14 @@
+"""The app's entry in Django."""
+
+from django.apps import AppConfig
+from django.core import checks
+
+
+class ChainConfig(AppConfig):
+    name = "chain"
+    verbose_name = "Chain settlement"
+
+    def ready(self) -> None:
+        from chain.checks import check_chain_settings
+
+        checks.register(check_chain_settings)

@@ -1,0 +1,112 @@
+"""One RPC endpoint: a post, its time-out, the check of its answer, and a rest after a failure."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from chain.rpc_errors import RpcError
+
+CONNECT_TIMEOUT_SECONDS = 2.0
+REST_SECONDS = 5.0
+# Rate limits arrive as JSON-RPC errors too; such an answer says nothing about the call.
+_OVERLOADED_CODES = frozenset({-32005, 429})
+
+
+class EndpointFailed(Exception):
+    """This endpoint gave no usable answer; another may. The message names no URL: URLs carry keys."""
+
+    def __init__(self, message: str, *, is_wrong_chain: bool = False) -> None:
+        super().__init__(message)
+        self.is_wrong_chain = is_wrong_chain
+
+
+@dataclass(frozen=True)
+class Request:
+    """One JSON-RPC request."""
+
+    id: int
+    method: str
+    params: list[Any]
+
+    def body(self) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": self.id, "method": self.method, "params": self.params}
+
+
+class Endpoint:
+    """A node behind one URL."""
+
+    def __init__(self, *, url: str, session: requests.Session, timeout: float, chain_id: int) -> None:
+        self._url = url
+        self._session = session
+        self._timeout = (min(CONNECT_TIMEOUT_SECONDS, timeout), timeout)
+        self._chain_id = chain_id
+        self._is_verified = False
+        self._rests_until = 0.0
+
+    @property
+    def is_resting(self) -> bool:
+        """True for a while after a failure: others are asked first."""
+        return time.monotonic() < self._rests_until
+
+    def post(self, batch: list[Request]) -> list[Any]:
+        """The results in the order of `batch`, an `RpcError` where one was refused; `EndpointFailed` without a usable answer.
+
+        The chain id is checked before the first use, and again after each failure: what answers may be another node now.
+        """
+        if not self._is_verified:
+            self._verify()
+        return self._post(batch)
+
+    def _verify(self) -> None:
+        [answer] = self._post([Request(0, "eth_chainId", [])])
+        found = None if isinstance(answer, RpcError) else _as_int(answer)
+        if found != self._chain_id:
+            raise self._failed(f"it serves chain {found}, not {self._chain_id}", is_wrong_chain=True)
+        self._is_verified = True
+
+    def _post(self, batch: list[Request]) -> list[Any]:
+        body: Any = batch[0].body() if len(batch) == 1 else [request.body() for request in batch]
+        try:
+            response = self._session.post(self._url, json=body, timeout=self._timeout, allow_redirects=False)
+        except requests.RequestException as error:
+            raise self._failed(type(error).__name__) from error
+        if response.status_code != requests.codes.ok:
+            raise self._failed(f"HTTP {response.status_code}")
+        try:
+            answer = json.loads(response.content)
+        except ValueError as error:
+            raise self._failed("not JSON") from error
+        return self._in_order(batch, answer if isinstance(answer, list) else [answer])
+
+    def _in_order(self, batch: list[Request], answers: list[Any]) -> list[Any]:
+        by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
+        if any(request.id not in by_id for request in batch):
+            raise self._failed("answers are missing")
+        return [self._result(by_id[request.id]) for request in batch]
+
+    def _result(self, answer: dict[str, Any]) -> Any:
+        error = answer.get("error")
+        if error is None:
+            return answer.get("result")
+        if not isinstance(error, dict):
+            return RpcError(0, str(error))
+        code = _as_int(error.get("code")) or 0
+        if code in _OVERLOADED_CODES:
+            raise self._failed("overloaded")
+        return RpcError(code, str(error.get("message", "")), error.get("data"))
+
+    def _failed(self, what: str, *, is_wrong_chain: bool = False) -> EndpointFailed:
+        self._is_verified = False
+        self._rests_until = time.monotonic() + REST_SECONDS
+        host = requests.utils.urlparse(self._url).hostname
+        return EndpointFailed(f"RPC endpoint {host}: {what}", is_wrong_chain=is_wrong_chain)
+
+
+def _as_int(value: Any) -> int | None:
+    try:
+        return int(value, 16) if isinstance(value, str) else int(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,24 @@
+"""Who wants to hear that operations became final. `chain` knows no loans; they register themselves."""
+
+import logging
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+SettledCallback = Callable[[list[str]], object]
+_callbacks: list[SettledCallback] = []
+
+
+def on_settled(callback: SettledCallback) -> None:
+    """Call `callback(keys)` after each commit that made operations final; a lost call is healed by its owner's sweep."""
+    if callback not in _callbacks:
+        _callbacks.append(callback)
+
+
+def announce_settled(keys: list[str]) -> None:
+    """Tell everybody; what one of them raises is logged and reaches neither the others nor the driver."""
+    for callback in list(_callbacks):
+        try:
+            callback(keys)
+        except Exception:  # the truth is committed; this is only a message about it
+            logger.exception("a listener failed on %d settled operations", len(keys))

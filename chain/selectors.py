@@ -1,0 +1,45 @@
+"""Reads of the settlement engine's records."""
+
+from django.db.models import Q
+
+from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, WalletStatus
+from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
+
+
+def unacknowledged(kind: str, limit: int) -> list[Operation]:
+    """Final operations of `kind` whose owner has not acted yet, oldest first, at most `limit`."""
+    final = Operation.objects.filter(acknowledged=False, state__in=FINAL_OPERATION_STATES, kind=kind)
+    return list(final.order_by("created_at", "id")[:limit])
+
+
+def has_live_work(wallet: PlatformWallet) -> bool:
+    """True while a driver has something to do: transactions to follow, or operations that may be bundled."""
+    if ChainTransaction.objects.filter(wallet=wallet, state__in=LIVE_TRANSACTION_STATES).exists():
+        return True
+    is_active = PlatformWallet.objects.filter(pk=wallet.pk, status=WalletStatus.ACTIVE).exists()
+    return is_active and Operation.objects.filter(state=OperationState.QUEUED).exists()
+
+
+def live_transactions(wallet: PlatformWallet) -> list[ChainTransaction]:
+    """The transactions the driver follows, in nonce order, their attempts prefetched."""
+    live = ChainTransaction.objects.filter(wallet=wallet, state__in=LIVE_TRANSACTION_STATES)
+    return list(live.order_by("nonce").prefetch_related("attempts"))
+
+
+def queued_operations(limit: int) -> list[Operation]:
+    """Operations that wait for a carrier, oldest first."""
+    return list(Operation.objects.filter(state=OperationState.QUEUED).order_by("created_at", "id")[:limit])
+
+
+def operations_of(transactions: list[ChainTransaction]) -> dict[object, list[Operation]]:
+    """The operations of each transaction (by its key), in the order in which they stand in the carrier; one query."""
+    found: dict[object, list[Operation]] = {transaction.pk: [] for transaction in transactions}
+    operations = Operation.objects.filter(carrier__in=[transaction.pk for transaction in transactions])
+    for operation in operations.order_by("carrier", "position_in_carrier"):
+        found[operation.carrier_id].append(operation)
+    return found
+
+
+def open_operations_count() -> int:
+    """Operations that were accepted and are not final (M7)."""
+    return Operation.objects.filter(~Q(state__in=FINAL_OPERATION_STATES)).count()

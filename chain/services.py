@@ -1,0 +1,57 @@
+"""What other apps ask of the settlement engine: take an operation, say that an outcome was acted on, wake the driver."""
+
+import logging
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from celery.exceptions import CeleryError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from chain import bell
+from chain.encoding import Call, uid_of
+from chain.models import Operation, PlatformWallet, WalletStatus
+from partner_platform.core.database import on_commit
+
+logger = logging.getLogger(__name__)
+
+
+def enqueue(*, key: str, kind: str, calls: list[Call], effect: list[dict[str, Any]]) -> Operation:
+    """Take an operation to be done at most once, ever; wakes the driver when the caller's transaction commits.
+
+    `key` is the idempotency key and decides the uid on the chain; `effect` lists the logs that prove it was done. A key that
+    was used before raises the database's `IntegrityError`: it is the caller's transaction that decides what that means.
+    """
+    operation = Operation.objects.create(
+        key=key, uid=uid_of(key), kind=kind, calls=[asdict(call) for call in calls], effect=effect
+    )
+    on_commit(nudge)
+    return operation
+
+
+def acknowledge(*, operation_id: UUID) -> bool:
+    """Note that the owner acted on a final state, in the owner's transaction; True for the one caller who was first."""
+    return Operation.objects.filter(pk=operation_id, acknowledged=False).update(acknowledged=True) == 1
+
+
+def nudge() -> None:
+    """Wake the driver, or have one started. Never raises: the beat's sweep finds what a lost nudge leaves."""
+    if bell.ring():
+        return
+    from chain.tasks import drive_settlement  # tasks stand above services
+
+    try:
+        drive_settlement.delay()
+    except (CeleryError, KombuError, RedisError, OSError) as error:
+        logger.warning("could not nudge the driver, the sweep will: %s", error)
+
+
+def resume_wallet(*, wallet_id: UUID) -> bool:
+    """A person looked into it: let a frozen wallet work again; False where it was not frozen."""
+    resumed = PlatformWallet.objects.filter(pk=wallet_id, status=WalletStatus.FROZEN).update(
+        status=WalletStatus.ACTIVE, status_reason=""
+    )
+    if resumed:
+        nudge()
+    return resumed == 1
