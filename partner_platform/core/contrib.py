@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-_MONGODB = "partner_platform.core.mongodb"
+from partner_platform.core.database_url import MONGODB_ENGINE
+
 _STOCK_APPS = ("admin", "auth", "contenttypes")
 
 
@@ -18,10 +19,10 @@ class Contrib:
 
 def contrib_for(database: dict[str, Any]) -> Contrib:
     """The contrib apps that fit a `DATABASES` entry."""
-    if database["ENGINE"] != _MONGODB:
+    if database["ENGINE"] != MONGODB_ENGINE:
         return Contrib()
     return Contrib(
-        apps=[f"{_MONGODB}.apps.Mongo{name}Config" for name in ("Admin", "Auth", "ContentTypes")],
-        migration_modules={label: f"{_MONGODB}.migrations.{label}" for label in _STOCK_APPS},
+        apps=[f"{MONGODB_ENGINE}.apps.Mongo{name}Config" for name in ("Admin", "Auth", "ContentTypes")],
+        migration_modules={label: f"{MONGODB_ENGINE}.migrations.{label}" for label in _STOCK_APPS},
         auto_field="django_mongodb_backend.fields.ObjectIdAutoField",
     )

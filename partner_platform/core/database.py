@@ -1,7 +1,10 @@
 """Transactions that mean the same on SQLite, PostgreSQL and MongoDB.
 
-Django's own `transaction.atomic` is silently a no-op on MongoDB, so everything in this project goes through this module
-(ruff's banned-api forbids the other). Rules for callers:
+Everything in this project goes through this module (ruff's banned-api forbids Django's own). On MongoDB Django's `atomic` is
+silently a no-op with the stock backend; our engine (`core.mongodb`) makes it real, and this module makes the three alike:
+a block is all or nothing, an inner block that failed dooms the outer one, and only the outermost block can be run again.
+
+Rules for callers:
 
 1. `run_in_transaction(fn)` may run `fn` several times: side effects belong in `on_commit`.
 2. No network call and no caught database error inside a transaction.
@@ -14,17 +17,72 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ContextDecorator
 from types import TracebackType
 from typing import Any, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    transaction,
+)
 from django.db.transaction import TransactionManagementError
+from pymongo.errors import ConnectionFailure
 
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 60
+RETRY_SECONDS = 15.0  # a caller waits no longer than this for a database that keeps saying "again"
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})  # PostgreSQL: serialization failure, deadlock
+
+
+class _Block(transaction.Atomic):
+    """Django's atomic block with one meaning everywhere.
+
+    Blocks of ours inside one another share one transaction without savepoints, which MongoDB does not have. Inside a block
+    that Django opened itself (the admin, a test case) the outermost of ours is a savepoint where there are savepoints.
+    A statement that failed dooms the block: caught and passed over, PostgreSQL would roll back in silence at the end, SQLite
+    would commit the rest.
+    """
+
+    def __init__(self, using: str) -> None:
+        super().__init__(using, savepoint=True, durable=False)
+
+    def _recreate_cm(self) -> "_Block":
+        return _Block(self.using)  # used as a decorator: a state per call, not per function
+
+    def __enter__(self) -> None:
+        self.is_outermost = not in_transaction(self.using)
+        self.savepoint = self.is_outermost
+        super().__enter__()
+        if self.is_outermost:
+            connections[self.using].execute_wrappers.append(_doom_on_error)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        connection = connections[self.using]
+        if self.is_outermost:
+            connection.execute_wrappers.remove(_doom_on_error)
+        is_doomed = self.is_outermost and exc_type is None and connection.needs_rollback
+        reason = connection.rollback_exc
+        super().__exit__(exc_type, exc, traceback)
+        if is_doomed:
+            raise TransactionManagementError("An error inside was caught and passed over: all was rolled back") from reason
+
+
+def _doom_on_error(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Around every SQL statement of a block (`core.mongodb` does the same in its compilers)."""
+    try:
+        return execute(sql, params, many, context)
+    except DatabaseError as error:
+        connection = context["connection"]
+        connection.needs_rollback = True
+        connection.rollback_exc = error
+        raise
 
 
 def is_mongodb(using: str = DEFAULT_DB_ALIAS) -> bool:
@@ -34,13 +92,12 @@ def is_mongodb(using: str = DEFAULT_DB_ALIAS) -> bool:
 
 def in_transaction(using: str = DEFAULT_DB_ALIAS) -> bool:
     """True inside an `atomic` block of this module on this thread's connection."""
-    connection = connections[using]
-    return bool(getattr(connection, "in_atomic_block_mongo", False) or connection.in_atomic_block)
+    return any(isinstance(block, _Block) for block in connections[using].atomic_blocks)
 
 
-def atomic(using: str = DEFAULT_DB_ALIAS) -> AbstractContextManager[Any]:
-    """A transaction block: all of it is committed, or nothing of it."""
-    return _MongoAtomic(using) if is_mongodb(using) else transaction.atomic(using)
+def atomic(using: str = DEFAULT_DB_ALIAS) -> _Block:
+    """A transaction block: all of it is committed, or nothing of it. A context manager and a decorator."""
+    return _Block(using)
 
 
 def on_commit(callback: Callable[[], object], using: str = DEFAULT_DB_ALIAS) -> None:
@@ -48,16 +105,15 @@ def on_commit(callback: Callable[[], object], using: str = DEFAULT_DB_ALIAS) -> 
 
     A callback that raises is logged by Django and does not reach the caller: what was committed stands.
     """
-    if is_mongodb(using):
-        from django_mongodb_backend import transaction as mongo_transaction
-
-        mongo_transaction.on_commit(callback, using=using, robust=True)
-    else:
-        transaction.on_commit(callback, using=using, robust=True)
+    transaction.on_commit(callback, using=using, robust=True)
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """True where the database asks for the transaction to be run again: a write conflict, a deadlock, a busy SQLite."""
+    """True where running the transaction again may succeed: a write conflict, a deadlock, a busy SQLite, a lost primary.
+
+    Also where Django itself (`get_or_create`) caught an `IntegrityError` and went on in a transaction that MongoDB had
+    aborted with it: the next run finds the row.
+    """
     while error is not None:
         has_label = getattr(error, "has_error_label", None)
         if has_label is not None and has_label("TransientTransactionError"):
@@ -66,8 +122,15 @@ def is_transient(error: BaseException | None) -> bool:
             return True
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             return True
+        if isinstance(error, TransactionManagementError) and isinstance(error.__cause__, IntegrityError):
+            return True
         error = error.__cause__
     return False
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """True where the database could not be reached or kept refusing for being busy: a matter of time, not of the request."""
+    return isinstance(error, OperationalError | InterfaceError | ConnectionFailure) or is_transient(error)
 
 
 def run_in_transaction(fn: Callable[[], T], using: str = DEFAULT_DB_ALIAS) -> T:
@@ -77,59 +140,15 @@ def run_in_transaction(fn: Callable[[], T], using: str = DEFAULT_DB_ALIAS) -> T:
     """
     if in_transaction(using):
         return fn()
+    deadline = time.monotonic() + RETRY_SECONDS
+    is_whole = not connections[using].in_atomic_block  # not where Django itself opened a transaction around us
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             with atomic(using):
                 return fn()
         except Exception as error:
-            if attempt == MAX_ATTEMPTS or not is_transient(error):
+            is_last = attempt == MAX_ATTEMPTS or time.monotonic() >= deadline
+            if is_last or not is_whole or not is_transient(error):
                 raise
         time.sleep(0.002 * 2 ** min(attempt, 6) * random.random())  # noqa: S311 - jitter, not a secret
     raise AssertionError("unreachable")
-
-
-class _MongoAtomic(ContextDecorator):
-    """The MongoDB backend's atomic block, without its traps.
-
-    It has no savepoints, so an inner block that failed dooms the outer one, as on PostgreSQL; and a failed commit leaves a
-    session behind that would swallow the thread's next transaction, so that session is ended.
-    """
-
-    def __init__(self, using: str) -> None:
-        self.using = using
-
-    def _recreate_cm(self) -> "_MongoAtomic":
-        return _MongoAtomic(self.using)
-
-    def __enter__(self) -> "_MongoAtomic":
-        from django_mongodb_backend.transaction import Atomic
-
-        connection: Any = connections[self.using]
-        self.is_outermost = not connection.in_atomic_block_mongo
-        if self.is_outermost:
-            connection.inner_block_failed = False
-            if connection.session is not None:
-                connection._end_session()
-        self.inner = Atomic(self.using)
-        self.inner.__enter__()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        connection: Any = connections[self.using]
-        if not self.is_outermost:
-            if exc_type is not None:
-                connection.inner_block_failed = True
-            self.inner.__exit__(exc_type, exc, traceback)
-            return
-        if exc_type is None and connection.inner_block_failed:
-            self.inner.__exit__(TransactionManagementError, None, None)
-            raise TransactionManagementError("an inner atomic() block failed: MongoDB has no savepoints")
-        try:
-            self.inner.__exit__(exc_type, exc, traceback)
-        except BaseException:
-            if connection.session is not None:
-                connection.run_on_commit = []
-                connection._end_session()
-            raise

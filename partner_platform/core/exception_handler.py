@@ -5,11 +5,11 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
+from partner_platform.core import database
 from partner_platform.core.errors import (
     ErrorCode,
     NotFound,
@@ -70,7 +70,7 @@ def as_platform_error(exc: Exception) -> PlatformError:
         return NotFound(ErrorCode.NOT_FOUND, "Not found")
     if isinstance(exc, drf.APIException):
         return _from_drf(exc)
-    if _is_lost_database(exc):
+    if database.is_unavailable(exc):
         logger.error("database unavailable: %s", exc)
         return Unavailable(ErrorCode.DATABASE_UNAVAILABLE, "The database cannot be reached; nothing was reserved")
     logger.error("unhandled error", exc_info=exc)
@@ -82,12 +82,6 @@ def _from_drf(exc: drf.APIException) -> PlatformError:
     error = PlatformError(code, str(exc.detail))
     error.status = HTTPStatus(exc.status_code)
     return error
-
-
-def _is_lost_database(exc: Exception) -> bool:
-    if isinstance(exc, OperationalError | InterfaceError):
-        return True
-    return type(exc).__module__.startswith("pymongo")
 
 
 def _headers(error: PlatformError) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """Model fields of the field's own quantities: keys, USDC base units, uint256, addresses, hashes."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from django.core.validators import MinValueValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connections, models
+from django.utils.functional import cached_property
 
 MAX_BASE_UNITS = 2**63 - 1
+MAX_UINT256 = 2**256 - 1
 UINT256_DIGITS = 78
 
 
@@ -41,17 +45,25 @@ class Uint256Field(models.CharField):
         kwargs["max_length"] = UINT256_DIGITS
         super().__init__(*args, **kwargs)
 
+    @cached_property
+    def validators(self) -> list[Callable[[Any], None]]:
+        """The range of a uint256, in place of a text's length."""
+        return [MinValueValidator(0), MaxValueValidator(MAX_UINT256)]
+
     def from_db_value(self, value: str | None, *_: Any) -> int | None:
         return None if value is None else int(value)
 
     def to_python(self, value: Any) -> int | None:
-        return None if value in (None, "") else int(value)
+        try:
+            return None if value in (None, "") else int(value)
+        except (TypeError, ValueError) as error:
+            raise ValidationError("Must be a whole number.", code="invalid") from error
 
     def get_prep_value(self, value: Any) -> str | None:
         if value is None:
             return None
         number = int(value)
-        if not 0 <= number < 2**256:
+        if not 0 <= number <= MAX_UINT256:
             raise ValueError(f"{self.name}: {number} is not a uint256")
         return str(number).zfill(UINT256_DIGITS)
 

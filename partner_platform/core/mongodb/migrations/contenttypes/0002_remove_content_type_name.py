@@ -1,0 +1,8 @@
+"""A name other apps' migrations depend on; the stock migration's change is in our 0001 already."""
+
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [("contenttypes", "0001_initial")]
+    operations = []
