@@ -18,30 +18,31 @@ class SandboxUser:
 
 
 @dataclass(frozen=True)
-class Settlement:
-    """A partner's settlement address, with USDC and an allowance for the platform account."""
+class SandboxPartner:
+    """A partner's settlement address: it holds USDC and gave the platform account an allowance."""
 
     partner_id: str
-    address: str
-    private_key: str
+    settlement_address: str
+    settlement_private_key: str
 
 
 @dataclass(frozen=True)
 class World:
     """Everything on the chain that the platform and its tests need to know."""
 
-    addresses: dict[str, str]  # oaid, vault, pool, usdc, collateral, executor, operator, treasury, deployer
+    contracts: dict[str, str]  # usdc, collateralToken, oaid, seniorPool, solvencyVault, platformExecutor
+    accounts: dict[str, str]  # deployer (owns the contracts), operator (the platform's signing key), treasury
     users: list[SandboxUser]
-    settlements: list[Settlement]
+    partners: list[SandboxPartner]
 
     def environment(self) -> dict[str, str]:
         """The settings that point a process at this world."""
         return {
-            "OAID_ADDRESS": self.addresses["oaid"],
-            "SOLVENCY_VAULT_ADDRESS": self.addresses["vault"],
-            "SENIOR_POOL_ADDRESS": self.addresses["pool"],
-            "USDC_ADDRESS": self.addresses["usdc"],
-            "PLATFORM_EXECUTOR_ADDRESS": self.addresses["executor"],
+            "OAID_ADDRESS": self.contracts["oaid"],
+            "SOLVENCY_VAULT_ADDRESS": self.contracts["solvencyVault"],
+            "SENIOR_POOL_ADDRESS": self.contracts["seniorPool"],
+            "USDC_ADDRESS": self.contracts["usdc"],
+            "PLATFORM_EXECUTOR_ADDRESS": self.contracts["platformExecutor"],
             "PLATFORM_PRIVATE_KEY": key_pair("operator").private_key,
         }
 
@@ -51,7 +52,8 @@ class World:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "World":
         return cls(
-            addresses=data["addresses"],
+            contracts=data["contracts"],
+            accounts=data["accounts"],
             users=[SandboxUser(**user) for user in data["users"]],
-            settlements=[Settlement(**settlement) for settlement in data["settlements"]],
+            partners=[SandboxPartner(**partner) for partner in data["partners"]],
         )

@@ -56,7 +56,7 @@ def anvil() -> Iterator[Chain]:
     server = anvil_server.anvil(port=port, log=settings.TEST_FOLDER / "anvil.log", slots_in_epoch=4).start()
     from sandbox.furnish import build_world  # web3 takes a second to import: only where a test needs the chain
 
-    world = build_world(port=port, partners=["partner-1", "partner-2"])
+    world = build_world(partners=["partner-1", "partner-2"])
     _point_settings_at(world)
     chain = Chain(port=port, world=world)
     chain.rpc("evm_setAutomine", False)

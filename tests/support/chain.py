@@ -21,8 +21,8 @@ class Chain:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """`oaid, vault, pool, usdc, collateral, executor, operator, treasury, deployer`."""
-        return self.world.addresses
+        """`usdc, collateralToken, oaid, seniorPool, solvencyVault, executor` and `deployer, operator, treasury`."""
+        return {**self.world.contracts, "executor": self.world.contracts["platformExecutor"], **self.world.accounts}
 
     @property
     def users(self) -> list[SandboxUser]:
@@ -48,7 +48,7 @@ class Chain:
     def usdc_balance(self, address: str) -> int:
         """In base units."""
         data = ERC20_BALANCE_OF + address[2:].lower().rjust(64, "0")
-        return int(self.rpc("eth_call", {"to": self.addresses["usdc"], "data": data}, "latest"), 16)
+        return int(self.rpc("eth_call", {"to": self.world.contracts["usdc"], "data": data}, "latest"), 16)
 
     @contextlib.contextmanager
     def automine(self) -> Iterator[None]:
