@@ -6,14 +6,14 @@ transaction makes a block, and where blocks come every two seconds. `DeploymentF
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol
 
 from eth_abi.abi import encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
-from rlp import encode as rlp_encode
+from rlp import encode as rlp_encode  # type: ignore[import-untyped]
 
 from chain import abis
 from chain.encoding import Call, decode_event, encode_call, topic_of
@@ -26,25 +26,17 @@ WAIT_SECONDS = 60.0
 ETHER = 10**18
 USDC = 10**6
 LTV_BPS = {"RWA": 7_000, "PRIVATE_ASSET": 6_000}
+# Addresses by name: usdc, collateralToken, oaid, seniorPool, solvencyVault.
+System = dict[str, str]
 TOKEN_TYPES = list(LTV_BPS)  # in the order of the vault's enum
 
 
 class RpcClient(Protocol):
     """The part of `chain.clients.ChainClient` that is needed here."""
 
-    def call(self, method: str, params: list[Any]) -> Any: ...
+    def call(self, method: str, params: Sequence[Any] = ()) -> Any: ...
 
-    def batch(self, requests: list[tuple[str, list[Any]]]) -> list[Any]: ...
-
-
-class System(TypedDict):
-    """Addresses of the sandbox's existing system."""
-
-    usdc: str
-    collateralToken: str
-    oaid: str
-    seniorPool: str
-    solvencyVault: str
+    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]: ...
 
 
 class DeploymentFailed(Exception):
@@ -71,7 +63,7 @@ def deploy_system(*, client: RpcClient, deployer_key: str, liquidity: int = 10_0
         Call(pool, 0, encode_call("provideLiquidity(uint256)", [liquidity])),
     ]
     send(client=client, key=deployer_key, calls=calls)
-    return System(usdc=usdc, collateralToken=collateral, oaid=oaid, seniorPool=pool, solvencyVault=vault)
+    return dict(zip(names, (usdc, collateral, oaid, pool, vault), strict=True))
 
 
 def deploy_executor(
@@ -166,7 +158,7 @@ def _wait(client: RpcClient, hashes: list[str]) -> list[dict[str, Any]]:
 def _creation(name: str, *args: Any) -> Call:
     """The creation of a contract, as a call to nobody."""
     contract = abis.artifact(name)
-    inputs = next((item["inputs"] for item in contract.abi if item["type"] == "constructor"), [])
+    inputs: list[dict[str, Any]] = next((item["inputs"] for item in contract.abi if item["type"] == "constructor"), [])
     return Call("", 0, contract.bytecode + encode(abis.types_of(inputs), args).hex())
 
 

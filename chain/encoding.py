@@ -114,9 +114,18 @@ def decode_outcomes(data: str) -> list[Outcome]:
     return [Outcome(OutcomeStatus(status), "0x" + reason.hex()) for status, reason in rows]
 
 
+def _hash_of(contract: str, kind: str, member: str) -> bytes:
+    return keccak(text=abis.signature_of(abis.entry(contract, kind, member)))
+
+
 def topic_of(contract: str, event: str) -> str:
     """The first topic of an event of a contract of ours."""
-    return "0x" + keccak(text=abis.signature_of(abis.entry(contract, "event", event))).hex()
+    return "0x" + _hash_of(contract, "event", event).hex()
+
+
+def error_selector(contract: str, error: str) -> str:
+    """What the revert data of a custom error of a contract of ours begins with."""
+    return "0x" + _hash_of(contract, "error", error)[:4].hex()
 
 
 OPERATION_EXECUTED_TOPIC = topic_of("PlatformExecutor", "OperationExecuted")
@@ -148,7 +157,7 @@ def operation_events(logs: Iterable[Log], executor: str) -> list[OperationEvent]
     """What `executor` logged about operations, in the order of the logs."""
     return [
         OperationEvent(
-            uid=log["topics"][1],
+            uid=str(log["topics"][1]),
             outcome=Outcome(OPERATION_TOPICS[log["topics"][0]], _reason_of(log)),
             log_index=int(log["logIndex"], 16),
         )
@@ -161,7 +170,7 @@ def _reason_of(log: Log) -> str:
     if log["topics"][0] != OPERATION_FAILED_TOPIC:
         return "0x"
     (reason,) = decode(["bytes"], to_bytes(log["data"]))
-    return "0x" + reason.hex()
+    return "0x" + bytes(reason).hex()
 
 
 def decode_event(contract: str, event: str, log: Log) -> dict[str, Any]:

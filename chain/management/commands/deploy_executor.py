@@ -1,0 +1,63 @@
+"""`manage.py deploy_executor`: put the platform's account on the chain."""
+
+import os
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from eth_account import Account
+from eth_utils.exceptions import ValidationError
+
+from chain import deployment
+from chain.clients import ChainUnavailable, RpcError, get_client
+from partner_platform.core.ethereum import parse_address
+
+DEFAULT_KEY_VARIABLE = "EXECUTOR_OWNER_PRIVATE_KEY"
+
+
+class Command(BaseCommand):
+    """Deploys on the chain of the settings; where the endpoint serves another chain, nothing is signed."""
+
+    help = "Deploy the PlatformExecutor, owned by the key in an environment variable, and print its address."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--operator", required=True, help="address of the key that may send carriers")
+        parser.add_argument("--treasury", required=True, help="address to which fees are withdrawn")
+        parser.add_argument("--usdc", default=settings.USDC_ADDRESS, help="address of USDC (default: USDC_ADDRESS)")
+        parser.add_argument(
+            "--key-variable", default=DEFAULT_KEY_VARIABLE, help="environment variable with the owner's key"
+        )
+        parser.add_argument(
+            "--operation-gas", type=int, default=deployment.OPERATION_GAS_FLOOR, help="gas per operation"
+        )
+
+    def handle(self, **options: Any) -> None:
+        addresses = {name: _address(name, options[name]) for name in ("operator", "treasury", "usdc")}
+        try:
+            executor = deployment.deploy_executor(
+                client=get_client(),
+                owner_key=_owner_key(options["key_variable"]),
+                operator_address=addresses["operator"],
+                usdc=addresses["usdc"],
+                treasury=addresses["treasury"],
+                operation_gas_floor=options["operation_gas"],
+            )
+        except (ChainUnavailable, RpcError, deployment.DeploymentFailed) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(executor)
+
+
+def _address(name: str, value: str) -> str:
+    try:
+        return parse_address(value)
+    except ValueError as error:
+        raise CommandError(f"--{name}: {error}") from error
+
+
+def _owner_key(variable: str) -> str:
+    key = os.environ.get(variable, "")
+    try:
+        Account.from_key(key)
+    except (ValueError, ValidationError) as error:
+        raise CommandError(f"{variable} holds no private key") from error
+    return key

@@ -1,0 +1,73 @@
+"""Read once, for everybody: a value from the cache, or read by one of all that ask at the same moment."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.core.cache import cache
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+WAIT_SECONDS = 3.0
+POLL_SECONDS = 0.005
+
+
+def once(key: str, seconds: float, read: Callable[[], T]) -> T:
+    """The value of `read()`, kept under `key` for `seconds` across all processes; None is a value.
+
+    Who comes first reads; the others wait for it, `WAIT_SECONDS` at most, and then read for themselves, as all do
+    without the cache. What `read` raises reaches its caller and is not kept.
+    """
+    try:
+        found: tuple[T] | None = _found_or_ours(key)
+    except RedisError as error:
+        logger.warning("reading %s without the cache: %s", key, error)
+        return read()
+    if found is not None:
+        return found[0]
+    try:
+        value = read()
+        _keep(key, seconds, value)
+        return value
+    finally:
+        _release(key)
+
+
+def _found_or_ours(key: str) -> tuple[Any] | None:
+    """The value in a tuple; None where it is ours to read."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    found: tuple[Any] | None
+    while (found := cache.get(key)) is None and time.monotonic() < deadline:
+        if cache.add(_flight(key), 1, WAIT_SECONDS):
+            return _last_look(key)
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+def _last_look(key: str) -> tuple[Any] | None:
+    """Whoever read before us may have finished between our look and our turn."""
+    found: tuple[Any] | None = cache.get(key)
+    if found is not None:
+        _release(key)
+    return found
+
+
+def _keep(key: str, seconds: float, value: Any) -> None:
+    try:
+        cache.set(key, (value,), seconds)
+    except RedisError as error:
+        logger.warning("could not keep %s: %s", key, error)
+
+
+def _release(key: str) -> None:
+    try:
+        cache.delete(_flight(key))
+    except RedisError as error:
+        logger.warning("could not release %s, it expires: %s", key, error)
+
+
+def _flight(key: str) -> str:
+    return f"{key}:flight"

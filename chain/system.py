@@ -1,0 +1,244 @@
+"""The existing system as the platform uses it: readings of OAIDs and positions, and what a borrow or a repayment calls.
+
+A reading is of ONE block and is kept in the cache under that block's hash, so that any load costs one post per block
+and token; which block is the newest is itself remembered for `HEAD_SECONDS`, or until `forget_block()`. Without Redis
+reads go on, at a post each. Amounts are USDC base units; addresses come from the settings.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from eth_abi.abi import decode
+from eth_utils.address import to_checksum_address
+from redis.exceptions import RedisError
+
+from chain import abis
+from chain.clients import ChainUnavailable, RpcError, get_client
+from chain.encoding import (
+    LOAN_REPAID_TOPIC,
+    REPAID_TOPIC,
+    TRANSFER_TOPIC,
+    USDC_BORROWED_TOPIC,
+    Call,
+    Log,
+    address_topic,
+    decode_event,
+    encode_call,
+    error_selector,
+    to_bytes,
+    uint_topic,
+)
+from chain.single_flight import once
+from partner_platform.core.ethereum import ZERO_ADDRESS
+
+logger = logging.getLogger(__name__)
+
+HEAD_SECONDS = 0.5
+READING_SECONDS = 60
+_HEAD_KEY = "chain:head"
+_NO_TOKEN = error_selector("OAID", "ERC721NonexistentToken")
+_POSITION_TYPES = abis.types_of(abis.entry("SolvencyVault", "function", "positions")["outputs"])
+TOKEN_TYPES = ("RWA", "PRIVATE_ASSET")  # in the order of the vault's enum
+
+
+@dataclass(frozen=True)
+class OaidReading:
+    """An OAID and its credit line at one block; `position_id` is 0 where no position backs it."""
+
+    oaid_token_id: int
+    owner: str
+    credit_limit: int
+    credit_used: int
+    active: bool
+    position_id: int
+    block_number: int
+
+    @property
+    def available(self) -> int:
+        """What may still be drawn."""
+        return max(self.credit_limit - self.credit_used, 0)
+
+
+@dataclass(frozen=True)
+class PositionReading:
+    """A collateral position at one block; `usdc_borrowed` is its debt then, interest included."""
+
+    position_id: int
+    user: str
+    oaid_token_id: int
+    collateral_token: str
+    collateral_amount: int
+    collateral_value_usd: int
+    usdc_borrowed: int
+    active: bool
+    token_type: str
+    block_number: int
+
+
+@dataclass(frozen=True)
+class _Head:
+    number: int
+    hash: str
+
+
+def read_oaid(token_id: int) -> OaidReading | None:
+    """An OAID as of the newest block; None where there is no such token. Raises `ChainUnavailable`."""
+    head = _head()
+    return once(f"chain:oaid:{head.hash}:{token_id}", READING_SECONDS, lambda: _fetch_oaid(token_id, head))
+
+
+def read_position(position_id: int) -> PositionReading | None:
+    """A position as of the newest block; None where there is none. Raises `ChainUnavailable`."""
+    head = _head()
+    key = f"chain:position:{head.hash}:{position_id}"
+    return once(key, READING_SECONDS, lambda: _fetch_position(position_id, head))
+
+
+def read_executed(uids: Sequence[str], block_number: int) -> set[str]:
+    """Which of these uids the executor had run at the end of that block, in one post."""
+    executor = settings.PLATFORM_EXECUTOR_ADDRESS
+    calls = [(executor, encode_call("executed(bytes32)", [to_bytes(uid)])) for uid in uids]
+    answers = _values(_eth_calls(calls, hex(block_number)))
+    return {uid for uid, answer in zip(uids, answers, strict=True) if int(answer, 16)}
+
+
+def read_usdc_funding(owner: str) -> tuple[int, int]:
+    """The USDC balance of `owner` and what the executor may pull from it, as of now (base units, never cached)."""
+    allowance = encode_call("allowance(address,address)", [owner, settings.PLATFORM_EXECUTOR_ADDRESS])
+    calls = [(settings.USDC_ADDRESS, encode_call("balanceOf(address)", [owner])), (settings.USDC_ADDRESS, allowance)]
+    balance, allowed = _values(_eth_calls(calls, "latest"))
+    return int(balance, 16), int(allowed, 16)
+
+
+def forget_block() -> None:
+    """Ask the chain for its newest block at the next reading: somebody knows of a newer one than is remembered."""
+    try:
+        cache.delete(_HEAD_KEY)
+    except RedisError as error:
+        logger.warning("could not forget the newest block: %s", error)
+
+
+def borrow_operation(
+    position_id: int, amount: int, settlement_address: str, net: int
+) -> tuple[list[Call], list[dict[str, Any]]]:
+    """Borrow `amount` and pay `net` of it to the partner, in one operation; and the logs that prove it."""
+    vault, usdc, executor = settings.SOLVENCY_VAULT_ADDRESS, settings.USDC_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS
+    calls = [
+        Call(vault, 0, encode_call("borrowUSDC(uint256,uint256)", [position_id, amount])),
+        Call(usdc, 0, encode_call("transfer(address,uint256)", [settlement_address, net])),
+    ]
+    effect = [
+        _expected(vault, [USDC_BORROWED_TOPIC, uint_topic(position_id), address_topic(executor)], amount),
+        _expected(usdc, [TRANSFER_TOPIC, address_topic(executor), address_topic(settlement_address)], net),
+    ]
+    return calls, effect
+
+
+def repay_operation(
+    position_id: int,
+    amount: int,
+    close: bool,
+    pull_from: str | None,
+) -> tuple[list[Call], list[dict[str, Any]]]:
+    """Pull `amount` from `pull_from` (where given) and repay it; with `close` no more than what is owed in that block.
+
+    Answers the calls and the logs that prove it.
+    """
+    vault, usdc, executor = settings.SOLVENCY_VAULT_ADDRESS, settings.USDC_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS
+    calls, effect = [], []
+    if pull_from is not None:
+        pull = encode_call("transferFrom(address,address,uint256)", [pull_from, executor, amount])
+        calls.append(Call(usdc, 0, pull))
+        effect.append(_expected(usdc, [TRANSFER_TOPIC, address_topic(pull_from), address_topic(executor)], amount))
+    repay = encode_call("repay(address,uint256,uint256,bool)", [vault, position_id, amount, close])
+    calls.append(Call(executor, 0, repay))
+    paid = None if close else amount  # a payoff pays what is owed in its own block
+    effect.append(_expected(vault, [LOAN_REPAID_TOPIC, uint_topic(position_id), address_topic(executor)], paid))
+    effect.append(_expected(executor, [REPAID_TOPIC, uint_topic(position_id)], None))
+    return calls, effect
+
+
+def repaid_amount(outcome_logs: Iterable[Log]) -> int:
+    """What the executor's `repay` really paid, by its `Repaid` event; `LookupError` unless there is exactly one."""
+    executor = settings.PLATFORM_EXECUTOR_ADDRESS.lower()
+    logs = [log for log in outcome_logs if log["address"].lower() == executor and log["topics"][0] == REPAID_TOPIC]
+    if len(logs) != 1:
+        raise LookupError(f"{len(logs)} Repaid events where one is expected")
+    return int(decode_event("PlatformExecutor", "Repaid", logs[0])["paid"])
+
+
+def _expected(address: str, topics: list[str], number: int | None) -> dict[str, Any]:
+    return {"address": address.lower(), "topics": topics, "data": None if number is None else uint_topic(number)}
+
+
+def _fetch_oaid(token_id: int, head: _Head) -> OaidReading | None:
+    oaid, vault = settings.OAID_ADDRESS, settings.SOLVENCY_VAULT_ADDRESS
+    answers = _eth_calls(
+        [
+            (oaid, encode_call("ownerOf(uint256)", [token_id])),
+            (oaid, encode_call("getCreditLine(uint256)", [token_id])),
+            (vault, encode_call("positionOf(uint256)", [token_id])),
+        ],
+        hex(head.number),
+    )
+    if isinstance(answers[0], RpcError) and str(answers[0].data).startswith(_NO_TOKEN):
+        return None
+    owner, line, position = _values(answers)
+    limit, used, active = decode(["uint256", "uint256", "bool"], to_bytes(line))
+    return OaidReading(
+        oaid_token_id=token_id,
+        owner=str(to_checksum_address("0x" + owner[-40:])),
+        credit_limit=limit,
+        credit_used=used,
+        active=active,
+        position_id=int(position, 16),
+        block_number=head.number,
+    )
+
+
+def _fetch_position(position_id: int, head: _Head) -> PositionReading | None:
+    call = (settings.SOLVENCY_VAULT_ADDRESS, encode_call("positions(uint256)", [position_id]))
+    [answer] = _values(_eth_calls([call], hex(head.number)))
+    user, token, amount, value, debt, oaid_token_id, token_type, active = decode(_POSITION_TYPES, to_bytes(answer))
+    if user == ZERO_ADDRESS:
+        return None
+    return PositionReading(
+        position_id=position_id,
+        user=str(to_checksum_address(user)),
+        oaid_token_id=oaid_token_id,
+        collateral_token=str(to_checksum_address(token)),
+        collateral_amount=amount,
+        collateral_value_usd=value,
+        usdc_borrowed=debt,
+        active=active,
+        token_type=TOKEN_TYPES[token_type],
+        block_number=head.number,
+    )
+
+
+def _eth_calls(calls: Sequence[tuple[str, str]], block: str) -> list[Any]:
+    """The answers of several view calls `(to, data)` at one block, in one post; an `RpcError` where one was refused."""
+    return get_client().batch([("eth_call", [{"to": to, "data": data}, block]) for to, data in calls])
+
+
+def _values(answers: Sequence[Any]) -> list[str]:
+    """The answers, which must all be values: a refusal, or nothing from an address without code, tells nothing."""
+    for answer in answers:
+        if isinstance(answer, RpcError):
+            raise ChainUnavailable(f"The chain refused a reading: {answer.message}") from answer
+        if answer == "0x":
+            raise ChainUnavailable("A contract named in the settings is not on this chain")
+    return list(answers)
+
+
+def _head() -> _Head:
+    return once(_HEAD_KEY, HEAD_SECONDS, _fetch_head)
+
+
+def _fetch_head() -> _Head:
+    block = get_client().call("eth_getBlockByNumber", ["latest", False])
+    return _Head(int(block["number"], 16), block["hash"])
