@@ -1,0 +1,150 @@
+"""Partners in the console. Every change goes through `partners.services`; a key is on one page, once."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from partner_platform.core.money import format_dollars
+from partners import services
+from partners.forms import PartnerForm
+from partners.models import ApiKey, Partner
+
+KEY_PAGE = "admin/partners/partner/key_shown_once.html"
+SUMS = ("current_outstanding_dollars", "total_borrowed_dollars", "total_repaid_dollars", "utilisation")
+
+
+class ApiKeyInline(admin.TabularInline):
+    """A partner's keys by what may be known of them."""
+
+    model = ApiKey
+    fields = readonly_fields = ("prefix", "created_at", "expires_at", "revoked_at", "last_used_at")
+    ordering = ("-created_at",)
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Partner)
+class PartnerAdmin(admin.ModelAdmin):
+    form = PartnerForm
+    inlines = [ApiKeyInline]
+    list_display = (
+        "partner_id",
+        "partner_name",
+        "status",
+        "tier",
+        "daily_limit",
+        "total_limit",
+        "current_outstanding_dollars",
+        "utilisation",
+        "last_used_at",
+    )
+    list_filter = ("status", "tier")
+    search_fields = ("partner_id", "partner_name", "contact_email")
+    ordering = ("partner_id",)
+    actions = ("suspend", "activate", "rotate_key_now", "rotate_key_with_grace")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Partner | None = None) -> tuple[str, ...]:
+        if obj is None:
+            return ()
+        return ("partner_id", "status", *SUMS, "created_by", "created_at", "last_used_at")
+
+    def get_inlines(self, request: HttpRequest, obj: Partner | None) -> list[Any]:
+        return self.inlines if obj is not None else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # loans and the audit speak of partners for ever; suspend them
+
+    def save_model(self, request: HttpRequest, obj: Partner, form: Any, change: bool) -> None:
+        values = form.terms(form.cleaned_data)
+        if change:
+            changed = {name: values[name] for name in form.changed_data if name in values}
+            services.update_partner(partner=obj, actor=_actor(request), **changed)
+            return
+        partner_id = form.cleaned_data.get("partner_id") or None
+        created, key = services.create_partner(actor=_actor(request), partner_id=partner_id, **values)
+        obj.__dict__.update(created.__dict__)
+        request.new_api_key = key  # type: ignore[attr-defined]
+
+    def response_add(self, request: HttpRequest, obj: Partner, post_url_continue: str | None = None) -> HttpResponse:
+        key: str = request.new_api_key  # type: ignore[attr-defined]
+        return self._show_key_once(request, obj, key, f"{obj} was opened.")
+
+    @admin.action(description="Suspend: refuse their calls", permissions=["change"])
+    def suspend(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
+        for partner in queryset.order_by("pk"):
+            services.suspend_partner(partner=partner, actor=_actor(request))
+            self.message_user(request, f"{partner} is suspended.", messages.SUCCESS)
+
+    @admin.action(description="Activate", permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
+        for partner in queryset.order_by("pk"):
+            services.activate_partner(partner=partner, actor=_actor(request))
+            self.message_user(request, f"{partner} is active.", messages.SUCCESS)
+
+    @admin.action(description="Rotate API key: the old one dies at once", permissions=["change"])
+    def rotate_key_now(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
+        return self._rotate(request, queryset, grace_hours=0)
+
+    @admin.action(description="Rotate API key: the old one works 24 hours more", permissions=["change"])
+    def rotate_key_with_grace(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
+        return self._rotate(request, queryset, grace_hours=24)
+
+    def _rotate(self, request: HttpRequest, queryset: QuerySet[Partner], *, grace_hours: int) -> HttpResponse | None:
+        chosen = list(queryset[:2])
+        if len(chosen) != 1:
+            self.message_user(request, "Choose one partner: a key is shown on a page of its own.", messages.ERROR)
+            return None
+        key = services.rotate_api_key(partner=chosen[0], actor=_actor(request), grace_hours=grace_hours)
+        old = f"works for {grace_hours} more hours" if grace_hours else "no longer works"
+        return self._show_key_once(request, chosen[0], key, f"{chosen[0]} has a new key; the old one {old}.")
+
+    def _show_key_once(self, request: HttpRequest, partner: Partner, key: str, what: str) -> HttpResponse:
+        """The page with the key, as this very answer: it is in no session, message or log, and in no cache."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "API key",
+            "opts": self.opts,
+            "partner": partner,
+            "api_key": key,
+            "what": what,
+        }
+        return TemplateResponse(request, KEY_PAGE, context, headers={"Cache-Control": "no-store"})
+
+    @admin.display(description="daily limit", ordering="daily_borrow_limit")
+    def daily_limit(self, partner: Partner) -> str:
+        return format_dollars(partner.daily_borrow_limit)
+
+    @admin.display(description="total limit", ordering="total_borrow_limit")
+    def total_limit(self, partner: Partner) -> str:
+        return format_dollars(partner.total_borrow_limit)
+
+    @admin.display(description="outstanding", ordering="current_outstanding")
+    def current_outstanding_dollars(self, partner: Partner) -> str:
+        return format_dollars(partner.current_outstanding)
+
+    @admin.display(description="total borrowed")
+    def total_borrowed_dollars(self, partner: Partner) -> str:
+        return format_dollars(partner.total_borrowed)
+
+    @admin.display(description="total repaid")
+    def total_repaid_dollars(self, partner: Partner) -> str:
+        return format_dollars(partner.total_repaid)
+
+    @admin.display(description="utilisation")
+    def utilisation(self, partner: Partner) -> str:
+        """Outstanding by total limit, rounded down: 100 % only where nothing is left."""
+        tenths = partner.current_outstanding * 1000 // max(partner.total_borrow_limit, 1)
+        return f"{tenths // 10}.{tenths % 10} %"
+
+
+def _actor(request: HttpRequest) -> str:
+    return f"staff:{request.user.get_username()}"

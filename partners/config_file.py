@@ -1,0 +1,105 @@
+"""Importing `configs/partner_platforms.json`: all of it, or nothing with every problem by partner and field.
+
+A new entry opens a partner with a key; a known `partnerId` gets the entry's terms. A key is never made anew and a
+status never changed by a second import: who was suspended since stays so. Source: plan, Partner Config File.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rest_framework.exceptions import ParseError
+
+from partner_platform.core.database import run_in_transaction
+from partner_platform.core.errors import BadRequest
+from partner_platform.core.parsers import StrictJSONParser
+from partners import selectors, services, terms
+from partners.models import Partner, PartnerStatus
+
+IDENTITY = ("partnerId", "status")
+
+
+class BadConfigFile(Exception):
+    """The file cannot be imported; `problems` says why, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass
+class Imported:
+    """What an import did; `created` holds each new partner with the key that is shown now and never again."""
+
+    created: list[tuple[Partner, str]] = field(default_factory=list)
+    updated: list[Partner] = field(default_factory=list)
+    unchanged: list[Partner] = field(default_factory=list)
+
+
+def read_entries(path: Path) -> list[dict[str, Any]]:
+    """The file's entries, each of them valid; `BadConfigFile` lists what is not."""
+    try:
+        content = StrictJSONParser().parse(io.BytesIO(path.read_bytes()))
+    except OSError as error:
+        raise BadConfigFile([f"{path}: {error.strerror}"]) from error
+    except ParseError as error:
+        raise BadConfigFile([f"{path}: {error.detail}"]) from error
+    entries = content.get("partners")
+    if set(content) != {"partners"} or not isinstance(entries, list) or not entries:
+        raise BadConfigFile([f'{path}: must be {{"partners": [...]}} with at least one partner'])
+    problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(number, entry)]
+    ids = [entry["partnerId"] for entry in entries if isinstance(entry, dict) and "partnerId" in entry]
+    repeated = sorted({str(partner_id) for partner_id in ids if ids.count(partner_id) > 1})
+    problems += [f"{partner_id}: partnerId: Appears more than once." for partner_id in repeated]
+    if problems:
+        raise BadConfigFile(problems)
+    return entries
+
+
+def import_entries(entries: list[dict[str, Any]], *, actor: str) -> Imported:
+    """Open the new partners and bring the known ones to the entries' terms, in one transaction."""
+
+    def run() -> Imported:
+        imported = Imported()
+        for entry in sorted(entries, key=lambda entry: str(entry["partnerId"])):
+            _import_entry(entry, imported, actor)
+        return imported
+
+    return run_in_transaction(run)
+
+
+def _import_entry(entry: dict[str, Any], imported: Imported, actor: str) -> None:
+    values = _terms_of(entry)
+    known = selectors.by_partner_id(entry["partnerId"])
+    if known is None:
+        status = entry.get("status", PartnerStatus.ACTIVE)
+        created = services.create_partner(actor=actor, partner_id=entry["partnerId"], status=status, **values)
+        imported.created.append(created)
+        return
+    updated = services.update_partner(partner=known, actor=actor, **values)
+    was_changed = terms.as_audited(known) != terms.as_audited(updated)
+    (imported.updated if was_changed else imported.unchanged).append(updated)
+
+
+def _terms_of(entry: Mapping[str, Any]) -> dict[str, object]:
+    return terms.from_api({name: value for name, value in entry.items() if name not in IDENTITY})
+
+
+def _problems(number: int, entry: object) -> list[str]:
+    if not isinstance(entry, dict):
+        return [f"partner number {number}: Must be an object."]
+    name = entry.get("partnerId") or f"partner number {number}"
+    problems: dict[str, Any] = {}
+    for identity, read in (("partnerId", terms.read_partner_id), ("status", terms.read_status)):
+        try:
+            if identity in entry or identity == "partnerId":
+                read(entry.get(identity))
+        except ValueError as error:
+            problems[identity] = [str(error)]
+    try:
+        terms.clean(_terms_of(entry), partial=False)
+    except BadRequest as error:
+        problems |= error.details
+    return [f"{name}: {field_name}: {texts[0]}" for field_name, texts in problems.items()]

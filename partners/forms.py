@@ -1,0 +1,78 @@
+"""The console's form of a partner: dollars for people, the rules of `partners.terms` behind every field."""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+
+from partner_platform.core.errors import BadRequest
+from partner_platform.core.money import BASE_UNITS_PER_DOLLAR, MAX_BASE_UNITS, USDC_DECIMALS
+from partners import selectors, terms
+from partners.models import Partner
+
+
+class DollarField(forms.DecimalField):
+    """Dollars in the form, base units (`int`) in Python."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        smallest = Decimal(1) / BASE_UNITS_PER_DOLLAR
+        largest = Decimal(MAX_BASE_UNITS) / BASE_UNITS_PER_DOLLAR
+        super().__init__(decimal_places=USDC_DECIMALS, min_value=smallest, max_value=largest, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{Decimal(value) / BASE_UNITS_PER_DOLLAR:f}" if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> Any:
+        dollars = super().clean(value)
+        return None if dollars is None else int(dollars * BASE_UNITS_PER_DOLLAR)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.clean(data) != initial)
+        except forms.ValidationError:
+            return True
+
+
+class PartnerForm(forms.ModelForm):
+    """Terms as staff set them; status, sums and keys move elsewhere."""
+
+    daily_borrow_limit = DollarField(label="Daily borrow limit ($)", help_text="A UTC day")
+    total_borrow_limit = DollarField(label="Total borrow limit ($)", help_text="Outstanding at once")
+
+    class Meta:
+        model = Partner
+        fields = ["partner_id", *terms.FIELDS]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "partner_id" in self.fields:
+            self.fields["partner_id"].required = False
+            self.fields["partner_id"].help_text = "Left empty: partner_{label}_{number}"
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        values = self.terms(cleaned)
+        try:
+            cleaned.update(terms.clean(values, partial=True))
+        except BadRequest as error:
+            for api_name, problems in error.details.items():
+                self.add_error(terms.FIELD_NAMES[api_name], problems)
+        self._check_partner_id(cleaned.get("partner_id"))
+        return cleaned
+
+    def terms(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+        """The cleaned terms as the services take them: amounts as strings."""
+        values = {name: value for name, value in cleaned.items() if name in terms.FIELDS}
+        return {name: str(value) if name in terms.AMOUNTS else value for name, value in values.items()}
+
+    def _check_partner_id(self, partner_id: str | None) -> None:
+        if not partner_id:
+            return
+        try:
+            terms.read_partner_id(partner_id)
+        except ValueError as error:
+            self.add_error("partner_id", str(error))
+            return
+        is_new = not Partner.objects.filter(pk=self.instance.pk).exists()
+        if is_new and selectors.by_partner_id(partner_id) is not None:
+            self.add_error("partner_id", "Is taken.")

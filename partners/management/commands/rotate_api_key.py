@@ -1,0 +1,35 @@
+"""`manage.py rotate_api_key`: a new key for a partner, shown once."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from partner_platform.core.errors import BadRequest
+from partners import services
+from partners.management.support import ACTOR, SAVE_IT, command_error, require_partner
+
+
+class Command(BaseCommand):
+    help = (
+        "Make a new API key for a partner and show it, once. The old key dies at once, or after --grace-hours; "
+        "at most two keys live."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("partner_id", help="such as partner_xyz_lending_001")
+        parser.add_argument(
+            "--grace-hours",
+            type=int,
+            default=0,
+            help=f"how long the old key still works, 0 (default) to {services.MAX_GRACE_HOURS}",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        partner = require_partner(options["partner_id"])
+        hours = options["grace_hours"]
+        try:
+            key = services.rotate_api_key(partner=partner, actor=ACTOR, grace_hours=hours)
+        except BadRequest as error:
+            raise command_error(error, {"gracePeriodHours": "--grace-hours"}) from error
+        old = f"works for {hours} more hours" if hours else "no longer works"
+        self.stdout.write(f"Partner: {partner.partner_id}\nAPI key: {key}\nThe old key {old}.\n{SAVE_IT}")

@@ -1,0 +1,22 @@
+"""`manage.py suspend_partner`: refuse a partner's calls from now on."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from partners import services
+from partners.management.support import ACTOR, require_partner
+
+
+class Command(BaseCommand):
+    help = (
+        "Refuse a partner's calls from now on. A borrow being accepted at this moment is refused too; "
+        "loans in flight still settle."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("partner_id", help="such as partner_xyz_lending_001")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        partner = services.suspend_partner(partner=require_partner(options["partner_id"]), actor=ACTOR)
+        self.stdout.write(f"{partner.partner_id} is suspended.")
