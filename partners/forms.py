@@ -38,6 +38,7 @@ class PartnerForm(forms.ModelForm):
 
     daily_borrow_limit = DollarField(label="Daily borrow limit ($)", help_text="A UTC day")
     total_borrow_limit = DollarField(label="Total borrow limit ($)", help_text="Outstanding at once")
+    webhook_url = forms.URLField(required=False, max_length=500, assume_scheme="https", help_text="https only")
 
     class Meta:
         model = Partner

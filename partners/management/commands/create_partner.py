@@ -29,8 +29,8 @@ OPTIONS = {
 class Command(BaseCommand):
     help = (
         "Open a partner and show its API key, once. Amounts are whole USDC base units (6 decimals): "
-        "5000000000 is $5,000. Example: manage.py create_partner --name 'New Lending Platform' --label nlp --daily-limit 50000000000 "
-        "--total-limit 200000000000 --settlement-address 0x… --email api@newplatform.com"
+        "5000000000 is $5,000. Example: manage.py create_partner --name 'New Lending Platform' --label nlp "
+        "--daily-limit 50000000000 --total-limit 200000000000 --settlement-address 0x… --email api@newplatform.com"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
