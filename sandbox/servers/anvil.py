@@ -41,7 +41,7 @@ def anvil(
     if block_time:
         command += ["--block-time", f"{block_time:g}"]
     if state is not None:
-        command += ["--state", str(state), "--state-interval", "5", "--preserve-historical-states"]
+        command += ["--state", str(state), "--state-interval", "5"]
     return Server(name="anvil", command=command, log=log, ready=lambda: answers(port), stop_seconds=20.0)
 
 

@@ -84,12 +84,13 @@ class Server:
             raise ServerError(f"{error}\n{self.last_words()}") from error
         return self
 
-    def stop(self) -> None:
-        """Ask it to end, insist after `stop_seconds`; doing so twice is harmless."""
+    def stop(self, *, asked: bool = False) -> None:
+        """Ask it to end (unless it was `asked` already), insist after `stop_seconds`; doing so twice is harmless."""
         if self.popen is None:
             return
         if self.alive:
-            self.popen.send_signal(self.stop_signal)
+            if not asked:
+                self.popen.send_signal(self.stop_signal)
             try:
                 self.popen.wait(self.stop_seconds)
             except subprocess.TimeoutExpired:

@@ -41,3 +41,14 @@ def answers(port: int) -> bool:
             return connection.recv(16).startswith(b"+PONG")
     except OSError:
         return False
+
+
+def has_consumer(port: int) -> bool:
+    """Whether some client waits for Celery's tasks on this server."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+            connection.sendall(b"CLIENT LIST\r\nQUIT\r\n")
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    except OSError:
+        return False
+    return b"cmd=brpop" in answer

@@ -1,0 +1,74 @@
+"""The platform's side of a sandbox: tables, demo partners with keys, a staff user. Needs Django set up.
+
+Running it again changes nothing: what is known in `state.json` stays, what got lost on the way is made anew.
+"""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connections
+
+from partners import config_file, services
+from sandbox.world import World
+
+ACTOR = "system:sandbox"
+ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Who can sign in: API keys by partner id, the staff user's password."""
+
+    api_keys: dict[str, str]
+    admin_password: str
+
+
+def partner_ids(config: Path) -> list[str]:
+    """The demo partners' ids, in the file's order."""
+    return [entry["partnerId"] for entry in config_file.read_entries(config)]
+
+
+def migrate() -> None:
+    """Bring the tables to the code's state."""
+    call_command("migrate", verbosity=0, interactive=False)
+
+
+def open_accounts(*, config: Path, world: World, known: dict[str, Any]) -> Accounts:
+    """Import the demo partners on the sandbox's settlement addresses, and see to it that every secret is known.
+
+    `known` is the last run's state.json.
+    """
+    known_keys = {partner["partnerId"]: partner["apiKey"] for partner in known.get("partners", [])}
+    api_keys = _import_partners(config, world, known_keys)
+    password = _admin_password(known.get("admin", {}).get("password"))
+    connections.close_all()
+    return Accounts(api_keys, password)
+
+
+def _import_partners(config: Path, world: World, known_keys: dict[str, str]) -> dict[str, str]:
+    addresses = {partner.partner_id: partner.settlement_address for partner in world.partners}
+    entries = [
+        {**entry, "settlementAddress": addresses[entry["partnerId"]]} for entry in config_file.read_entries(config)
+    ]
+    imported = config_file.import_entries(entries, actor=ACTOR)
+    keys = {partner.partner_id: key for partner, key in imported.created}
+    for partner in imported.updated + imported.unchanged:
+        key = known_keys.get(partner.partner_id)
+        keys[partner.partner_id] = key or services.rotate_api_key(partner=partner, actor=ACTOR)
+    return keys
+
+
+def _admin_password(known: str | None) -> str:
+    users = get_user_model()
+    user = users.objects.filter(username=ADMIN).first()
+    if user is not None and known:
+        return known
+    password = secrets.token_urlsafe(12)
+    user = user or users(username=ADMIN, email="admin@example.com", is_staff=True, is_superuser=True)
+    user.set_password(password)
+    user.save()
+    return password

@@ -1,0 +1,67 @@
+"""The platform's own processes as the sandbox runs them: web server, worker, beat."""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from sandbox.folder import PROJECT, Folder
+from sandbox.servers import valkey
+from sandbox.servers.ports import LOOPBACK
+from sandbox.servers.process import Server
+
+# A request waits for its settlement on a thread of its own.
+WEB_THREADS = 32
+WORKER_THREADS = 4
+ACCESS_LOG = "%(m)s %(U)s -> %(s)s in %(M)s ms"
+
+
+def environment(folder: Folder, values: dict[str, str]) -> dict[str, str]:
+    """The environment of every process: ours, with the sandbox's values over whatever the user's shell had."""
+    return {**os.environ, **values, "ENV_FILE": str(folder.env), "PYTHONUNBUFFERED": "1"}
+
+
+def web(folder: Folder, env: dict[str, str], port: int) -> Server:
+    """gunicorn with threads, answering once its dependencies do."""
+    command = [
+        *(sys.executable, "-m", "gunicorn", "partner_platform.wsgi"),
+        *("--bind", f"{LOOPBACK}:{port}", "--worker-class", "gthread", "--workers", "1", "--threads", str(WEB_THREADS)),
+        *("--timeout", "90", "--graceful-timeout", "5", "--no-control-socket", "--log-level", "warning"),
+        *("--access-logfile", "-", "--access-logformat", ACCESS_LOG),
+    ]
+    return _python(folder, env, "web", command, ready=lambda: is_ready(port))
+
+
+def worker(folder: Folder, env: dict[str, str], redis_port: int) -> Server:
+    """Celery with a pool of threads; ready once it waits for tasks."""
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "partner_platform.celery", "worker", "--pool", "threads"),
+        *("--concurrency", str(WORKER_THREADS), "--loglevel", "WARNING", "--hostname", "sandbox@localhost"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+    return _python(folder, env, "worker", command, ready=lambda: valkey.has_consumer(redis_port))
+
+
+def beat(folder: Folder, env: dict[str, str]) -> Server:
+    """Celery's clock: one process, its schedule kept in the sandbox's folder."""
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "partner_platform.celery", "beat", "--loglevel", "WARNING"),
+        *("--schedule", str(folder.beat_schedule), "--pidfile", ""),
+    ]
+    return _python(folder, env, "beat", command)
+
+
+def is_ready(port: int) -> bool:
+    """Whether database, Redis and chain answer the web server."""
+    try:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/health/ready", timeout=5) as response:
+            return bool(json.load(response)["status"] == "ok")
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+def _python(folder: Folder, env: dict[str, str], name: str, command: list[str], **options: object) -> Server:
+    log: Path = folder.log(name)
+    return Server(name=name, command=command, log=log, env=env, cwd=PROJECT, stop_seconds=8.0, **options)  # type: ignore[arg-type]
