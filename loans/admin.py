@@ -9,7 +9,7 @@ from loans.models import OaidCredit, PartnerLoan, Repayment, SolvencyPosition
 from partner_platform.core.money import format_dollars
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class ReadOnlyAdmin(admin.ModelAdmin):
     """A model that only the services write."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -22,7 +22,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
         return False
 
 
-class RepaymentInline(admin.TabularInline[Any, Any]):
+class RepaymentInline(admin.TabularInline):
     model = Repayment
     extra = 0
     can_delete = False

@@ -69,7 +69,12 @@ def _accept(
 
     def accept() -> PartnerLoan:
         remaining_credit = credit.reserve(limit, request.borrow_amount)
-        limits.reserve(partner_id=partner.pk, amount=request.borrow_amount, day=today)
+        limits.reserve(
+            partner_id=partner.pk,
+            amount=request.borrow_amount,
+            day=today,
+            daily_limit=partner.daily_borrow_limit,
+        )
         if selectors.loan_id_exists(partner_pk=partner.pk, partner_loan_id=request.partner_loan_id):
             raise rules.duplicate_loan_id()
         backing = rules.require_position(position, reading)

@@ -20,7 +20,7 @@ def send_as(chain: Chain, sender: str, to: str, data: str) -> str:
 def set_operator(chain: Chain, user: Any, *, allowed: bool) -> str:
     """The user lets the platform account draw on their positions, or no longer."""
     data = encode_call("setOperator(address,bool)", [chain.addresses["executor"], allowed])
-    return send_as(chain, user.wallet, chain.addresses["vault"], data)
+    return send_as(chain, user.wallet, chain.addresses["solvencyVault"], data)
 
 
 def transfer_usdc(chain: Chain, sender: str, to: str, base_units: int) -> str:
