@@ -64,3 +64,7 @@ TEST_DATABASE_PORT = int(os.environ["TEST_DATABASE_PORT"])
 
 # Slow hashing protects stored passwords; tests store none worth it.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# Nothing is collected for tests; the folder exists so that whitenoise does not warn.
+STATIC_ROOT = TEST_FOLDER / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
