@@ -1,7 +1,7 @@
 """The driver sleeps on a bell in Redis, so that new work starts it at once without a fast poll of the database.
 
-A second key says that a driver is listening: then a ring is enough and no task is queued. Both only wake. Without Redis the
-driver polls, and the beat starts one.
+A second key says that a driver is listening: then a ring is enough and no task is queued. Both only wake. Without
+Redis the driver polls, and the beat starts one.
 """
 
 import logging
@@ -43,16 +43,15 @@ def sleep(seconds: float) -> None:
 
 def listen() -> None:
     """Say that a driver is listening; to be repeated within `LISTENING_SECONDS`."""
-    _tell(lambda redis: redis.set(_LISTENING, 1, ex=LISTENING_SECONDS))
+    try:
+        get_redis_connection("default").set(_LISTENING, 1, ex=LISTENING_SECONDS)
+    except RedisError as error:
+        logger.warning("could not say that a driver listens: %s", error)
 
 
 def stop_listening() -> None:
     """Say that nobody is listening any more. Whoever stops must look for work once more after this."""
-    _tell(lambda redis: redis.delete(_LISTENING))
-
-
-def _tell(command) -> None:  # type: ignore[no-untyped-def]
     try:
-        command(get_redis_connection("default"))
+        get_redis_connection("default").delete(_LISTENING)
     except RedisError as error:
-        logger.warning("redis: %s", error)
+        logger.warning("could not say that no driver listens: %s", error)

@@ -17,7 +17,9 @@ ADDRESS_SETTINGS = (
 
 
 def check_chain_settings(**_: Any) -> list[CheckMessage]:
-    """Each configured address must be one. Unset is allowed: some commands (deploy_executor) come before the addresses."""
+    """Each configured address must be one. Unset is allowed: some commands (deploy_executor) come before the
+    addresses.
+    """
     return [message for name in ADDRESS_SETTINGS if (message := _check_address(name)) is not None]
 
 

@@ -1,8 +1,8 @@
 """JSON-RPC to the chain: several endpoints, time-outs, one post per batch, and no send that repeats itself.
 
-Reads fail over: the first endpoint that answers is believed, one that failed rests for a while. An endpoint is used only
-after it named our chain id. A send goes out once per endpoint, until one takes it, and every answer is handed to the caller.
-web3's HTTPProvider re-posts sends after a time-out by itself, so requests are made here.
+Reads fail over: the first endpoint that answers is believed, one that failed rests for a while. An endpoint is used
+only after it named our chain id. A send goes out once per endpoint, until one takes it, and every answer is handed to
+the caller. web3's HTTPProvider re-posts sends after a time-out by itself, so requests are made here.
 """
 
 import itertools
@@ -37,7 +37,7 @@ class WrongChain(ChainUnavailable):
 
 
 class SendAnswer:
-    """What the endpoints said to one signed transaction: the combined `meaning`, the first refusal's text in `error`."""
+    """What the endpoints said to one signed transaction: the combined `meaning`, the text of the first refusal."""
 
     def __init__(self) -> None:
         self._meanings: list[SendClass] = []
@@ -79,13 +79,16 @@ class ChainClient:
         return result
 
     def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """The results of several calls from one endpoint in one HTTP post, in order; an `RpcError` where one was refused."""
+        """The results of several calls from one endpoint in one HTTP post, in order; an `RpcError` where one was
+        refused.
+        """
         if not calls:
             return []
         return self._first_answer(lambda endpoint: endpoint.post(self._requests(calls)))
 
     def everywhere(self, method: str, params: Sequence[Any] = ()) -> list[Any]:
-        """What each reachable endpoint answers to the same call, refusals left out; `ChainUnavailable` where none is reachable.
+        """What each reachable endpoint answers to the same call, refusals left out; `ChainUnavailable` where none is
+        reachable.
 
         For conclusions that one lagging or forked node must not be believed in alone.
         """

@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -52,9 +53,11 @@ class Endpoint:
         return time.monotonic() < self._rests_until
 
     def post(self, batch: list[Request]) -> list[Any]:
-        """The results in the order of `batch`, an `RpcError` where one was refused; `EndpointFailed` without a usable answer.
+        """The results in the order of `batch`, an `RpcError` where one was refused; `EndpointFailed` without a usable
+        answer.
 
-        The chain id is checked before the first use, and again after each failure: what answers may be another node now.
+        The chain id is checked before the first use, and again after each failure: what answers may be another node
+        now.
         """
         if not self._is_verified:
             self._verify()
@@ -101,7 +104,7 @@ class Endpoint:
     def _failed(self, what: str, *, is_wrong_chain: bool = False) -> EndpointFailed:
         self._is_verified = False
         self._rests_until = time.monotonic() + REST_SECONDS
-        host = requests.utils.urlparse(self._url).hostname
+        host = urlsplit(self._url).hostname
         return EndpointFailed(f"RPC endpoint {host}: {what}", is_wrong_chain=is_wrong_chain)
 
 

@@ -10,14 +10,14 @@ _callbacks: list[SettledCallback] = []
 
 
 def on_settled(callback: SettledCallback) -> None:
-    """Call `callback(keys)` after each commit that made operations final; a lost call is healed by its owner's sweep."""
+    """Call `callback(keys)` after each commit that made operations final; its owner's sweep heals a lost call."""
     if callback not in _callbacks:
         _callbacks.append(callback)
 
 
 def announce_settled(keys: list[str]) -> None:
     """Tell everybody; what one of them raises is logged and reaches neither the others nor the driver."""
-    for callback in list(_callbacks):
+    for callback in _callbacks:
         try:
             callback(keys)
         except Exception:  # the truth is committed; this is only a message about it

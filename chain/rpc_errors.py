@@ -1,7 +1,8 @@
 """What a node's refusal means.
 
-Nodes word and wrap their errors differently, so a message is matched as lower-case substrings, in order: the narrower text
-first. A message nobody listed is UNKNOWN, never a failure: the bytes may well be in the pool. Source: docs/settlement.md.
+Nodes word and wrap their errors differently, so a message is matched as lower-case substrings, in order: the narrower
+text first. A message nobody listed is UNKNOWN, never a failure: the bytes may well be in the pool. Source:
+docs/settlement.md.
 """
 
 from enum import StrEnum
@@ -9,7 +10,9 @@ from typing import Any
 
 
 class RpcError(Exception):
-    """The node answered with a JSON-RPC error object: its `code`, `message` and `data` (revert data where it has some)."""
+    """The node answered with a JSON-RPC error object: its `code`, `message` and `data` (revert data where it has
+    some).
+    """
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(f"{message} ({code})")
@@ -33,8 +36,8 @@ class SendClass(StrEnum):
     UNKNOWN = "UNKNOWN"  # time-outs, lost answers, unknown words: keep, resend the same bytes
 
 
-# Order matters: "replacement transaction underpriced" and "transaction underpriced" mean the same here, "intrinsic gas too
-# low" must not be taken for another "too low".
+# Order matters: "replacement transaction underpriced" and "transaction underpriced" mean the same here, "intrinsic
+# gas too low" must not be taken for another "too low".
 _MEANINGS: tuple[tuple[str, SendClass], ...] = (
     ("already known", SendClass.ALREADY_KNOWN),
     ("already imported", SendClass.ALREADY_KNOWN),

@@ -1,4 +1,4 @@
-"""What other apps ask of the settlement engine: take an operation, say that an outcome was acted on, wake the driver."""
+"""What other apps ask of the engine: take an operation, note that an outcome was acted on, wake the driver."""
 
 import logging
 from dataclasses import asdict
@@ -20,8 +20,9 @@ logger = logging.getLogger(__name__)
 def enqueue(*, key: str, kind: str, calls: list[Call], effect: list[dict[str, Any]]) -> Operation:
     """Take an operation to be done at most once, ever; wakes the driver when the caller's transaction commits.
 
-    `key` is the idempotency key and decides the uid on the chain; `effect` lists the logs that prove it was done. A key that
-    was used before raises the database's `IntegrityError`: it is the caller's transaction that decides what that means.
+    `key` is the idempotency key and decides the uid on the chain; `effect` lists the logs that prove it was done. A
+    key that was used before raises the database's `IntegrityError`: it is the caller's transaction that decides what
+    that means.
     """
     operation = Operation.objects.create(
         key=key, uid=uid_of(key), kind=kind, calls=[asdict(call) for call in calls], effect=effect

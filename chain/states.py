@@ -1,7 +1,7 @@
 """Which state may follow which. Pure: tables and the questions asked of them.
 
-Every update of a state goes through `allowed_from`: it is filtered on the states the edge may start from, so that a state
-which moved meanwhile (another driver, a person) is left alone and the row count says so.
+Every update of a state goes through `allowed_from`: it is filtered on the states the edge may start from, so that a
+state which moved meanwhile (another driver, a person) is left alone and the row count says so.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,13 @@ from chain.models import OperationState as Op
 from chain.models import TransactionState as Tx
 
 OPERATION_EDGES: Mapping[Op, frozenset[Op]] = {
-    # CONFIRMED without a carrier of ours: the chain says the uid was executed already, and its log was found (adoption).
+    # CONFIRMED without a carrier of ours: the chain says the uid was executed already, and its log was found
+    # (adoption).
     Op.QUEUED: frozenset({Op.BUNDLED, Op.REFUSED, Op.CONFIRMED, Op.NEEDS_REVIEW}),
     # CONFIRMED at once where its block is k deep when first seen; QUEUED where its carrier reverted or was cancelled.
     Op.BUNDLED: frozenset({Op.EXECUTED, Op.CONFIRMED, Op.FAILED, Op.QUEUED, Op.NEEDS_REVIEW}),
-    Op.EXECUTED: frozenset({Op.CONFIRMED, Op.BUNDLED, Op.NEEDS_REVIEW}),
+    # FAILED where a reorg put its carrier into another block, with another outcome.
+    Op.EXECUTED: frozenset({Op.CONFIRMED, Op.FAILED, Op.BUNDLED, Op.NEEDS_REVIEW}),
     # A reorg undid it: back to its carrier, or to the queue where it was adopted.
     Op.CONFIRMED: frozenset({Op.BUNDLED, Op.QUEUED}),
     Op.REFUSED: frozenset(),
@@ -45,7 +47,9 @@ class ForbiddenTransition(ValueError):
 
 
 def allowed_from(target: Op | Tx) -> list[str]:
-    """The states from which `target` may be entered, for the filter of a guarded update; `ForbiddenTransition` if none."""
+    """The states from which `target` may be entered, for the filter of a guarded update; `ForbiddenTransition` if
+    none.
+    """
     edges: Mapping = OPERATION_EDGES if isinstance(target, Op) else TRANSACTION_EDGES
     sources = [source.value for source, targets in edges.items() if target in targets]
     if not sources:

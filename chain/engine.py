@@ -1,0 +1,129 @@
+"""What every step of a driver's pass works with: the wallet under its lease, the chain, the key, and what was seen
+last.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+
+from chain.clients import ChainClient, ChainUnavailable, RpcError
+from chain.fees import Market
+from chain.lease import Lease
+from chain.models import PlatformWallet, WalletStatus
+from chain.signer import Signer, SignerUnavailable, get_signer
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TIP_WEI = 1_000_000_000  # where a node has no eth_maxPriorityFeePerGas
+
+
+@dataclass(frozen=True)
+class Head:
+    """The newest block: number, hash, its time (seconds since the epoch), and what it costs to get into the next."""
+
+    number: int
+    hash: str
+    parent_hash: str
+    timestamp: int
+    market: Market
+
+
+@dataclass
+class Engine:
+    """One driver's hands. `wallet` is a copy of the row; the row is written through `lease` only."""
+
+    wallet: PlatformWallet
+    client: ChainClient
+    lease: Lease
+    executor: str
+    head: Head | None = None
+    settled_keys: list[str] = field(default_factory=list)  # made final by this driver, to be announced
+    sent_count: int = 0
+    last_bundle_at: float = 0.0
+
+    @property
+    def signer(self) -> Signer:
+        """The wallet's key, asked for when something is signed: `SignerUnavailable` stops that and nothing else."""
+        signer = get_signer()
+        if signer.address != self.wallet.address:
+            raise SignerUnavailable(f"the key at hand is not that of wallet {self.wallet.address}")
+        return signer
+
+    @property
+    def is_active(self) -> bool:
+        return self.wallet.status == WalletStatus.ACTIVE
+
+    def fetch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
+        """The results of a batch in which no call may be refused; a refusal is raised."""
+        results = self.client.batch(calls)
+        for result in results:
+            if isinstance(result, RpcError):
+                raise result
+        return results
+
+    def look(self, *calls: tuple[str, list[Any]]) -> list[Any]:
+        """Read the newest block and the market, and answer `calls` from the same node in the same post.
+
+        Raises `ChainUnavailable` where that node lags behind what another one still shows (F41); where the head of
+        all has fallen (F39) the lower one is the head.
+        """
+        block, tip, *results = self.client.batch(
+            [("eth_getBlockByNumber", ["latest", False]), ("eth_maxPriorityFeePerGas", []), *calls]
+        )
+        if isinstance(block, RpcError) or block is None:
+            raise ChainUnavailable("The node shows no newest block")
+        head = head_of(block, DEFAULT_TIP_WEI if isinstance(tip, RpcError) else int(tip, 16))
+        if self.head is not None and head.number < self.head.number and not self._head_fell():
+            raise ChainUnavailable("The node lags behind")
+        self.head = head
+        return results
+
+    def _head_fell(self) -> bool:
+        numbers = self.client.everywhere("eth_blockNumber")
+        return all(int(number, 16) < self.require_head().number for number in numbers)
+
+    def require_head(self) -> Head:
+        """The newest block this driver has seen; it looks where it has seen none."""
+        if self.head is None:
+            self.look()
+        assert self.head is not None  # noqa: S101 - look() sets it or raises
+        return self.head
+
+    def set_status(self, status: WalletStatus, reason: str = "", *, only_from: tuple[WalletStatus, ...]) -> bool:
+        """Move the wallet's status in a transaction of its own; False where it was in none of `only_from`."""
+
+        def move() -> bool:
+            mine = PlatformWallet.objects.filter(pk=self.wallet.pk, status__in=only_from)
+            return mine.update(status=status, status_reason=reason[:300]) == 1
+
+        moved = self.lease.write(move)
+        if moved:
+            self.wallet.status, self.wallet.status_reason = status, reason[:300]
+            level = logging.INFO if status == WalletStatus.ACTIVE else logging.ERROR
+            logger.log(level, "wallet %s is %s: %s", self.wallet.address, status, reason or "all well again")
+        return moved
+
+    def freeze(self, reason: str) -> None:
+        """Stop bundling until a person has looked; what is in flight is followed on. Nothing is lost."""
+        self.set_status(WalletStatus.FROZEN, reason, only_from=(WalletStatus.ACTIVE, WalletStatus.PAUSED))
+
+    @property
+    def operations_per_carrier(self) -> int:
+        return int(settings.CHAIN_OPERATIONS_PER_CARRIER)
+
+    @property
+    def confirmations(self) -> int:
+        return int(settings.CHAIN_CONFIRMATIONS)
+
+
+def head_of(block: dict[str, Any], tip: int) -> Head:
+    """A `Head` out of a JSON-RPC block."""
+    return Head(
+        number=int(block["number"], 16),
+        hash=block["hash"],
+        parent_hash=block["parentHash"],
+        timestamp=int(block["timestamp"], 16),
+        market=Market(base_fee=int(block.get("baseFeePerGas") or "0x0", 16), tip=tip),
+    )

@@ -1,0 +1,80 @@
+"""What a driver does first, whoever went before it and however that one ended.
+
+The lease's epoch has risen by then, so a predecessor that still lives writes nothing. Then every nonce between the
+chain's count and our counter gets something to be mined: what was stored is sent again (it may never have been sent,
+F2, or its answer was lost, F3), and a nonce without a transaction gets a noop, for one gap stops all that comes after
+it.
+"""
+
+import logging
+
+from django.conf import settings
+
+from chain.attempts import noop_attempt
+from chain.engine import Engine
+from chain.fees import Fees, quote
+from chain.models import ChainTransaction, PlatformWallet, TransactionAttempt
+from chain.sending import Send, resend, send
+from chain.states import IN_FLIGHT_STATES
+
+logger = logging.getLogger(__name__)
+
+
+def recover(engine: Engine) -> None:
+    """Resend what is in flight, close gaps, and let the counter catch up with the chain; it never falls (F9)."""
+    engine.look()
+    mined = _mined_nonces(engine)
+    if mined > engine.wallet.next_nonce:
+        _catch_up(engine, mined)
+    in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES)
+    stored = list(in_flight.order_by("nonce").prefetch_related("attempts"))
+    _close_gaps(engine, range(mined, engine.wallet.next_nonce))
+    resend(engine, [transaction for transaction in stored if transaction.attempts.all()])
+
+
+def _mined_nonces(engine: Engine) -> int:
+    """How many nonces the chain has used: the most that any endpoint knows of, for some lag."""
+    counts = engine.client.everywhere("eth_getTransactionCount", [engine.wallet.address, "latest"])
+    return max((int(count, 16) for count in counts), default=0)
+
+
+def _catch_up(engine: Engine, mined: int) -> None:
+    """The chain is ahead of our counter: the database was restored, or the key was used elsewhere.
+
+    What we sent before the restore shows up by its uid: the simulation says SKIPPED and it is adopted, never sent
+    twice.
+    """
+    logger.error("wallet %s: nonces up to %d are used, our counter is behind", engine.wallet.address, mined - 1)
+    engine.lease.write(
+        lambda: PlatformWallet.objects.filter(pk=engine.wallet.pk, next_nonce__lt=mined).update(next_nonce=mined)
+    )
+    engine.wallet.next_nonce = mined
+
+
+def _close_gaps(engine: Engine, nonces: range) -> None:
+    known = set(
+        ChainTransaction.objects.filter(wallet=engine.wallet.pk, nonce__gte=nonces.start).values_list(
+            "nonce", flat=True
+        )
+    )
+    missing = [nonce for nonce in nonces if nonce not in known]
+    if not missing:
+        return
+    send(engine, [_store_noop(engine, nonce) for nonce in missing])
+
+
+def _store_noop(engine: Engine, nonce: int) -> Send:
+    cap = engine.wallet.fee_cap_wei
+    fees = quote(engine.require_head().market, cap=cap) or Fees(max_fee=cap, tip=0)
+    transaction = ChainTransaction(
+        wallet_id=engine.wallet.pk, nonce=nonce, gas_limit=settings.CHAIN_CARRIER_GAS_LIMIT, note="it closes a gap"
+    )
+    attempt = noop_attempt(engine, transaction, fees)
+
+    def store() -> None:
+        ChainTransaction.objects.bulk_create([transaction])
+        TransactionAttempt.objects.bulk_create([attempt])
+
+    engine.lease.write(store)
+    logger.error("nonce %d had no transaction; a noop takes it", nonce)
+    return transaction, attempt

@@ -1,0 +1,109 @@
+"""What was settled is followed until its block is final; a reorg takes it back to BROADCAST and the bytes go out again.
+
+Normally this costs nothing: the new head's parent is the head seen before, so nothing can have moved. Only where that
+does not hold, and once when a driver starts, are the blocks of settled transactions compared with the chain's. A
+block is orphaned when another stands at its height on every endpoint that has one; a node that is merely behind
+proves nothing (F41).
+"""
+
+import logging
+from collections.abc import Iterable
+
+from chain.clients import RpcError
+from chain.engine import Engine, Head
+from chain.landing import NO_BLOCK, NO_OUTCOME, move_operations, move_transaction
+from chain.models import ChainTransaction, Operation, OperationState, TransactionState
+from chain.selectors import operations_of
+from chain.sending import resend
+from chain.states import SETTLED_TRANSACTION_STATES
+
+logger = logging.getLogger(__name__)
+
+FOLLOW_BLOCKS = 256  # where the node has no finalized block, or one far behind
+_WATCHED_STATES = (TransactionState.MINED, *SETTLED_TRANSACTION_STATES)
+
+
+def undo_orphaned(engine: Engine, before: Head | None) -> None:
+    """Compare with the chain where the head does not follow `before`, the head of the last look."""
+    if before is not None and _follows(engine, before):
+        return
+    floor = _final_block(engine)
+    watched = ChainTransaction.objects.filter(
+        wallet=engine.wallet.pk, state__in=_WATCHED_STATES, block_number__gt=floor
+    )
+    transactions = list(watched.order_by("nonce").prefetch_related("attempts"))
+    adopted = list(
+        Operation.objects.filter(carrier__isnull=True, state=OperationState.CONFIRMED, block_number__gt=floor)
+    )
+    orphaned = _orphaned_hashes(engine, [*transactions, *adopted])
+    if not orphaned:
+        return
+    lost = [transaction for transaction in transactions if transaction.block_hash in orphaned]
+    _undo(engine, lost, [operation for operation in adopted if operation.block_hash in orphaned])
+    resend(engine, lost)
+
+
+def _follows(engine: Engine, before: Head) -> bool:
+    head = engine.require_head()
+    if before.hash in {head.hash, head.parent_hash}:
+        return True
+    if head.number <= before.number:
+        return False
+    [block] = engine.fetch(("eth_getBlockByNumber", [hex(before.number), False]))
+    return block is not None and block["hash"] == before.hash
+
+
+def _final_block(engine: Engine) -> int:
+    oldest = max(engine.require_head().number - FOLLOW_BLOCKS, 0)
+    [final] = engine.client.batch([("eth_getBlockByNumber", ["finalized", False])])
+    if final is None or isinstance(final, RpcError):
+        return oldest
+    return max(int(final["number"], 16), oldest)
+
+
+def _orphaned_hashes(engine: Engine, rows: Iterable[ChainTransaction | Operation]) -> set[str]:
+    ours = {row.block_hash: row.block_number for row in rows}
+    calls = [("eth_getBlockByNumber", [hex(number or 0), False]) for number in ours.values()]
+    suspects = [
+        (block_hash, number)
+        for (block_hash, number), block in zip(ours.items(), engine.client.batch(calls), strict=True)
+        if block is not None and not isinstance(block, RpcError) and block["hash"] != block_hash
+    ]
+    return {block_hash for block_hash, number in suspects if _is_orphaned(engine, block_hash, number or 0)}
+
+
+def _is_orphaned(engine: Engine, block_hash: str, number: int) -> bool:
+    blocks = engine.client.everywhere("eth_getBlockByNumber", [hex(number), False])
+    present = [block for block in blocks if block is not None]
+    return bool(present) and all(block["hash"] != block_hash for block in present)
+
+
+def _undo(engine: Engine, transactions: list[ChainTransaction], adopted: list[Operation]) -> None:
+    operations = operations_of(transactions)
+    head = engine.require_head().number
+
+    def write() -> None:
+        for transaction in sorted(transactions, key=lambda transaction: transaction.pk):
+            _undo_one(transaction, operations[transaction.pk], head)
+        move_operations(adopted, OperationState.QUEUED, **NO_OUTCOME)
+
+    engine.lease.write(write)
+    for transaction in transactions:
+        settled = transaction.state != TransactionState.MINED
+        logger.log(
+            logging.ERROR if settled else logging.WARNING,
+            "a reorg undid nonce %d (%s) of block %s",
+            transaction.nonce,
+            transaction.state,
+            transaction.block_number,
+        )
+
+
+def _undo_one(transaction: ChainTransaction, operations: list[Operation], head: int) -> None:
+    move_transaction(
+        transaction, TransactionState.BROADCAST, mined_hash="", gas_used=None, last_bump_block=head, **NO_BLOCK
+    )
+    done = [op for op in operations if op.state in (OperationState.EXECUTED, OperationState.CONFIRMED)]
+    move_operations(done, OperationState.BUNDLED, **NO_OUTCOME)
+    failed = [operation for operation in operations if operation.state == OperationState.FAILED]
+    move_operations(failed, OperationState.NEEDS_REVIEW, reason="a reorg undid its failure after it was told")

@@ -1,0 +1,74 @@
+"""What a carrier would do now: one `eth_call` per carrier, all of them in one post."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from chain.clients import ChainUnavailable, RpcError
+from chain.encoding import Call, Outcome, decode_outcomes, describe_revert, encode_execute
+from chain.engine import Engine
+from chain.models import Operation
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A carrier's calldata and what it would do: outcomes in order, or the reason for which it reverts as a whole."""
+
+    operations: list[Operation]
+    data: str
+    outcomes: list[Outcome]
+    whole_failure: str = ""
+    short_of_gas: bool = False
+
+
+def carrier_data(operations: list[Operation]) -> str:
+    """The calldata of a carrier of these operations, in this order."""
+    return encode_execute(
+        (operation.uid, [Call.from_json(call) for call in operation.calls]) for operation in operations
+    )
+
+
+def simulate(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
+    """Simulate each group as a carrier on the newest block, in one post.
+
+    Raises `ChainUnavailable` where the node that answered lags behind a block this driver has seen: a refusal for
+    want of what that block brought would be wrong.
+    """
+    carriers = [carrier_data(group) for group in groups]
+    calls = [("eth_call", [_transaction(engine, data), "latest"]) for data in carriers]
+    number, *answers = engine.client.batch([("eth_blockNumber", []), *calls])
+    if isinstance(number, RpcError) or int(number, 16) < engine.require_head().number:
+        raise ChainUnavailable("The node lags behind")
+    return [_read(group, data, answer) for group, data, answer in zip(groups, carriers, answers, strict=True)]
+
+
+def _transaction(engine: Engine, data: str) -> dict[str, str]:
+    return {
+        "from": engine.wallet.address,
+        "to": engine.executor,
+        "data": data,
+        "gas": hex(settings.CHAIN_CARRIER_GAS_LIMIT),
+    }
+
+
+def _read(operations: list[Operation], data: str, answer: object) -> Simulation:
+    if isinstance(answer, RpcError):
+        return _whole_failure(operations, data, answer)
+    if answer in (None, "0x"):
+        return Simulation(operations, data, [], "there is no executor at PLATFORM_EXECUTOR_ADDRESS")
+    return Simulation(operations, data, decode_outcomes(str(answer)))
+
+
+def _whole_failure(operations: list[Operation], data: str, error: RpcError) -> Simulation:
+    """Only a revert is a verdict on the carrier; a node that could not simulate says nothing about it."""
+    revert = _revert_data(error)
+    if revert is None and "revert" not in error.message.lower() and "out of gas" not in error.message.lower():
+        raise ChainUnavailable(f"The node could not simulate: {error.message[:100]}") from error
+    reason = describe_revert(revert) if revert else error.message
+    short_of_gas = "CarrierOutOfGas" in reason or "out of gas" in reason.lower() or "outofgas" in reason.lower()
+    return Simulation(operations, data, [], reason, short_of_gas)
+
+
+def _revert_data(error: RpcError) -> str | None:
+    data = error.data.get("data") if isinstance(error.data, dict) else error.data
+    return data if isinstance(data, str) and data.startswith("0x") and len(data) >= 10 else None

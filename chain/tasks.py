@@ -1,0 +1,20 @@
+"""Celery's way in. A task is a nudge: what is due stands in the database."""
+
+import logging
+
+from celery import shared_task
+
+from chain.driver import drive
+from chain.services import nudge
+
+logger = logging.getLogger(__name__)
+
+DRIVE_SECONDS = 20.0  # then the worker's thread is given back, and a new task goes on
+
+
+@shared_task(name="chain.tasks.drive_settlement")
+def drive_settlement() -> None:
+    """Drive the platform's wallet while there is work; returns at once where another worker does."""
+    report = drive(max_seconds=DRIVE_SECONDS)
+    if report.live and not report.busy:
+        nudge()

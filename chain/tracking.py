@@ -1,0 +1,150 @@
+"""The tick: once a block, what became of every live transaction. Two posts a block, however many loans are under way.
+
+Time is counted in blocks: a halted chain (F21) is no reason to bid more.
+"""
+
+import logging
+from typing import Any
+
+from chain import selectors
+from chain.adoption import find_execution
+from chain.clients import RpcError
+from chain.engine import Engine
+from chain.landing import Block, move_operations, move_transaction, note_settled, store_verdicts
+from chain.models import (
+    AttemptKind,
+    ChainTransaction,
+    OperationState,
+    TransactionAttempt,
+    TransactionState,
+    WalletStatus,
+)
+from chain.reorgs import undo_orphaned
+from chain.rpc_errors import SendClass
+from chain.sending import raise_fee, resend
+from chain.settling import Landing, settle
+
+logger = logging.getLogger(__name__)
+
+RESEND_AFTER_BLOCKS = 3
+BUMP_AFTER_BLOCKS = 5
+
+
+def tick(engine: Engine) -> None:
+    """Settle what was mined, undo what a reorg took, push what waits."""
+    transactions = selectors.live_transactions(engine.wallet)
+    attempts = [(transaction, attempt) for transaction in transactions for attempt in transaction.attempts.all()]
+    before = engine.head
+    receipts = engine.look(*[("eth_getTransactionReceipt", [attempt.tx_hash]) for _, attempt in attempts])
+    landings = _landings(engine, attempts, receipts)
+    settle(engine, landings)
+    undo_orphaned(engine, before)
+    landed = {landing.transaction.pk for landing in landings}
+    waiting = [transaction for transaction in transactions if transaction.pk not in landed]
+    _push(engine, [transaction for transaction in waiting if transaction.state != TransactionState.MINED])
+    _resume_if_nothing_waits(engine, waiting)
+
+
+def _landings(
+    engine: Engine, attempts: list[tuple[ChainTransaction, TransactionAttempt]], receipts: list[Any]
+) -> list[Landing]:
+    """The transactions whose receipt stands in a canonical block. A null receipt says nothing: nodes lag."""
+    mined = [
+        (transaction, attempt, receipt)
+        for (transaction, attempt), receipt in zip(attempts, receipts, strict=True)
+        if receipt is not None and not isinstance(receipt, RpcError)
+    ]
+    numbers = sorted({receipt["blockNumber"] for _, _, receipt in mined})
+    headers = engine.fetch(*[("eth_getBlockByNumber", [number, False]) for number in numbers])
+    canonical = {header["hash"]: Block.from_json(header) for header in headers if header is not None}
+    return [
+        Landing(transaction, attempt, receipt, canonical[receipt["blockHash"]])
+        for transaction, attempt, receipt in mined
+        if receipt["blockHash"] in canonical
+    ]
+
+
+def _push(engine: Engine, waiting: list[ChainTransaction]) -> None:
+    """3 new blocks without it: resend. The lowest and 5 new blocks: bump. Not taken yet: resend at every block."""
+    if not waiting:
+        return
+    head = engine.require_head().number
+    lowest, *_ = waiting
+    if _blocks_since(head, lowest.last_sent_block) >= RESEND_AFTER_BLOCKS and _nonce_was_spent(engine, lowest):
+        return
+    is_bumped = _wants_bump(lowest, head)
+    others = waiting[1:] if is_bumped else waiting
+    resend(engine, [transaction for transaction in others if _wants_resend(transaction, head)])
+    if is_bumped:
+        raise_fee(engine, lowest)
+
+
+def _wants_resend(transaction: ChainTransaction, head: int) -> bool:
+    patience = 1 if transaction.state == TransactionState.SIGNED else RESEND_AFTER_BLOCKS
+    return _blocks_since(head, transaction.last_sent_block) >= patience
+
+
+def _wants_bump(transaction: ChainTransaction, head: int) -> bool:
+    since = _blocks_since(head, transaction.last_bump_block)
+    underpriced = any(
+        attempt.last_error_class == SendClass.UNDERPRICED for attempt in list(transaction.attempts.all())[-1:]
+    )
+    if transaction.state == TransactionState.SIGNED:
+        return underpriced and since >= 1
+    return since >= (1 if underpriced else BUMP_AFTER_BLOCKS)
+
+
+def _blocks_since(head: int, block: int | None) -> int:
+    return head - block if block is not None else RESEND_AFTER_BLOCKS + BUMP_AFTER_BLOCKS
+
+
+def _resume_if_nothing_waits(engine: Engine, waiting: list[ChainTransaction]) -> None:
+    """A pause ends with the transaction that caused it."""
+    if engine.wallet.status == WalletStatus.PAUSED and not waiting:
+        engine.set_status(WalletStatus.ACTIVE, only_from=(WalletStatus.PAUSED,))
+
+
+def _nonce_was_spent(engine: Engine, transaction: ChainTransaction) -> bool:
+    """True where finalized state shows that a hash which is not ours consumed the nonce; the transaction is then
+    judged.
+    """
+    counts = engine.client.everywhere("eth_getTransactionCount", [engine.wallet.address, "finalized"])
+    if not counts or min(int(count, 16) for count in counts) <= transaction.nonce:
+        return False
+    for attempt in transaction.attempts.all():
+        for method in ("eth_getTransactionByHash", "eth_getTransactionReceipt"):
+            if any(answer is not None for answer in engine.client.everywhere(method, [attempt.tx_hash])):
+                return False
+    _give_up(engine, transaction)
+    return True
+
+
+def _give_up(engine: Engine, transaction: ChainTransaction) -> None:
+    """Its nonce is gone. Where the chain executed all its operations elsewhere they are adopted, else a person looks
+    (F8).
+    """
+    if all(attempt.kind == AttemptKind.NOOP for attempt in transaction.attempts.all()):
+        engine.lease.write(lambda: move_transaction(transaction, TransactionState.CANCELLED, note="it carried nothing"))
+        return
+    operations = [
+        operation
+        for operation in selectors.operations_of([transaction])[transaction.pk]
+        if operation.state == OperationState.BUNDLED
+    ]
+    executions = [(operation, find_execution(engine, operation)) for operation in operations]
+    known = [(operation, execution) for operation, execution in executions if execution is not None]
+    lost = [operation for operation, execution in executions if execution is None]
+    reason = f"nonce {transaction.nonce} was spent by a transaction that is not ours"
+
+    def write() -> None:
+        target = TransactionState.NEEDS_REVIEW if lost else TransactionState.CANCELLED
+        move_transaction(transaction, target, note=reason)
+        move_operations(lost, OperationState.NEEDS_REVIEW, reason=reason)
+        for operation, execution in known:
+            fields = {"tx_hash": execution.tx_hash, **execution.block.operation_fields()}
+            store_verdicts([(operation, execution.verdict)], **fields)
+
+    engine.lease.write(write)
+    note_settled(engine, [(operation, execution.verdict) for operation, execution in known])
+    if lost:
+        engine.freeze(reason)
