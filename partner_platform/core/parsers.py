@@ -1,15 +1,21 @@
 """JSON in, JSON out: strict about what is not JSON, deaf to what a client says it accepts."""
 
 import json
+import re
 from typing import Any
 
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
 
 class StrictJSONParser(BaseParser):
-    """RFC 8259 without the surprises: no duplicate names, no NaN, an object at the top, no bottomless nesting."""
+    """RFC 8259 without the surprises: no duplicate names, no NaN, an object at the top, no bottomless nesting.
+
+    NUL and lone surrogates are refused too: PostgreSQL cannot store the one, UTF-8 not answer with the other.
+    """
 
     media_type = "application/json"
 
@@ -18,6 +24,7 @@ class StrictJSONParser(BaseParser):
             body = json.loads(
                 stream.read().decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_constants
             )
+            _require_storable(body)
         except (ValueError, RecursionError) as error:
             raise ParseError(f"The body is not valid JSON: {error}") from error
         if not isinstance(body, dict):
@@ -32,6 +39,13 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"{name!r} appears twice")
         found[name] = value
     return found
+
+
+def _require_storable(body: Any) -> None:
+    text = json.dumps(body, ensure_ascii=False)
+    text.encode("utf-8")  # a lone surrogate raises UnicodeEncodeError, which is a ValueError
+    if _ESCAPED_NUL.search(text):
+        raise ValueError("NUL characters are not allowed")
 
 
 def _no_constants(name: str) -> None:

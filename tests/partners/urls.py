@@ -13,7 +13,7 @@ handler500 = exception_handler.server_error
 
 
 class Whoami(APIView):
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, **path: str) -> Response:
         return Response({"partnerId": request.user.partner.partner_id})
 
     def post(self, request: Request) -> Response:

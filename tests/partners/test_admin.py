@@ -1,0 +1,185 @@
+"""The console: a key is on one page once, sums cannot be typed in, nobody is deleted."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.urls import reverse
+
+from audit.models import AuditEntry
+from partners import keys
+from partners.models import ApiKey, Partner, PartnerStatus
+from tests.factories import ApiKeyFactory, PartnerFactory
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/console/partners/partner/"
+KEY = re.compile(r"pk_[a-z0-9]+_sandbox_[a-z0-9]{32}")
+FORM = {
+    "partner_name": "New Lending Platform",
+    "key_label": "nlp",
+    "tier": "BASIC",
+    "daily_borrow_limit": "50000",
+    "total_borrow_limit": "200000.5",
+    "platform_fee_percentage": "75",
+    "settlement_address": "0x7d650b01ea0700f7553d9260a76546ab1a97a1d7",
+    "repayment_funding": "PROVEN",
+    "contact_email": "api@newplatform.com",
+}
+
+
+@pytest.fixture
+def console(client: Client) -> Client:
+    user = get_user_model().objects.create_superuser("ann", "ann@platform.example", "a long password indeed")
+    client.force_login(user)
+    return client
+
+
+def keys_in(response: Any) -> list[str]:
+    return KEY.findall(response.content.decode())
+
+
+def act(console: Client, action: str, *partners: Partner) -> Any:
+    data = {"action": action, "_selected_action": [str(partner.pk) for partner in partners]}
+    return console.post(LIST, data)
+
+
+def change_form(partner: Partner, **changes: str) -> dict[str, str]:
+    return {
+        **FORM,
+        "partner_name": partner.partner_name,
+        "key_label": partner.key_label,
+        "daily_borrow_limit": "1000",
+        "total_borrow_limit": "5000",
+        "platform_fee_percentage": "50",
+        "settlement_address": partner.settlement_address,
+        "contact_email": partner.contact_email,
+        "api_keys-TOTAL_FORMS": "0",
+        "api_keys-INITIAL_FORMS": "0",
+        **changes,
+    }
+
+
+def test_creating_a_partner_shows_its_key_exactly_once(console: Client) -> None:
+    response = console.post(f"{LIST}add/", FORM)
+    assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
+    (key,) = keys_in(response)
+    partner = Partner.objects.get()
+    assert (partner.partner_id, partner.created_by) == ("partner_nlp_001", "staff:ann")
+    assert (partner.daily_borrow_limit, partner.total_borrow_limit) == (50_000_000_000, 200_000_500_000)
+    assert ApiKey.objects.get().key_hash == keys.hash_key(key)
+
+    for page in (LIST, f"{LIST}{partner.pk}/change/", f"{LIST}{partner.pk}/history/", "/console/", f"{LIST}add/"):
+        later = console.get(page)
+        assert later.status_code == 200, page
+        assert keys_in(later) == []
+        assert key[-32:] not in later.content.decode()
+    stored = [str(session.get_decoded()) for session in Session.objects.all()]
+    told = [*stored, *(str(cookie) for cookie in console.cookies.values())]
+    told += [entry.change_message + entry.object_repr for entry in LogEntry.objects.all()]
+    assert all(key[-32:] not in text for text in told)
+
+
+def test_bad_terms_are_told_at_their_fields_and_make_nothing(console: Client) -> None:
+    bad = {
+        **FORM,
+        "key_label": "NLP",
+        "daily_borrow_limit": "0",
+        "settlement_address": "0xPartnerSettlementWallet1234567890123456",
+        "webhook_url": "http://newplatform.com",
+        "platform_fee_percentage": "10000",
+    }
+    response = console.post(f"{LIST}add/", bad)
+    assert sorted(response.context["adminform"].form.errors) == [
+        "daily_borrow_limit",
+        "key_label",
+        "platform_fee_percentage",
+        "settlement_address",
+        "webhook_url",
+    ]
+    assert not Partner.objects.exists()
+
+
+def test_a_taken_id_is_told_at_its_field(console: Client) -> None:
+    taken = PartnerFactory()
+    response = console.post(f"{LIST}add/", {**FORM, "partner_id": taken.partner_id})
+    assert "partner_id" in response.context["adminform"].form.errors
+    assert Partner.objects.count() == 1
+
+
+def test_a_changed_limit_goes_through_the_service_and_is_audited(console: Client) -> None:
+    partner = PartnerFactory(current_outstanding=77)
+    form = change_form(partner, daily_borrow_limit="2500.25", current_outstanding="0", status="SUSPENDED")
+    response = console.post(f"{LIST}{partner.pk}/change/", form)
+    assert response.status_code == 302, response.context["adminform"].form.errors
+    row = Partner.objects.get()
+    assert (row.daily_borrow_limit, row.current_outstanding, row.status) == (2_500_250_000, 77, "ACTIVE")
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action) == ("staff:ann", "partner.updated")
+    assert (entry.before, entry.after) == (
+        {"dailyBorrowLimit": "1000000000"},
+        {"dailyBorrowLimit": "2500250000"},
+    )
+
+
+def test_the_list_shows_limits_in_dollars_and_utilisation(console: Client) -> None:
+    PartnerFactory(current_outstanding=1_250_500_000)
+    text = console.get(LIST).content.decode()
+    for shown in ("$1000", "$5000", "$1250.5", "25.0 %"):
+        assert shown in text
+
+
+def test_suspend_and_activate_are_actions(console: Client) -> None:
+    partner, other = PartnerFactory.create_batch(2)
+    act(console, "suspend", partner, other)
+    assert {row.status for row in Partner.objects.all()} == {PartnerStatus.SUSPENDED}
+    act(console, "activate", partner)
+    assert Partner.objects.get(pk=partner.pk).status == PartnerStatus.ACTIVE
+    assert Partner.objects.get(pk=other.pk).status == PartnerStatus.SUSPENDED
+    assert AuditEntry.objects.filter(actor="staff:ann").count() == 3
+
+
+@pytest.mark.parametrize(("action", "live"), [("rotate_key_now", 1), ("rotate_key_with_grace", 2)])
+def test_rotating_shows_the_new_key_once(console: Client, action: str, live: int) -> None:
+    partner = ApiKeyFactory().partner
+    response = act(console, action, partner)
+    assert "no-store" in response["Cache-Control"]
+    (key,) = keys_in(response)
+    assert ApiKey.objects.filter(revoked_at=None).count() == live
+    assert ApiKey.objects.filter(key_hash=keys.hash_key(key), revoked_at=None).exists()
+    assert key not in console.get(LIST).content.decode()
+
+
+def test_rotating_two_partners_at_once_is_refused(console: Client) -> None:
+    first, second = ApiKeyFactory(), ApiKeyFactory()
+    response = act(console, "rotate_key_now", first.partner, second.partner)
+    assert response.status_code == 302
+    assert ApiKey.objects.filter(revoked_at=None).count() == 2
+
+
+def test_nobody_can_delete_a_partner(console: Client) -> None:
+    partner = PartnerFactory()
+    assert console.post(f"{LIST}{partner.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert "delete_selected" not in console.get(LIST).content.decode()
+    assert Partner.objects.count() == 1
+
+
+def test_strangers_see_the_login_page_only(client: Client) -> None:
+    assert client.get(LIST).status_code == 302
+    assert client.post(f"{LIST}add/", FORM).status_code == 302
+    assert not Partner.objects.exists()
+
+
+def test_the_record_can_be_read_and_searched_but_not_changed(console: Client) -> None:
+    entry = AuditEntry.objects.create(actor="staff:ann", action="x.y", target="partner:p", before=None, after=None)
+    for name in ("auditentry", "apilog"):
+        assert console.get(reverse(f"admin:audit_{name}_changelist") + "?q=partner:p").status_code == 200
+        assert console.get(reverse(f"admin:audit_{name}_add")).status_code == 403
+    change = reverse("admin:audit_auditentry_change", args=[entry.pk])
+    assert console.get(change).status_code == 200
+    assert console.post(change, {"actor": "staff:eve"}).status_code == 403
