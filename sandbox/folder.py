@@ -37,6 +37,10 @@ class Folder:
         return self.root / "world.json"
 
     @property
+    def prepared(self) -> Path:
+        return self.root / "prepared"
+
+    @property
     def chain(self) -> Path:
         return self.root / "chain.json"
 
@@ -95,7 +99,9 @@ def read_env(path: Path) -> dict[str, str]:
 
 def write_env(path: Path, values: dict[str, str]) -> None:
     """Write them for the owner's eyes only: they hold keys."""
-    _write(path, "# Written by `manage.py sandbox`.\n" + "".join(f"{name}={value}\n" for name, value in values.items()))
+    write_text(
+        path, "# Written by `manage.py sandbox`.\n" + "".join(f"{name}={value}\n" for name, value in values.items())
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -105,7 +111,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write it for the owner's eyes only."""
-    _write(path, json.dumps(data, indent=2) + "\n")
+    write_text(path, json.dumps(data, indent=2) + "\n")
 
 
 def new_secret() -> str:
@@ -113,8 +119,13 @@ def new_secret() -> str:
     return secrets.token_urlsafe(64)
 
 
-def _write(path: Path, text: str) -> None:
-    """As a whole or not at all: a reader, or a crash in between, finds the old file or the new one."""
+def read_text(path: Path) -> str:
+    """Empty where there is no file."""
+    return path.read_text() if path.exists() else ""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write it for the owner's eyes only; as a whole or not at all: a reader finds the old file or the new one."""
     part = path.with_name(f".{path.name}.part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "w") as file:
         file.write(text)

@@ -4,27 +4,16 @@ Running it again changes nothing: what is known in `state.json` stays, what got 
 """
 
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connections
 
 from partners import config_file, services
-from sandbox.world import World
+from sandbox.world import ADMIN, Accounts, World
 
 ACTOR = "system:sandbox"
-ADMIN = "admin"
-
-
-@dataclass(frozen=True)
-class Accounts:
-    """Who can sign in: API keys by partner id, the staff user's password."""
-
-    api_keys: dict[str, str]
-    admin_password: str
 
 
 def partner_ids(config: Path) -> list[str]:
@@ -37,14 +26,13 @@ def migrate() -> None:
     call_command("migrate", verbosity=0, interactive=False)
 
 
-def open_accounts(*, config: Path, world: World, known: dict[str, Any]) -> Accounts:
+def open_accounts(*, config: Path, world: World, known: Accounts) -> Accounts:
     """Import the demo partners on the sandbox's settlement addresses, and see to it that every secret is known.
 
-    `known` is the last run's state.json.
+    `known` is what the last run told.
     """
-    known_keys = {partner["partnerId"]: partner["apiKey"] for partner in known.get("partners", [])}
-    api_keys = _import_partners(config, world, known_keys)
-    password = _admin_password(known.get("admin", {}).get("password"))
+    api_keys = _import_partners(config, world, known.api_keys)
+    password = _admin_password(known.admin_password)
     connections.close_all()
     return Accounts(api_keys, password)
 
@@ -62,7 +50,7 @@ def _import_partners(config: Path, world: World, known_keys: dict[str, str]) -> 
     return keys
 
 
-def _admin_password(known: str | None) -> str:
+def _admin_password(known: str) -> str:
     users = get_user_model()
     user = users.objects.filter(username=ADMIN).first()
     if user is not None and known:

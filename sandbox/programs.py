@@ -20,7 +20,14 @@ ACCESS_LOG = "%(m)s %(U)s -> %(s)s in %(M)s ms"
 
 def environment(folder: Folder, values: dict[str, str]) -> dict[str, str]:
     """The environment of every process: ours, with the sandbox's values over whatever the user's shell had."""
-    return {**os.environ, **values, "ENV_FILE": str(folder.env), "PYTHONUNBUFFERED": "1"}
+    return {
+        **os.environ,
+        **values,
+        "ENV_FILE": str(folder.env),
+        "PYTHONUNBUFFERED": "1",
+        # Static files come from the apps themselves here; whitenoise misses the folder they are collected in.
+        "PYTHONWARNINGS": "ignore:No directory at:UserWarning",
+    }
 
 
 def web(folder: Folder, env: dict[str, str], port: int) -> Server:

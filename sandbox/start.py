@@ -1,17 +1,19 @@
 """Bringing a sandbox up, step by step, and keeping it up."""
 
+import hashlib
 import os
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from sandbox import folder as files
-from sandbox import programs
+from sandbox import programs, summary
 from sandbox.folder import PROJECT, Folder
 from sandbox.servers import anvil, valkey
 from sandbox.servers.ports import LOOPBACK, free_port, is_free
 from sandbox.supervisor import Supervisor
 from sandbox.terminal import Follower, Terminal
-from sandbox.world import World
+from sandbox.world import Accounts, World
 
 CONFIG = PROJECT / "configs" / "partner_platforms.json"
 DEFAULT_RPC_PORT = 8545
@@ -58,10 +60,10 @@ class Sandbox:
         self._choose_ports(files.read_env(self.folder.env))
         with self.terminal.step("chain and Redis"):
             self._start_servers()
-        world = self._prepare(known)
+        world, accounts = self._prepare(known)
         with self.terminal.step("web server, worker and beat"):
             self._start_programs()
-        self._tell(world)
+        self._tell(world, accounts)
 
     def watch(self) -> None:
         """Until something raises: a signal, or a process that cannot be helped."""
@@ -106,41 +108,48 @@ class Sandbox:
         redis.wait_ready(seconds=READY_SECONDS)
         chain.wait_ready(seconds=READY_SECONDS)
 
-    def _prepare(self, known: dict[str, object]) -> World:
-        """Contracts, tables, partners and keys: made the first time, found the next."""
-        os.environ.update(programs.environment(self.folder, self.values))
-        os.environ["DJANGO_SETTINGS_MODULE"] = "partner_platform.settings"
+    def _prepare(self, known: dict[str, Any]) -> tuple[World, Accounts]:
+        """Contracts, tables, partners and keys: made the first time, and again where the code asks for more."""
+        # Where nothing changed since, everything is there; asking Django would only take seconds.
+        fingerprint = _fingerprint()
+        if known and files.read_text(self.folder.prepared) == fingerprint:
+            world, accounts = self._known_world(), Accounts.from_state(known)
+        else:
+            world, accounts = self._prepare_with_django(known)
+            files.write_text(self.folder.prepared, fingerprint)
+        self.values |= world.environment()
+        files.write_env(self.folder.env, self.values)
+        if self.options.block_time:
+            anvil.rpc(self.rpc_port, "evm_setIntervalMining", self.options.block_time)
+        return world, accounts
+
+    def _prepare_with_django(self, known: dict[str, Any]) -> tuple[World, Accounts]:
         with self.terminal.step("settings"):
+            os.environ.update(programs.environment(self.folder, self.values))
+            os.environ["DJANGO_SETTINGS_MODULE"] = "partner_platform.settings"
             import django
 
             django.setup()
-            from sandbox import platform
-        world = self._world()
-        self.values |= world.environment()
-        files.write_env(self.folder.env, self.values)
+            from sandbox import furnish, platform
+        if self.folder.world.exists():
+            world = self._known_world()
+        else:
+            with self.terminal.step("contracts, credit lines and funds on the chain"):
+                world = furnish.build_world(partners=platform.partner_ids(CONFIG))
+                files.write_json(self.folder.world, world.to_json())
         with self.terminal.step("database"):
             platform.migrate()
         with self.terminal.step("demo partners and staff user"):
-            self.accounts = platform.open_accounts(config=CONFIG, world=world, known=known)
-        return world
+            accounts = platform.open_accounts(config=CONFIG, world=world, known=Accounts.from_state(known))
+        return world, accounts
 
-    def _world(self) -> World:
-        from sandbox.furnish import build_world
-        from sandbox.platform import partner_ids
-
-        saved = files.read_json(self.folder.world)
-        if not saved:
-            with self.terminal.step("contracts, credit lines and funds on the chain"):
-                world = build_world(partners=partner_ids(CONFIG))
-                files.write_json(self.folder.world, world.to_json())
-        else:
-            world = World.from_json(saved)
-            executor = world.contracts["platformExecutor"]
-            if anvil.rpc(self.rpc_port, "eth_getCode", executor, "latest") == "0x":
-                raise CannotStart(f"the chain in {self.folder.chain} is not the one of the other data; use --fresh")
-            anvil.rpc(self.rpc_port, "anvil_mine", hex(BLOCKS_AFTER_RESTART))
-        if self.options.block_time:
-            anvil.rpc(self.rpc_port, "evm_setIntervalMining", self.options.block_time)
+    def _known_world(self) -> World:
+        """The last run's, which the chain must still know."""
+        world = World.from_json(files.read_json(self.folder.world))
+        code = anvil.rpc(self.rpc_port, "eth_getCode", world.contracts["platformExecutor"], "latest")
+        if code == "0x":
+            raise CannotStart(f"{self.folder.chain} is not the chain that the other data is about; use --fresh")
+        anvil.rpc(self.rpc_port, "anvil_mine", hex(BLOCKS_AFTER_RESTART))
         return world
 
     def _start_programs(self) -> None:
@@ -151,12 +160,10 @@ class Sandbox:
         web.wait_ready(seconds=READY_SECONDS)
         worker.wait_ready(seconds=READY_SECONDS)
 
-    def _tell(self, world: World) -> None:
-        from sandbox import summary
-
+    def _tell(self, world: World, accounts: Accounts) -> None:
         told = summary.state(
             world=world,
-            accounts=self.accounts,
+            accounts=accounts,
             base_url=f"http://{LOOPBACK}:{self.port}",
             rpc_url=anvil.url(self.rpc_port),
         )
@@ -166,3 +173,10 @@ class Sandbox:
 
 def _free_or_other(port: int) -> int:
     return port if is_free(port) else free_port()
+
+
+def _fingerprint() -> str:
+    """Of what a prepared sandbox depends on: the migrations, the demo partners, the contracts."""
+    paths = [*PROJECT.glob("*/migrations/*.py"), *PROJECT.glob("chain/abi/*.json"), CONFIG]
+    parts = [f"{path.relative_to(PROJECT)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sorted(paths)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

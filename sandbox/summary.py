@@ -4,9 +4,8 @@ from typing import Any
 
 from sandbox.folder import Folder
 from sandbox.keys import key_pair
-from sandbox.platform import ADMIN, Accounts
 from sandbox.servers.anvil import CHAIN_ID
-from sandbox.world import World
+from sandbox.world import ADMIN, Accounts, World
 
 
 def state(*, world: World, accounts: Accounts, base_url: str, rpc_url: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from typing import Any
 
 from sandbox.keys import key_pair
 
+ADMIN = "admin"
+
 
 @dataclass(frozen=True)
 class SandboxUser:
@@ -56,4 +58,20 @@ class World:
             accounts=data["accounts"],
             users=[SandboxUser(**user) for user in data["users"]],
             partners=[SandboxPartner(**partner) for partner in data["partners"]],
+        )
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Who can sign in: API keys by partner id, the staff user's password (empty: not known)."""
+
+    api_keys: dict[str, str]
+    admin_password: str
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Accounts":
+        """What a run's state.json knows; nothing where there was none."""
+        return cls(
+            api_keys={partner["partnerId"]: partner["apiKey"] for partner in state.get("partners", [])},
+            admin_password=state.get("admin", {}).get("password", ""),
         )
