@@ -1,0 +1,59 @@
+"""`manage.py deploy_executor`."""
+
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from chain.clients import get_client
+from tests.contracts.lab import Lab
+
+
+@pytest.fixture
+def options(lab: Lab, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    settings.CHAIN_RPC_URLS, settings.USDC_ADDRESS = [lab.url], lab.usdc
+    monkeypatch.setenv("EXECUTOR_OWNER_PRIVATE_KEY", lab.owner.private_key)
+    get_client.cache_clear()
+    yield {"operator": lab.operator.address, "treasury": lab.treasury}
+    get_client.cache_clear()
+
+
+def nonce(lab: Lab) -> int:
+    return int(lab.client.call("eth_getTransactionCount", [lab.owner.address, "pending"]), 16)
+
+
+def test_it_prints_the_address_of_an_executor_with_its_owner_operator_and_treasury(lab: Lab, options: dict) -> None:
+    out = StringIO()
+    call_command("deploy_executor", **options, stdout=out)
+    executor = out.getvalue().strip()
+
+    assert lab.read("PlatformExecutor", executor, "owner") == lab.owner.address.lower()
+    assert lab.read("PlatformExecutor", executor, "treasury") == lab.treasury.lower()
+    assert lab.read("PlatformExecutor", executor, "usdc") == lab.usdc.lower()
+    assert lab.read("PlatformExecutor", executor, "isOperator", lab.operator.address) is True
+    assert lab.read("PlatformExecutor", executor, "isOperator", lab.owner.address) is False
+
+
+def test_it_signs_nothing_for_another_chain(lab: Lab, options: dict, settings: Settings) -> None:
+    settings.CHAIN_ID = 5000
+    before = nonce(lab)
+    with pytest.raises(CommandError, match="No endpoint serves chain 5000"):
+        call_command("deploy_executor", **options)
+    assert nonce(lab) == before
+
+
+@pytest.mark.parametrize("key", ["", "0x12", "not a key"])
+def test_it_says_which_variable_holds_no_key(
+    lab: Lab, options: dict, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("EXECUTOR_OWNER_PRIVATE_KEY", key)
+    with pytest.raises(CommandError, match="EXECUTOR_OWNER_PRIVATE_KEY holds no private key"):
+        call_command("deploy_executor", **options)
+
+
+@pytest.mark.parametrize("name", ["operator", "treasury", "usdc"])
+def test_it_refuses_what_is_no_address(lab: Lab, options: dict, name: str) -> None:
+    with pytest.raises(CommandError, match=f"--{name}: Must be an address"):
+        call_command("deploy_executor", **{**options, name: "0x12"})
