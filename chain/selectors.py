@@ -1,6 +1,8 @@
 """Reads of the settlement engine's records."""
 
-from django.db.models import Q
+import uuid
+
+from django.db.models import Q, QuerySet
 
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, WalletStatus
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
@@ -8,8 +10,14 @@ from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
 
 def unacknowledged(kind: str, limit: int) -> list[Operation]:
     """Final operations of `kind` whose owner has not acted yet, oldest first, at most `limit`."""
-    final = Operation.objects.filter(acknowledged=False, state__in=FINAL_OPERATION_STATES, kind=kind)
-    return list(final.order_by("created_at", "id")[:limit])
+    return list(unacknowledged_query(kind)[:limit])
+
+
+def unacknowledged_query(kind: str) -> QuerySet[Operation]:
+    """The query of `unacknowledged`, for the index tests too."""
+    # __in, for `acknowledged=False` becomes NOT acknowledged on SQLite, which no index serves.
+    final = Operation.objects.filter(acknowledged__in=[False], state__in=FINAL_OPERATION_STATES, kind=kind)
+    return final.order_by("created_at", "id")
 
 
 def has_live_work(wallet: PlatformWallet) -> bool:
@@ -22,8 +30,14 @@ def has_live_work(wallet: PlatformWallet) -> bool:
 
 def live_transactions(wallet: PlatformWallet) -> list[ChainTransaction]:
     """The transactions the driver follows, in nonce order, their attempts prefetched."""
-    live = ChainTransaction.objects.filter(wallet=wallet, state__in=LIVE_TRANSACTION_STATES)
-    return list(live.order_by("nonce").prefetch_related("attempts"))
+    # Sorted here: they are few, and for an ORDER BY nonce SQLite walks all the wallet ever sent instead of the live ones.
+    live = live_transactions_query(wallet.pk).prefetch_related("attempts")
+    return sorted(live, key=lambda transaction: transaction.nonce)
+
+
+def live_transactions_query(wallet_id: uuid.UUID) -> QuerySet[ChainTransaction]:
+    """The query of `live_transactions`, for the index tests too."""
+    return ChainTransaction.objects.filter(wallet_id=wallet_id, state__in=LIVE_TRANSACTION_STATES)
 
 
 def queued_operations(limit: int) -> list[Operation]:

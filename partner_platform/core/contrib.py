@@ -1,4 +1,4 @@
-"""What settings.py says differently where the database is MongoDB: contrib apps, their migrations, the key they make."""
+"""What settings.py says differently where the database is MongoDB: contrib apps, their migrations and keys."""
 
 from dataclasses import dataclass, field
 from typing import Any

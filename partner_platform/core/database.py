@@ -1,8 +1,9 @@
 """Transactions that mean the same on SQLite, PostgreSQL and MongoDB.
 
-Everything in this project goes through this module (ruff's banned-api forbids Django's own). On MongoDB Django's `atomic` is
-silently a no-op with the stock backend; our engine (`core.mongodb`) makes it real, and this module makes the three alike:
-a block is all or nothing, an inner block that failed dooms the outer one, and only the outermost block can be run again.
+Everything in this project goes through this module (ruff's banned-api forbids Django's own). With the stock MongoDB
+backend Django's `atomic` is silently a no-op; our engine (`core.mongodb`) makes it real, and this module makes all
+three alike: a block is all or nothing, an inner block that failed dooms the outer one, and only the outermost can be
+run again.
 
 Rules for callers:
 
@@ -42,11 +43,13 @@ _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})  # PostgreSQL: serializatio
 class _Block(transaction.Atomic):
     """Django's atomic block with one meaning everywhere.
 
-    Blocks of ours inside one another share one transaction without savepoints, which MongoDB does not have. Inside a block
-    that Django opened itself (the admin, a test case) the outermost of ours is a savepoint where there are savepoints.
-    A statement that failed dooms the block: caught and passed over, PostgreSQL would roll back in silence at the end, SQLite
-    would commit the rest.
+    Blocks of ours inside one another share one transaction without savepoints, which MongoDB does not have. Inside a
+    block that Django opened itself (the admin, a test case) the outermost of ours is a savepoint where there are any.
+    A statement that failed dooms the block: caught and passed over, PostgreSQL would roll back in silence at the end,
+    SQLite would commit the rest.
     """
+
+    using: str
 
     def __init__(self, using: str) -> None:
         super().__init__(using, savepoint=True, durable=False)
@@ -64,14 +67,15 @@ class _Block(transaction.Atomic):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        connection = connections[self.using]
+        connection: Any = connections[self.using]
         if self.is_outermost:
             connection.execute_wrappers.remove(_doom_on_error)
         is_doomed = self.is_outermost and exc_type is None and connection.needs_rollback
         reason = connection.rollback_exc
         super().__exit__(exc_type, exc, traceback)
         if is_doomed:
-            raise TransactionManagementError("An error inside was caught and passed over: all was rolled back") from reason
+            message = "An error inside was caught and passed over: all was rolled back"
+            raise TransactionManagementError(message) from reason
 
 
 def _doom_on_error(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
@@ -109,7 +113,7 @@ def on_commit(callback: Callable[[], object], using: str = DEFAULT_DB_ALIAS) -> 
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """True where running the transaction again may succeed: a write conflict, a deadlock, a busy SQLite, a lost primary.
+    """True where running the transaction again may succeed: a conflict, a deadlock, a busy SQLite, a lost primary.
 
     Also where Django itself (`get_or_create`) caught an `IntegrityError` and went on in a transaction that MongoDB had
     aborted with it: the next run finds the row.
@@ -129,7 +133,7 @@ def is_transient(error: BaseException | None) -> bool:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """True where the database could not be reached or kept refusing for being busy: a matter of time, not of the request."""
+    """True where the database could not be reached or was too busy: a matter of time, not of the request."""
     return isinstance(error, OperationalError | InterfaceError | ConnectionFailure) or is_transient(error)
 
 

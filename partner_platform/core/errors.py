@@ -11,7 +11,8 @@
     ├── TooManyRequests (429)
     └── Unavailable (503)
 
-`ErrorCode` lists the codes; they are part of the HTTP contract and never change their meaning. Source: docs/api.md, Errors.
+`ErrorCode` lists the codes; they are part of the HTTP contract and never change their meaning.
+Source: docs/api.md, Errors.
 """
 
 from enum import StrEnum

@@ -51,14 +51,14 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     """DRF's `EXCEPTION_HANDLER`: whatever a view raises becomes the envelope."""
     error = as_platform_error(exc)
     request = context["request"]
-    request._request.platform_error = error
+    request._request.platform_error = error  # noqa: SLF001 - the middleware sees Django's request, not DRF's
     response = Response(envelope(error, request_id_of(request)), status=int(error.status))
     for name, value in _headers(error).items():
         response[name] = value
     return response
 
 
-def as_platform_error(exc: Exception) -> PlatformError:
+def as_platform_error(exc: Exception) -> PlatformError:  # noqa: PLR0911 - a table of kinds
     """Sort an exception: what the caller may know, what to retry, and what is our bug (logged, told as a bare 500)."""
     if isinstance(exc, PlatformError):
         return exc

@@ -7,7 +7,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connections, models
-from django.utils.functional import cached_property
 
 MAX_BASE_UNITS = 2**63 - 1
 MAX_UINT256 = 2**256 - 1
@@ -23,7 +22,7 @@ class UUIDPrimaryKey(models.UUIDField):
         kwargs.setdefault("editable", False)
         super().__init__(*args, **kwargs)
 
-    def get_attname_column(self) -> tuple[str, str]:
+    def get_attname_column(self) -> tuple[str, str | None]:
         attname, column = super().get_attname_column()
         if self.primary_key and connections["default"].vendor == "mongodb":
             column = "_id"  # as a plain column every lookup by key would scan the collection
@@ -39,15 +38,15 @@ class BaseUnitsField(models.BigIntegerField):
 
 
 class Uint256Field(models.CharField):
-    """A uint256 as an `int` in Python, zero-padded decimal in the database, so that it sorts and compares as a number."""
+    """A uint256: an `int` in Python, zero-padded decimal in the database, so that it sorts and compares as a number."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["max_length"] = UINT256_DIGITS
         super().__init__(*args, **kwargs)
 
-    @cached_property
+    @property
     def validators(self) -> list[Callable[[Any], None]]:
-        """The range of a uint256, in place of a text's length."""
+        """The range of a uint256, in place of the text's length that CharField adds."""
         return [MinValueValidator(0), MaxValueValidator(MAX_UINT256)]
 
     def from_db_value(self, value: str | None, *_: Any) -> int | None:

@@ -1,7 +1,7 @@
 """A request waits for its settlement without polling: the settler rings a bell in Redis, the waiter sleeps on it.
 
-The bell is a list, so one rung before the waiter arrives is not lost. It only wakes: the truth stays in the database, and
-without Redis a waiter falls back to looking there once a `FALLBACK_SECONDS`.
+The bell is a list, so one rung before the waiter arrives is not lost. It only wakes: the truth stays in the
+database, and without Redis a waiter falls back to looking there once a `FALLBACK_SECONDS`.
 """
 
 import logging
@@ -37,17 +37,15 @@ def ring(key: str) -> None:
 def wait_until(key: str, look: Callable[[], T | None], timeout: float) -> T | None:
     """Wait `timeout` seconds at most for `look()` to return something; None where it did not.
 
-    `look` reads the database: once per ring, and once every few seconds in case a ring was lost.
+    `look` reads the database: once per ring, and once every few seconds in case a ring was lost. A `timeout` of 0 does not look.
     """
     deadline = time.monotonic() + timeout
-    while True:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            return look()
+    while (remaining := deadline - time.monotonic()) > 0:
         _sleep_on(key, min(remaining, BLOCK_SECONDS))
         found = look()
         if found is not None:
             return found
+    return None
 
 
 def require_queue() -> None:
@@ -55,7 +53,7 @@ def require_queue() -> None:
     try:
         get_redis_connection("default").ping()
     except RedisError as error:
-        logger.error("redis unavailable: %s", error)
+        logger.warning("redis unavailable: %s", error)
         raise Unavailable(ErrorCode.QUEUE_UNAVAILABLE, "Settlement is not available; nothing was reserved") from error
 
 

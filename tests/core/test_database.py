@@ -228,7 +228,7 @@ def test_run_in_transaction_runs_again_after_a_real_write_conflict() -> None:
 
 def test_sixteen_threads_that_get_or_create_one_row_inside_a_transaction_make_one() -> None:
     def find(_: int) -> uuid.UUID:
-        values: dict[str, Any] = {"sender": ADDRESS, "recipient": ADDRESS, "value": 1, "block_number": 1, "block_hash": ""}
+        values: dict[str, Any] = {"sender": ADDRESS, "recipient": ADDRESS, "value": 1, "block_number": 1}
         return database.run_in_transaction(
             lambda: FundingTransfer.objects.get_or_create(tx_hash="0x" + "a" * 64, log_index=1, defaults=values)[0].pk
         )

@@ -28,9 +28,9 @@ def _iexact_expression(value: Any, pattern: Any) -> dict[str, Any]:
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection whose `transaction.atomic` begins, commits and aborts a MongoDB transaction.
 
-    The stock backend makes Django's `atomic` a no-op and offers a second one beside it. Here Django's own is wired to the
-    session, so that the admin, `delete()` and `bulk_create()` are atomic too, and Django's own rules hold: hooks run after
-    the commit only, and a block that failed dooms those around it, for there are no savepoints.
+    The stock backend makes Django's `atomic` a no-op and offers a second one beside it. Here Django's own is wired to
+    the session, so that the admin, `delete()` and `bulk_create()` are atomic too, and Django's rules hold: hooks run
+    after the commit only, and a block that failed dooms those around it, for there are no savepoints.
     """
 
     SchemaEditorClass = DatabaseSchemaEditor
@@ -115,7 +115,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def _with_known_outcome(commit: Callable[[], None]) -> None:
-    """Commit, and ask again while the server that stepped down left it open whether it did; committing twice is once."""
+    """Commit, and ask again while a server that stepped down left open whether it did; committing twice is once."""
     deadline = time.monotonic() + COMMIT_DEADLINE_SECONDS
     while True:
         try:

@@ -5,11 +5,14 @@ from typing import Any
 from django.db import NotSupportedError
 from django_mongodb_backend import compiler
 
+from partner_platform.core.mongodb.query import MongoQuery
+
 
 class _Guarded:
     """A statement whose errors are Django's and doom its transaction."""
 
     connection: Any
+    query_class = MongoQuery
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         with self.connection.translated_errors():

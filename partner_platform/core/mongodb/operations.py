@@ -11,5 +11,5 @@ class DatabaseOperations(operations.DatabaseOperations):
     compiler_module = "partner_platform.core.mongodb.compiler"
 
     def prep_for_iexact_query(self, x: str) -> str:
-        """Escape what is matched as a regular expression; the stock backend escapes for LIKE here, which leaves `.*` alive."""
+        """Escape what is matched as a regular expression; the stock backend escapes for LIKE and leaves `.*` alive."""
         return re.escape(x)

@@ -7,14 +7,15 @@ from bson import ObjectId
 from django_mongodb_backend import schema
 from pymongo.operations import IndexModel
 
-# For a nullable column, a range that holds every value of its type and no null. The stock `$type` filter means the same, but the
-# planner proves only ranges, so an equality lookup scans the collection. Source: INTPYTHON-855, repaired in backend 6.0.4.
+# For a nullable column, a range that holds every value of its type and no null. The stock `$type` filter means the
+# same, but the planner proves only ranges, so an equality lookup scans the collection. Source: INTPYTHON-855, repaired
+# in backend 6.0.4.
 _RANGES: dict[str, dict[str, Any]] = {
     "string": {"$gte": ""},
     "objectId": {"$gte": ObjectId("0" * 24), "$lte": ObjectId("f" * 24)},
     "long": {"$gte": -(2**63), "$lte": 2**63 - 1},
     "int": {"$gte": -(2**31), "$lte": 2**31 - 1},
-    "date": {"$gte": dt.datetime.min, "$lte": dt.datetime.max},
+    "date": {"$gte": dt.datetime.min, "$lte": dt.datetime.max},  # noqa: DTZ901 - BSON dates have no zone
     "bool": {"$in": [True, False]},
 }
 

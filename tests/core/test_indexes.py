@@ -1,0 +1,110 @@
+"""Every query of a hot path and every list finds its rows by an index, says the engine's own planner."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db.models import QuerySet
+
+import audit.selectors
+import chain.selectors
+import loans.selectors
+from audit.models import ApiLog
+from chain.models import (
+    ChainTransaction,
+    FundingTransfer,
+    Operation,
+    OperationState,
+    PlatformWallet,
+    TransactionAttempt,
+)
+from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
+from partner_platform.core import clock
+from partners.models import ApiKey, Partner, PartnerDailyUsage
+from tests.support.planner import assert_uses_index
+
+pytestmark = pytest.mark.django_db
+
+WALLET = "0x" + "1" * 40
+HASH = "0x" + "2" * 64
+KEY = uuid.uuid4()
+
+
+def a_partner() -> Partner:
+    return Partner(id=KEY, partner_id="partner_1")
+
+
+def user_loans(status: str | None) -> QuerySet[PartnerLoan]:
+    found: QuerySet[PartnerLoan] = loans.selectors.user_loans_query(
+        partner=a_partner(), user_wallet=WALLET, status=status
+    )
+    return found
+
+
+LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
+    "authentication": lambda: ApiKey.objects.filter(key_hash="ab" * 32),
+    "partner by its public id": lambda: Partner.objects.filter(partner_id="partner_1"),
+    "partner by its key": lambda: Partner.objects.filter(pk=KEY),
+    "limits, the guarded update": lambda: Partner.objects.filter(pk=KEY, current_outstanding__lte=5),
+    "limits, the day": lambda: PartnerDailyUsage.objects.filter(partner_id=KEY, day=clock.today(), borrowed__lte=5),
+    "credit of an OAID": lambda: OaidCredit.objects.filter(oaid_token_id=7),
+    "loan by partner and partnerLoanId": lambda: PartnerLoan.objects.filter(partner_id=KEY, partner_loan_id="L-1"),
+    "loan by its operation": lambda: PartnerLoan.objects.filter(borrow_operation_id=KEY),
+    "a user's loans": lambda: user_loans(None)[:10],
+    "a user's loans of one status": lambda: user_loans(LoanStatus.ACTIVE)[:10],
+    "loans in flight of an OAID": lambda: PartnerLoan.objects.filter(oaid_token_id=7, status=LoanStatus.PENDING),
+    "position by its id": lambda: SolvencyPosition.objects.filter(position_id=7),
+    "repayment by its operation": lambda: Repayment.objects.filter(operation_id=KEY),
+    "repayments of a loan": lambda: Repayment.objects.filter(loan_id=KEY).order_by("created_at"),
+    "a partner's repayments": lambda: Repayment.objects.filter(partner_id=KEY, status=RepaymentStatus.SETTLED).order_by(
+        "created_at"
+    )[:10],
+    "funding by transfer": lambda: FundingTransfer.objects.filter(tx_hash=HASH, log_index=0),
+    "operation by key": lambda: Operation.objects.filter(key="borrow:1"),
+    "operation by uid": lambda: Operation.objects.filter(uid=HASH),
+    "operations of a carrier": lambda: Operation.objects.filter(carrier_id=KEY).order_by("position_in_carrier"),
+    "wallet by address": lambda: PlatformWallet.objects.filter(address=WALLET, chain_id=5003),
+    "transaction by nonce": lambda: ChainTransaction.objects.filter(wallet_id=KEY, nonce=5),
+    "attempts of a transaction": lambda: TransactionAttempt.objects.filter(transaction_id=KEY).order_by("created_at"),
+    "attempt by hash": lambda: TransactionAttempt.objects.filter(tx_hash=HASH),
+    "API calls of a partner, newest first": lambda: audit.selectors.calls(partner_id="partner_1")[:10],
+    "API calls of a partner since": lambda: audit.selectors.calls(partner_id="partner_1", start=clock.now())[:10],
+    "API calls that failed": lambda: audit.selectors.calls(success=False)[:10],
+    "API call by request id": lambda: ApiLog.objects.filter(request_id="abc"),
+    "changes of a target": lambda: audit.selectors.changes_of("loan:1")[:10],
+}
+
+SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
+    "unacknowledged operations": (
+        lambda: chain.selectors.unacknowledged_query("borrow")[:100],
+        "operation_unacknowledged",
+    ),
+    "operations queue": (
+        lambda: Operation.objects.filter(state=OperationState.QUEUED).order_by("created_at", "id")[:10],
+        "operation_queue",
+    ),
+    "live transactions": (lambda: chain.selectors.live_transactions_query(KEY), "transaction_live"),
+}
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_a_query_finds_its_rows_and_their_order_by_an_index(name: str) -> None:
+    assert_uses_index(LOOKUPS[name]())
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_finds_what_is_due_by_an_index(name: str) -> None:
+    """By the very index made for it: another would lead it through all that is done already, every two seconds."""
+    query, index = SWEEPS[name]
+    assert_uses_index(query(), sorts=True, index=index)
+
+
+def test_the_planner_check_itself_fails_on_a_scan() -> None:
+    with pytest.raises(AssertionError, match="scan"):
+        assert_uses_index(Partner.objects.filter(partner_name="x"))
+
+
+def test_the_planner_check_itself_fails_on_a_sort() -> None:
+    with pytest.raises(AssertionError, match="sort"):
+        assert_uses_index(ApiKey.objects.filter(partner_id=KEY).order_by("prefix"))
