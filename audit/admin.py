@@ -46,7 +46,7 @@ class PartnerFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        last = ""  # calls that nobody was authenticated for have ""
+        last: str | None = ""  # calls that nobody was authenticated for have ""
         while len(found) < self.at_most:
             later = ApiLog.objects.filter(partner_id__gt=last).order_by("partner_id")
             last = later.values_list("partner_id", flat=True).first()

@@ -1,8 +1,9 @@
 """What happened, kept for those who must prove it.
 
-`ApiLog` has a row for every call to the partner API, authenticated or refused, sanitized. `AuditEntry` has one for every
-change of a partner, key, limit or loan, written in the same transaction as the change. Both are append-only: `save()` on
-an existing row, `update()` and `delete()` raise. They hold ids as text and no foreign keys: they outlive what they tell of.
+`ApiLog` has a row for every call to the partner API, authenticated or refused, sanitized. `AuditEntry` has one for
+every change of a partner, key, limit or loan, written in the same transaction as the change. Both are append-only:
+`save()` on an existing row, `update()` and `delete()` raise. They hold ids as text and no foreign keys: they outlive
+what they tell of.
 """
 
 from typing import Any, NoReturn

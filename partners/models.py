@@ -1,10 +1,10 @@
 """Who may lend through us, within which limits, with which keys.
 
-A `Partner` carries its terms (limits, fee, settlement address) and the running sums that the limits are checked against;
-those sums move only by the guarded updates in `partners.limits`. An `ApiKey` is stored as its SHA-256; the key itself
-exists once, in the answer that created it. Invariants (M1, M4): `current_outstanding` never passes `total_borrow_limit` by a
-borrow, a day's `borrowed` never passes `daily_borrow_limit`, and both equal what the loans add up to.
-Amounts are USDC base units. Source: plan, Partner schema.
+A `Partner` carries its terms (limits, fee, settlement address) and the running sums that the limits are checked
+against; those sums move only by the guarded updates in `partners.limits`. An `ApiKey` is stored as its SHA-256; the key
+itself exists once, in the answer that created it. Invariants (M1, M4): `current_outstanding` never passes
+`total_borrow_limit` by a borrow, a day's `borrowed` never passes `daily_borrow_limit`, and both equal what the loans
+add up to. Amounts are USDC base units. Source: plan, Partner schema.
 """
 
 from django.core.validators import MaxValueValidator

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
@@ -34,7 +34,7 @@ FORM = {
 
 @pytest.fixture
 def console(client: Client) -> Client:
-    user = get_user_model().objects.create_superuser("ann", "ann@platform.example", "a long password indeed")
+    user = User.objects.create_superuser("ann", "ann@platform.example", "a long password indeed")
     client.force_login(user)
     return client
 
@@ -106,14 +106,14 @@ def test_bad_terms_are_told_at_their_fields_and_make_nothing(console: Client) ->
 
 
 def test_a_taken_id_is_told_at_its_field(console: Client) -> None:
-    taken = PartnerFactory()
+    taken = PartnerFactory.create()
     response = console.post(f"{LIST}add/", {**FORM, "partner_id": taken.partner_id})
     assert "partner_id" in response.context["adminform"].form.errors
     assert Partner.objects.count() == 1
 
 
 def test_a_changed_limit_goes_through_the_service_and_is_audited(console: Client) -> None:
-    partner = PartnerFactory(current_outstanding=77)
+    partner = PartnerFactory.create(current_outstanding=77)
     form = change_form(partner, daily_borrow_limit="2500.25", current_outstanding="0", status="SUSPENDED")
     response = console.post(f"{LIST}{partner.pk}/change/", form)
     assert response.status_code == 302, response.context["adminform"].form.errors
@@ -128,7 +128,7 @@ def test_a_changed_limit_goes_through_the_service_and_is_audited(console: Client
 
 
 def test_the_list_shows_limits_in_dollars_and_utilisation(console: Client) -> None:
-    PartnerFactory(current_outstanding=1_250_500_000)
+    PartnerFactory.create(current_outstanding=1_250_500_000)
     text = console.get(LIST).content.decode()
     for shown in ("$1000", "$5000", "$1250.5", "25.0 %"):
         assert shown in text
@@ -146,7 +146,7 @@ def test_suspend_and_activate_are_actions(console: Client) -> None:
 
 @pytest.mark.parametrize(("action", "live"), [("rotate_key_now", 1), ("rotate_key_with_grace", 2)])
 def test_rotating_shows_the_new_key_once(console: Client, action: str, live: int) -> None:
-    partner = ApiKeyFactory().partner
+    partner = ApiKeyFactory.create().partner
     response = act(console, action, partner)
     assert "no-store" in response["Cache-Control"]
     (key,) = keys_in(response)
@@ -156,14 +156,14 @@ def test_rotating_shows_the_new_key_once(console: Client, action: str, live: int
 
 
 def test_rotating_two_partners_at_once_is_refused(console: Client) -> None:
-    first, second = ApiKeyFactory(), ApiKeyFactory()
+    first, second = ApiKeyFactory.create(), ApiKeyFactory.create()
     response = act(console, "rotate_key_now", first.partner, second.partner)
     assert response.status_code == 302
     assert ApiKey.objects.filter(revoked_at=None).count() == 2
 
 
 def test_nobody_can_delete_a_partner(console: Client) -> None:
-    partner = PartnerFactory()
+    partner = PartnerFactory.create()
     assert console.post(f"{LIST}{partner.pk}/delete/", {"post": "yes"}).status_code == 403
     assert "delete_selected" not in console.get(LIST).content.decode()
     assert Partner.objects.count() == 1

@@ -92,18 +92,18 @@ def test_a_partner_that_is_not_active_is_refused_by_status(status: str) -> None:
 
 
 def test_an_expired_key_is_refused_and_one_in_its_grace_is_not() -> None:
-    partner = PartnerFactory()
+    partner = PartnerFactory.create()
     past, future = (clock.now() + dt.timedelta(hours=hours) for hours in (-1, 1))
     expired, in_grace = (keys.generate("test", "sandbox").key for _ in range(2))
-    ApiKeyFactory(partner=partner, key=expired, expires_at=past)
-    ApiKeyFactory(partner=partner, key=in_grace, expires_at=future)
+    ApiKeyFactory.create(partner=partner, key=expired, expires_at=past)
+    ApiKeyFactory.create(partner=partner, key=in_grace, expires_at=future)
     assert_refused(call(f"Bearer {expired}"), 401, "expired_api_key", "API key has expired")
     assert call(f"Bearer {in_grace}").status_code == 200
 
 
 def test_a_revoked_key_is_invalid() -> None:
     key = keys.generate("test", "sandbox").key
-    ApiKeyFactory(key=key, revoked_at=clock.now())
+    ApiKeyFactory.create(key=key, revoked_at=clock.now())
     assert_refused(call(f"Bearer {key}"), 401, "invalid_api_key", "Invalid API key")
 
 
@@ -140,7 +140,7 @@ def test_the_use_of_a_key_is_noted_once_a_minute() -> None:
 
 
 def test_of_many_calls_that_find_the_time_stale_one_writes(django_assert_num_queries: Any) -> None:
-    api_key = ApiKeyFactory()
+    api_key = ApiKeyFactory.create()
     with django_assert_num_queries(2):
         last_used.note(api_key)
     with django_assert_num_queries(0):

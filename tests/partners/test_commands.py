@@ -149,20 +149,20 @@ def test_create_partner_names_the_options_that_are_wrong() -> None:
 
 
 def test_rotate_api_key_shows_the_new_key_and_keeps_the_old_one_for_its_grace() -> None:
-    old = ApiKeyFactory()
+    old = ApiKeyFactory.create()
     printed = run("rotate_api_key", old.partner.partner_id, "--grace-hours=24")
     assert "The old key works for 24 more hours." in printed
     assert ApiKey.objects.exclude(pk=old.pk).get().key_hash == keys.hash_key(KEY.findall(printed)[0])
 
 
 def test_rotate_api_key_names_its_option() -> None:
-    partner = PartnerFactory()
+    partner = PartnerFactory.create()
     with pytest.raises(CommandError, match=r"^--grace-hours: Must be a whole number of hours, 0 to 168\.$"):
         run("rotate_api_key", partner.partner_id, "--grace-hours=500")
 
 
 def test_suspend_and_activate_say_what_is() -> None:
-    partner = PartnerFactory()
+    partner = PartnerFactory.create()
     assert run("suspend_partner", partner.partner_id) == f"{partner.partner_id} is suspended.\n"
     assert Partner.objects.get().status == PartnerStatus.SUSPENDED
     assert run("activate_partner", partner.partner_id) == f"{partner.partner_id} is active.\n"
@@ -171,6 +171,6 @@ def test_suspend_and_activate_say_what_is() -> None:
 
 @pytest.mark.parametrize("command", ["rotate_api_key", "suspend_partner", "activate_partner"])
 def test_an_unknown_partner_is_answered_with_those_there_are(command: str) -> None:
-    known = PartnerFactory()
+    known = PartnerFactory.create()
     with pytest.raises(CommandError, match=f"There is no partner 'nobody'. Active partners: {known.partner_id}."):
         run(command, "nobody")

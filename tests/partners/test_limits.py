@@ -1,6 +1,7 @@
 """No interleaving of borrows passes a limit by a base unit (M1), and the sums stay what the loans add up to (M4)."""
 
 import datetime as dt
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -50,7 +51,7 @@ def in_threads(work: Callable[[], object], times: int) -> list[object]:
 
 @pytest.mark.django_db(transaction=True)
 def test_sixteen_threads_never_pass_the_daily_limit_by_a_base_unit() -> None:
-    partner = PartnerFactory(daily_borrow_limit=10 * DOLLAR, total_borrow_limit=10**15)
+    partner = PartnerFactory.create(daily_borrow_limit=10 * DOLLAR, total_borrow_limit=10**15)
     outcomes = in_threads(lambda: reserve(partner, 3 * DOLLAR + 1), times=THREADS)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Forbidden)]
     assert len(refused) == THREADS - 3
@@ -60,7 +61,7 @@ def test_sixteen_threads_never_pass_the_daily_limit_by_a_base_unit() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_sixteen_threads_never_pass_the_total_limit_by_a_base_unit() -> None:
-    partner = PartnerFactory(daily_borrow_limit=10**15, total_borrow_limit=10 * DOLLAR)
+    partner = PartnerFactory.create(daily_borrow_limit=10**15, total_borrow_limit=10 * DOLLAR)
     outcomes = in_threads(lambda: reserve(partner, 5 * DOLLAR, daily_limit=10**15), times=THREADS)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Forbidden)]
     assert len(refused) == THREADS - 2
@@ -70,7 +71,7 @@ def test_sixteen_threads_never_pass_the_total_limit_by_a_base_unit() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_reserving_and_releasing_in_threads_ends_where_it_began() -> None:
-    partner = PartnerFactory(daily_borrow_limit=10**15, total_borrow_limit=10**15)
+    partner = PartnerFactory.create(daily_borrow_limit=10**15, total_borrow_limit=10**15)
 
     def there_and_back() -> None:
         reserve(partner, 7)
@@ -82,7 +83,7 @@ def test_reserving_and_releasing_in_threads_ends_where_it_began() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_days_row_made_by_sixteen_threads_at_once_is_one_row() -> None:
-    partner = PartnerFactory()
+    partner = PartnerFactory.create()
 
     def ensure() -> None:
         limits._known_days.clear()
@@ -94,7 +95,7 @@ def test_a_days_row_made_by_sixteen_threads_at_once_is_one_row() -> None:
 
 @pytest.mark.django_db
 def test_the_whole_limit_can_be_used_and_not_one_base_unit_more() -> None:
-    partner = PartnerFactory(daily_borrow_limit=100, total_borrow_limit=150)
+    partner = PartnerFactory.create(daily_borrow_limit=100, total_borrow_limit=150)
     reserve(partner, 100)
     with pytest.raises(Forbidden, match=r"^Partner daily limit exceeded\. Remaining: \$0$") as daily:
         reserve(partner, 1)
@@ -109,7 +110,7 @@ def test_the_whole_limit_can_be_used_and_not_one_base_unit_more() -> None:
 
 @pytest.mark.django_db
 def test_where_both_limits_are_passed_the_daily_one_is_told() -> None:
-    partner = PartnerFactory(daily_borrow_limit=3_000 * DOLLAR, total_borrow_limit=2_000 * DOLLAR)
+    partner = PartnerFactory.create(daily_borrow_limit=3_000 * DOLLAR, total_borrow_limit=2_000 * DOLLAR)
     with pytest.raises(Forbidden, match=r"daily limit exceeded\. Remaining: \$3000$"):
         reserve(partner, 3_001 * DOLLAR)
     assert sums(partner) == (0, 0)
@@ -117,7 +118,7 @@ def test_where_both_limits_are_passed_the_daily_one_is_told() -> None:
 
 @pytest.mark.django_db
 def test_a_refused_reservation_leaves_nothing_behind() -> None:
-    partner = PartnerFactory(daily_borrow_limit=100, total_borrow_limit=10**9)
+    partner = PartnerFactory.create(daily_borrow_limit=100, total_borrow_limit=10**9)
     reserve(partner, 60)
     with pytest.raises(Forbidden, match=r"Remaining: \$0\.00004$"):
         reserve(partner, 41)
@@ -127,7 +128,7 @@ def test_a_refused_reservation_leaves_nothing_behind() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("seen", [None, 1_000, 100])
 def test_a_limit_lowered_since_it_was_read_counts(seen: int | None) -> None:
-    partner = PartnerFactory(daily_borrow_limit=1_000)
+    partner = PartnerFactory.create(daily_borrow_limit=1_000)
     services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="100")
     with pytest.raises(Forbidden) as refused:
         reserve(partner, 101, daily_limit=seen)
@@ -138,7 +139,7 @@ def test_a_limit_lowered_since_it_was_read_counts(seen: int | None) -> None:
 
 @pytest.mark.django_db
 def test_a_limit_raised_since_it_was_read_counts() -> None:
-    partner = PartnerFactory(daily_borrow_limit=100)
+    partner = PartnerFactory.create(daily_borrow_limit=100)
     services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="1000")
     reserve(partner, 1_000, daily_limit=100)
     assert sums(partner) == (1_000, 1_000)
@@ -146,7 +147,7 @@ def test_a_limit_raised_since_it_was_read_counts() -> None:
 
 @pytest.mark.django_db
 def test_a_limit_below_what_is_used_leaves_nothing_not_less() -> None:
-    partner = PartnerFactory(daily_borrow_limit=1_000)
+    partner = PartnerFactory.create(daily_borrow_limit=1_000)
     reserve(partner, 900)
     services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="100")
     with pytest.raises(Forbidden, match=r"Remaining: \$0$"):
@@ -156,7 +157,7 @@ def test_a_limit_below_what_is_used_leaves_nothing_not_less() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("status", [PartnerStatus.SUSPENDED, PartnerStatus.INACTIVE])
 def test_a_partner_suspended_after_it_authenticated_reserves_nothing(status: str) -> None:
-    partner = PartnerFactory(status=status)
+    partner = PartnerFactory.create(status=status)
     with pytest.raises(Forbidden, match=f"^Partner account is {status.lower()}$") as refused:
         reserve(partner, 1, daily_limit=partner.daily_borrow_limit)
     assert refused.value.code == ErrorCode.PARTNER_NOT_ACTIVE
@@ -167,7 +168,7 @@ def test_a_partner_suspended_after_it_authenticated_reserves_nothing(status: str
 def test_a_reservation_costs_two_queries_where_the_limit_is_known_and_three_where_not(
     django_assert_num_queries: Any,
 ) -> None:
-    partner = PartnerFactory()
+    partner = PartnerFactory.create()
     limits.ensure_day(partner_id=partner.pk, day=DAY)
     with django_assert_num_queries(2):
         limits.reserve(partner_id=partner.pk, amount=1, day=DAY, daily_limit=partner.daily_borrow_limit)
@@ -179,33 +180,33 @@ def test_a_reservation_costs_two_queries_where_the_limit_is_known_and_three_wher
 
 @pytest.mark.django_db
 def test_reserving_on_a_day_nobody_made_is_a_bug_with_a_name() -> None:
-    partner = PartnerFactory()
+    partner = PartnerFactory.create()
     with pytest.raises(limits.DayMissing):
         limits.reserve(partner_id=partner.pk, amount=1, day=DAY)
 
 
 @pytest.mark.django_db
 def test_sums_that_would_go_below_zero_are_named_invariants_and_do_not_move() -> None:
-    partner = PartnerFactory()
+    partner = PartnerFactory.create()
     reserve(partner, 10)
     for work in (
         lambda: limits.release(partner_id=partner.pk, amount=11, day=DAY),
         lambda: limits.release(partner_id=partner.pk, amount=10, day=NEXT_DAY),
         lambda: limits.settle_repayment(partner_id=partner.pk, amount=11),
-        lambda: limits.settle_borrow(partner_id=DAY_LESS_ID, amount=1),
+        lambda: limits.settle_borrow(partner_id=NOBODY, amount=1),
     ):
         with pytest.raises(limits.InvariantViolation):
             run_in_transaction(work)
     assert Partner.objects.get(pk=partner.pk).total_repaid == 0
 
 
-DAY_LESS_ID = "00000000-0000-4000-8000-000000000000"
+NOBODY = uuid.UUID("00000000-0000-4000-8000-000000000000")
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("amount", [0, -1])
 def test_an_amount_below_one_base_unit_moves_nothing(amount: int) -> None:
-    partner = PartnerFactory(current_outstanding=5)
+    partner = PartnerFactory.create(current_outstanding=5)
     for work in (
         lambda: limits.reserve(partner_id=partner.pk, amount=amount, day=DAY),
         lambda: limits.release(partner_id=partner.pk, amount=amount, day=DAY),
@@ -224,7 +225,7 @@ class AnyHistory(TestCase):
     @given(steps=STEPS)
     @settings(max_examples=30, deadline=None)
     def test_after_any_history_the_sums_equal_what_the_loans_add_up_to(self, steps: list[tuple[str, int]]) -> None:
-        partner = PartnerFactory(daily_borrow_limit=150, total_borrow_limit=100)
+        partner = PartnerFactory.create(daily_borrow_limit=150, total_borrow_limit=100)
         pending: list[int] = []
         used = outstanding = borrowed = repaid = 0
         for step, amount in steps:

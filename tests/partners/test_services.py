@@ -71,7 +71,7 @@ def test_no_key_is_in_any_audit_entry() -> None:
         assert keys.hash_key(key) not in told
 
 
-BAD = {
+BAD: dict[str, tuple[str, list[object]]] = {
     "partner_name": ("partnerName", ["", " ", "x" * 201, "a\nb", 7, None]),
     "key_label": ("apiKeyPrefix", ["", "a", "NLP", "a_b", "x" * 13, "nlp\n", None]),
     "tier": ("tier", ["GOLD", "basic", None, {"$gt": ""}]),
@@ -107,7 +107,7 @@ def test_a_bad_term_is_refused_by_its_name_and_nothing_is_made(name: str, api_na
     with pytest.raises(BadRequest) as refused:
         services.create_partner(actor="staff:ann", **{**TERMS, name: value})
     assert list(refused.value.details) == [api_name]
-    known = PartnerFactory()
+    known = PartnerFactory.create()
     with pytest.raises(BadRequest) as refused:
         services.update_partner(partner=known, actor="staff:ann", **{name: value})
     assert list(refused.value.details) == [api_name]
@@ -132,7 +132,7 @@ def test_everything_missing_is_named_at_once() -> None:
 
 @pytest.mark.django_db
 def test_a_taken_id_is_refused() -> None:
-    taken = PartnerFactory()
+    taken = PartnerFactory.create()
     with pytest.raises(BadRequest) as refused:
         services.create_partner(actor="staff:ann", partner_id=taken.partner_id, **TERMS)
     assert refused.value.details == {"partnerId": ["Is taken."]}
@@ -154,7 +154,7 @@ def test_eight_partners_of_one_label_made_at_once_get_eight_ids() -> None:
 
 @pytest.mark.django_db
 def test_an_update_writes_the_terms_that_changed_and_leaves_the_sums_alone() -> None:
-    stale = PartnerFactory(tier="BASIC", daily_borrow_limit=1_000)
+    stale = PartnerFactory.create(tier="BASIC", daily_borrow_limit=1_000)
     Partner.objects.filter(pk=stale.pk).update(current_outstanding=77)
     updated = services.update_partner(
         partner=stale, actor="staff:ann", tier="PREMIUM", daily_borrow_limit="75000000000", key_label="test"
@@ -168,7 +168,7 @@ def test_an_update_writes_the_terms_that_changed_and_leaves_the_sums_alone() -> 
 
 @pytest.mark.django_db
 def test_what_changes_nothing_is_told_to_nobody() -> None:
-    partner = PartnerFactory(tier="BASIC")
+    partner = PartnerFactory.create(tier="BASIC")
     services.update_partner(partner=partner, actor="staff:ann", tier="BASIC")
     services.activate_partner(partner=partner, actor="staff:ann")
     assert not AuditEntry.objects.exists()
@@ -176,7 +176,7 @@ def test_what_changes_nothing_is_told_to_nobody() -> None:
 
 @pytest.mark.django_db
 def test_suspending_and_activating_change_the_status_and_say_so() -> None:
-    partner = PartnerFactory()
+    partner = PartnerFactory.create()
     assert services.suspend_partner(partner=partner, actor="staff:ann").status == PartnerStatus.SUSPENDED
     entry = AuditEntry.objects.get(action="partner.suspended")
     assert (entry.before, entry.after) == ({"status": "ACTIVE"}, {"status": "SUSPENDED"})
@@ -185,7 +185,7 @@ def test_suspending_and_activating_change_the_status_and_say_so() -> None:
 
 @pytest.mark.django_db
 def test_a_rotation_kills_the_old_key_at_once() -> None:
-    old = ApiKeyFactory()
+    old = ApiKeyFactory.create()
     new = services.rotate_api_key(partner=old.partner, actor="staff:ann")
     old.refresh_from_db()
     assert old.revoked_at is not None
@@ -194,7 +194,7 @@ def test_a_rotation_kills_the_old_key_at_once() -> None:
 
 @pytest.mark.django_db
 def test_with_grace_the_old_key_lives_on_and_a_third_one_never_does() -> None:
-    first = ApiKeyFactory(created_at=clock.now() - dt.timedelta(days=2))
+    first = ApiKeyFactory.create(created_at=clock.now() - dt.timedelta(days=2))
     partner = first.partner
     services.rotate_api_key(partner=partner, actor="staff:ann", grace_hours=24)
     first.refresh_from_db()
@@ -212,7 +212,7 @@ def test_with_grace_the_old_key_lives_on_and_a_third_one_never_does() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_eight_rotations_with_grace_at_once_leave_two_live_keys() -> None:
-    partner = ApiKeyFactory().partner
+    partner = ApiKeyFactory.create().partner
 
     def rotate(_: int) -> str:
         try:
@@ -228,7 +228,7 @@ def test_eight_rotations_with_grace_at_once_leave_two_live_keys() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("hours", [-1, 169, 0.5, "24", True, None])
 def test_a_grace_that_cannot_be_changes_nothing(hours: Any) -> None:
-    old = ApiKeyFactory()
+    old = ApiKeyFactory.create()
     with pytest.raises(BadRequest) as refused:
         services.rotate_api_key(partner=old.partner, actor="staff:ann", grace_hours=hours)
     assert list(refused.value.details) == ["gracePeriodHours"]

@@ -1,5 +1,7 @@
 """One endpoint behind the platform's own authentication, and one that anyone may call."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.urls import path
 from rest_framework.request import Request
@@ -14,7 +16,8 @@ handler500 = exception_handler.server_error
 
 class Whoami(APIView):
     def get(self, request: Request, **path: str) -> Response:
-        return Response({"partnerId": request.user.partner.partner_id})
+        principal: Any = request.user
+        return Response({"partnerId": principal.partner.partner_id})
 
     def post(self, request: Request) -> Response:
         return Response({"received": request.data}, status=201)
