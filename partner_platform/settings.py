@@ -8,6 +8,7 @@ from typing import Any
 
 import environ
 
+from partner_platform.core.contrib import contrib_for
 from partner_platform.core.database_url import database_from_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -27,10 +28,15 @@ if PLATFORM_ENVIRONMENT not in ("live", "sandbox"):
     raise environ.ImproperlyConfigured("PLATFORM_ENVIRONMENT must be live or sandbox")
 IS_SANDBOX = PLATFORM_ENVIRONMENT == "sandbox"
 
+DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+DATABASES = {"default": database_from_url(DATABASE_URL, conn_max_age=env.int("DATABASE_CONN_MAX_AGE", default=600))}
+_contrib = contrib_for(DATABASES["default"])  # admin, auth and contenttypes have other keys and migrations on MongoDB
+MIGRATION_MODULES = _contrib.migration_modules
+DEFAULT_AUTO_FIELD = _contrib.auto_field
+
 INSTALLED_APPS = [
-    "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
+    "partner_platform.core",
+    *_contrib.apps,
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
@@ -77,10 +83,6 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # --- Stores -------------------------------------------------------------------------------------------------------------
-DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
-DATABASES = {"default": database_from_url(DATABASE_URL, conn_max_age=env.int("DATABASE_CONN_MAX_AGE", default=600))}
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {

@@ -1,0 +1,88 @@
+"""System checks of the rules that keep one code base on three databases (docs/databases.md, the rules).
+
+They run with every manage.py command, so that a model or a URL that would be silently wrong on MongoDB never gets far.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import models
+from django.db.models.fields import AutoFieldMixin
+
+from partner_platform.core.database_url import MONGODB_ENGINE
+from partner_platform.core.fields import UUIDPrimaryKey
+
+
+def our_models(app_configs: Iterable[AppConfig] | None = None) -> Iterator[type[models.Model]]:
+    """The models of this project's own apps, those that stand in its folder."""
+    root = str(settings.BASE_DIR)
+    for config in app_configs if app_configs is not None else apps.get_app_configs():
+        if config.path.startswith(root) and "site-packages" not in config.path:
+            yield from config.get_models()
+
+
+@register(Tags.models)
+def check_models(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Rule 1 and 7, for each of our models."""
+    return [message for model in our_models(app_configs) for message in check_model(model)]
+
+
+def check_model(model: type[models.Model]) -> list[CheckMessage]:
+    """What of `model` another engine could not hold or would hold differently."""
+    found: list[CheckMessage] = []
+    if not isinstance(model._meta.pk, UUIDPrimaryKey):  # noqa: SLF001 - Django's documented _meta
+        found.append(Error("The key is not a UUIDPrimaryKey", obj=model, id="core.E001"))
+    for field in model._meta.get_fields():  # noqa: SLF001
+        if field.model is not model or field.auto_created:
+            continue
+        found += _check_field(field)
+    return found
+
+
+def _check_field(field: Any) -> Iterator[CheckMessage]:
+    if isinstance(field, AutoFieldMixin):
+        yield Error("MongoDB has no counters: no AutoField", obj=field, id="core.E002")
+    if isinstance(field, models.GeneratedField):
+        yield Error("MongoDB has no generated columns", obj=field, id="core.E003")
+    if isinstance(field, models.CompositePrimaryKey):
+        yield Error("MongoDB has no composite keys", obj=field, id="core.E004")
+    if isinstance(field, models.ManyToManyField):
+        yield Error("Prefetching many-to-many raises on MongoDB: model the relation", obj=field, id="core.E005")
+    if getattr(field, "has_db_default", lambda: False)():
+        yield Error("MongoDB has no defaults of columns: use default", obj=field, id="core.E006")
+    if getattr(field, "db_collation", None):
+        yield Error("Collations differ between engines", obj=field, id="core.E007")
+
+
+@register("databases")  # not Tags.database: that one runs on request only, and these ask no server
+def check_databases(**kwargs: Any) -> list[CheckMessage]:
+    """Rule 8 (UTC), and what MongoDB's URL must say: transactions need a replica set, money its primary."""
+    found: list[CheckMessage] = []
+    if settings.TIME_ZONE != "UTC" or not settings.USE_TZ:
+        found.append(Error('TIME_ZONE must be "UTC", with USE_TZ: stored times are', id="core.E010"))
+    for database in settings.DATABASES.values():
+        found += check_database(database)
+    return found
+
+
+def check_database(database: dict[str, Any]) -> list[CheckMessage]:
+    """What a `DATABASES` entry lacks."""
+    if "mongodb" not in database["ENGINE"]:
+        return []
+    if database["ENGINE"] != MONGODB_ENGINE:
+        return [Error(f"ENGINE must be {MONGODB_ENGINE}: on others atomic() does nothing", id="core.E011")]
+    query = parse_qsl(urlsplit(database["HOST"]).query)
+    options = {name.lower(): value for name, value in query}
+    found: list[CheckMessage] = []
+    # The DNS record of an SRV URL names the set; a plain URL must.
+    if database["HOST"].startswith("mongodb://") and not options.get("replicaset"):
+        found.append(
+            Error("The mongodb URL names no replicaSet: without one there are no transactions", id="core.E012")
+        )
+    if options.get("readpreference", "primary").lower() != "primary":
+        found.append(Error("readPreference must be primary: limits are checked on what was read", id="core.E013"))
+    return found

@@ -40,7 +40,7 @@ class BaseUnitsField(models.BigIntegerField):
 class Uint256Field(models.CharField):
     """A uint256: an `int` in Python, zero-padded decimal in the database, so that it sorts and compares as a number."""
 
-    _pyi_private_set_type: int  # type: ignore[assignment] # for the type checker: what it takes and gives
+    _pyi_private_set_type: int
     _pyi_private_get_type: int  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

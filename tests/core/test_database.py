@@ -312,5 +312,5 @@ def test_transient_errors_are_told_by_their_cause(cause: Exception, transient: b
 
 def test_rows_survive_djangos_serializers() -> None:
     transfer = make_transfer(used=7)
-    restored = next(serializers.deserialize("json", serializers.serialize("json", [transfer]))).object
+    restored: Any = next(serializers.deserialize("json", serializers.serialize("json", [transfer]))).object
     assert (restored.pk, restored.used) == (transfer.pk, 7)
