@@ -1,0 +1,90 @@
+"""The test's own book: what was accepted, and what must have moved on the chain once all of it is settled."""
+
+import itertools
+
+from chain import driver, services, system
+from chain.encoding import Call, encode_call
+from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
+from tests.support.chain import Chain
+
+AMOUNT = 1_000_000_000  # $1,000
+NET = 995_000_000
+KIND = "test"
+
+
+class Book:
+    """Borrows of $1,000 that pay out $995 to the first partner, of the user with the $50,000 line."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.user = chain.users[1]
+        self.receiver = chain.world.partners[0].settlement_address
+        self._numbers = itertools.count(1)
+        self._before = self._money()
+
+    def borrow(self, *, amount: int = AMOUNT, net: int = NET) -> Operation:
+        calls, effect = system.borrow_operation(self.user.position_id, amount, self.receiver, net)
+        return self._enqueue(calls, effect)
+
+    def borrows(self, count: int) -> list[Operation]:
+        return [self.borrow() for _ in range(count)]
+
+    def impossible_borrow(self) -> Operation:
+        """Far above the credit line."""
+        return self.borrow(amount=10**13, net=10**13)
+
+    def borrow_and_pull(self, payer: str, amount: int) -> Operation:
+        """A borrow whose second leg pulls USDC from `payer`, who may have none left by then."""
+        calls, effect = system.borrow_operation(self.user.position_id, AMOUNT, self.receiver, NET)
+        data = encode_call(
+            "transferFrom(address,address,uint256)", [payer, self.chain.addresses["platformExecutor"], amount]
+        )
+        return self._enqueue([calls[0], Call(self.chain.addresses["usdc"], 0, data)], effect[:1])
+
+    def check(
+        self, *, confirmed: list[Operation], not_done: dict[OperationState, list[Operation]] | None = None
+    ) -> None:
+        """The two checks: every accepted operation is in its final state; the money moved once for each success."""
+        not_done = not_done or {}
+        expected = {operation.key: OperationState.CONFIRMED for operation in confirmed}
+        expected |= {operation.key: state for state, operations in not_done.items() for operation in operations}
+        assert {operation.key: operation.state for operation in Operation.objects.all()} == expected
+        count = len(confirmed)
+        assert self._moved() == {
+            "debt": count * AMOUNT,
+            "paid out": count * NET,
+            "fees kept": count * (AMOUNT - NET),
+        }
+
+    def check_nothing_moved(self) -> None:
+        assert self._moved() == {"debt": 0, "paid out": 0, "fees kept": 0}
+
+    def settle(self, blocks: int = 4) -> None:
+        """Mine and step until nothing is live."""
+        for _ in range(blocks):
+            self.chain.mine()
+            if not driver.step().live:
+                return
+
+    def _enqueue(self, calls: list[Call], effect: list[dict]) -> Operation:
+        return services.enqueue(key=f"operation-{next(self._numbers)}", kind=KIND, calls=calls, effect=effect)
+
+    def _money(self) -> dict[str, int]:
+        vault, position = self.chain.addresses["solvencyVault"], self.user.position_id
+        data = encode_call("debtOf(uint256)", [position])
+        return {
+            "debt": int(self.chain.rpc("eth_call", {"to": vault, "data": data}, "latest"), 16),
+            "paid out": self.chain.usdc_balance(self.receiver),
+            "fees kept": self.chain.usdc_balance(self.chain.addresses["platformExecutor"]),
+        }
+
+    def _moved(self) -> dict[str, int]:
+        return {name: amount - self._before[name] for name, amount in self._money().items()}
+
+
+def wallet() -> PlatformWallet:
+    return PlatformWallet.objects.get()
+
+
+def nonces() -> list[int]:
+    return list(ChainTransaction.objects.order_by("nonce").values_list("nonce", flat=True))

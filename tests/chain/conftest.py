@@ -1,0 +1,35 @@
+"""What the settlement tests share: operations on the sandbox's contracts, and the two checks each story ends with."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from chain import clients
+from tests.chain.book import Book
+from tests.support.chain import Chain
+from tests.support.rpc_proxy import RpcProxy
+
+
+@pytest.fixture(autouse=True)
+def _fresh_client() -> Iterator[None]:
+    """Each test has a client of its own settings."""
+    clients.get_client.cache_clear()
+    yield
+    clients.get_client.cache_clear()
+
+
+@pytest.fixture
+def book(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> Book:
+    """Enqueues operations and knows what each must have moved. Nothing drives but the test."""
+    monkeypatch.setattr("chain.services.nudge", lambda: None)
+    return Book(chain)
+
+
+@pytest.fixture
+def proxy(chain: Chain, settings) -> Iterator[RpcProxy]:  # type: ignore[no-untyped-def]
+    """The engine talks to the node through a proxy that can misbehave; the test itself talks to the node."""
+    with RpcProxy(chain.url) as proxy:
+        settings.CHAIN_RPC_URLS = [proxy.url]
+        settings.CHAIN_RPC_TIMEOUT_SECONDS = 1.0
+        clients.get_client.cache_clear()
+        yield proxy

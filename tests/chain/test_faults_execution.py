@@ -1,0 +1,133 @@
+"""F28, F33 to F35: what the contracts do with operations, and what the books make of it."""
+
+import pytest
+
+from chain import driver
+from chain.encoding import Call, encode_call
+from chain.models import ChainTransaction, Operation, OperationState
+from tests.chain.book import Book, nonces
+from tests.support.chain import Chain
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def empty_pockets(chain: Chain, payer: str) -> None:
+    """Send all of `payer`'s USDC away, ahead of everything in the pool."""
+    balance = chain.usdc_balance(payer)
+    data = encode_call("transfer(address,uint256)", ["0x" + "11" * 20, balance])
+    chain.rpc("anvil_setBalance", payer, hex(10**19))
+    chain.rpc("anvil_impersonateAccount", payer)
+    chain.rpc(
+        "eth_sendTransaction",
+        {
+            "from": payer,
+            "to": chain.addresses["usdc"],
+            "data": data,
+            "gas": hex(100_000),
+            "maxFeePerGas": hex(10**12),
+            "maxPriorityFeePerGas": hex(10**12),
+        },
+    )
+
+
+def test_f28_a_simulation_that_reverts_spends_nothing(book: Book) -> None:
+    operation = book.impossible_borrow()
+    report = driver.step()
+    assert (report.settled, report.live) == (1, False)
+    assert ChainTransaction.objects.count() == 0
+    refused = Operation.objects.get()
+    assert refused.reason.startswith("InsufficientCredit(")
+    book.check(confirmed=[], not_done={OperationState.REFUSED: [operation]})
+
+
+def test_f28_the_bad_one_is_left_out_and_the_others_go_on(book: Book) -> None:
+    good = book.borrows(4)
+    bad = book.impossible_borrow()
+    good += book.borrows(5)
+    driver.step()
+    book.settle()
+    book.check(confirmed=good, not_done={OperationState.REFUSED: [bad]})
+    assert nonces() == [0]
+
+
+def test_f33_one_bad_operation_among_ten(book: Book) -> None:
+    payer = book.chain.world.partners[1].settlement_address
+    good = book.borrows(4)
+    bad = book.borrow_and_pull(payer, 1_000_000)
+    good += book.borrows(5)
+    driver.step()
+    empty_pockets(book.chain, payer)
+    book.settle()
+    assert nonces() == [0]
+    assert Operation.objects.get(pk=bad.pk).reason.startswith("ERC20InsufficientBalance(")
+    book.check(confirmed=good, not_done={OperationState.FAILED: [bad]})
+
+
+def test_f34_the_second_leg_fails_and_the_borrow_is_undone(book: Book) -> None:
+    payer = book.chain.world.partners[1].settlement_address
+    operation = book.borrow_and_pull(payer, 1_000_000)
+    driver.step()
+    assert Operation.objects.get().state == OperationState.BUNDLED
+    empty_pockets(book.chain, payer)
+    book.settle()
+    book.check(confirmed=[], not_done={OperationState.FAILED: [operation]})
+    book.check_nothing_moved()
+
+
+def test_f34_a_pay_out_to_nobody_is_refused_before_it_costs_anything(book: Book) -> None:
+    operation = book.borrow()
+    zero = "0x" + "00" * 20
+    transfer = Call(book.chain.addresses["usdc"], 0, encode_call("transfer(address,uint256)", [zero, 1]))
+    Operation.objects.update(calls=[operation.calls[0], transfer.as_json()])
+    driver.step()
+    assert Operation.objects.get().reason.startswith("ERC20InvalidReceiver(")
+    book.check(confirmed=[], not_done={OperationState.REFUSED: [operation]})
+
+
+def test_f35_the_same_uid_in_two_carriers_has_one_effect(book: Book) -> None:
+    operation = book.borrow()
+    driver.step()
+    Operation.objects.update(state=OperationState.QUEUED, carrier=None)  # as a restored backup would have it
+    driver.step()
+    first, second = ChainTransaction.objects.order_by("nonce")
+    book.settle()
+    book.check(confirmed=[operation])
+    settled = Operation.objects.get()
+    assert settled.tx_hash == first.attempts.get().tx_hash
+    assert settled.carrier_id == second.pk
+
+
+def test_f35_what_the_chain_executed_already_is_adopted_and_not_sent_again(book: Book) -> None:
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    before = Operation.objects.get()
+    Operation.objects.update(state=OperationState.QUEUED, carrier=None, tx_hash="", block_number=None, block_hash="")
+    driver.step()
+    book.check(confirmed=[operation])
+    adopted = Operation.objects.get()
+    assert nonces() == [0]
+    assert (adopted.tx_hash, adopted.block_hash) == (before.tx_hash, before.block_hash)
+    assert adopted.outcome_logs == before.outcome_logs
+
+
+def test_an_execution_without_the_expected_log_is_for_a_person(book: Book) -> None:
+    operation = book.borrow()
+    effect = operation.effect
+    effect[1]["data"] = f"0x{1:064x}"
+    Operation.objects.update(effect=effect)
+    driver.step()
+    book.settle()
+    assert Operation.objects.get().state == OperationState.NEEDS_REVIEW
+    assert Operation.objects.get().reason == "it was executed without the expected log"
+
+
+def test_operations_go_oldest_first_in_carriers_of_ten(book: Book) -> None:
+    operations = book.borrows(23)
+    driver.step()
+    carriers = ChainTransaction.objects.order_by("nonce")
+    in_order = [op.key for carrier in carriers for op in carrier.operations.order_by("position_in_carrier")]
+    assert in_order == [operation.key for operation in operations]
+    assert [carrier.operations.count() for carrier in carriers] == [10, 10, 3]
+    book.settle()
+    book.check(confirmed=operations)
