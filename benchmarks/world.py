@@ -1,0 +1,94 @@
+"""One fresh anvil of 2 s blocks and 30 M gas, one Redis, one SQLite file, and processes of the platform, for a benchmark."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sandbox.folder import Folder
+from sandbox.servers import anvil, valkey
+from sandbox.servers.ports import LOOPBACK, free_port
+from sandbox.servers.process import Server
+
+BLOCK_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where everything listens; `web` is the base URL once the platform runs."""
+
+    folder: Path
+    anvil_port: int
+    web_port: int
+    redis_port: int
+    servers: dict[str, Server] = field(default_factory=dict)
+
+    @property
+    def web(self) -> str:
+        return f"http://{LOOPBACK}:{self.web_port}"
+
+
+@contextmanager
+def running_servers() -> Iterator[Bench]:
+    """Start anvil and Redis, point the environment at them and set Django up; all ends with the block."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="partner-platform-bench-")))
+        bench = Bench(folder, free_port(), free_port(), free_port())
+        _prepare_environment(bench)
+        redis = valkey.valkey(port=bench.redis_port, folder=folder / "redis", log=folder / "redis.log").start()
+        stack.callback(redis.stop)
+        bench.servers["redis"] = redis
+        chain = anvil.anvil(port=bench.anvil_port, log=folder / "anvil.log").start()
+        stack.callback(chain.stop)
+        bench.servers["anvil"] = chain
+        import django
+
+        django.setup()
+        yield bench
+
+
+@contextmanager
+def running_platform(bench: Bench) -> Iterator[dict[str, Server]]:
+    """The web server, one Celery worker and beat, as the sandbox runs them; by name."""
+    from sandbox import programs
+
+    folder = Folder(bench.folder)
+    with ExitStack() as stack:
+        servers = [
+            programs.web(folder, dict(os.environ), bench.web_port),
+            programs.worker(folder, dict(os.environ), bench.redis_port),
+            programs.beat(folder, dict(os.environ)),
+        ]
+        for server in servers:
+            stack.callback(server.stop)
+            server.start()
+        yield {server.name: server for server in servers}
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process and its children so far (Linux)."""
+    total = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(stat.parent.name) == pid or int(fields[1]) == pid:
+            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def _prepare_environment(bench: Bench) -> None:
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "partner_platform.settings",
+        "DJANGO_SECRET_KEY": "only-for-benchmarks-0123456789-0123456789-0123456789",
+        "DJANGO_ALLOWED_HOSTS": LOOPBACK,
+        "PLATFORM_ENVIRONMENT": "sandbox",
+        "CHAIN_ID": str(anvil.CHAIN_ID),
+        "CHAIN_RPC_URLS": anvil.url(bench.anvil_port),
+        "REDIS_URL": f"redis://{LOOPBACK}:{bench.redis_port}/0",
+        "DATABASE_URL": f"sqlite:///{bench.folder / 'bench.sqlite3'}",
+        "LOG_LEVEL": "WARNING",
+    }
