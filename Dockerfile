@@ -1,0 +1,26 @@
+# The platform's image: one for web, worker and beat.
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DJANGO_SETTINGS_MODULE=partner_platform.settings
+WORKDIR /app
+
+COPY requirements/runtime.txt requirements/
+RUN pip install --no-cache-dir --require-hashes -r requirements/runtime.txt
+
+COPY manage.py ./
+COPY configs configs
+COPY audit audit
+COPY chain chain
+COPY loans loans
+COPY partner_platform partner_platform
+COPY partners partners
+COPY sandbox sandbox
+
+# Static files are collected without the secrets of any environment.
+RUN DJANGO_SECRET_KEY=only-for-collecting-static-files python manage.py collectstatic --noinput \
+    && useradd --system --no-create-home platform
+USER platform
+
+EXPOSE 8000
+CMD ["gunicorn", "partner_platform.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
+     "--workers", "2", "--threads", "32", "--timeout", "90", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]
