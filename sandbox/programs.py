@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
+from collections.abc import Callable
 
 from sandbox.folder import PROJECT, Folder
 from sandbox.servers import valkey
@@ -30,11 +31,12 @@ def environment(folder: Folder, values: dict[str, str]) -> dict[str, str]:
     }
 
 
-def web(folder: Folder, env: dict[str, str], port: int) -> Server:
+def web(folder: Folder, env: dict[str, str], port: int, *, processes: int = 1) -> Server:
     """gunicorn with threads, answering once its dependencies do."""
     command = [
         *(sys.executable, "-m", "gunicorn", "partner_platform.wsgi"),
-        *("--bind", f"{LOOPBACK}:{port}", "--worker-class", "gthread", "--workers", "1", "--threads", str(WEB_THREADS)),
+        *("--bind", f"{LOOPBACK}:{port}", "--worker-class", "gthread", "--threads", str(WEB_THREADS)),
+        *("--workers", str(processes), "--preload"),
         *("--timeout", "90", "--graceful-timeout", "5", "--no-control-socket", "--log-level", "warning"),
         *("--access-logfile", "-", "--access-logformat", ACCESS_LOG),
     ]
@@ -57,7 +59,7 @@ def beat(folder: Folder, env: dict[str, str]) -> Server:
         *(sys.executable, "-m", "celery", "-A", "partner_platform.celery", "beat", "--loglevel", "WARNING"),
         *("--schedule", str(folder.beat_schedule), "--pidfile", ""),
     ]
-    return _python(folder, env, "beat", command)
+    return _python(folder, env, "beat", command, ready=lambda: True)
 
 
 def is_ready(port: int) -> bool:
@@ -69,6 +71,16 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def _python(folder: Folder, env: dict[str, str], name: str, command: list[str], **options: object) -> Server:
-    log: Path = folder.log(name)
-    return Server(name=name, command=command, log=log, env=env, cwd=PROJECT, stop_seconds=8.0, **options)  # type: ignore[arg-type]
+def _python(folder: Folder, env: dict[str, str], name: str, command: list[str], ready: Callable[[], bool]) -> Server:
+    # A worker whose broker has gone takes its time to end, so an orphan is killed: whatever it did goes on at the next
+    # start, as after any crash.
+    return Server(
+        name=name,
+        command=command,
+        log=folder.log(name),
+        env=env,
+        cwd=PROJECT,
+        stop_seconds=8.0,
+        orphan_signal=signal.SIGKILL,
+        ready=ready,
+    )

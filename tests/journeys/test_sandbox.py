@@ -1,0 +1,165 @@
+"""The sandbox as a newcomer meets it: its real processes, called over HTTP, the money read from the chain."""
+
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.running_sandbox import PROJECT, RunningSandbox, exists
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.journey
+DOLLAR = 10**6
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    running = RunningSandbox(tmp_path_factory.mktemp("journey") / ".sandbox").start()
+    yield running
+    assert running.process is not None
+    if running.process.poll() is None:
+        running.stop()
+
+
+def change(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    return {name: after[name] - before[name] for name in before}
+
+
+def test_a_borrow_and_its_repayment_move_exactly_their_money(sandbox: RunningSandbox) -> None:
+    start = sandbox.money()
+
+    status, answer = sandbox.borrow("loan-money", 1_000 * DOLLAR)
+
+    assert (status, answer["success"]) == (201, True)
+    assert re.fullmatch(r"0x[0-9a-f]{64}", answer["txHash"])
+    borrowed = sandbox.money()
+    assert change(start, borrowed) == {
+        "settlement": 995 * DOLLAR,  # less the fee of 0.5 %
+        "platform": 5 * DOLLAR,
+        "debt": 1_000 * DOLLAR,
+        "credit used": 1_000 * DOLLAR,
+    }
+    assert sandbox.loan("loan-money")["status"] == "ACTIVE"
+
+    status, answer = sandbox.repay("loan-money", 1_000 * DOLLAR)
+
+    assert (status, answer["remainingDebt"], answer["loanStatus"]) == (200, "0", "REPAID")
+    assert change(borrowed, sandbox.money()) == {
+        "settlement": -1_000 * DOLLAR,
+        "platform": 0,
+        "debt": -1_000 * DOLLAR,
+        "credit used": -1_000 * DOLLAR,
+    }
+
+
+def test_the_readme_leads_to_a_repaid_loan_as_pasted(sandbox: RunningSandbox) -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    (script,) = [block for block in blocks if "curl" in block]
+
+    done = subprocess.run(
+        [str(shutil.which("bash")), "-euo", "pipefail", "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=sandbox.folder.parent,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    before, borrow, after, loan, repay, finally_, closed = done.stdout.splitlines()
+    dollars = [float(line.removeprefix("$")) for line in (before, after, finally_)]
+    assert (dollars[1] - dollars[0], dollars[2] - dollars[1]) == (4975, -5000)
+    assert '"success":true' in borrow.replace(" ", "")
+    assert "ACTIVE" in loan
+    assert '"success":true' in repay.replace(" ", "")
+    assert "REPAID" in closed
+
+
+def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(sandbox: RunningSandbox) -> None:
+    start = sandbox.money(user=1)
+    loans = [f"loan-kill-{number}" for number in range(6)]
+    worker = sandbox.pid_of("worker")
+    assert worker is not None
+
+    statuses = [sandbox.borrow(loan, 100 * DOLLAR, user=1, Prefer="respond-async")[0] for loan in loans[:3]]
+    os.kill(worker, signal.SIGKILL)
+    statuses += [sandbox.borrow(loan, 100 * DOLLAR, user=1, Prefer="respond-async")[0] for loan in loans[3:]]
+
+    assert statuses == [202] * 6
+    eventually(lambda: {sandbox.loan(loan)["status"] for loan in loans} == {"ACTIVE"}, 60)
+    assert sandbox.pid_of("worker") not in (None, worker)
+    assert change(start, sandbox.money(user=1)) == {
+        "settlement": 597 * DOLLAR,
+        "platform": 3 * DOLLAR,
+        "debt": 600 * DOLLAR,
+        "credit used": 600 * DOLLAR,
+    }
+
+
+def test_what_it_tells_is_complete_and_for_its_owner_only(sandbox: RunningSandbox) -> None:
+    state = sandbox.state
+
+    assert stat.S_IMODE((sandbox.folder / "state.json").stat().st_mode) == 0o600
+    assert set(state) == {
+        *("baseUrl", "consoleUrl", "rpcUrl", "chainId", "contracts", "platformAccount", "admin", "partners", "users"),
+    }
+    assert set(state["admin"]) == {"username", "password", "privateKey"}
+    assert [set(partner) for partner in state["partners"]] == [
+        {"partnerId", "apiKey", "settlementAddress", "settlementPrivateKey"}
+    ] * 2
+    assert [user["creditLimit"] for user in state["users"]] == [str(n * 1_000 * DOLLAR) for n in (10, 50, 100)]
+    assert [set(user) for user in state["users"]] == [
+        {"wallet", "privateKey", "oaidTokenId", "positionId", "creditLimit"}
+    ] * 3
+
+
+def test_it_stops_without_leaving_anything_and_goes_on_from_there(sandbox: RunningSandbox) -> None:
+    before, money, children = sandbox.state, sandbox.money(), sandbox.children()
+    sandbox.borrow("loan-restart", 50 * DOLLAR)
+    assert len(children) == 5
+
+    assert sandbox.stop() == 0
+
+    assert [pid for pid in children if exists(pid)] == []
+    sandbox.start()
+    after = sandbox.state
+    assert (after["partners"], after["users"], after["contracts"]) == (
+        *(before["partners"], before["users"], before["contracts"]),
+    )
+    assert sandbox.loan("loan-restart")["status"] == "ACTIVE"
+    assert sandbox.repay("loan-restart", 50 * DOLLAR)[0] == 200
+    assert change(money, sandbox.money())["debt"] == 0
+
+
+def test_nothing_outlives_a_sandbox_that_was_killed(sandbox: RunningSandbox) -> None:
+    children: dict[int, str] = {}
+    if sandbox.process is not None and sandbox.process.poll() is None:
+        children = sandbox.children()
+        sandbox.stop(signal.SIGKILL)
+
+    assert len(children) == 5
+    eventually(lambda: not any(exists(pid) for pid in children), 20)
+
+
+def test_a_fresh_sandbox_knows_nothing_of_the_old_one(sandbox: RunningSandbox) -> None:
+    old_key = sandbox.state["partners"][0]["apiKey"]
+
+    sandbox.start("--fresh")
+
+    assert sandbox.state["partners"][0]["apiKey"] != old_key
+    assert sandbox.call("GET", "/partners/loan/loan-money")[0] == 404
+    assert sandbox.money()["debt"] == 0
+
+
+def test_the_logs_can_be_followed(sandbox: RunningSandbox) -> None:
+    screen: Path = sandbox.folder.with_suffix(".out")
+
+    sandbox.call("GET", "/partners/loan/loan-nobody-has")
+
+    eventually(lambda: "web    | GET /partners/loan/loan-nobody-has -> 404" in screen.read_text(), 5)
