@@ -39,6 +39,7 @@ class Engine:
     lease: Lease
     executor: str
     head: Head | None = None
+    followed: Head | None = None  # the head up to which the settled blocks are known to stand
     settled_keys: list[str] = field(default_factory=list)  # made final by this driver, to be announced
     sent_count: int = 0
     last_bundle_at: float = 0.0

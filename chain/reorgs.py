@@ -23,10 +23,14 @@ FOLLOW_BLOCKS = 256  # where the node has no finalized block, or one far behind
 _WATCHED_STATES = (TransactionState.MINED, *SETTLED_TRANSACTION_STATES)
 
 
-def undo_orphaned(engine: Engine, before: Head | None) -> None:
-    """Compare with the chain where the head does not follow `before`, the head of the last look."""
-    if before is not None and _follows(engine, before):
-        return
+def undo_orphaned(engine: Engine) -> None:
+    """Compare with the chain where the head does not follow the one of the last comparison."""
+    if engine.followed is None or not _follows(engine, engine.followed):
+        _compare(engine)
+    engine.followed = engine.require_head()
+
+
+def _compare(engine: Engine) -> None:
     floor = _final_block(engine)
     watched = ChainTransaction.objects.filter(
         wallet=engine.wallet.pk, state__in=_WATCHED_STATES, block_number__gt=floor

@@ -34,11 +34,10 @@ def tick(engine: Engine) -> None:
     """Settle what was mined, undo what a reorg took, push what waits."""
     transactions = selectors.live_transactions(engine.wallet)
     attempts = [(transaction, attempt) for transaction in transactions for attempt in transaction.attempts.all()]
-    before = engine.head
     receipts = engine.look(*[("eth_getTransactionReceipt", [attempt.tx_hash]) for _, attempt in attempts])
     landings = _landings(engine, attempts, receipts)
     settle(engine, landings)
-    undo_orphaned(engine, before)
+    undo_orphaned(engine)
     landed = {landing.transaction.pk for landing in landings}
     waiting = [transaction for transaction in transactions if transaction.pk not in landed]
     _push(engine, [transaction for transaction in waiting if transaction.state != TransactionState.MINED])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from chain import clients
 from tests.chain.book import Book
@@ -26,7 +27,7 @@ def book(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> Book:
 
 
 @pytest.fixture
-def proxy(chain: Chain, settings) -> Iterator[RpcProxy]:  # type: ignore[no-untyped-def]
+def proxy(chain: Chain, settings: Settings) -> Iterator[RpcProxy]:
     """The engine talks to the node through a proxy that can misbehave; the test itself talks to the node."""
     with RpcProxy(chain.url) as proxy:
         settings.CHAIN_RPC_URLS = [proxy.url]

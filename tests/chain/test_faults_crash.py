@@ -13,6 +13,7 @@ from chain import driver, lease
 from chain.lease import LeaseLost
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionAttempt
 from chain.tasks import drive_settlement
+from chain.tracking import tick
 from partner_platform.core import clock
 from tests.chain.book import KIND, Book, nonces
 from tests.support.waiting import eventually
@@ -123,7 +124,7 @@ def test_f11_a_stale_driver_writes_nothing(book: Book) -> None:
     driver.step()
     book.chain.mine()
     with pytest.raises(LeaseLost):
-        driver.tick(stale)
+        tick(stale)
     with pytest.raises(LeaseLost):
         stale.lease.write(lambda: Operation.objects.update(state=OperationState.FAILED))
     assert Operation.objects.get().state == OperationState.BUNDLED

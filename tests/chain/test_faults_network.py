@@ -1,6 +1,7 @@
 """F4 to F7, F15, F16: what happens between us and the node."""
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from chain import clients, driver
 from chain.clients import ChainUnavailable, WrongChain
@@ -126,7 +127,7 @@ def test_f16_a_wrong_chain_is_neither_read_nor_signed_for(book: Book, proxy: Rpc
     book.check(confirmed=[operation])
 
 
-def test_a_send_fails_over_to_the_second_endpoint_once(book: Book, proxy: RpcProxy, settings) -> None:  # type: ignore[no-untyped-def]
+def test_a_send_fails_over_to_the_second_endpoint_once(book: Book, proxy: RpcProxy, settings: Settings) -> None:
     with RpcProxy(book.chain.url) as second:
         settings.CHAIN_RPC_URLS = [proxy.url, second.url]
         clients.get_client.cache_clear()
@@ -138,7 +139,9 @@ def test_a_send_fails_over_to_the_second_endpoint_once(book: Book, proxy: RpcPro
         book.check(confirmed=[operation])
 
 
-def test_a_node_that_forks_on_the_way_home_is_not_believed_alone(book: Book, proxy: RpcProxy, settings) -> None:  # type: ignore[no-untyped-def]
+def test_a_node_that_forks_on_the_way_home_is_not_believed_alone(
+    book: Book, proxy: RpcProxy, settings: Settings
+) -> None:
     with RpcProxy(book.chain.url) as second:
         settings.CHAIN_RPC_URLS = [proxy.url, second.url]
         clients.get_client.cache_clear()

@@ -1,0 +1,66 @@
+"""The settlement engine in the console: to look, not to touch."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from chain.models import ChainTransaction, FundingTransfer, Operation, PlatformWallet, TransactionAttempt
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """The driver writes these rows; a person's edit would break what it relies on."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class AttemptInline(admin.TabularInline):
+    model = TransactionAttempt
+    fields = ("kind", "tx_hash", "max_fee_per_gas_wei", "send_count", "last_error_class", "last_error", "created_at")
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(PlatformWallet)
+class PlatformWalletAdmin(ReadOnlyAdmin):
+    list_display = ("address", "chain_id", "status", "status_reason", "next_nonce", "max_in_flight", "lease_holder")
+    list_filter = ("status",)
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnlyAdmin):
+    list_display = ("key", "kind", "state", "acknowledged", "reason", "block_number", "tx_hash", "created_at")
+    list_filter = ("state", "kind", "acknowledged")
+    search_fields = ("key", "uid", "tx_hash")
+    ordering = ("-created_at",)
+    list_select_related = ("carrier",)
+
+
+@admin.register(ChainTransaction)
+class ChainTransactionAdmin(ReadOnlyAdmin):
+    list_display = ("nonce", "wallet", "state", "mined_hash", "block_number", "gas_used", "note", "created_at")
+    list_filter = ("state",)
+    search_fields = ("mined_hash",)
+    ordering = ("-created_at",)
+    list_select_related = ("wallet",)
+    inlines = (AttemptInline,)
+
+
+@admin.register(FundingTransfer)
+class FundingTransferAdmin(ReadOnlyAdmin):
+    list_display = ("tx_hash", "log_index", "sender", "value", "used", "block_number", "created_at")
+    search_fields = ("tx_hash", "sender")
+    ordering = ("-created_at",)

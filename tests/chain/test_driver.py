@@ -1,0 +1,130 @@
+"""The loop itself: wakes at a bell, announces what is final, leaves when nothing is live."""
+
+import threading
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from kombu.exceptions import OperationalError
+from pytest_django.fixtures import Settings
+
+from chain import bell, driver, hooks, services, tasks
+from chain.checks import check_chain_settings
+from chain.clients import get_client
+from chain.models import ChainTransaction, Operation, OperationState
+from chain.signer import SignerUnavailable
+from chain.wallets import platform_wallet
+from tests.chain.book import Book, wallet
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys that listeners were told about."""
+    keys: list[str] = []
+    monkeypatch.setattr(hooks, "_callbacks", [keys.extend])
+    return keys
+
+
+def test_an_operation_that_comes_while_a_driver_runs_needs_only_the_bell(book: Book, told: list[str]) -> None:
+    first = book.borrow()
+    reports: list[driver.DriveReport] = []
+
+    def work() -> None:
+        reports.append(driver.drive(max_seconds=20))
+        connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    eventually(lambda: ChainTransaction.objects.count() == 1)
+    second = book.borrow()
+    assert bell.ring() is True
+    eventually(lambda: ChainTransaction.objects.count() == 2, seconds=2)
+    with book.chain.mining():
+        worker.join(timeout=20)
+    assert not worker.is_alive()
+    assert (reports[0].live, reports[0].settled) == (False, 2)
+    assert told == [first.key, second.key]
+    assert bell.ring() is False
+    book.check(confirmed=[first, second])
+
+
+def test_a_listener_that_raises_stops_neither_the_others_nor_the_driver(
+    book: Book, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: list[str]) -> None:
+        raise RuntimeError("a listener's own trouble")
+
+    monkeypatch.setattr(hooks, "_callbacks", [fail, told.extend])
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    assert told == [operation.key]
+    book.check(confirmed=[operation])
+
+
+def test_a_driver_with_nothing_to_do_leaves_at_once(book: Book) -> None:
+    assert driver.drive(max_seconds=20) == driver.DriveReport(ticks=1)
+    assert wallet().lease_until is None
+
+
+def test_a_broker_that_is_down_is_no_error_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OperationalError("no broker")
+
+    monkeypatch.setattr(tasks.drive_settlement, "delay", fail)
+    services.nudge()
+
+
+def test_without_a_key_operations_wait_and_go_on_with_it(book: Book, settings: Settings) -> None:
+    flying = book.borrow()
+    driver.step()
+    key, settings.PLATFORM_PRIVATE_KEY = settings.PLATFORM_PRIVATE_KEY, ""
+    waiting = book.borrow()
+    book.chain.mine()
+    driver.step()  # what is in flight is followed all the same
+    assert Operation.objects.get(pk=flying.pk).state == OperationState.CONFIRMED
+    assert Operation.objects.get(pk=waiting.pk).state == OperationState.QUEUED
+    settings.PLATFORM_PRIVATE_KEY = key
+    driver.step()
+    book.settle()
+    book.check(confirmed=[flying, waiting])
+
+
+def test_a_key_that_is_none_is_never_shown(settings: Settings) -> None:
+    settings.PLATFORM_PRIVATE_KEY = "0xnot-a-key-but-secret"
+    with pytest.raises(SignerUnavailable) as caught:
+        platform_wallet(get_client())
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_an_outcome_is_acknowledged_once(book: Book) -> None:
+    operation = book.borrow()
+    assert services.acknowledge(operation_id=operation.pk) is True
+    assert services.acknowledge(operation_id=operation.pk) is False
+
+
+@pytest.mark.parametrize("address", ["0x12", "0x" + "00" * 20, "0x" + "ab" * 19 + "GG"])
+def test_an_address_setting_that_is_none_fails_the_system_check(settings: Settings, address: str) -> None:
+    settings.USDC_ADDRESS = address
+    assert ["USDC_ADDRESS" in message.msg for message in check_chain_settings()] == [True]
+
+
+def test_the_number_of_queries_does_not_grow_with_the_operations(book: Book) -> None:
+    def queries_of_a_step() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            driver.step()
+        return len(queries)
+
+    def queries_to_settle(count: int) -> tuple[int, int]:
+        book.borrows(count)
+        bundled = queries_of_a_step()
+        book.chain.mine()
+        return bundled, queries_of_a_step()
+
+    queries_to_settle(1)
+    assert queries_to_settle(2) == queries_to_settle(10)
+    assert set(Operation.objects.values_list("state", flat=True)) == {OperationState.CONFIRMED}
