@@ -17,7 +17,9 @@ COPY partners partners
 COPY sandbox sandbox
 
 # Static files are collected without the secrets of any environment.
-RUN DJANGO_SECRET_KEY=only-for-collecting-static-files python manage.py collectstatic --noinput \
+RUN DJANGO_SECRET_KEY=only-for-collecting-static-files \
+    FIELD_ENCRYPTION_KEYS=$(python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())') \
+    python manage.py collectstatic --noinput \
     && useradd --system --no-create-home platform
 USER platform
 

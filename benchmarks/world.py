@@ -84,6 +84,7 @@ def _prepare_environment(bench: Bench) -> None:
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "partner_platform.settings",
         "DJANGO_SECRET_KEY": "only-for-benchmarks-0123456789-0123456789-0123456789",
+        "FIELD_ENCRYPTION_KEYS": "b25seS1mb3ItYmVuY2htYXJrcy0zMi1ieXRlcy1rZXk=",
         "DJANGO_ALLOWED_HOSTS": LOOPBACK,
         "PLATFORM_ENVIRONMENT": "sandbox",
         "CHAIN_ID": str(anvil.CHAIN_ID),

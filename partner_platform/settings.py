@@ -8,6 +8,7 @@ from typing import Any
 
 import environ
 
+from partner_platform.core import crypto
 from partner_platform.core.contrib import contrib_for
 from partner_platform.core.database_url import database_from_url
 
@@ -27,6 +28,9 @@ PLATFORM_ENVIRONMENT = env.str("PLATFORM_ENVIRONMENT", default="live")
 if PLATFORM_ENVIRONMENT not in ("live", "sandbox"):
     raise environ.ImproperlyConfigured("PLATFORM_ENVIRONMENT must be live or sandbox")
 IS_SANDBOX = PLATFORM_ENVIRONMENT == "sandbox"
+
+# Stored secrets are encrypted with the first key and readable with all of them.
+FIELD_ENCRYPTION_KEYS = crypto.require_keys(env.list("FIELD_ENCRYPTION_KEYS"))
 
 DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 DATABASES = {"default": database_from_url(DATABASE_URL, conn_max_age=env.int("DATABASE_CONN_MAX_AGE", default=600))}

@@ -1,5 +1,6 @@
 """The sandbox's folder: what it keeps between runs, and the files others read. Standard library only."""
 
+import base64
 import fcntl
 import json
 import os
@@ -117,6 +118,11 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 def new_secret() -> str:
     """Long enough for Django's checks."""
     return secrets.token_urlsafe(64)
+
+
+def new_encryption_key() -> str:
+    """A Fernet key."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def read_text(path: Path) -> str:

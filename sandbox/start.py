@@ -88,6 +88,7 @@ class Sandbox:
         self.redis_port = _free_or_other(int(last.get("SANDBOX_REDIS_PORT", free_port())))
         self.values = {
             "DJANGO_SECRET_KEY": last.get("DJANGO_SECRET_KEY") or files.new_secret(),
+            "FIELD_ENCRYPTION_KEYS": last.get("FIELD_ENCRYPTION_KEYS") or files.new_encryption_key(),
             "DJANGO_ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
             "PLATFORM_ENVIRONMENT": "sandbox",
             "DATABASE_URL": f"sqlite:///{self.folder.database}",

@@ -37,6 +37,7 @@ def _prepare_environment(worker: str) -> None:
         "TEST_ANVIL_PORT": str(ports["anvil"]),
         "TEST_DATABASE_PORT": str(ports["database"]),
         "DJANGO_SECRET_KEY": "only-for-tests-and-long-enough-not-to-be-warned-about-0123456789",
+        "FIELD_ENCRYPTION_KEYS": "b25seS1mb3ItdGVzdHMtMzItYnl0ZXMtb2Yta2V5ISE=",
         "DJANGO_ALLOWED_HOSTS": "*",
         "PLATFORM_ENVIRONMENT": "sandbox",
         "CHAIN_ID": str(anvil.CHAIN_ID),

@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connections, models
 
+from partner_platform.core import crypto
+
 MAX_BASE_UNITS = 2**63 - 1
 MAX_UINT256 = 2**256 - 1
 UINT256_DIGITS = 78
@@ -68,6 +70,24 @@ class Uint256Field(models.CharField):
         if not 0 <= number <= MAX_UINT256:
             raise ValueError(f"{self.name}: {number} is not a uint256")
         return str(number).zfill(UINT256_DIGITS)
+
+
+class EncryptedField(models.TextField):
+    """A secret as `core.crypto.encrypt` made it, or empty. Plain text is refused, whoever tries to store it.
+
+    `manage.py rotate_encryption_key` finds every field of this class.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("blank", True)
+        kwargs.setdefault("default", "")
+        kwargs.setdefault("editable", False)
+        super().__init__(*args, **kwargs)
+
+    def get_prep_value(self, value: Any) -> Any:
+        if value and isinstance(value, str) and not crypto.is_ciphertext(value):
+            raise ValueError(f"{self.name} takes what core.crypto.encrypt made, never the secret itself")
+        return super().get_prep_value(value)
 
 
 class AddressField(models.CharField):
