@@ -4,8 +4,8 @@ import re
 
 from eth_utils.address import is_checksum_address, to_checksum_address
 
-_ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
-_HASH = re.compile(r"^0x[0-9a-fA-F]{64}$")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 ZERO_ADDRESS = "0x" + "0" * 40
 
 
@@ -14,7 +14,7 @@ def parse_address(value: object) -> str:
 
     Mixed case carries a checksum, so a wrong one is a typing error and is refused (EIP-55).
     """
-    if not isinstance(value, str) or not _ADDRESS.match(value):
+    if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
         raise ValueError("Must be an address: 0x and 40 hex digits.")
     digits = value[2:]
     if digits != digits.lower() and digits != digits.upper() and not is_checksum_address(value):
@@ -24,6 +24,6 @@ def parse_address(value: object) -> str:
 
 def parse_hash(value: object) -> str:
     """A transaction hash in lower case; `ValueError` says what is wrong."""
-    if not isinstance(value, str) or not _HASH.match(value):
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
         raise ValueError("Must be a transaction hash: 0x and 64 hex digits.")
     return value.lower()

@@ -11,7 +11,7 @@ from partner_platform.core.errors import ErrorCode, PayloadTooLarge
 from partner_platform.core.exception_handler import envelope
 
 MAX_BODY_BYTES = 64 * 1024
-_SANE_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -24,7 +24,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         offered = request.headers.get("X-Request-Id", "")
-        request_id = offered if _SANE_REQUEST_ID.match(offered) else uuid.uuid4().hex
+        request_id = offered if _SANE_REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]
         with context.request_id(request_id):
             response = self.get_response(request)

@@ -11,6 +11,7 @@ from partner_platform.core.fields import MAX_BASE_UNITS
 
 _AMOUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
 MAX_METADATA_BYTES = 8 * 1024
+MAX_METADATA_DEPTH = 32
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -114,12 +115,25 @@ class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any])
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise serializers.ValidationError("Must be a JSON object.")
-        text = json.dumps(data)
-        if len(text.encode()) > MAX_METADATA_BYTES:
+        if len(json.dumps(data).encode()) > MAX_METADATA_BYTES:
             raise serializers.ValidationError("Must be at most 8 KiB.")
-        if "\\u0000" in text:
-            raise serializers.ValidationError("Must not contain NUL characters.")  # PostgreSQL cannot keep them
+        if problem := _unstorable(data, MAX_METADATA_DEPTH):
+            raise serializers.ValidationError(problem)
         return data
 
     def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
         return value
+
+
+def _unstorable(value: Any, depth: int) -> str | None:
+    """What one of the databases could not keep: NUL (PostgreSQL), integers over 64 bits and deep nesting (MongoDB)."""
+    if isinstance(value, str):
+        return "Must not contain NUL characters." if "\x00" in value else None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "Must not contain integers of more than 64 bits."
+    if not isinstance(value, dict | list):
+        return None
+    if depth == 0:
+        return f"Must not be nested more than {MAX_METADATA_DEPTH} levels deep."
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    return next((problem for part in parts if (problem := _unstorable(part, depth - 1))), None)

@@ -1,0 +1,126 @@
+"""Every error leaves in one envelope, with the caller told no more than it may know."""
+
+import logging
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, InterfaceError, OperationalError
+from django.http import Http404
+from django.test import RequestFactory
+from pymongo.errors import AutoReconnect
+from rest_framework import exceptions as drf
+from rest_framework.request import Request
+
+from partner_platform.core import exception_handler
+from partner_platform.core.errors import (
+    BadRequest,
+    Conflict,
+    ErrorCode,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    invalid_fields,
+)
+
+
+def answer(error: Exception) -> Any:
+    request = Request(RequestFactory().get("/"))
+    request._request.request_id = "request-1"  # type: ignore[attr-defined]
+    return exception_handler.handle_exception(error, {"request": request})
+
+
+def test_the_envelope_has_the_contracts_fields_and_no_others() -> None:
+    details = {"availableCredit": "3000000000"}
+    response = answer(
+        BadRequest(ErrorCode.INSUFFICIENT_CREDIT, "Insufficient credit. Available: $3000", details=details)
+    )
+    assert response.status_code == 400
+    assert response.data == {
+        "success": False,
+        "statusCode": 400,
+        "error": "Bad Request",
+        "message": "Insufficient credit. Available: $3000",
+        "code": "insufficient_credit",
+        "requestId": "request-1",
+        "retryable": False,
+        "details": details,
+    }
+    assert "Retry-After" not in response
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (drf.NotFound(), 404, "not_found"),
+        (Http404(), 404, "not_found"),
+        (drf.MethodNotAllowed("PUT"), 405, "method_not_allowed"),
+        (drf.UnsupportedMediaType("text/xml"), 415, "unsupported_media_type"),
+        (drf.ParseError("bad"), 400, "invalid_request"),
+        (drf.NotAuthenticated(), 401, "missing_api_key"),
+        (drf.PermissionDenied(), 403, "permission_denied"),
+        (drf.ValidationError({"borrowAmount": ["Wrong."]}), 400, "invalid_request"),
+        (Conflict(ErrorCode.DUPLICATE_LOAN_ID, "exists"), 409, "duplicate_loan_id"),
+    ],
+)
+def test_each_kind_has_its_status_and_code(error: Exception, status: int, code: str) -> None:
+    response = answer(error)
+    assert (response.status_code, response.data["statusCode"], response.data["code"]) == (status, status, code)
+
+
+def test_a_validation_error_names_its_fields() -> None:
+    response = answer(drf.ValidationError({"borrowAmount": ["Wrong."], "metadata": {"a": ["Bad."]}}))
+    assert response.data["message"] == "borrowAmount: Wrong.; metadata: Bad."
+    assert set(response.data["details"]) == {"borrowAmount", "metadata"}
+    assert invalid_fields({}).message == "Invalid request"
+
+
+def test_an_unauthorized_answer_says_how_to_authenticate() -> None:
+    assert answer(Unauthorized(ErrorCode.MISSING_API_KEY, "Missing API key"))["WWW-Authenticate"] == "Bearer"
+
+
+def test_what_may_be_tried_again_says_when() -> None:
+    response = answer(TooManyRequests(ErrorCode.RATE_LIMITED, "Slow down", retry_after=17))
+    assert (response["Retry-After"], response.data["retryable"]) == ("17", True)
+    assert answer(Unavailable(ErrorCode.CHAIN_UNAVAILABLE, "No chain"))["Retry-After"] == "2"
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def conflict() -> AutoReconnect:
+    error = AutoReconnect("write conflict")
+    error._add_error_label("TransientTransactionError")
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("server closed the connection"),
+        InterfaceError("connection already closed"),
+        AutoReconnect("primary stepped down"),
+        caused(DatabaseError("write conflict"), conflict()),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_503_and_tells_no_address(error: Exception) -> None:
+    response = answer(error)
+    assert (response.status_code, response.data["code"], response["Retry-After"]) == (503, "database_unavailable", "2")
+    assert str(error) not in str(response.data)
+
+
+@pytest.mark.parametrize("error", [ValueError("secret"), DatabaseError("secret")])
+def test_a_bug_is_logged_and_told_as_a_bare_500(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        response = answer(error)
+    assert (response.status_code, response.data["code"], response.data["retryable"]) == (500, "internal_error", False)
+    assert "secret" not in str(response.data)
+    assert "secret" in caplog.text
+
+
+def test_djangos_own_answers_are_in_the_envelope_too() -> None:
+    request = RequestFactory().get("/nowhere")
+    for view, status in ((exception_handler.not_found, 404), (exception_handler.bad_request, 400)):
+        assert view(request).status_code == status
+    assert exception_handler.server_error(request).status_code == 500
