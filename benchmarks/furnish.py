@@ -4,7 +4,6 @@ from chain import deployment
 from chain.clients import get_client
 from chain.encoding import Call, encode_call
 from partners.services import create_partner
-
 from sandbox.furnish import build_world
 from sandbox.keys import key_pair
 from sandbox.world import SandboxUser, World
@@ -14,7 +13,7 @@ UNLIMITED = str(10**15)
 
 
 def furnish(*, users: int) -> World:
-    """The sandbox's world with `users` positions of $1,000,000, on which a literal and a ceiling account may borrow too."""
+    """The sandbox's world with `users` positions of $1,000,000, also open to two accounts of the benchmark."""
     world = build_world(partners=["bench"])
     client = get_client()
     literal, ceiling = (key_pair(label).address for label in ("literal", "ceiling"))
@@ -35,7 +34,7 @@ def _open_user(number: int, contracts: dict[str, str], literal: str) -> SandboxU
         system=contracts,
         user_key=pair.private_key,
         credit_limit=CREDIT,
-        token_type="RWA",
+        token_type="RWA",  # noqa: S106
         executor=contracts["platformExecutor"],
     )
     allow = Call(contracts["solvencyVault"], 0, encode_call("setOperator(address,bool)", [literal, True]))

@@ -4,8 +4,8 @@
 2. ceiling: the very operations that we send, in carriers of ten, signed beforehand; no HTTP, no database, no Celery.
 3. platform: `POST /partners/borrow` over HTTP, database, Celery, engine, chain, until the loan is ACTIVE in the books.
 
-The rate of 2 and 3 is loans over the whole time from the first send (the first POST) to the last loan's block (to the last loan
-ACTIVE). `--loans` sets how many; the ratios are what counts, and the exit code says whether they hold.
+The rate of 2 and 3 is loans over the whole time from the first send (the first POST) to the last loan's block (to the
+last loan ACTIVE). `--loans` sets how many; the ratios are what counts, and the exit code says whether they hold.
 """
 
 import argparse
@@ -60,16 +60,28 @@ def _report(literal: Result, ceiling: Result, platform: Result) -> int:
     for name, result in {"literal": literal, "ceiling": ceiling, "platform": platform}.items():
         print(f"{name:10}  {result.rate:7.2f}  {result.gas:9,.0f}")
     checks = [
-        (f"platform / ceiling {platform.rate / ceiling.rate:.2f}", platform.rate >= MIN_OF_CEILING * ceiling.rate, "0.60"),
-        (f"platform / literal {platform.rate / literal.rate:.0f}", platform.rate >= MIN_OF_LITERAL * literal.rate, "80"),
-        (f"gas of ten / gas of two transactions {platform.gas / literal.gas:.2f}", platform.gas <= MAX_GAS_RATIO * literal.gas, "0.80"),
+        (
+            f"platform / ceiling {platform.rate / ceiling.rate:.2f}",
+            platform.rate >= MIN_OF_CEILING * ceiling.rate,
+            "0.60",
+        ),
+        (
+            f"platform / literal {platform.rate / literal.rate:.0f}",
+            platform.rate >= MIN_OF_LITERAL * literal.rate,
+            "80",
+        ),
+        (
+            f"gas of ten / gas of two transactions {platform.gas / literal.gas:.2f}",
+            platform.gas <= MAX_GAS_RATIO * literal.gas,
+            "0.80",
+        ),
     ]
     for text, holds, bound in checks:
         print(f"{'ok  ' if holds else 'MISS'}  {text} (bound {bound})")
     return 0 if all(holds for _, holds, _ in checks) else 1
 
 
-# --- The chain -----------------------------------------------------------------------------------------------------------
+# --- The chain ------------------------------------------------------------------------------------------
 
 
 def _furnish(bench: Bench) -> "World":
@@ -130,7 +142,7 @@ class _Signer:
         return "0x" + signed.raw_transaction.hex()
 
 
-# --- The three ways ------------------------------------------------------------------------------------------------------
+# --- The three ways -------------------------------------------------------------------------------------
 
 
 def _literal(bench: Bench, world: "World", loans: int) -> Result:
@@ -143,7 +155,10 @@ def _literal(bench: Bench, world: "World", loans: int) -> Result:
         position = world.users[number % USERS].position_id
         legs = [
             (world.contracts["solvencyVault"], encode_call("borrowUSDC(uint256,uint256)", [position, LOAN])),
-            (world.contracts["usdc"], encode_call("transfer(address,uint256)", [world.partners[0].settlement_address, LOAN])),
+            (
+                world.contracts["usdc"],
+                encode_call("transfer(address,uint256)", [world.partners[0].settlement_address, LOAN]),
+            ),
         ]
         used = 0
         for to, data in legs:
@@ -157,9 +172,10 @@ def _literal(bench: Bench, world: "World", loans: int) -> Result:
 
 
 def _ceiling(bench: Bench, world: "World", loans: int) -> Result:
+    from django.conf import settings
+
     from chain import system
     from chain.encoding import encode_execute, uid_of
-    from django.conf import settings
 
     signer = _Signer(bench, "ceiling")
     raws = []
@@ -234,8 +250,9 @@ def _wait_until_active(loans: int) -> None:
 
 
 def _gas_a_loan() -> float:
-    from chain.models import ChainTransaction
     from django.db.models import Count
+
+    from chain.models import ChainTransaction
 
     full = [
         (carrier.gas_used, carrier.size)

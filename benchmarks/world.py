@@ -1,4 +1,5 @@
-"""One fresh anvil of 2 s blocks and 30 M gas, one Redis, one SQLite file, and processes of the platform, for a benchmark."""
+"""One fresh anvil of 2 s blocks and 30 M gas, one Redis, one SQLite file, and processes of the platform, for a
+benchmark."""
 
 import os
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Do the books add up? Every running sum held against the loans and repayments it sums (M1 to M4).
 
-The sums move by guarded updates while money flows; this reads them all and says where they differ. It costs one pass over the
-loans, so it is for tests, the operator and the reconciliation, never for a request.
+The sums move by guarded updates while money flows; this reads them all and says where they differ. It costs one pass
+over the loans, so it is for tests, the operator and the reconciliation, never for a request.
 """
 
 from collections import Counter

@@ -1,10 +1,11 @@
 """The books: every loan, every repayment, and the position that backs them.
 
-A loan is accepted in one transaction with its reservations (the partner's daily and total limits, the OAID's credit) and its
-chain operation, and is settled by `loans.settlement` when that operation reaches a final state. Invariants: M1 no interleaving
-passes a limit; M2 `net` is paid exactly once or the reservation is released exactly once; M3 a transfer funds at most its value;
-M4 the running sums equal what loans and repayments add up to. States and their edges are in `loans.states`.
-Amounts are USDC base units, rates basis points a year. Source: plan, PartnerLoan and SolvencyPosition schemas.
+A loan is accepted in one transaction with its reservations (the partner's daily and total limits, the OAID's credit)
+and its chain operation, and is settled by `loans.settlement` when that operation reaches a final state. Invariants:
+M1 no interleaving passes a limit; M2 `net` is paid exactly once or the reservation is released exactly once; M3 a
+transfer funds at most its value; M4 the running sums equal what loans and repayments add up to. States and their
+edges are in `loans.states`. Amounts are USDC base units, rates basis points a year. Source: plan, PartnerLoan and
+SolvencyPosition schemas.
 """
 
 import uuid
@@ -49,9 +50,9 @@ class FundingSource(models.TextChoices):
 class OaidCredit(models.Model):
     """Credit of one OAID that is accepted and not yet on the chain (M1).
 
-    `reserved` adds up the loans in flight. `settled_block` is the newest block in which one of them landed: a reservation
-    made against a chain reading older than that would not see the landed loan anywhere, so the guarded update demands a
-    reading at least as new.
+    `reserved` adds up the loans in flight. `settled_block` is the newest block in which one of them landed: a
+    reservation made against a chain reading older than that would not see the landed loan anywhere, so the guarded
+    update demands a reading at least as new.
     """
 
     id = UUIDPrimaryKey()
@@ -67,7 +68,7 @@ class OaidCredit(models.Model):
 
 
 class SolvencyPosition(models.Model):
-    """A collateral position as last read from the vault, with what partners lent against it (plan, SolvencyPosition)."""
+    """A collateral position as last read from the vault, with what partners lent against it."""
 
     id = UUIDPrimaryKey()
     position_id = Uint256Field(unique=True)

@@ -13,7 +13,7 @@ from chain import system
 from loans import presenters, requests, rules, selectors
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.services.borrow import request_borrow
-from loans.services.repay import request_repay
+from loans.services.repay import operation_key, request_repay
 from partner_platform.core import prefer, wakeup
 from partner_platform.core.errors import BadRequest, ErrorCode, NotFound
 from partners.models import Partner
@@ -63,7 +63,7 @@ class LoanViewSet(ViewSet):
         body = requests.RepayBody(data=request.data)
         _validated(body)
         repayment = request_repay(partner=_partner(request), request=body.to_request())
-        key = repayment.operation.key
+        key = operation_key(repayment)
         outcome = wakeup.wait_until(key, lambda: selectors.repayment_outcome(repayment.pk), _wait_seconds(request))
         return _repay_answer(outcome or repayment)
 
@@ -132,4 +132,6 @@ def _validated(serializer: BaseSerializer[Any]) -> Any:
 
 
 def _partner(request: Request) -> Partner:
-    return request.user.partner
+    principal: Any = request.user  # a PartnerPrincipal: the only thing our authentication lets through
+    partner: Partner = principal.partner
+    return partner

@@ -1,4 +1,4 @@
-"""Accepting a borrow: every check of the plan in its order, then loan, reservations and operation in one transaction."""
+"""Accepting a borrow: every check of the plan in its order, then loan, reservations and operation at once."""
 
 import uuid
 from dataclasses import dataclass
@@ -36,8 +36,9 @@ class BorrowRequest:
 def request_borrow(*, partner: Partner, request: BorrowRequest) -> PartnerLoan:
     """Accept a borrow and return its PENDING loan; the settlement engine does the rest.
 
-    Raises the plan's refusals in its order (1a ownership, 1b active, 1c credit, 1d daily, 1e total, 1f duplicate, position),
-    `Unavailable` where chain or queue cannot be reached. Whatever raises, nothing stays reserved. Source: plan, borrow flow.
+    Raises the plan's refusals in its order (1a ownership, 1b active, 1c credit, 1d daily, 1e total, 1f duplicate,
+    position), `Unavailable` where chain or queue cannot be reached. Whatever raises, nothing stays reserved. Source:
+    plan, borrow flow.
     """
     wakeup.require_queue()
     exactly = False
@@ -84,7 +85,7 @@ def _accept(
     try:
         return run_in_transaction(accept)
     except IntegrityError:
-        # Two requests with one partnerLoanId passed the check at the same moment; the unique constraint let one through.
+        # Two requests with one partnerLoanId passed the check together; the unique constraint let one through.
         if selectors.loan_id_exists(partner_pk=partner.pk, partner_loan_id=request.partner_loan_id):
             raise rules.duplicate_loan_id() from None
         raise

@@ -1,11 +1,13 @@
 """Reserving an OAID's credit: what is accepted and not yet on the chain never passes what the chain still allows (M1).
 
-A reading of the chain is of one block B. Reserving against it is safe only if no loan that landed after B has already given its
-reservation back: such a loan would be counted nowhere. `OaidCredit.settled_block` remembers the newest landing, and the guarded
-update demands a reading at least as new. The other way round, a loan that has landed by B but is not settled in the books yet is
-counted twice; where that would refuse a borrow, the executor is asked which of the open uids it had run at B.
+A reading of the chain is of one block B. Reserving against it is safe only if no loan that landed after B has already
+given its reservation back: such a loan would be counted nowhere. `OaidCredit.settled_block` remembers the newest
+landing, and the guarded update demands a reading at least as new. The other way round, a loan that has landed by B
+but is not settled in the books yet is counted twice; where that would refuse a borrow, the executor is asked which of
+the open uids it had run at B.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db import IntegrityError
@@ -32,7 +34,7 @@ class CreditContended(Exception):
 
 @dataclass(frozen=True)
 class CreditLimit:
-    """What may be reserved in all, in base units, judged at one block; `seen_reserved` where it holds for that sum only."""
+    """What may be reserved in all (base units), judged at one block; only for `seen_reserved` where that is set."""
 
     oaid_token_id: int
     headroom: int
@@ -83,10 +85,8 @@ def ensure_row(oaid_token_id: int) -> None:
     """Make the OAID's row where there is none; to be called outside a transaction."""
     if OaidCredit.objects.filter(oaid_token_id=oaid_token_id).exists():
         return
-    try:
+    with suppress(IntegrityError):  # another request made it at the same moment: the unique constraint keeps it one
         OaidCredit.objects.create(oaid_token_id=oaid_token_id)
-    except IntegrityError:
-        pass  # another request made it at the same moment: the unique constraint keeps it one
 
 
 def landed(oaid_token_id: int, amount: int, block_number: int) -> None:

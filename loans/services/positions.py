@@ -1,5 +1,7 @@
 """The mirror of collateral positions, and what partners lent against each."""
 
+from contextlib import suppress
+
 from django.db import IntegrityError
 from django.db.models import F
 
@@ -28,7 +30,7 @@ def change_partner_debt(position_id: int, amount: int) -> None:
 
 
 def _create(reading: PositionReading) -> None:
-    try:
+    with suppress(IntegrityError):  # another worker mirrored it at the same moment
         SolvencyPosition.objects.create(
             position_id=reading.position_id,
             oaid_token_id=reading.oaid_token_id,
@@ -41,5 +43,3 @@ def _create(reading: PositionReading) -> None:
             active=reading.active,
             synced_block=reading.block_number,
         )
-    except IntegrityError:
-        pass  # another worker mirrored it at the same moment

@@ -39,8 +39,8 @@ class _Funds:
 def request_repay(*, partner: Partner, request: RepayRequest) -> Repayment:
     """Accept a repayment and return it PENDING, holding its loan and its funding until it is settled.
 
-    Raises 404 for an unknown loan, 400 for a loan that cannot be repaid, an amount above the debt or missing funds, 409 where
-    another repayment of the loan is in flight. Source: plan, repay flow; DESIGN, Repay.
+    Raises 404 for an unknown loan, 400 for a loan that cannot be repaid, an amount above the debt or missing funds,
+    409 where another repayment of the loan is in flight. Source: plan, repay flow; DESIGN, Repay.
     """
     loan = selectors.get_loan(partner=partner, partner_loan_id=request.partner_loan_id)
     _check(loan, request.repayment_amount)
@@ -52,6 +52,11 @@ def request_repay(*, partner: Partner, request: RepayRequest) -> Repayment:
         return _open_repayment(partner, loan, request, funds)
 
     return run_in_transaction(accept)
+
+
+def operation_key(repayment: Repayment) -> str:
+    """The idempotency key of the repayment's chain operation, and the name of the bell that its settlement rings."""
+    return f"{OPERATION_KIND}:{repayment.pk}"
 
 
 def _check(loan: PartnerLoan, amount: int) -> None:
@@ -77,8 +82,8 @@ def _not_funded(partner: Partner, amount: int, balance: int, allowance: int) -> 
     account = settings.PLATFORM_EXECUTOR_ADDRESS
     return BadRequest(
         ErrorCode.REPAYMENT_NOT_FUNDED,
-        f"Repayment is not funded. Send {format_dollars(amount)} USDC from {partner.settlement_address} to {account} and pass"
-        " its repaymentTxHash, or approve that account to pull it",
+        f"Repayment is not funded. Send {format_dollars(amount)} USDC from {partner.settlement_address} to {account}"
+        " and pass its repaymentTxHash, or approve that account to pull it",
         details={
             "amount": str(amount),
             "token": settings.USDC_ADDRESS,

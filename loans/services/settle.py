@@ -1,8 +1,7 @@
 """Settling: a final operation becomes a final loan or repayment, exactly once.
 
 A sweep over operations that are final and not acknowledged, so that a lost message heals itself. Each is settled in one
-transaction that begins by acknowledging it: whoever comes second finds that done and does nothing.
-"""
+transaction that begins by acknowledging it: whoever comes second finds that done and does nothing."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """A borrow's end: the loan is ACTIVE and paid out, or FAILED and everything it held is released (M2)."""
 
-from chain.models import Operation, OperationState
 from audit.services import record_change
+from chain.models import Operation, OperationState
 from loans.models import LoanStatus, PartnerLoan
 from loans.services import credit
 from loans.services.positions import change_partner_debt

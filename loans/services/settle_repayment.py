@@ -23,7 +23,7 @@ def settle_repayment(repayment: Repayment, operation: Operation) -> None:
 
 
 def _credit(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
-    paid = system.repaid_amount(operation.outcome_logs)
+    paid = system.repaid_amount(operation.outcome_logs or [])
     debt = loan.outstanding_principal - paid
     status = LoanStatus.REPAID if debt == 0 else LoanStatus(loan.status)
     _finish(repayment, RepaymentStatus.SETTLED, amount=paid, tx_hash=operation.tx_hash, settled_at=operation.block_time)

@@ -1,6 +1,7 @@
 """Many borrows at the same moment, in several processes, never pass a limit by a base unit."""
 
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_32_borrows_at_once_against_one_oaid_draw_its_credit_and_not_a_base_unit
     user = platform.chain.users[0]
 
     with platform.chain.mining(every=0.5):
-        answers = at_once([lambda n=n: platform.borrow(keys[n % 2], user, 900, f"loan-{n}") for n in range(32)])
+        answers = at_once([partial(platform.borrow, keys[n % 2], user, 900, f"loan-{n}") for n in range(32)])
 
     assert outcomes(answers) == {(201, None): 11, (400, "insufficient_credit"): 21}
     credit = platform.request("GET", f"/partners/public/oaid/{user.oaid_token_id}/credit-line", keys[0]).body
@@ -34,7 +35,7 @@ def test_32_borrows_at_once_against_a_daily_limit_use_it_up_exactly(platform: Pl
 
     with platform.chain.mining(every=0.5):
         answers = at_once(
-            [lambda n=n: platform.borrow(key, platform.chain.users[1 + n % 2], 1_000, f"loan-{n}") for n in range(32)]
+            [partial(platform.borrow, key, platform.chain.users[1 + n % 2], 1_000, f"loan-{n}") for n in range(32)]
         )
 
     assert outcomes(answers) == {(201, None): 10, (403, "daily_limit_exceeded"): 22}
@@ -49,7 +50,7 @@ def test_32_borrows_at_once_against_a_total_limit_use_it_up_exactly(platform: Pl
 
     with platform.chain.mining(every=0.5):
         answers = at_once(
-            [lambda n=n: platform.borrow(key, platform.chain.users[1 + n % 2], 1_000, f"loan-{n}") for n in range(32)]
+            [partial(platform.borrow, key, platform.chain.users[1 + n % 2], 1_000, f"loan-{n}") for n in range(32)]
         )
 
     assert outcomes(answers) == {(201, None): 10, (403, "total_limit_exceeded"): 22}

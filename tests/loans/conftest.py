@@ -56,7 +56,7 @@ class PartnerClient:
 
 @pytest.fixture
 def make_client(chain: Chain) -> Callable[..., PartnerClient]:
-    """A partner of the given terms at one of the chain's settlement addresses, which has funds and gave its allowance."""
+    """A partner at one of the chain's settlement addresses, which has funds and gave its allowance."""
 
     def make(index: int = 0, **terms: Any) -> PartnerClient:
         partner, key = create_partner(

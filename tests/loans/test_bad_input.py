@@ -1,51 +1,96 @@
 """Bad input: 400 in the envelope with the field named, never 500, and nothing stays behind."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
 from loans.models import PartnerLoan, Repayment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WALLET = "0x580F5b09765E71D64613c8F4403234f8790DD7D3"
-GOOD_BORROW = {"oaidTokenId": 1, "userWallet": WALLET, "borrowAmount": "1000000", "partnerLoanId": "loan-1"}
-GOOD_REPAY = {"partnerLoanId": "loan-1", "repaymentAmount": "1000000"}
+GOOD_BORROW: dict[str, Any] = {
+    "oaidTokenId": 1,
+    "userWallet": WALLET,
+    "borrowAmount": "1000000",
+    "partnerLoanId": "loan-1",
+}
+GOOD_REPAY: dict[str, Any] = {"partnerLoanId": "loan-1", "repaymentAmount": "1000000"}
 
-OPERATORS = [{"$gt": ""}, {"$ne": None}, ["x"], [], {}]
-NOT_AMOUNTS = [None, 1, 1.5, True, "", "0", "-1", "+1", "1.5", "1e6", " 1", "1 ", "١", "9" * 20, str(2**63), "0x10", *OPERATORS]
+OPERATORS: list[object] = [{"$gt": ""}, {"$ne": None}, ["x"], [], {}]
+NOT_AMOUNTS = [
+    None,
+    1,
+    1.5,
+    True,
+    "",
+    "0",
+    "-1",
+    "+1",
+    "1.5",
+    "1e6",
+    " 1",
+    "1 ",
+    "\u0661",
+    "9" * 20,
+    str(2**63),
+    "0x10",
+    *OPERATORS,
+]
 NOT_TOKENS = [None, "1", "", 0, -1, 1.5, True, 2**256, *OPERATORS]
-NOT_WALLETS = [None, 1, "", "0x", WALLET[:-1], WALLET + "0", WALLET.replace("5", "g"), WALLET.replace("F5b", "f5b"), *OPERATORS]
+NOT_WALLETS = [
+    None,
+    1,
+    "",
+    "0x",
+    WALLET[:-1],
+    WALLET + "0",
+    WALLET.replace("5", "g"),
+    WALLET.replace("F5b", "f5b"),
+    *OPERATORS,
+]
 NOT_LOAN_IDS = [None, 1, "", " ", "a b", "a/b", "é", "x" * 65, "a\n", *OPERATORS]
 NOT_METADATA = ["x", 1, ["x"], {"k": "x" * 9000}, {"nul": "a\u0000"}]
 NOT_HASHES = ["", "0x", "0x" + "g" * 64, "ab" * 32, 1, *OPERATORS]
 
 
-def cases():
-    for field, values in {
-        "oaidTokenId": NOT_TOKENS,
-        "userWallet": NOT_WALLETS,
-        "borrowAmount": NOT_AMOUNTS,
-        "partnerLoanId": NOT_LOAN_IDS,
-        "metadata": NOT_METADATA,
-        "surprise": ["x"],
-    }.items():
-        for value in values:
-            yield "/partners/borrow", GOOD_BORROW, field, value
-    for field, values in {
-        "partnerLoanId": NOT_LOAN_IDS,
-        "repaymentAmount": NOT_AMOUNTS,
-        "repaymentTxHash": NOT_HASHES,
-        "surprise": ["x"],
-    }.items():
-        for value in values:
-            yield "/partners/repay", GOOD_REPAY, field, value
+BORROW_VALUES: dict[str, list[Any]] = {
+    "oaidTokenId": NOT_TOKENS,
+    "userWallet": NOT_WALLETS,
+    "borrowAmount": NOT_AMOUNTS,
+    "partnerLoanId": NOT_LOAN_IDS,
+    "metadata": NOT_METADATA,
+    "surprise": ["x"],
+}
+REPAY_VALUES: dict[str, list[Any]] = {
+    "partnerLoanId": NOT_LOAN_IDS,
+    "repaymentAmount": NOT_AMOUNTS,
+    "repaymentTxHash": NOT_HASHES,
+    "surprise": ["x"],
+}
+
+
+def cases() -> Iterator[tuple[str, dict[str, Any], str, Any]]:
+    for path, good, values in (
+        ("/partners/borrow", GOOD_BORROW, BORROW_VALUES),
+        ("/partners/repay", GOOD_REPAY, REPAY_VALUES),
+    ):
+        for field, wrong in values.items():
+            for value in wrong:
+                yield path, good, field, value
 
 
 def test_every_field_refuses_what_it_must_by_name(chain, lender):
     wrong = []
     for path, good, field, value in cases():
         answer = lender.post(path, {**good, field: value})
-        if (answer.status_code, answer.json()["code"], list(answer.json()["details"])) != (400, "invalid_request", [field]):
+        if (answer.status_code, answer.json()["code"], list(answer.json()["details"])) != (
+            400,
+            "invalid_request",
+            [field],
+        ):
             wrong.append((path, field, value, answer.status_code, answer.json()))
     assert wrong == []
     assert not PartnerLoan.objects.exists()
@@ -69,7 +114,17 @@ def test_a_missing_field_is_named(chain, lender, path, good, field):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a": NaN}', b'{"oaidTokenId": 1, "oaidTokenId": 2}', b"[" * 50_000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"a": NaN}',
+        b'{"oaidTokenId": 1, "oaidTokenId": 2}',
+        b"[" * 50_000,
+    ],
     ids=["empty", "cut", "list", "null", "string", "not-utf8", "nan", "twice", "deep"],
 )
 def test_a_body_that_is_not_a_json_object_is_400_in_the_envelope(chain, lender, body):
@@ -85,7 +140,9 @@ def test_another_content_type_is_415_and_a_large_body_413(chain, lender):
     from django.test import Client
 
     headers = {"Authorization": f"Bearer {lender.key}"}
-    form = Client().post("/partners/borrow", data="a=1", content_type="application/x-www-form-urlencoded", headers=headers)
+    form = Client().post(
+        "/partners/borrow", data="a=1", content_type="application/x-www-form-urlencoded", headers=headers
+    )
     large = lender.post("/partners/borrow", json.dumps({**GOOD_BORROW, "metadata": {"k": "x" * 70_000}}))
 
     assert (form.status_code, form.json()["code"]) == (415, "unsupported_media_type")

@@ -1,11 +1,11 @@
 """Borrowing: what is refused and in which order, what is accepted, and what the chain then shows."""
 
 import pytest
+
 from audit.models import ApiLog, AuditEntry
 from chain.models import Operation
 from loans.models import OaidCredit, PartnerLoan
 from partners.models import PartnerDailyUsage
-
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import set_operator
 
@@ -53,7 +53,9 @@ def test_a_borrow_pays_the_net_amount_out_and_leaves_the_fee_on_the_platform_acc
     assert lender.partner.current_outstanding == 5_000 * DOLLAR
     assert lender.partner.total_borrowed == 5_000 * DOLLAR
     assert OaidCredit.objects.get().reserved == 0
-    actions = list(AuditEntry.objects.filter(action__startswith="loan.").order_by("timestamp").values_list("action", flat=True))
+    actions = list(
+        AuditEntry.objects.filter(action__startswith="loan.").order_by("timestamp").values_list("action", flat=True)
+    )
     assert actions == ["loan.requested", "loan.borrowed"]
 
 
@@ -137,7 +139,8 @@ def test_more_than_the_credit_is_refused_and_says_what_is_available(chain, lende
 
 
 def test_a_loan_that_landed_but_is_not_settled_in_the_books_is_counted_once(chain, lender):
-    """Between its block and its settlement a loan is in the chain's figure and in the reservation: not twice in the refusal."""
+    """Between its block and its settlement a loan is in the chain's figure and in the reservation: not twice in the
+    refusal."""
     from chain import driver
 
     user = chain.users[0]
@@ -181,7 +184,7 @@ def test_two_partners_may_use_the_same_loan_id_and_never_see_each_others_loan(ch
 
 
 def test_a_borrow_the_chain_refuses_fails_and_gives_everything_back(chain, make_client, settle):
-    """The user withdraws the operator's right between acceptance and settlement: nothing moves, nothing stays reserved."""
+    """The user withdraws the operator's right after acceptance: nothing moves, nothing stays reserved."""
     lender, user = make_client(), chain.users[0]
     settlement = lender.partner.settlement_address
     before = chain.usdc_balance(settlement)

@@ -1,10 +1,10 @@
 """Repaying: who pays, how much, and that it is never taken twice."""
 
 import pytest
+
 from chain.models import FundingTransfer, Operation
 from loans.models import Repayment
 from partners.models import Partner, RepaymentFunding
-
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import approve_usdc, set_operator, transfer_usdc
 
