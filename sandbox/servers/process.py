@@ -52,6 +52,7 @@ class Server:
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
+    orphan_signal: signal.Signals = signal.SIGTERM  # what the kernel sends it when we are gone
     popen: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -129,7 +130,7 @@ class Server:
                 group=_group_of(self.user),
                 extra_groups=[] if self.user else None,
                 start_new_session=True,
-                preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509 - only async-signal-safe calls, libc loaded before
+                preexec_fn=lambda: _die_with(parent, self.orphan_signal),  # noqa: PLW1509 - only async-signal-safe calls, libc loaded before
             )
         except OSError as error:
             raise ServerError(f"{self.name} cannot be started: {error}") from error
@@ -143,10 +144,10 @@ def _group_of(user: str | None) -> int | None:
     return pwd.getpwnam(user).pw_gid
 
 
-def _die_with(parent: int) -> None:
+def _die_with(parent: int, number: signal.Signals) -> None:
     """In the child, before exec: be told to end when the parent does (and end now where it already has)."""
     if _LIBC is None:
         return
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os._exit(1)
