@@ -21,6 +21,7 @@ from chain.landing import finish_operation
 from chain.lease import LeaseLost
 from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, WalletStatus
 from chain.sending import send
+from chain.signer import SignerUnavailable
 from chain.simulation import Simulation, simulate
 from chain.states import IN_FLIGHT_STATES, require_edge
 from chain.verdicts import Verdict
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 # cap.
 GATHER_SECONDS_PER_CARRIER = 0.05
 GATHER_SECONDS_CAP = 0.4
+POSTPONE_SECONDS = 1.0
 
 
 def gather_seconds(in_flight: int) -> float:
@@ -41,7 +43,7 @@ def gather_seconds(in_flight: int) -> float:
 
 def bundle(engine: Engine) -> int:
     """Send what is queued and has room; answers how many carriers went out."""
-    if not engine.is_active:
+    if not engine.is_active or time.monotonic() < engine.bundle_not_before:
         return 0
     in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES).count()
     slots = engine.wallet.max_in_flight - in_flight
@@ -53,11 +55,28 @@ def bundle(engine: Engine) -> int:
         groups = [full for full in groups if len(full) == size]
     if not groups:
         return 0
-    carriers = clean(engine, groups)
-    if not carriers:
+    fees = _fees(engine)
+    carriers = clean(engine, groups) if fees else []
+    if fees is None or not carriers:
         return 0
     engine.last_bundle_at = time.monotonic()
-    return _dispatch(engine, carriers)
+    return _dispatch(engine, carriers, fees)
+
+
+def _fees(engine: Engine) -> Fees | None:
+    """What the next carriers bid; None, for a while, where there is no key or the market is above the cap."""
+    engine.bundle_not_before = time.monotonic() + POSTPONE_SECONDS
+    try:
+        signer = engine.signer
+    except SignerUnavailable as error:
+        logger.error("nothing can be signed, operations wait: %s", error)  # noqa: TRY400 - no trace of a key
+        return None
+    fees = quote(engine.require_head().market, cap=engine.wallet.fee_cap_wei)
+    if fees is None:
+        logger.error("the base fee is above the cap of %d wei of %s", engine.wallet.fee_cap_wei, signer.address)
+        return None
+    engine.bundle_not_before = 0.0
+    return fees
 
 
 def group(operations: list[Operation], size: int) -> list[list[Operation]]:
@@ -126,12 +145,8 @@ def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Op
     return [operations[:half], operations[half:]]
 
 
-def _dispatch(engine: Engine, simulations: list[Simulation]) -> int:
-    """Sign, commit, send; nothing is lost where the signer or the market says not now."""
-    fees = quote(engine.require_head().market, cap=engine.wallet.fee_cap_wei)
-    if fees is None:
-        logger.warning("the base fee is above the cap of %d wei: operations wait", engine.wallet.fee_cap_wei)
-        return 0
+def _dispatch(engine: Engine, simulations: list[Simulation], fees: Fees) -> int:
+    """Sign, commit, send."""
     first = engine.wallet.next_nonce
     carriers = [_prepare(engine, simulation, first + index, fees) for index, simulation in enumerate(simulations)]
     engine.lease.write(

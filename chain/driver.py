@@ -17,7 +17,6 @@ from chain.engine import Engine
 from chain.lease import LeaseLost
 from chain.models import PlatformWallet
 from chain.recovery import recover
-from chain.signer import SignerUnavailable
 from chain.tracking import tick
 from chain.wallets import platform_wallet
 
@@ -61,7 +60,7 @@ def step(*, wallet: PlatformWallet | None = None) -> DriveReport:
     try:
         recover(engine)
         tick(engine)
-        carriers = _bundle(engine)
+        carriers = bundle(engine)
         settled = _announce(engine)
         return DriveReport(carriers=carriers, ticks=1, settled=settled, live=selectors.has_live_work(engine.wallet))
     finally:
@@ -76,14 +75,6 @@ def _take(wallet: PlatformWallet | None) -> Engine | None:
         return None
     wallet.refresh_from_db()
     return Engine(wallet=wallet, client=client, lease=taken, executor=settings.PLATFORM_EXECUTOR_ADDRESS)
-
-
-def _bundle(engine: Engine) -> int:
-    try:
-        return bundle(engine)
-    except SignerUnavailable as error:
-        logger.error("nothing can be signed, operations wait: %s", error)  # noqa: TRY400 - no trace of a key
-        return 0
 
 
 def _announce(engine: Engine) -> int:
@@ -132,11 +123,11 @@ class _Loop:
         if not self._recovered:
             recover(engine)
             self._recovered = True
-            self._note(carriers=_bundle(engine))
+            self._note(carriers=bundle(engine))
             self._tick()
         elif time.monotonic() >= self._next_poll and self._has_new_block():
             self._tick()
-        self._note(carriers=_bundle(engine))
+        self._note(carriers=bundle(engine))
 
     def _tick(self) -> None:
         tick(self._engine)

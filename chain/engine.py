@@ -43,6 +43,7 @@ class Engine:
     settled_keys: list[str] = field(default_factory=list)  # made final by this driver, to be announced
     sent_count: int = 0
     last_bundle_at: float = 0.0
+    bundle_not_before: float = 0.0  # no key, or too dear: there is no use in trying at every poll
 
     @property
     def signer(self) -> Signer:

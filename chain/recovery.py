@@ -15,6 +15,7 @@ from chain.engine import Engine
 from chain.fees import Fees, quote
 from chain.models import ChainTransaction, PlatformWallet, TransactionAttempt
 from chain.sending import Send, resend, send
+from chain.signer import SignerUnavailable
 from chain.states import IN_FLIGHT_STATES
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,12 @@ def _close_gaps(engine: Engine, nonces: range) -> None:
     missing = [nonce for nonce in nonces if nonce not in known]
     if not missing:
         return
-    send(engine, [_store_noop(engine, nonce) for nonce in missing])
+    try:
+        noops = [_store_noop(engine, nonce) for nonce in missing]
+    except SignerUnavailable as error:
+        logger.error("nonces %s have no transaction: %s", missing, error)  # noqa: TRY400 - no trace of a key
+        return
+    send(engine, noops)
 
 
 def _store_noop(engine: Engine, nonce: int) -> Send:

@@ -30,7 +30,7 @@ def has_live_work(wallet: PlatformWallet) -> bool:
 
 def live_transactions(wallet: PlatformWallet) -> list[ChainTransaction]:
     """The transactions the driver follows, in nonce order, their attempts prefetched."""
-    # Sorted here: they are few, and for an ORDER BY nonce SQLite walks all the wallet ever sent instead of the live ones.
+    # Sorted here: they are few, and for an ORDER BY nonce SQLite walks all the wallet ever sent.
     live = live_transactions_query(wallet.pk).prefetch_related("attempts")
     return sorted(live, key=lambda transaction: transaction.nonce)
 

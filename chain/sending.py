@@ -80,7 +80,11 @@ def cancel(engine: Engine, transaction: ChainTransaction, note: str) -> None:
     """
     best = best_attempt(transaction)
     fees = bump(fees_of(best), engine.require_head().market, cap=engine.wallet.fee_cap_wei) or fees_of(best)
-    attempt = noop_attempt(engine, transaction, fees)
+    try:
+        attempt = noop_attempt(engine, transaction, fees)
+    except SignerUnavailable as error:
+        logger.error("no noop for nonce %d: %s", transaction.nonce, error)  # noqa: TRY400 - no trace of a key
+        return
     logger.error("nonce %d: %s; a noop takes it", transaction.nonce, note)
     _commit_attempt(engine, transaction, attempt, note=note[:300])
     send(engine, [(transaction, attempt)], may_bump=False)

@@ -203,3 +203,18 @@ def test_with_more_confirmations_an_operation_is_executed_before_it_is_confirmed
         states.append(Operation.objects.get().state)
     assert states == [OperationState.EXECUTED, OperationState.EXECUTED, OperationState.CONFIRMED]
     book.check(confirmed=[operation])
+
+
+def test_a_base_fee_above_the_cap_holds_operations_back_until_it_falls(book: Book) -> None:
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    cap = wallet().fee_cap_wei
+    PlatformWallet.objects.update(fee_cap_wei=1)
+    dear = book.borrow()
+    driver.step()
+    assert Operation.objects.get(pk=dear.pk).state == OperationState.QUEUED
+    PlatformWallet.objects.update(fee_cap_wei=cap)
+    driver.step()
+    book.settle()
+    book.check(confirmed=[operation, dear])
