@@ -28,6 +28,7 @@ USDC = 10**6
 CREDIT = 10_000 * USDC
 RWA = "RWA"
 CARRIER_GAS = 5_000_000
+from tests.support.waiting import eventually
 
 
 @dataclass
@@ -139,7 +140,7 @@ class Lab:
         transaction = {"from": sender, "to": call.to, "data": call.data, "gas": hex(gas)}
         tx_hash = self.client.call("eth_sendTransaction", [transaction])
         self.client.call("anvil_stopImpersonatingAccount", [sender])
-        receipt: dict[str, Any] = self.client.call("eth_getTransactionReceipt", [tx_hash])
+        receipt: dict[str, Any] = eventually(lambda: self.client.call("eth_getTransactionReceipt", [tx_hash]))
         return receipt
 
     def approve(self, keys: KeyPair, spender: str, amount: int) -> None:

@@ -97,7 +97,10 @@ def test_what_does_not_exist_reads_as_none(client: CountingClient) -> None:
         assert system.read_position(number) is None
 
 
-def test_a_hundred_readers_at_once_cost_two_posts(client: CountingClient, borrower: Borrower) -> None:
+def test_a_hundred_readers_at_once_cost_two_posts(
+    client: CountingClient, borrower: Borrower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "HEAD_SECONDS", 60)  # the hundred are of one moment, however slow the machine
     with ThreadPoolExecutor(32) as pool:
         readings = list(pool.map(lambda _: system.read_oaid(borrower.oaid), range(100)))
 
