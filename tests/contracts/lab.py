@@ -23,12 +23,12 @@ from chain.encoding import (
 )
 from sandbox.keys import KeyPair, key_pair
 from sandbox.servers import anvil
+from tests.support.waiting import eventually
 
 USDC = 10**6
 CREDIT = 10_000 * USDC
 RWA = "RWA"
 CARRIER_GAS = 5_000_000
-from tests.support.waiting import eventually
 
 
 @dataclass
