@@ -40,7 +40,10 @@ def test_an_object_is_taken_as_it_is() -> None:
         (b'{"a": 1, "a": 2}', "'a' appears twice"),
         (b'{"x": {"a": 1, "a": 2}}', "'a' appears twice"),
         (b'{"a": "\\ud800"}', "not valid JSON"),
-        (b"[" * 60_000, "not valid JSON"),
+        (b"[" * 60_000, "not valid JSON: nested deeper than 100 levels"),
+        (b'{"a":' * 12_000, "not valid JSON: nested deeper than 100 levels"),
+        (b'"' + b'\\"' * 32_000, "not valid JSON"),
+        (b'{"a": "' + b"\\", "not valid JSON"),
         (b"[]", "must be a JSON object"),
         (b"null", "must be a JSON object"),
         (b'"text"', "must be a JSON object"),
@@ -49,6 +52,11 @@ def test_an_object_is_taken_as_it_is() -> None:
 def test_what_is_not_one_plain_object_is_refused(body: bytes, reason: str) -> None:
     with pytest.raises(ParseError, match=reason):
         parse(body)
+
+
+def test_brackets_within_text_are_no_nesting() -> None:
+    text = '[{\\"' * 200
+    assert parse(b'{"a": "' + text.encode() + b'"}') == {"a": '[{"' * 200}
 
 
 def test_metadata_is_kept_as_it_is() -> None:
