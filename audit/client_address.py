@@ -33,7 +33,13 @@ def client_address(meta: Mapping[str, object], trusted_proxies: Iterable[str]) -
     return str(nearest)
 
 
-@lru_cache(maxsize=8)
+def is_within(address: str | None, cidrs: Iterable[str]) -> bool:
+    """Whether an address that `client_address` answered lies in one of these networks; an unknown one does not."""
+    parsed = _parse(address)
+    return parsed is not None and _is_trusted(parsed, _networks(tuple(cidrs)))
+
+
+@lru_cache(maxsize=512)
 def _networks(cidrs: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(cidr, strict=False) for cidr in cidrs)
 

@@ -16,7 +16,8 @@ from loans.services.borrow import request_borrow
 from loans.services.repay import operation_key, request_repay
 from partner_platform.core import prefer, wakeup
 from partner_platform.core.errors import BadRequest, ErrorCode, NotFound
-from partners.models import Partner
+from partners.admission import PublicThrottle
+from partners.models import Partner, Scope
 
 RETRY_AFTER_SECONDS = "2"
 
@@ -26,6 +27,7 @@ class PublicViewSet(ViewSet):
 
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
+    throttle_classes = [PublicThrottle]
 
     @action(detail=False, url_path=r"oaid/(?P<token_id>[^/]+)/credit-line")
     def credit_line(self, request: Request, token_id: str) -> Response:
@@ -47,7 +49,9 @@ class PublicViewSet(ViewSet):
 class LoanViewSet(ViewSet):
     """Borrow, repay and read, for an authenticated partner."""
 
-    @action(detail=False, methods=["post"])
+    required_scope = Scope.READ
+
+    @action(detail=False, methods=["post"], required_scope=Scope.BORROW)
     def borrow(self, request: Request) -> Response:
         """Endpoint 3: 201 when settled, 202 when still pending, 400 when the chain refused it."""
         body = requests.BorrowBody(data=request.data)
@@ -57,7 +61,7 @@ class LoanViewSet(ViewSet):
         outcome = wakeup.wait_until(key, lambda: selectors.borrow_outcome(loan.pk), _wait_seconds(request))
         return _borrow_answer(outcome or loan)
 
-    @action(detail=False, methods=["post"])
+    @action(detail=False, methods=["post"], required_scope=Scope.REPAY)
     def repay(self, request: Request) -> Response:
         """Endpoint 4: 200 when settled, 202 when still pending, 400 when the chain refused it."""
         body = requests.RepayBody(data=request.data)

@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "partner_platform.core.middleware.RequestIdMiddleware",
     "audit.middleware.ApiLogMiddleware",
     "partner_platform.core.middleware.BodySizeMiddleware",
+    "partners.middleware.RateLimitHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -133,6 +134,16 @@ PLATFORM_PRIVATE_KEY = env.str("PLATFORM_PRIVATE_KEY", default="")
 
 # --- Loans --------------------------------------------------------------------------------------------------------------
 SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
+
+# --- Rate limits: calls a minute of a partner by tier, of a client address on public endpoints ---------------------------
+RATE_LIMITS = {
+    "BASIC": env.int("RATE_LIMIT_BASIC", default=100),
+    "PREMIUM": env.int("RATE_LIMIT_PREMIUM", default=500),
+    "ENTERPRISE": env.int("RATE_LIMIT_ENTERPRISE", default=2000),
+    "PUBLIC": env.int("RATE_LIMIT_PUBLIC", default=60),
+}
+if min(RATE_LIMITS.values()) < 1:
+    raise environ.ImproperlyConfigured("Each RATE_LIMIT_… must be at least 1")
 
 # --- HTTP ---------------------------------------------------------------------------------------------------------------
 # CIDRs of the proxies whose forwarding headers are believed; empty: the peer's address is the client's.

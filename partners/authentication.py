@@ -1,9 +1,16 @@
-"""Who is calling: `Authorization: Bearer pk_…` against the stored hash, in one query.
+"""Who is calling: `Authorization: Bearer pk_…` against the stored hash, in one query; then whether it may come in.
 
-Source: plan, Authentication System.
+The refusals of every partner endpoint, in this order:
+
+1. 401 `missing_api_key`, `invalid_api_key`, `wrong_environment`, `expired_api_key`; 403 `partner_not_active`
+2. 403 `ip_not_allowed`
+3. 401 `missing_signature`, `invalid_signature`, `request_expired`, `replayed_signature`
+4. 429 `rate_limited`; 503 `queue_unavailable` where Redis is down and the call moves money
+5. 403 `missing_scope` (`partners.permissions`)
+
+Only then the body is read. Source: plan, Authentication System; docs/api.md, Authentication.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -12,30 +19,20 @@ from rest_framework.request import Request
 
 from partner_platform.core import clock
 from partner_platform.core.errors import ErrorCode, Unauthorized
-from partners import keys, last_used
-from partners.models import ApiKey, Partner
+from partners import admission, keys
+from partners.models import ApiKey
+from partners.permissions import moves_money
+from partners.principal import PartnerPrincipal
 from partners.rules import require_active
 
 SCHEME = "bearer"
 
 
-@dataclass(frozen=True)
-class PartnerPrincipal:
-    """The `request.user` of a partner call."""
-
-    partner: Partner
-
-    @property
-    def is_authenticated(self) -> bool:
-        return True
-
-
 class ApiKeyAuthentication(BaseAuthentication):
     """DRF authentication by API key: `request.user` is a `PartnerPrincipal`, `request.auth` the `ApiKey`.
 
-    Refusals are 401 (missing, invalid, expired, of the other environment) and 403 `partner_not_active`. The partner is
-    put on the Django request as `api_partner` as soon as the key names it, refused or not: the audit log reads it
-    there.
+    The partner is put on the Django request as `api_partner` as soon as the key names it, refused or not: the audit log
+    reads it there.
     """
 
     def authenticate(self, request: Request) -> tuple[PartnerPrincipal, ApiKey]:
@@ -44,7 +41,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         request._request.api_partner = partner  # type: ignore[attr-defined]  # noqa: SLF001
         _require_live(api_key)
         require_active(partner)
-        last_used.note(api_key)
+        admission.admit(request._request, api_key, moves_money=moves_money(request))  # noqa: SLF001
         return PartnerPrincipal(partner), api_key
 
     def authenticate_header(self, request: Request) -> str:

@@ -16,7 +16,7 @@ SECRET_LENGTH = 32
 PREFIX_LENGTH = 16
 MAX_KEY_LENGTH = 64  # the longest possible key has 3 + 12 + 1 + 7 + 1 + 32 = 56 characters
 
-_ALPHABET = string.ascii_lowercase + string.digits
+ALPHABET = string.ascii_lowercase + string.digits
 _LABEL = re.compile(LABEL_PATTERN)
 _KEY = re.compile(rf"pk_({LABEL_PATTERN})_({'|'.join(ENVIRONMENTS)})_([a-z0-9]{{{SECRET_LENGTH}}})", re.ASCII)
 
@@ -52,7 +52,7 @@ def generate(label: str, environment: str) -> NewKey:
         raise ValueError(f"{label!r} is not a key label: 2 to 12 lower-case letters and digits")
     if environment not in ENVIRONMENTS:
         raise ValueError(f"{environment!r} is not one of {', '.join(ENVIRONMENTS)}")
-    secret = "".join(secrets.choice(_ALPHABET) for _ in range(SECRET_LENGTH))
+    secret = "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
     key = f"pk_{label}_{environment}_{secret}"
     return NewKey(key=key, key_hash=hash_key(key), prefix=key[:PREFIX_LENGTH])
 

@@ -11,7 +11,7 @@ from django.core.validators import MaxValueValidator
 from django.db import models
 
 from partner_platform.core import clock
-from partner_platform.core.fields import AddressField, BaseUnitsField, UUIDPrimaryKey
+from partner_platform.core.fields import AddressField, BaseUnitsField, EncryptedField, UUIDPrimaryKey
 from partner_platform.core.money import BASIS_POINTS
 
 
@@ -34,6 +34,19 @@ class RepaymentFunding(models.TextChoices):
     TRUSTED = "TRUSTED"
 
 
+class Scope(models.TextChoices):
+    """What an API key may do."""
+
+    READ = "read"
+    BORROW = "borrow"
+    REPAY = "repay"
+
+
+def all_scopes() -> list[str]:
+    """The scopes of a key that was not narrowed."""
+    return list(Scope.values)
+
+
 class Partner(models.Model):
     """A lending platform that borrows and repays for its users through us."""
 
@@ -53,7 +66,13 @@ class Partner(models.Model):
     settlement_address = AddressField(help_text="Where borrowed USDC goes and repayments come from")
     repayment_funding = models.CharField(max_length=10, choices=RepaymentFunding, default=RepaymentFunding.PROVEN)
     webhook_url = models.URLField(max_length=500, blank=True, default="")
-    webhook_secret = models.TextField(blank=True, default="", editable=False)  # encrypted
+    webhook_secret = EncryptedField()
+    ip_allow_list = models.JSONField(default=list, blank=True, help_text="CIDRs; empty: calls from anywhere")
+    signing_required = models.BooleanField(default=False, editable=False)
+    signing_secret = EncryptedField()
+    # After a rotation with grace both secrets sign until then.
+    previous_signing_secret = EncryptedField()
+    previous_signing_secret_until = models.DateTimeField(null=True, blank=True, editable=False)
     contact_email = models.EmailField()
     contact_wallet = AddressField(blank=True, default="")
     kyc_verified = models.BooleanField(default=False)
@@ -103,7 +122,8 @@ class ApiKey(models.Model):
     key_hash = models.CharField(max_length=64, unique=True)
     prefix = models.CharField(max_length=16)
     created_at = models.DateTimeField(default=clock.now)
-    expires_at = models.DateTimeField(null=True, blank=True)  # set by a rotation with grace
+    scopes = models.JSONField(default=all_scopes)
+    expires_at = models.DateTimeField(null=True, blank=True)  # set when made, or by a rotation with grace
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
 

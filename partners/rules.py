@@ -1,10 +1,27 @@
 """What a partner may do, decided without the database."""
 
+from collections.abc import Iterable
+
+from audit.client_address import is_within
 from partner_platform.core.errors import ErrorCode, Forbidden
-from partners.models import Partner, PartnerStatus
+from partners.models import ApiKey, Partner, PartnerStatus
 
 
 def require_active(partner: Partner) -> None:
     """Raise 403 `partner_not_active` unless the partner may act."""
     if partner.status != PartnerStatus.ACTIVE:
         raise Forbidden(ErrorCode.PARTNER_NOT_ACTIVE, f"Partner account is {partner.status.lower()}")
+
+
+def require_allowed_address(partner: Partner, address: str | None) -> None:
+    """Raise 403 `ip_not_allowed` where the partner named its addresses and this is none of them."""
+    if partner.ip_allow_list and not is_within(address, partner.ip_allow_list):
+        raise Forbidden(ErrorCode.IP_NOT_ALLOWED, "IP not whitelisted")
+
+
+def require_scopes(api_key: ApiKey, scopes: Iterable[str]) -> None:
+    """Raise 403 `missing_scope` unless the key has all of `scopes`."""
+    missing = sorted(set(scopes) - set(api_key.scopes))
+    if missing:
+        message = f"This API key lacks the scope {', '.join(missing)}"
+        raise Forbidden(ErrorCode.MISSING_SCOPE, message, details={"missingScopes": missing})

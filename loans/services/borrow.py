@@ -13,7 +13,7 @@ from chain.system import OaidReading, PositionReading
 from loans import rules, selectors
 from loans.models import OaidCredit, PartnerLoan
 from loans.services import credit
-from partner_platform.core import clock, wakeup
+from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
 from partner_platform.core.money import fee_on
 from partners import limits
@@ -37,10 +37,9 @@ def request_borrow(*, partner: Partner, request: BorrowRequest) -> PartnerLoan:
     """Accept a borrow and return its PENDING loan; the settlement engine does the rest.
 
     Raises the plan's refusals in its order (1a ownership, 1b active, 1c credit, 1d daily, 1e total, 1f duplicate,
-    position), `Unavailable` where chain or queue cannot be reached. Whatever raises, nothing stays reserved. Source:
+    position), `Unavailable` where the chain cannot be reached. Whatever raises, nothing stays reserved. Source:
     plan, borrow flow.
     """
-    wakeup.require_queue()
     exactly = False
     for _ in range(credit.MAX_READINGS):
         reading = rules.require_oaid(system.read_oaid(request.oaid_token_id), request.oaid_token_id)

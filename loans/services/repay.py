@@ -12,7 +12,6 @@ from chain.models import FundingTransfer
 from loans import rules, selectors
 from loans.models import FundingSource, PartnerLoan, Repayment
 from loans.states import REPAYABLE
-from partner_platform.core import wakeup
 from partner_platform.core.database import run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode
 from partner_platform.core.money import format_dollars
@@ -44,7 +43,6 @@ def request_repay(*, partner: Partner, request: RepayRequest) -> Repayment:
     """
     loan = selectors.get_loan(partner=partner, partner_loan_id=request.partner_loan_id)
     _check(loan, request.repayment_amount)
-    wakeup.require_queue()
     funds = _find_funds(partner, loan, request)
 
     def accept() -> Repayment:

@@ -37,7 +37,8 @@ def ring(key: str) -> None:
 def wait_until(key: str, look: Callable[[], T | None], timeout: float) -> T | None:
     """Wait `timeout` seconds at most for `look()` to return something; None where it did not.
 
-    `look` reads the database: once per ring, and once every few seconds in case a ring was lost. A `timeout` of 0 does not look.
+    `look` reads the database: once per ring, and once every few seconds in case a ring was lost. A `timeout` of
+    0 does not look.
     """
     deadline = time.monotonic() + timeout
     while (remaining := deadline - time.monotonic()) > 0:
@@ -48,13 +49,9 @@ def wait_until(key: str, look: Callable[[], T | None], timeout: float) -> T | No
     return None
 
 
-def require_queue() -> None:
-    """Raise 503 where Redis is down: what would be accepted now could not be driven, so nothing is accepted."""
-    try:
-        get_redis_connection("default").ping()
-    except RedisError as error:
-        logger.warning("redis unavailable: %s", error)
-        raise Unavailable(ErrorCode.QUEUE_UNAVAILABLE, "Settlement is not available; nothing was reserved") from error
+def queue_unavailable() -> Unavailable:
+    """503 where Redis is down: what would be accepted now could not be driven, so nothing is accepted."""
+    return Unavailable(ErrorCode.QUEUE_UNAVAILABLE, "Settlement is not available; nothing was reserved")
 
 
 def _sleep_on(key: str, seconds: float) -> None:

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from partner_platform.core import exception_handler
+from partners.admission import PublicThrottle
 
 handler404 = exception_handler.not_found
 handler500 = exception_handler.server_error
@@ -26,6 +27,7 @@ class Whoami(APIView):
 class Public(APIView):
     authentication_classes = []
     permission_classes = []
+    throttle_classes = [PublicThrottle]
 
     def get(self, request: Request, **path: str) -> Response:
         return Response({})

@@ -1,0 +1,16 @@
+"""What a partner call is, once it is authenticated."""
+
+from dataclasses import dataclass
+
+from partners.models import Partner
+
+
+@dataclass(frozen=True)
+class PartnerPrincipal:
+    """The `request.user` of a partner call."""
+
+    partner: Partner
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
