@@ -34,9 +34,9 @@ def check_models(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list
 def check_model(model: type[models.Model]) -> list[CheckMessage]:
     """What of `model` another engine could not hold or would hold differently."""
     found: list[CheckMessage] = []
-    if not isinstance(model._meta.pk, UUIDPrimaryKey):  # noqa: SLF001 - Django's documented _meta
+    if not isinstance(model._meta.pk, UUIDPrimaryKey):
         found.append(Error("The key is not a UUIDPrimaryKey", obj=model, id="core.E001"))
-    for field in model._meta.get_fields():  # noqa: SLF001
+    for field in model._meta.get_fields():
         if field.model is not model or field.auto_created:
             continue
         found += _check_field(field)

@@ -15,21 +15,21 @@ def reencrypt_all() -> dict[str, int]:
 
     Raises `CannotDecrypt` where no key opens a secret; what was done until then stands.
     """
-    return {f"{model._meta.label}.{name}": _reencrypt(model, name) for model, name in encrypted_columns()}  # noqa: SLF001
+    return {f"{model._meta.label}.{name}": _reencrypt(model, name) for model, name in encrypted_columns()}
 
 
 def encrypted_columns() -> Iterator[tuple[type[models.Model], str]]:
     """The models and names of all `EncryptedField`s."""
     for model in our_models():
-        for field in model._meta.concrete_fields:  # noqa: SLF001 - Django's documented _meta
+        for field in model._meta.concrete_fields:
             if isinstance(field, EncryptedField):
                 yield model, field.name
 
 
 def _reencrypt(model: type[models.Model], name: str) -> int:
-    rows: Any = model._default_manager.exclude(**{name: ""})  # noqa: SLF001
+    rows: Any = model._default_manager.exclude(**{name: ""})
     done = 0
     for pk, old in list(rows.values_list("pk", name)):
         # Only over the very value that was read: a secret replaced meanwhile is under the first key already.
-        done += model._default_manager.filter(pk=pk, **{name: old}).update(**{name: crypto.reencrypt(old)})  # noqa: SLF001
+        done += model._default_manager.filter(pk=pk, **{name: old}).update(**{name: crypto.reencrypt(old)})
     return done
