@@ -134,6 +134,7 @@ OPERATION_SKIPPED_TOPIC = topic_of("PlatformExecutor", "OperationSkipped")
 REPAID_TOPIC = topic_of("PlatformExecutor", "Repaid")
 USDC_BORROWED_TOPIC = topic_of("SolvencyVault", "USDCBorrowed")
 LOAN_REPAID_TOPIC = topic_of("SolvencyVault", "LoanRepaid")
+DEBT_UPDATED_TOPIC = topic_of("SeniorPool", "DebtUpdated")
 TRANSFER_TOPIC = topic_of("MockUSDC", "Transfer")
 
 OPERATION_TOPICS = {

@@ -6,9 +6,9 @@ reads go on, at a post each. Amounts are USDC base units; addresses come from th
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from chain import abis
 from chain.clients import ChainUnavailable, RpcError, get_client
 from chain.encoding import (
+    DEBT_UPDATED_TOPIC,
     LOAN_REPAID_TOPIC,
     REPAID_TOPIC,
     TRANSFER_TOPIC,
@@ -36,11 +37,13 @@ from chain.single_flight import once
 from partner_platform.core.ethereum import ZERO_ADDRESS
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 HEAD_SECONDS = 0.5
 READING_SECONDS = 60
 _HEAD_KEY = "chain:head"
 _NO_TOKEN = error_selector("OAID", "ERC721NonexistentToken")
+PAYOFF_SIGNATURE = abis.signature_of(abis.entry("PlatformExecutor", "function", "payoff"))
 _POSITION_TYPES = abis.types_of(abis.entry("SolvencyVault", "function", "positions")["outputs"])
 TOKEN_TYPES = ("RWA", "PRIVATE_ASSET")  # in the order of the vault's enum
 
@@ -80,22 +83,45 @@ class PositionReading:
 
 
 @dataclass(frozen=True)
+class PoolDebt:
+    """A position's debt in the pool's own terms: `accrued` is exact interest (base units * basis points * seconds)."""
+
+    principal: int
+    accrued: int
+    rate_bps: int
+
+
+@dataclass(frozen=True)
+class PayoffTerms:
+    """What the executor reckons a payoff from (`PlatformExecutor.LoanDebt`); `since` in seconds since the epoch."""
+
+    principal: int
+    accrued: int
+    prior_principal: int
+    prior_accrued: int
+    rate_bps: int
+    since: int
+
+
+class ReadingRefused(ChainUnavailable):
+    """The node answered a reading with an error."""
+
+
+@dataclass(frozen=True)
 class _Head:
     number: int
     hash: str
+    timestamp: int
 
 
 def read_oaid(token_id: int) -> OaidReading | None:
     """An OAID as of the newest block; None where there is no such token. Raises `ChainUnavailable`."""
-    head = _head()
-    return once(f"chain:oaid:{head.hash}:{token_id}", READING_SECONDS, lambda: _fetch_oaid(token_id, head))
+    return _read_at_head(f"oaid:{token_id}", lambda head: _fetch_oaid(token_id, head))
 
 
 def read_position(position_id: int) -> PositionReading | None:
     """A position as of the newest block; None where there is none. Raises `ChainUnavailable`."""
-    head = _head()
-    key = f"chain:position:{head.hash}:{position_id}"
-    return once(key, READING_SECONDS, lambda: _fetch_position(position_id, head))
+    return _read_at_head(f"position:{position_id}", lambda head: _fetch_position(position_id, head))
 
 
 def read_executed(uids: Sequence[str], block_number: int) -> set[str]:
@@ -112,6 +138,11 @@ def read_usdc_funding(owner: str) -> tuple[int, int]:
     calls = [(settings.USDC_ADDRESS, encode_call("balanceOf(address)", [owner])), (settings.USDC_ADDRESS, allowance)]
     balance, allowed = _values(_eth_calls(calls, "latest"))
     return int(balance, 16), int(allowed, 16)
+
+
+def newest_block_time() -> int:
+    """When the newest block was made, in seconds since the epoch: the time that interest is counted to."""
+    return _head().timestamp
 
 
 def forget_block() -> None:
@@ -134,6 +165,7 @@ def borrow_operation(
     effect = [
         _expected(vault, [USDC_BORROWED_TOPIC, uint_topic(position_id), address_topic(executor)], amount),
         _expected(usdc, [TRANSFER_TOPIC, address_topic(executor), address_topic(settlement_address)], net),
+        _debt_updated(position_id),
     ]
     return calls, effect
 
@@ -159,7 +191,52 @@ def repay_operation(
     paid = None if close else amount  # a payoff pays what is owed in its own block
     effect.append(_expected(vault, [LOAN_REPAID_TOPIC, uint_topic(position_id), address_topic(executor)], paid))
     effect.append(_expected(executor, [REPAID_TOPIC, uint_topic(position_id)], None))
+    effect.append(_debt_updated(position_id))
     return calls, effect
+
+
+def payoff_operation(
+    position_id: int, terms: PayoffTerms, most: int, pull_from: str | None
+) -> tuple[list[Call], list[dict[str, Any]]]:
+    """Pay off one loan of a position with what it owes in the block this runs in, at most `most`.
+
+    Exactly that is pulled from `pull_from`; None: the platform account has the funds. Answers the calls and the logs
+    that prove it.
+    """
+    vault, usdc, executor = settings.SOLVENCY_VAULT_ADDRESS, settings.USDC_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS
+    loan = (terms.principal, terms.accrued, terms.prior_principal, terms.prior_accrued, terms.rate_bps, terms.since)
+    payoff = encode_call(PAYOFF_SIGNATURE, [vault, position_id, loan, most, pull_from or ZERO_ADDRESS])
+    effect = [
+        _expected(vault, [LOAN_REPAID_TOPIC, uint_topic(position_id), address_topic(executor)], None),
+        _expected(executor, [REPAID_TOPIC, uint_topic(position_id)], None),
+        _debt_updated(position_id),
+    ]
+    if pull_from is not None:
+        effect.append(_expected(usdc, [TRANSFER_TOPIC, address_topic(pull_from), address_topic(executor)], None))
+    return [Call(executor, 0, payoff)], effect
+
+
+def pool_debt(outcome_logs: Iterable[Log]) -> PoolDebt | None:
+    """The position's debt after the operation, by the pool's `DebtUpdated`; None where it is not among the logs."""
+    log = _pool_log(outcome_logs)
+    if log is None:
+        return None
+    values = decode_event("SeniorPool", "DebtUpdated", log)
+    return PoolDebt(values["principal"], values["accrued"], values["rateBps"])
+
+
+def movement_index(outcome_logs: Iterable[Log]) -> int:
+    """Where in its block the operation moved the debt: the index of the pool's log, 0 where there is none."""
+    log = _pool_log(outcome_logs)
+    return 0 if log is None else int(log["logIndex"], 16)
+
+
+def _pool_log(logs: Iterable[Log]) -> Log | None:
+    return next((log for log in logs if log["topics"] and log["topics"][0] == DEBT_UPDATED_TOPIC), None)
+
+
+def _debt_updated(position_id: int) -> dict[str, Any]:
+    return _expected(settings.SENIOR_POOL_ADDRESS, [DEBT_UPDATED_TOPIC, uint_topic(position_id)], None)
 
 
 def repaid_amount(outcome_logs: Iterable[Log]) -> int:
@@ -173,6 +250,18 @@ def repaid_amount(outcome_logs: Iterable[Log]) -> int:
 
 def _expected(address: str, topics: list[str], number: int | None) -> dict[str, Any]:
     return {"address": address.lower(), "topics": topics, "data": None if number is None else uint_topic(number)}
+
+
+def _read_at_head(name: str, fetch: Callable[[_Head], T]) -> T:
+    """A reading of the newest block, once more where the node refused it: it may have been changing blocks meanwhile."""
+    head = _head()
+    try:
+        return once(f"chain:{name}:{head.hash}", READING_SECONDS, lambda: fetch(head))
+    except ReadingRefused as error:
+        logger.warning("%s at block %s: %s", name, head.number, error)
+    forget_block()
+    head = _head()
+    return once(f"chain:{name}:{head.hash}", READING_SECONDS, lambda: fetch(head))
 
 
 def _fetch_oaid(token_id: int, head: _Head) -> OaidReading | None:
@@ -229,7 +318,7 @@ def _values(answers: Sequence[Any]) -> list[str]:
     """The answers, which must all be values: a refusal, or nothing from an address without code, tells nothing."""
     for answer in answers:
         if isinstance(answer, RpcError):
-            raise ChainUnavailable(f"The chain refused a reading: {answer.message}") from answer
+            raise ReadingRefused(f"The chain refused a reading: {answer.message}") from answer
         if answer == "0x":
             raise ChainUnavailable("A contract named in the settings is not on this chain")
     return list(answers)
@@ -241,4 +330,4 @@ def _head() -> _Head:
 
 def _fetch_head() -> _Head:
     block = get_client().call("eth_getBlockByNumber", ["latest", False])
-    return _Head(int(block["number"], 16), block["hash"])
+    return _Head(int(block["number"], 16), block["hash"], int(block["timestamp"], 16))

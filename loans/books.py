@@ -35,18 +35,26 @@ def discrepancies() -> list[str]:
 
 
 def _loans_against_repayments(loans: list[PartnerLoan], repayments: list[Repayment]) -> list[str]:
-    repaid = _sum((r.loan_id, r.amount) for r in repayments if r.status == RepaymentStatus.SETTLED)
+    settled = [repayment for repayment in repayments if repayment.status == RepaymentStatus.SETTLED]
+    repaid = _sum((repayment.loan_id, repayment.amount) for repayment in settled)
+    principal = _sum((repayment.loan_id, repayment.principal_paid) for repayment in settled)
+    interest = _sum((repayment.loan_id, repayment.interest_paid) for repayment in settled)
     pending = Counter(r.loan_id for r in repayments if r.status == RepaymentStatus.PENDING)
     found = []
     for loan in loans:
         paid = repaid[loan.pk]
-        debt = 0 if loan.status == LoanStatus.FAILED else loan.principal_amount - paid
+        debt = loan.principal_amount - principal[loan.pk] - loan.written_off_principal
+        debt = 0 if loan.status == LoanStatus.FAILED else debt
         name = f"loan {loan.partner_loan_id}"
         found += _differs(f"{name} total_repaid", loan.total_repaid, paid)
         found += _differs(f"{name} outstanding_principal", loan.outstanding_principal, debt)
+        found += _differs(f"{name} interest_paid", loan.interest_paid, interest[loan.pk])
         found += _differs(f"{name} history", sum(int(entry["amount"]) for entry in loan.repayment_history), paid)
         found += _differs(f"{name} repayments in flight", int(loan.repayment_in_flight), pending[loan.pk])
-        if (loan.status == LoanStatus.REPAID) != (debt == 0 and loan.status != LoanStatus.FAILED):
+        is_closed = loan.status in (LoanStatus.REPAID, LoanStatus.LIQUIDATED)
+        # Where the principal is paid, interest may be left; where it is closed, nothing is.
+        left = debt + loan.bearing_principal + loan.accrued_scaled
+        if loan.status not in (LoanStatus.FAILED, LoanStatus.PENDING) and is_closed != (left == 0):
             found.append(f"{name} is {loan.status} with a debt of {debt}")
     return found
 
@@ -101,7 +109,7 @@ def _positions(loans: list[PartnerLoan]) -> list[str]:
 
 def _funding(repayments: list[Repayment]) -> list[str]:
     claimed = _sum(
-        (repayment.funding_transfer_id, repayment.amount)
+        (repayment.funding_transfer_id, repayment.amount - repayment.platform_covered)
         for repayment in repayments
         if repayment.funding_transfer_id
         and repayment.status != RepaymentStatus.FAILED

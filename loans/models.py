@@ -45,6 +45,7 @@ class FundingSource(models.TextChoices):
     TRANSFER = "TRANSFER"  # proven by repaymentTxHash
     PULLED = "PULLED"  # transferFrom the settlement address, inside the operation
     TRUSTED = "TRUSTED"  # taken from the platform account on the partner's word
+    ONCHAIN = "ONCHAIN"  # somebody else paid the pool themselves: the user, or a liquidator
 
 
 class OaidCredit(models.Model):
@@ -59,6 +60,7 @@ class OaidCredit(models.Model):
     oaid_token_id = Uint256Field(unique=True)
     reserved = BaseUnitsField(default=0)
     settled_block = models.PositiveBigIntegerField(default=0)
+    frozen = models.BooleanField(default=False)  # the reconciliation found its position wrong: nothing new is drawn
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(reserved__gte=0), name="oaid_reserved_not_negative")]
@@ -80,12 +82,28 @@ class SolvencyPosition(models.Model):
     usdc_borrowed = Uint256Field()
     token_type = models.CharField(max_length=20)  # RWA or PRIVATE_ASSET
     active = models.BooleanField()
-    total_partner_debt = BaseUnitsField(default=0)
+    total_partner_debt = BaseUnitsField(default=0)  # outstanding principal of its partner loans
     synced_block = models.PositiveBigIntegerField(default=0)
+    # The pool's books of it, as of the last event that moved them (`loans.interest`); time in seconds since the epoch.
+    pool_principal = BaseUnitsField(default=0)
+    pool_accrued = Uint256Field(default=0)
+    pool_rate = models.PositiveIntegerField(default=0)
+    pool_since = models.PositiveBigIntegerField(default=0)
+    loans_principal = BaseUnitsField(default=0)  # the partner loans' share of pool_principal, and of pool_accrued
+    loans_accrued = Uint256Field(default=0)
+    ledger_order = models.PositiveBigIntegerField(default=0)  # of the last event applied; nothing is applied twice
+    health_factor = models.PositiveBigIntegerField(null=True, blank=True)  # basis points; null without debt
+    health_warned_at = models.DateTimeField(null=True, blank=True)
+    liquidated_at = models.DateTimeField(null=True, blank=True)
+    frozen = models.BooleanField(default=False)
+    frozen_reason = models.CharField(max_length=300, blank=True, default="")
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        indexes = [models.Index(fields=["oaid_token_id", "active"], name="position_oaid")]
+        indexes = [
+            models.Index(fields=["oaid_token_id", "active"], name="position_oaid"),
+            models.Index(fields=["health_factor"], name="position_health"),
+        ]
 
     def __str__(self) -> str:
         return f"position {self.position_id}"
@@ -105,6 +123,23 @@ class PartnerLoan(models.Model):
     principal_amount = BaseUnitsField()
     outstanding_principal = BaseUnitsField()
     interest_rate = models.PositiveIntegerField(default=0)  # basis points a year, fixed when drawn
+    # Its share of the position's debt at the pool, as of `interest_since` (seconds since the epoch), and the sums of
+    # the loans drawn before it, which are rounded first (`loans.interest`).
+    bearing_principal = BaseUnitsField(default=0)
+    accrued_scaled = Uint256Field(default=0)
+    prior_principal = BaseUnitsField(default=0)
+    prior_accrued = Uint256Field(default=0)
+    interest_since = models.PositiveBigIntegerField(default=0)
+    draw_order = models.PositiveBigIntegerField(default=0)  # where on the chain it was drawn: block and log
+    interest_paid = BaseUnitsField(default=0)
+    written_off_principal = BaseUnitsField(default=0)  # lost in a liquidation
+    written_off_interest = BaseUnitsField(default=0)
+    loan_duration = models.PositiveIntegerField(null=True, blank=True)  # seconds from the draw to the last due date
+    number_of_installments = models.PositiveSmallIntegerField(null=True, blank=True)
+    schedule = models.JSONField(default=list)  # [{number, dueAt, amount, status}], principal in equal instalments
+    next_due_at = models.DateTimeField(null=True, blank=True)  # of the first instalment that is not paid
+    defaulted_at = models.DateTimeField(null=True, blank=True)
+    default_reason = models.CharField(max_length=300, blank=True, default="")
     total_repaid = BaseUnitsField(default=0)
     repayment_history = models.JSONField(default=list)  # the settled repayments, as the API shows them
     platform_fee_charged = BaseUnitsField()
@@ -140,6 +175,7 @@ class PartnerLoan(models.Model):
             models.Index(fields=["partner", "user_wallet", "-created_at"], name="loan_user"),
             models.Index(fields=["oaid_token_id", "status"], name="loan_oaid_status"),
             models.Index(fields=["solvency_position_id", "status"], name="loan_position_status"),
+            models.Index(fields=["status", "next_due_at"], name="loan_due"),
         ]
 
     def __str__(self) -> str:
@@ -163,6 +199,11 @@ class Repayment(models.Model):
     operation = models.OneToOneField(
         Operation, null=True, blank=True, on_delete=models.PROTECT, related_name="repayment"
     )
+    principal_paid = BaseUnitsField(default=0)
+    interest_paid = BaseUnitsField(default=0)
+    payoff_terms = models.JSONField(null=True, blank=True)  # what the executor reckons a payoff from (`loans.payoffs`)
+    platform_covered = BaseUnitsField(default=0)  # interest of the last seconds that no funds of the partner covered
+    chain_order = models.PositiveBigIntegerField(default=0)  # block and log of the payment
     tx_hash = HashField(blank=True, default="")
     failure_reason = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(default=clock.now)

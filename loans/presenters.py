@@ -3,6 +3,7 @@
 from typing import Any
 
 from chain.system import OaidReading, PositionReading
+from loans import payoffs
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from partner_platform.core.clock import isoformat
 
@@ -51,16 +52,31 @@ def borrowed(loan: PartnerLoan) -> dict[str, Any]:
 
 
 def repaid(repayment: Repayment, loan: PartnerLoan) -> dict[str, Any]:
-    """Endpoint 4, settled or still PENDING (then debt and status are those before it)."""
-    body = {"success": True, "remainingDebt": str(loan.outstanding_principal), "loanStatus": loan.status}
+    """Endpoint 4, settled or PENDING; the debt is that of the loan's last event, a settled repayment's own block."""
+    debt = payoffs.debt_at(loan, loan.interest_since)
+    body = {"success": True, "remainingDebt": str(debt), "loanStatus": loan.status}
     if repayment.status == RepaymentStatus.PENDING:
         return {**body, "status": "PENDING", "message": "Repayment accepted, settlement is pending"}
     message = "Loan fully repaid" if loan.status == LoanStatus.REPAID else "Partial repayment processed"
     return {**body, "txHash": repayment.tx_hash, "message": message}
 
 
-def loan_details(loan: PartnerLoan) -> dict[str, Any]:
-    """Endpoint 5."""
+def payoff(loan: PartnerLoan, moment: int) -> dict[str, Any]:
+    """What closes the loan, and until when that holds."""
+    quote = payoffs.quote(loan, moment)
+    return {
+        "partnerLoanId": loan.partner_loan_id,
+        "payoffAmount": str(quote.amount),
+        "remainingDebt": str(quote.debt),
+        "outstandingPrincipal": str(loan.outstanding_principal),
+        "accruedInterest": str(payoffs.accrued_interest(loan, moment)),
+        "interestRate": loan.interest_rate,
+        "validUntil": isoformat(quote.valid_until),
+    }
+
+
+def loan_details(loan: PartnerLoan, moment: int) -> dict[str, Any]:
+    """Endpoint 5; debt and interest as of `moment`, seconds since the epoch."""
     return {
         "partnerLoanId": loan.partner_loan_id,
         "internalLoanId": str(loan.internal_loan_id),
@@ -68,9 +84,10 @@ def loan_details(loan: PartnerLoan) -> dict[str, Any]:
         "oaidTokenId": loan.oaid_token_id,
         "principalAmount": str(loan.principal_amount),
         "outstandingPrincipal": str(loan.outstanding_principal),
-        "accruedInterest": "0",
-        "remainingDebt": str(loan.outstanding_principal),
+        "accruedInterest": str(payoffs.accrued_interest(loan, moment)),
+        "remainingDebt": str(payoffs.debt_at(loan, moment)),
         "totalRepaid": str(loan.total_repaid),
+        "interestPaid": str(loan.interest_paid),
         "interestRate": loan.interest_rate,
         "platformFee": str(loan.platform_fee_charged),
         "netAmountTransferred": str(loan.net_amount),
@@ -80,16 +97,22 @@ def loan_details(loan: PartnerLoan) -> dict[str, Any]:
         "repayTxHash": loan.repay_tx_hash or None,
         "failureReason": loan.failure_reason or None,
         "repaymentHistory": loan.repayment_history,
+        "loanDuration": loan.loan_duration,
+        "numberOfInstallments": loan.number_of_installments,
+        "schedule": loan.schedule,
+        "defaultedAt": isoformat(loan.defaulted_at),
+        "defaultReason": loan.default_reason or None,
+        "writtenOff": str(loan.written_off_principal + loan.written_off_interest),
         "metadata": loan.metadata,
     }
 
 
-def loan_row(loan: PartnerLoan) -> dict[str, Any]:
-    """A row of endpoint 6."""
+def loan_row(loan: PartnerLoan, moment: int) -> dict[str, Any]:
+    """A row of endpoint 6; the debt as of `moment`."""
     return {
         "partnerLoanId": loan.partner_loan_id,
         "principalAmount": str(loan.principal_amount),
-        "remainingDebt": str(loan.outstanding_principal),
+        "remainingDebt": str(payoffs.debt_at(loan, moment)),
         "status": loan.status,
         "borrowedAt": isoformat(loan.borrowed_at),
     }

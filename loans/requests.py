@@ -1,5 +1,7 @@
 """Bodies and query strings of the partner API, as dataclasses of the services."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from loans.models import LoanStatus
@@ -13,7 +15,11 @@ from partner_platform.core.serializers import (
     StrictSerializer,
     TokenIdField,
     TransactionHashField,
+    WholeNumberField,
 )
+
+MAX_DURATION_SECONDS = 50 * 366 * 86_400
+MAX_INSTALMENTS = 600
 
 
 class BorrowBody(StrictSerializer):
@@ -24,6 +30,21 @@ class BorrowBody(StrictSerializer):
     borrowAmount = AmountField()  # noqa: N815
     partnerLoanId = LoanIdField()  # noqa: N815
     metadata = MetadataField(required=False, allow_null=True, default=None)
+    loanDuration = WholeNumberField(  # noqa: N815 - seconds
+        min_value=1, max_value=MAX_DURATION_SECONDS, required=False, allow_null=True, default=None
+    )
+    numberOfInstallments = WholeNumberField(  # noqa: N815
+        min_value=1, max_value=MAX_INSTALMENTS, required=False, allow_null=True, default=None
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Instalments are spread over the loan's duration; each is at least a base unit and a second."""
+        if (instalments := attrs["numberOfInstallments"]) is not None:
+            if attrs["loanDuration"] is None:
+                raise serializers.ValidationError({"loanDuration": ["Required with numberOfInstallments."]})
+            if instalments > min(attrs["borrowAmount"], attrs["loanDuration"]):
+                raise serializers.ValidationError({"numberOfInstallments": ["More than the loan can be divided into."]})
+        return attrs
 
     def to_request(self) -> BorrowRequest:
         """The validated body."""
@@ -34,6 +55,8 @@ class BorrowBody(StrictSerializer):
             borrow_amount=data["borrowAmount"],
             partner_loan_id=data["partnerLoanId"],
             metadata=data["metadata"],
+            loan_duration=data["loanDuration"],
+            number_of_installments=data["numberOfInstallments"],
         )
 
 

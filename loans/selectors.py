@@ -21,6 +21,16 @@ def loan_id_exists(*, partner_pk: Any, partner_loan_id: str) -> bool:
     return PartnerLoan.objects.filter(partner_id=partner_pk, partner_loan_id=partner_loan_id).exists()
 
 
+def loan_by_key(loan_pk: Any) -> PartnerLoan:
+    """A loan with its operation, by its primary key."""
+    return PartnerLoan.objects.select_related("borrow_operation").get(pk=loan_pk)
+
+
+def repayment_by_key(repayment_pk: Any) -> Repayment:
+    """A repayment with its loan, by its primary key."""
+    return Repayment.objects.select_related("loan").get(pk=repayment_pk)
+
+
 def borrow_outcome(loan_pk: Any) -> PartnerLoan | None:
     """The loan once its borrow is final (ACTIVE, FAILED or later), None while it is PENDING."""
     return PartnerLoan.objects.filter(pk=loan_pk).exclude(status=LoanStatus.PENDING).first()

@@ -1,6 +1,7 @@
 """The partner API, endpoints 1 to 6: each translates, makes one domain call, translates back."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.conf import settings
 from rest_framework.decorators import action
@@ -12,13 +13,16 @@ from rest_framework.viewsets import ViewSet
 from chain import system
 from loans import presenters, requests, rules, selectors
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
+from loans.moments import interest_moment
 from loans.services.borrow import request_borrow
 from loans.services.repay import operation_key, request_repay
-from partner_platform.core import prefer, wakeup
+from partner_platform.core import clock, prefer, wakeup
 from partner_platform.core.errors import BadRequest, ErrorCode, NotFound
 from partners.admission import PublicThrottle
+from partners.idempotent import idempotent, on_accepted, still_answering
 from partners.models import Partner, Scope
 
+T = TypeVar("T")
 RETRY_AFTER_SECONDS = "2"
 
 
@@ -52,31 +56,39 @@ class LoanViewSet(ViewSet):
     required_scope = Scope.READ
 
     @action(detail=False, methods=["post"], required_scope=Scope.BORROW)
+    @idempotent(replay=lambda request, loan_id: _borrowed(request, selectors.loan_by_key(loan_id)))
     def borrow(self, request: Request) -> Response:
         """Endpoint 3: 201 when settled, 202 when still pending, 400 when the chain refused it."""
         body = requests.BorrowBody(data=request.data)
         _validated(body)
-        loan = request_borrow(partner=_partner(request), request=body.to_request())
-        key = loan.borrow_operation.key
-        outcome = wakeup.wait_until(key, lambda: selectors.borrow_outcome(loan.pk), _wait_seconds(request))
-        return _borrow_answer(outcome or loan)
+        return _borrowed(
+            request,
+            request_borrow(partner=_partner(request), request=body.to_request(), on_accepted=on_accepted(request)),
+        )
 
     @action(detail=False, methods=["post"], required_scope=Scope.REPAY)
+    @idempotent(replay=lambda request, repayment_id: _repaid(request, selectors.repayment_by_key(repayment_id)))
     def repay(self, request: Request) -> Response:
         """Endpoint 4: 200 when settled, 202 when still pending, 400 when the chain refused it."""
         body = requests.RepayBody(data=request.data)
         _validated(body)
-        repayment = request_repay(partner=_partner(request), request=body.to_request())
-        key = operation_key(repayment)
-        outcome = wakeup.wait_until(key, lambda: selectors.repayment_outcome(repayment.pk), _wait_seconds(request))
-        return _repay_answer(outcome or repayment)
+        return _repaid(
+            request,
+            request_repay(partner=_partner(request), request=body.to_request(), on_accepted=on_accepted(request)),
+        )
 
     @action(detail=False, url_path=r"loan/(?P<partner_loan_id>[^/]+)")
     def loan(self, request: Request, partner_loan_id: str) -> Response:
         """Endpoint 5."""
-        return Response(
-            presenters.loan_details(selectors.get_loan(partner=_partner(request), partner_loan_id=partner_loan_id))
-        )
+        loan = selectors.get_loan(partner=_partner(request), partner_loan_id=partner_loan_id)
+        return Response(presenters.loan_details(loan, interest_moment([loan])))
+
+    @action(detail=False, url_path=r"loan/(?P<partner_loan_id>[^/]+)/payoff")
+    def payoff(self, request: Request, partner_loan_id: str) -> Response:
+        """What closes the loan, and until when that holds; 400 for a loan that cannot be repaid."""
+        loan = selectors.get_loan(partner=_partner(request), partner_loan_id=partner_loan_id)
+        rules.check_repayable(loan)
+        return Response(presenters.payoff(loan, interest_moment([loan]) or int(clock.now().timestamp())))
 
     @action(detail=False, url_path=r"user/(?P<user_wallet>[^/]+)/loans")
     def user_loans(self, request: Request, user_wallet: str) -> Response:
@@ -89,14 +101,39 @@ class LoanViewSet(ViewSet):
             limit=query["limit"],
             offset=query["offset"],
         )
+        moment = interest_moment(page.loans)
         return Response(
             {
                 "total": page.total,
                 "limit": query["limit"],
                 "offset": query["offset"],
-                "loans": [presenters.loan_row(loan) for loan in page.loans],
+                "loans": [presenters.loan_row(loan, moment) for loan in page.loans],
             }
         )
+
+
+def _borrowed(request: Request, loan: PartnerLoan) -> Response:
+    """The answer to an accepted borrow, once it is settled or the caller's patience is over."""
+    if loan.status == LoanStatus.PENDING:
+        key = loan.borrow_operation.key
+        loan = _await(request, key, lambda: selectors.borrow_outcome(loan.pk)) or loan
+    return _borrow_answer(loan)
+
+
+def _repaid(request: Request, repayment: Repayment) -> Response:
+    """The answer to an accepted repayment, once it is settled or the caller's patience is over."""
+    if repayment.status == RepaymentStatus.PENDING:
+        key = operation_key(repayment)
+        repayment = _await(request, key, lambda: selectors.repayment_outcome(repayment.pk)) or repayment
+    return _repay_answer(repayment)
+
+
+def _await(request: Request, key: str, look: Callable[[], T | None]) -> T | None:
+    def look_alive() -> T | None:
+        still_answering(request)
+        return look()
+
+    return wakeup.wait_until(key, look_alive, _wait_seconds(request))
 
 
 def _borrow_answer(loan: PartnerLoan) -> Response:

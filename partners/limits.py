@@ -85,13 +85,33 @@ def settle_borrow(*, partner_id: uuid.UUID, amount: int) -> None:
     _demand(changed, "total borrowed", partner_id, amount)
 
 
-def settle_repayment(*, partner_id: uuid.UUID, amount: int) -> None:
-    """Take repaid principal off the partner's outstanding, and count it in its lifetime sum."""
+def settle_repayment(*, partner_id: uuid.UUID, amount: int, principal: int | None = None) -> None:
+    """Count `amount` in the partner's lifetime sum and take `principal` of it (all, without it) off its outstanding.
+
+    The rest of `amount` is interest, which no limit counts.
+    """
     _require_positive(amount)
-    changed = Partner.objects.filter(pk=partner_id, current_outstanding__gte=amount).update(
-        current_outstanding=F("current_outstanding") - amount, total_repaid=F("total_repaid") + amount
+    _move_outstanding(partner_id, amount if principal is None else principal, repaid=amount)
+
+
+def write_off(*, partner_id: uuid.UUID, principal: int) -> None:
+    """Take principal that a liquidation lost off the partner's outstanding."""
+    _move_outstanding(partner_id, principal, repaid=0)
+
+
+def undo_repayment(*, partner_id: uuid.UUID, amount: int, principal: int) -> None:
+    """Take back what a reorg undid: a payment of `amount`, and what was written off with it (`amount` 0)."""
+    changed = Partner.objects.filter(pk=partner_id, total_repaid__gte=amount).update(
+        current_outstanding=F("current_outstanding") + principal, total_repaid=F("total_repaid") - amount
     )
-    _demand(changed, "outstanding", partner_id, amount)
+    _demand(changed, "total repaid", partner_id, amount)
+
+
+def _move_outstanding(partner_id: uuid.UUID, principal: int, *, repaid: int) -> None:
+    changed = Partner.objects.filter(pk=partner_id, current_outstanding__gte=principal).update(
+        current_outstanding=F("current_outstanding") - principal, total_repaid=F("total_repaid") + repaid
+    )
+    _demand(changed, "outstanding", partner_id, principal)
 
 
 def _take_from_partner(partner_id: uuid.UUID, amount: int, *, daily_limit: int) -> bool:

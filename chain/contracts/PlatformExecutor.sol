@@ -6,6 +6,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ERC721Holder} from "@openzeppelin/contracts/token/ERC721/utils/ERC721Holder.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 /// @notice The part of the vault that a repayment needs.
 interface IRepayable {
@@ -43,9 +44,23 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
         bytes reason;
     }
 
+    /// @notice What one loan of a position owed at `since`, as the books know it; it grows by the pool's own formula. A
+    /// position is one debt to the pool, whose interest is rounded up once: `prior*` are the sums of the position's loans that
+    /// are rounded before this one, so that the loans' debts add up to the position's. `accrued` is the pool's exact interest.
+    struct LoanDebt {
+        uint256 principal;
+        uint256 accrued;
+        uint256 priorPrincipal;
+        uint256 priorAccrued;
+        uint256 rateBps;
+        uint256 since;
+    }
+
     /// @dev What `execute` itself needs to go on after an operation failed: its event, and the reason in memory.
     uint256 private constant CARRIER_OVERHEAD = 20_000;
     uint256 private constant REASON_BYTES = 512;
+    /// @dev The pool's INTEREST_SCALE.
+    uint256 private constant INTEREST_SCALE = 10_000 * 365 days;
     IERC20 public immutable usdc;
     /// @notice The gas every operation gets: never less, so that a shortage cannot look like a failed loan, and never more, so
     /// that none can use up what the others need.
@@ -138,6 +153,21 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
         emit Repaid(positionId, paid, debt - paid);
     }
 
+    /// @notice Repays what one loan owes in the block it runs in, no more than `most` and than the position's debt. It is pulled
+    /// from `payer` to the base unit; the zero address is this account itself.
+    function payoff(IRepayable vault, uint256 positionId, LoanDebt calldata loan, uint256 most, address payer)
+        external
+        onlySelf
+    {
+        uint256 debt = vault.debtOf(positionId);
+        uint256 paid = Math.min(_owed(loan), Math.min(most, debt));
+        if (paid == 0) revert NothingOwed(positionId);
+        if (payer != address(0)) usdc.safeTransferFrom(payer, address(this), paid);
+        usdc.forceApprove(address(vault), paid);
+        vault.repayLoan(positionId, paid);
+        emit Repaid(positionId, paid, debt - paid);
+    }
+
     /// @notice Lets `account` send carriers, or no longer. Owner only.
     function setOperator(address account, bool allowed) external onlyOwner {
         _setOperator(account, allowed);
@@ -182,6 +212,13 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
             mstore(reason, size)
             returndatacopy(add(reason, 32), 0, size)
         }
+    }
+
+    function _owed(LoanDebt calldata loan) private view returns (uint256) {
+        uint256 growth = loan.rateBps * (block.timestamp - loan.since);
+        uint256 prior = loan.priorAccrued + loan.priorPrincipal * growth;
+        uint256 withLoan = prior + loan.accrued + loan.principal * growth;
+        return loan.principal + Math.ceilDiv(withLoan, INTEREST_SCALE) - Math.ceilDiv(prior, INTEREST_SCALE);
     }
 
     function _setOperator(address account, bool allowed) private {

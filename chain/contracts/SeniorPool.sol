@@ -40,6 +40,7 @@ contract SeniorPool is Ownable {
     event InterestRateSet(uint256 rateBps);
     event LiquidityProvided(address indexed from, uint256 amount);
     event LiquidityWithdrawn(address indexed to, uint256 amount);
+    event DebtWrittenOff(uint256 indexed positionId, uint256 amount);
     event DebtUpdated(uint256 indexed positionId, uint256 principal, uint256 accrued, uint256 rateBps);
 
     error OnlyVault(address caller);
@@ -105,6 +106,16 @@ contract SeniorPool is Ownable {
             }
         }
         _store(positionId, debt);
+    }
+
+    /// @notice Ends a debt that nothing backs any more, after a liquidation. Answers what was lost.
+    function writeOff(uint256 positionId) external onlyVault returns (uint256 amount) {
+        Debt memory debt = _accrued(positionId);
+        amount = debt.principal + _interest(debt);
+        debt.principal = 0;
+        debt.accrued = 0;
+        _store(positionId, debt);
+        emit DebtWrittenOff(positionId, amount);
     }
 
     /// @notice What a position owes in this block, interest included, in base units.

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {OAID} from "./OAID.sol";
 import {SeniorPool} from "./SeniorPool.sol";
@@ -126,17 +127,20 @@ contract SolvencyVault is Ownable {
         emit LoanRepaid(positionId, msg.sender, amount);
     }
 
-    /// @notice Pays the whole debt of a position above its threshold from the caller's USDC and takes its collateral.
+    /// @notice Pays the debt of a position above its threshold from the caller's USDC and takes its collateral. Where the debt
+    /// is more than the collateral is worth, that much is paid and the pool writes off the rest.
     function liquidate(uint256 positionId) external {
         Position storage position = _requireActive(positionId);
         uint256 debt = pool.debtOf(positionId);
         uint256 threshold = position.collateralValueUSD * liquidationBps(position.tokenType) / BPS;
         if (debt <= threshold) revert PositionHealthy(positionId, debt, threshold);
         uint256 amount = _end(position);
-        usdc.safeTransferFrom(msg.sender, address(pool), debt);
-        pool.repay(positionId, debt);
+        uint256 paid = Math.min(debt, position.collateralValueUSD);
+        usdc.safeTransferFrom(msg.sender, address(pool), paid);
+        if (paid != 0) pool.repay(positionId, paid);
+        if (paid < debt) pool.writeOff(positionId);
         IERC20(position.collateralToken).safeTransfer(msg.sender, amount);
-        emit PositionLiquidated(positionId, msg.sender, debt, amount);
+        emit PositionLiquidated(positionId, msg.sender, paid, amount);
     }
 
     /// @notice Gives the collateral of a position without debt back to its user, who calls this.

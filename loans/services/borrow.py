@@ -17,6 +17,7 @@ from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
 from partner_platform.core.money import fee_on
 from partners import limits
+from partners.idempotency import OnAccepted
 from partners.models import Partner
 
 OPERATION_KIND = "borrow"
@@ -31,11 +32,14 @@ class BorrowRequest:
     borrow_amount: int
     partner_loan_id: str
     metadata: dict[str, Any] | None = None
+    loan_duration: int | None = None  # seconds
+    number_of_installments: int | None = None
 
 
-def request_borrow(*, partner: Partner, request: BorrowRequest) -> PartnerLoan:
+def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnAccepted | None = None) -> PartnerLoan:
     """Accept a borrow and return its PENDING loan; the settlement engine does the rest.
 
+    `on_accepted` is called with the loan's key inside the transaction that makes it.
     Raises the plan's refusals in its order (1a ownership, 1b active, 1c credit, 1d daily, 1e total, 1f duplicate,
     position), `Unavailable` where the chain cannot be reached. Whatever raises, nothing stays reserved. Source:
     plan, borrow flow.
@@ -48,7 +52,7 @@ def request_borrow(*, partner: Partner, request: BorrowRequest) -> PartnerLoan:
         position = system.read_position(reading.position_id) if reading.position_id else None
         limit = credit.exact_limit(reading) if exactly else credit.limit_from(reading)
         try:
-            return _accept(partner, request, reading, position, limit)
+            return _accept(partner, request, reading, position, limit, on_accepted)
         except OaidCredit.DoesNotExist:
             credit.ensure_row(request.oaid_token_id)
         except credit.ReadingTooOld:
@@ -64,6 +68,7 @@ def _accept(
     reading: OaidReading,
     position: PositionReading | None,
     limit: credit.CreditLimit,
+    on_accepted: OnAccepted | None,
 ) -> PartnerLoan:
     today = clock.today()
 
@@ -78,7 +83,10 @@ def _accept(
         if selectors.loan_id_exists(partner_pk=partner.pk, partner_loan_id=request.partner_loan_id):
             raise rules.duplicate_loan_id()
         backing = rules.require_position(position, reading)
-        return _open_loan(partner, request, backing, remaining_credit=remaining_credit, day=today)
+        loan = _open_loan(partner, request, backing, remaining_credit=remaining_credit, day=today)
+        if on_accepted is not None:
+            on_accepted(loan.pk)
+        return loan
 
     limits.ensure_day(partner_id=partner.pk, day=today)
     try:
@@ -119,6 +127,8 @@ def _open_loan(
         borrow_operation=operation,
         daily_usage_day=day,
         metadata=request.metadata,
+        loan_duration=request.loan_duration,
+        number_of_installments=request.number_of_installments,
     )
     record_change(
         actor=f"partner:{partner.partner_id}",

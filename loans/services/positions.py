@@ -3,12 +3,10 @@
 from contextlib import suppress
 
 from django.db import IntegrityError
-from django.db.models import F
 
 from chain import system
 from chain.system import PositionReading
 from loans.models import SolvencyPosition
-from partners.limits import InvariantViolation
 
 
 def ensure_mirrored(position_ids: set[int]) -> None:
@@ -20,13 +18,6 @@ def ensure_mirrored(position_ids: set[int]) -> None:
         reading = system.read_position(position_id)
         if reading is not None:
             _create(reading)
-
-
-def change_partner_debt(position_id: int, amount: int) -> None:
-    """Add `amount` (negative: a repayment) to the position's `totalPartnerDebt`, inside the caller's transaction."""
-    mine = SolvencyPosition.objects.filter(position_id=position_id, total_partner_debt__gte=max(-amount, 0))
-    if mine.update(total_partner_debt=F("total_partner_debt") + amount) != 1:
-        raise InvariantViolation(f"M4: position {position_id} does not carry {-amount} of partner debt")
 
 
 def _create(reading: PositionReading) -> None:

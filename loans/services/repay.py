@@ -9,12 +9,14 @@ from audit.services import record_change
 from chain import funding, system
 from chain import services as chain_services
 from chain.models import FundingTransfer
-from loans import rules, selectors
+from loans import payoffs, rules, selectors
 from loans.models import FundingSource, PartnerLoan, Repayment
+from loans.moments import interest_moment
 from loans.states import REPAYABLE
 from partner_platform.core.database import run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode
 from partner_platform.core.money import format_dollars
+from partners.idempotency import OnAccepted
 from partners.models import Partner, RepaymentFunding
 
 OPERATION_KIND = "repay"
@@ -35,19 +37,24 @@ class _Funds:
     transfers: tuple[FundingTransfer, ...] = ()
 
 
-def request_repay(*, partner: Partner, request: RepayRequest) -> Repayment:
+def request_repay(*, partner: Partner, request: RepayRequest, on_accepted: OnAccepted | None = None) -> Repayment:
     """Accept a repayment and return it PENDING, holding its loan and its funding until it is settled.
 
+    `on_accepted` is called with the repayment's key inside the transaction that makes it.
     Raises 404 for an unknown loan, 400 for a loan that cannot be repaid, an amount above the debt or missing funds,
     409 where another repayment of the loan is in flight. Source: plan, repay flow; DESIGN, Repay.
     """
     loan = selectors.get_loan(partner=partner, partner_loan_id=request.partner_loan_id)
-    _check(loan, request.repayment_amount)
+    moment = interest_moment([loan])
+    _check(loan, request.repayment_amount, moment)
     funds = _find_funds(partner, loan, request)
 
     def accept() -> Repayment:
-        _hold_loan(loan, request.repayment_amount)
-        return _open_repayment(partner, loan, request, funds)
+        _hold_loan(loan, request.repayment_amount, moment)
+        repayment = _open_repayment(partner, loan, request, funds, moment)
+        if on_accepted is not None:
+            on_accepted(repayment.pk)
+        return repayment
 
     return run_in_transaction(accept)
 
@@ -57,11 +64,13 @@ def operation_key(repayment: Repayment) -> str:
     return f"{OPERATION_KIND}:{repayment.pk}"
 
 
-def _check(loan: PartnerLoan, amount: int) -> None:
+def _check(loan: PartnerLoan, amount: int, moment: int) -> None:
     rules.check_repayable(loan)
     if loan.repayment_in_flight:
         raise rules.repayment_in_progress()
-    rules.check_repayment_amount(amount, loan.outstanding_principal)
+    quote = payoffs.quote(loan, moment)
+    if amount > quote.amount:
+        rules.check_repayment_amount(amount, quote.debt)
 
 
 def _find_funds(partner: Partner, loan: PartnerLoan, request: RepayRequest) -> _Funds:
@@ -93,29 +102,44 @@ def _not_funded(partner: Partner, amount: int, balance: int, allowance: int) -> 
     )
 
 
-def _hold_loan(loan: PartnerLoan, amount: int) -> None:
+def _hold_loan(loan: PartnerLoan, amount: int, moment: int) -> None:
     held = PartnerLoan.objects.filter(
         pk=loan.pk,
         status__in=sorted(REPAYABLE),
         repayment_in_flight=False,
         outstanding_principal=loan.outstanding_principal,
+        bearing_principal=loan.bearing_principal,  # the payoff's terms are those of now
+        interest_since=loan.interest_since,
     ).update(repayment_in_flight=True)
     if held != 1:
-        _check(PartnerLoan.objects.get(pk=loan.pk), amount)
+        _check(PartnerLoan.objects.get(pk=loan.pk), amount, moment)
         raise rules.repayment_in_progress()  # it changed since it was read and changed back: the caller may try again
 
 
-def _open_repayment(partner: Partner, loan: PartnerLoan, request: RepayRequest, funds: _Funds) -> Repayment:
-    amount = request.repayment_amount
-    closes_loan = amount == loan.outstanding_principal
-    transfer = funding.claim(list(funds.transfers), amount) if funds.source == FundingSource.TRANSFER else None
+def _claim(funds: _Funds, amount: int, payoff: int | None) -> tuple[int, FundingTransfer | None]:
+    """Claim a proven transfer: for a payoff what may be owed when it lands, where so much is left, else the amount."""
+    if funds.source != FundingSource.TRANSFER:
+        return amount, None
+    transfers = list(funds.transfers)
+    if payoff is not None and payoff > amount and any(row.value - row.used >= payoff for row in transfers):
+        return payoff, funding.claim(transfers, payoff)
+    return amount, funding.claim(transfers, amount)
+
+
+def _open_repayment(
+    partner: Partner, loan: PartnerLoan, request: RepayRequest, funds: _Funds, moment: int
+) -> Repayment:
+    """A payoff where the amount covers the debt now: then what is owed in its block is paid, to the base unit."""
+    quote = payoffs.quote(loan, moment)
+    closes_loan = request.repayment_amount >= quote.debt
+    amount, transfer = _claim(funds, request.repayment_amount, quote.amount if closes_loan else None)
     repayment_id = uuid.uuid4()
-    calls, effect = system.repay_operation(
-        loan.solvency_position_id,
-        amount,
-        closes_loan,
-        partner.settlement_address if funds.source == FundingSource.PULLED else None,
-    )
+    pull_from = partner.settlement_address if funds.source == FundingSource.PULLED else None
+    terms = payoffs.terms_of(loan)
+    if closes_loan:
+        calls, effect = system.payoff_operation(loan.solvency_position_id, terms, quote.amount, pull_from)
+    else:
+        calls, effect = system.repay_operation(loan.solvency_position_id, amount, False, pull_from)
     operation = chain_services.enqueue(
         key=f"{OPERATION_KIND}:{repayment_id}", kind=OPERATION_KIND, calls=calls, effect=effect
     )
@@ -127,6 +151,7 @@ def _open_repayment(partner: Partner, loan: PartnerLoan, request: RepayRequest, 
         closes_loan=closes_loan,
         funding=funds.source,
         funding_transfer=transfer,
+        payoff_terms=payoffs.to_json(terms) if closes_loan else None,
         operation=operation,
     )
     record_change(

@@ -5,6 +5,7 @@ transaction that begins by acknowledging it: whoever comes second finds that don
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from chain import selectors as chain_selectors
@@ -13,6 +14,7 @@ from chain import system
 from chain.models import Operation
 from loans.models import PartnerLoan, Repayment
 from loans.services import borrow, repay
+from loans.services.ledger import LedgerContended, LedgerGap
 from loans.services.positions import ensure_mirrored
 from loans.services.settle_borrow import settle_borrow
 from loans.services.settle_repayment import settle_repayment
@@ -22,46 +24,80 @@ from partner_platform.core.database import run_in_transaction
 logger = logging.getLogger(__name__)
 
 BATCH = 100
+MAX_TRIES = 5
 
 
 def settle_due() -> int:
-    """Settle whatever is due; answers how many operations were settled.
+    """Settle whatever is due, in the order of the chain; answers how many operations were settled.
 
     One that cannot be settled (a broken invariant) is logged and left unacknowledged; it never holds up the others.
     """
-    return _sweep(borrow.OPERATION_KIND, _loans_of, settle_borrow) + _sweep(
-        repay.OPERATION_KIND, _repayments_of, settle_repayment
-    )
-
-
-def _sweep(kind: str, find: Callable[[Sequence[Operation]], dict[Any, Any]], settle: Callable[..., None]) -> int:
     settled = 0
-    while operations := chain_selectors.unacknowledged(kind, BATCH):
+    while operations := _due():
         system.forget_block()  # whoever is told of a settled loan must not be shown the chain as it was before it
-        subjects = find(operations)
+        ends = _ends(operations)
         before = settled
         for operation in operations:
-            settled += _settle_one(operation, subjects[operation.pk], settle)
+            settled += _settle_one(operation, ends[operation.pk])
         if settled == before:
             break
     return settled
 
 
-def _settle_one(operation: Operation, subject: Any, settle: Callable[..., None]) -> bool:
+def _due() -> list[Operation]:
+    """Borrows and repayments together: a position's ledger takes its events in the order they stand on the chain."""
+    found = [
+        operation
+        for kind in (borrow.OPERATION_KIND, repay.OPERATION_KIND)
+        for operation in chain_selectors.unacknowledged(kind, BATCH)
+    ]
+    return sorted(found, key=lambda operation: (operation.block_number or 0, _index(operation)))
+
+
+def _index(operation: Operation) -> int:
+    return system.movement_index(operation.outcome_logs or [])
+
+
+def _ends(operations: Sequence[Operation]) -> dict[Any, Callable[[], None]]:
+    """What is to be done for each operation."""
+    loans, repayments = _loans_of(operations), _repayments_of(operations)
+    ends: dict[Any, Callable[[], None]] = {}
+    for operation in operations:
+        if operation.pk in loans:
+            ends[operation.pk] = partial(settle_borrow, loans[operation.pk], operation)
+        else:
+            ends[operation.pk] = partial(settle_repayment, repayments[operation.pk], operation)
+    return ends
+
+
+def _settle_one(operation: Operation, end: Callable[[], None]) -> bool:
     def settle_once() -> bool:
-        if not chain_services.acknowledge(operation_id=operation.pk):
+        if not chain_services.acknowledge(operation=operation):
             return False
-        settle(subject, operation)
+        end()
         return True
 
     try:
-        done = run_in_transaction(settle_once)
+        done = _with_patience(settle_once, operation)
     except Exception:
         logger.exception("could not settle %s; it stays unacknowledged", operation.key)
         return False
     if done:
         wakeup.ring(operation.key)
     return done
+
+
+def _with_patience(settle_once: Callable[[], bool], operation: Operation) -> bool:
+    """Run it in a transaction; once more where another worker moved the same position meanwhile."""
+    for _ in range(MAX_TRIES):
+        try:
+            return run_in_transaction(settle_once)
+        except LedgerContended as error:
+            logger.info("%s again: %s", operation.key, error)
+        except LedgerGap as gap:
+            logger.warning("%s waits for what happened before it: %s", operation.key, gap)
+            return False
+    return False
 
 
 def _loans_of(operations: Sequence[Operation]) -> dict[Any, PartnerLoan]:

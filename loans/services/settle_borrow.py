@@ -2,9 +2,10 @@
 
 from audit.services import record_change
 from chain.models import Operation, OperationState
+from loans import schedules
 from loans.models import LoanStatus, PartnerLoan
-from loans.services import credit
-from loans.services.positions import change_partner_debt
+from loans.services import credit, ledger
+from loans.services.movements import movement_of
 from loans.states import require_transition
 from partner_platform.core.errors import ErrorCode
 from partners import limits
@@ -20,19 +21,33 @@ def settle_borrow(loan: PartnerLoan, operation: Operation) -> None:
 
 
 def _activate(loan: PartnerLoan, operation: Operation) -> None:
-    if operation.block_number is None:
-        raise InvariantViolation(f"M2: {operation.key} is confirmed without a block")
+    movement = movement_of(operation, loan.solvency_position_id)
     _move(
         loan,
         LoanStatus.ACTIVE,
         borrow_tx_hash=operation.tx_hash,
         borrowed_at=operation.block_time,
         platform_fee_paid=True,
+        **_schedule(loan, operation),
+        **ledger.draw(movement, loan.principal_amount, loan=loan),
     )
-    credit.landed(loan.oaid_token_id, loan.principal_amount, operation.block_number)
+    credit.landed(loan.oaid_token_id, loan.principal_amount, movement.block_number)
     limits.settle_borrow(partner_id=loan.partner_id, amount=loan.principal_amount)
-    change_partner_debt(loan.solvency_position_id, loan.principal_amount)
     _record(loan, "loan.borrowed", LoanStatus.ACTIVE, txHash=operation.tx_hash)
+
+
+def _schedule(loan: PartnerLoan, operation: Operation) -> dict[str, object]:
+    """The loan's due dates, counted from the block it was drawn in; nothing where it has none."""
+    if loan.loan_duration is None or operation.block_time is None:
+        return {}
+    schedule = schedules.make(
+        principal=loan.principal_amount,
+        start=operation.block_time,
+        duration_seconds=loan.loan_duration,
+        instalments=loan.number_of_installments or 1,
+    )
+    marked = schedules.mark(schedule, principal_repaid=0, now=operation.block_time)
+    return {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
 
 
 def _fail(loan: PartnerLoan, operation: Operation) -> None:

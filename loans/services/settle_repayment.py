@@ -1,15 +1,19 @@
 """A repayment's end: the debt falls by what was paid, or the loan and the funding are free again."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from audit.services import record_change
 from chain import funding, system
 from chain.models import Operation, OperationState
-from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
-from loans.services.positions import change_partner_debt
-from loans.states import require_transition
+from loans import interest, payoffs
+from loans.interest import PositionDebt
+from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
+from loans.services import credits as crediting
+from loans.services import ledger
+from loans.services.ledger import Credit, Movement
+from loans.services.movements import movement_of
 from partner_platform.core import clock
-from partners import limits
 from partners.limits import InvariantViolation
 
 
@@ -22,36 +26,82 @@ def settle_repayment(repayment: Repayment, operation: Operation) -> None:
         _fail(loan, repayment, operation)
 
 
+def apply(loan: PartnerLoan, repayment: Repayment, movement: Movement, paid: int) -> list[Credit]:
+    """Move the position's ledger by a payment of ours; answers what it did to each loan."""
+    key = str(loan.pk)
+
+    def act(debt: PositionDebt) -> tuple[PositionDebt, Mapping[str, int]]:
+        terms = repayment.payoff_terms
+        if terms is not None and paid >= min(payoffs.due_by(terms, movement.moment), debt.total):
+            return interest.close(debt, key, paid, moment=movement.moment)
+        order = [key, *(other for other in debt.parts if other != key)]
+        payments = interest.allocate(debt.owed(), order, paid)
+        return interest.repay(debt, payments, moment=movement.moment), payments
+
+    return ledger.pay(movement, act, only=loan, spare=paid)
+
+
 def _credit(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
     paid = system.repaid_amount(operation.outcome_logs or [])
-    debt = loan.outstanding_principal - paid
-    status = LoanStatus.REPAID if debt == 0 else LoanStatus(loan.status)
-    _finish(repayment, RepaymentStatus.SETTLED, amount=paid, tx_hash=operation.tx_hash, settled_at=operation.block_time)
-    _update_loan(
-        loan,
-        status=status,
-        outstanding_principal=debt,
-        total_repaid=loan.total_repaid + paid,
-        repayment_history=[*loan.repayment_history, _history_entry(repayment, operation, paid)],
-        last_repayment_at=operation.block_time,
-        repay_tx_hash=operation.tx_hash if status == LoanStatus.REPAID else loan.repay_tx_hash,
+    movement = movement_of(operation, loan.solvency_position_id)
+    for item in sorted(apply(loan, repayment, movement, paid), key=lambda item: item.loan.pk):
+        if item.loan.pk == loan.pk:
+            _settle_own(item, repayment, operation, paid, movement)
+        elif item.paid:
+            _settle_spill(item, operation, movement)
+        else:
+            crediting.rebase(item)
+
+
+def _settle_own(item: Credit, repayment: Repayment, operation: Operation, paid: int, movement: Movement) -> None:
+    claimed = repayment.amount
+    is_pulled = repayment.funding == FundingSource.PULLED
+    _finish(
+        repayment,
+        RepaymentStatus.SETTLED,
+        amount=item.paid,
+        principal_paid=item.principal,
+        interest_paid=item.interest,
+        platform_covered=0 if is_pulled else item.paid - min(claimed, paid),
+        chain_order=movement.order,
+        tx_hash=operation.tx_hash,
+        settled_at=operation.block_time,
     )
-    limits.settle_repayment(partner_id=loan.partner_id, amount=paid)
-    change_partner_debt(loan.solvency_position_id, -paid)
-    _give_back(repayment, repayment.amount - paid)
-    _record(loan, "loan.repaid" if status == LoanStatus.REPAID else "loan.repayment", status, debt, paid=str(paid))
+    crediting.credit(
+        item,
+        source=RepaymentSource(repayment.repaid_by),
+        tx_hash=operation.tx_hash,
+        paid_at=operation.block_time or clock.now(),
+        frees_loan=True,
+    )
+    _give_back(repayment, max(claimed - paid, 0))
+
+
+def _settle_spill(item: Credit, operation: Operation, movement: Movement) -> None:
+    """Base units of rounding that a payment had to leave to another loan of the position."""
+    crediting.book_onchain(
+        item,
+        source=RepaymentSource.PARTNER,
+        tx_hash=operation.tx_hash,
+        paid_at=operation.block_time or clock.now(),
+        order=movement.order,
+    )
 
 
 def _fail(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
     _finish(repayment, RepaymentStatus.FAILED, failure_reason=operation.reason[:300], settled_at=clock.now())
-    _update_loan(loan)
+    crediting.update_loan(loan, frees_loan=True)
     _give_back(repayment, repayment.amount)
-    _record(
-        loan,
-        "loan.repayment_failed",
-        LoanStatus(loan.status),
-        loan.outstanding_principal,
-        reason=operation.reason[:300],
+    record_change(
+        actor="system",
+        action="loan.repayment_failed",
+        target=f"loan:{loan.internal_loan_id}",
+        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
+        after={
+            "status": str(LoanStatus(loan.status)),
+            "outstandingPrincipal": str(loan.outstanding_principal),
+            "reason": operation.reason[:300],
+        },
     )
 
 
@@ -61,42 +111,8 @@ def _finish(repayment: Repayment, status: RepaymentStatus, **changes: Any) -> No
         raise InvariantViolation(f"M3: repayment {repayment.pk} is not pending any more")
 
 
-def _update_loan(loan: PartnerLoan, **changes: Any) -> None:
-    """One guarded update: the loan is as it was read, and free for the next repayment."""
-    if changes.get("status", loan.status) != loan.status:
-        require_transition(loan.status, changes["status"])
-    mine = PartnerLoan.objects.filter(
-        pk=loan.pk,
-        status=loan.status,
-        outstanding_principal=loan.outstanding_principal,
-        total_repaid=loan.total_repaid,
-        repayment_in_flight=True,
-    )
-    if mine.update(repayment_in_flight=False, **changes) != 1:
-        raise InvariantViolation(f"M4: loan {loan.internal_loan_id} changed while its repayment was in flight")
-
-
 def _give_back(repayment: Repayment, amount: int) -> None:
     if repayment.funding_transfer_id is None or amount == 0:
         return
     if not funding.give_back(transfer_id=repayment.funding_transfer_id, amount=amount):
         raise InvariantViolation(f"M3: repayment {repayment.pk} never claimed {amount}")
-
-
-def _history_entry(repayment: Repayment, operation: Operation, paid: int) -> dict[str, str | None]:
-    return {
-        "amount": str(paid),
-        "timestamp": clock.isoformat(operation.block_time),
-        "txHash": operation.tx_hash,
-        "repaidBy": str(repayment.repaid_by),
-    }
-
-
-def _record(loan: PartnerLoan, action: str, status: LoanStatus, debt: int, **after: str) -> None:
-    record_change(
-        actor="system",
-        action=action,
-        target=f"loan:{loan.internal_loan_id}",
-        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
-        after={"status": str(status), "outstandingPrincipal": str(debt), **after},
-    )

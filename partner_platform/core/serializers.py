@@ -61,6 +61,15 @@ class TokenIdField(serializers.Field[int, Any, int, Any]):
         return value
 
 
+class WholeNumberField(serializers.IntegerField):
+    """A JSON integer; no string, fraction or boolean that could be taken for one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise serializers.ValidationError("Must be a whole number.")
+        return super().to_internal_value(data)
+
+
 class AddressField(serializers.Field[str, Any, str, Any]):
     """An Ethereum address in any case; a wrong EIP-55 checksum is refused."""
 

@@ -31,6 +31,7 @@ class CountingClient(ChainClient):
 @pytest.fixture
 def client(lab: Lab, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> CountingClient:
     settings.OAID_ADDRESS, settings.SOLVENCY_VAULT_ADDRESS = lab.oaid, lab.vault
+    settings.SENIOR_POOL_ADDRESS = lab.pool
     settings.USDC_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS = lab.usdc, lab.executor
     counting = CountingClient(lab)
     monkeypatch.setattr(system, "get_client", lambda: counting)
@@ -196,7 +197,7 @@ def test_a_borrow_is_proven_by_its_logs(lab: Lab, client: CountingClient, borrow
 
     receipt = lab.run(("loan", calls))
 
-    assert len(proof(receipt, effect)) == 2
+    assert len(proof(receipt, effect)) == 3
     assert lab.balance(lab.settlement.address) == 99 * USDC
     assert lab.debt(borrower.position) == 100 * USDC
 
@@ -214,7 +215,7 @@ def test_a_repayment_is_proven_by_its_logs_which_tell_what_it_paid(
 
     logs = proof(lab.run(("repay", calls)), effect)
 
-    assert len(logs) == (3 if pulled else 2)
+    assert len(logs) == (4 if pulled else 3)
     assert system.repaid_amount(logs) == paid * USDC
     assert lab.debt(borrower.position) == (100 - paid) * USDC
 

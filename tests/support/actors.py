@@ -3,7 +3,6 @@
 from typing import Any
 
 from chain.encoding import encode_call
-
 from tests.support.chain import Chain
 
 
@@ -33,3 +32,44 @@ def approve_usdc(chain: Chain, owner: str, base_units: int) -> str:
     """The owner's allowance for the platform account."""
     data = encode_call("approve(address,uint256)", [chain.addresses["executor"], base_units])
     return send_as(chain, owner, chain.addresses["usdc"], data)
+
+
+def set_interest_rate(chain: Chain, bps: int) -> str:
+    """The pool's yearly rate, basis points, for positions that draw from now on."""
+    data = encode_call("setInterestRateBps(uint16)", [bps])
+    return send_as(chain, chain.addresses["deployer"], chain.addresses["seniorPool"], data)
+
+
+def revalue(chain: Chain, user: Any, base_units: int) -> str:
+    """What the user's collateral is worth from now on."""
+    data = encode_call("setCollateralValue(uint256,uint256)", [user.position_id, base_units])
+    return send_as(chain, chain.addresses["deployer"], chain.addresses["solvencyVault"], data)
+
+
+def fund_usdc(chain: Chain, account: str, base_units: int) -> str:
+    """New USDC for an account."""
+    data = encode_call("mint(address,uint256)", [account, base_units])
+    return send_as(chain, chain.addresses["deployer"], chain.addresses["usdc"], data)
+
+
+def repay_on_chain(chain: Chain, payer: str, user: Any, base_units: int) -> str:
+    """Somebody repays the user's position at the vault, without the platform."""
+    fund_usdc(chain, payer, base_units)
+    vault = chain.addresses["solvencyVault"]
+    send_as(chain, payer, chain.addresses["usdc"], encode_call("approve(address,uint256)", [vault, base_units]))
+    data = encode_call("repayLoan(uint256,uint256)", [user.position_id, base_units])
+    return send_as(chain, payer, vault, data)
+
+
+def draw_on_chain(chain: Chain, user: Any, base_units: int) -> str:
+    """The user draws at the vault, without a partner."""
+    data = encode_call("borrowUSDC(uint256,uint256)", [user.position_id, base_units])
+    return send_as(chain, user.wallet, chain.addresses["solvencyVault"], data)
+
+
+def liquidate(chain: Chain, liquidator: str, user: Any, base_units: int) -> str:
+    """Somebody liquidates the user's position; `base_units` is enough to pay its debt."""
+    fund_usdc(chain, liquidator, base_units)
+    vault = chain.addresses["solvencyVault"]
+    send_as(chain, liquidator, chain.addresses["usdc"], encode_call("approve(address,uint256)", [vault, base_units]))
+    return send_as(chain, liquidator, vault, encode_call("liquidate(uint256)", [user.position_id]))

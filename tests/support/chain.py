@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.cache import cache
+
 from sandbox.servers import anvil as anvil_server
 from sandbox.world import SandboxUser, World
 
 ERC20_BALANCE_OF = "0x70a08231"
+NEWEST_BLOCK = "chain:head"  # of chain.system, remembered for half a second
+DEBT_OF = "0xbd7be5a4"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,22 @@ class Chain:
         """Mine; the first block takes what is pending. Returns the new head's number."""
         self.rpc("anvil_mine", hex(blocks))
         return self.block_number()
+
+    def now(self) -> int:
+        """The newest block's time, in seconds since the epoch."""
+        return int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+
+    def pass_time(self, seconds: int) -> int:
+        """A block `seconds` after the newest, which the platform looks at next; answers its time."""
+        self.rpc("evm_setNextBlockTimestamp", hex(self.now() + seconds))
+        self.mine()
+        cache.delete(NEWEST_BLOCK)
+        return self.now()
+
+    def debt(self, position_id: int) -> int:
+        """What the position owes the pool in the newest block, interest included, in base units."""
+        data = DEBT_OF + f"{position_id:064x}"
+        return int(self.rpc("eth_call", {"to": self.world.contracts["solvencyVault"], "data": data}, "latest"), 16)
 
     def block_number(self) -> int:
         return int(self.rpc("eth_blockNumber"), 16)
