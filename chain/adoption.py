@@ -10,7 +10,7 @@ from typing import Any
 from chain.clients import RpcError
 from chain.encoding import OPERATION_EXECUTED_TOPIC
 from chain.engine import Engine
-from chain.landing import Block, finish_operation
+from chain.landing import NO_CARRIER, Block, finish_operation
 from chain.models import Operation, OperationState
 from chain.verdicts import Verdict, judge, split_logs
 
@@ -29,6 +29,10 @@ class Execution:
     depth: int
     verdict: Verdict
 
+    def fields(self) -> dict[str, Any]:
+        """What an operation that was executed there is to say about it."""
+        return {"tx_hash": self.tx_hash, **self.block.operation_fields()}
+
 
 def adopt(engine: Engine, operation: Operation) -> None:
     """Settle an operation from its execution on the chain: once that is deep enough; until then it stays as it is."""
@@ -37,9 +41,8 @@ def adopt(engine: Engine, operation: Operation) -> None:
         reason = "the executor says it was executed, and no log of that was found"
         finish_operation(engine, operation, Verdict(OperationState.NEEDS_REVIEW, reason))
     elif execution.depth >= engine.confirmations:
-        finish_operation(
-            engine, operation, execution.verdict, tx_hash=execution.tx_hash, **execution.block.operation_fields()
-        )
+        # Without a carrier it is followed by its own block: a carrier it may have had is not the one that ran it.
+        finish_operation(engine, operation, execution.verdict, **execution.fields(), **NO_CARRIER)
         logger.warning("adopted %s: it was executed in %s", operation.key, execution.tx_hash)
 
 

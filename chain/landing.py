@@ -38,6 +38,7 @@ class Block:
 
 
 NO_BLOCK: dict[str, Any] = {"block_number": None, "block_hash": ""}
+NO_CARRIER: dict[str, Any] = {"carrier": None, "position_in_carrier": 0}
 NO_OUTCOME: dict[str, Any] = {"tx_hash": "", **NO_BLOCK, "block_time": None, "outcome_logs": None}
 
 
@@ -100,6 +101,4 @@ def requeue(operations: Sequence[Operation], why: str) -> None:
     )
     others = [operation for operation in operations if operation not in alone_again]
     limit = max(len(operations) // 2, 1)
-    move_operations(
-        others, OperationState.QUEUED, carrier=None, position_in_carrier=0, group_size_limit=limit, **NO_OUTCOME
-    )
+    move_operations(others, OperationState.QUEUED, group_size_limit=limit, **NO_CARRIER, **NO_OUTCOME)

@@ -1,16 +1,18 @@
 """How an accepted borrow or repayment becomes exactly one effect on the chain.
 
-An `Operation` is what somebody wants done once: its calls, its uid and the effect that proves it. A `ChainTransaction` (the
-carrier) takes up to ~10 operations to the `PlatformExecutor` under one nonce of a `PlatformWallet`; each
-`TransactionAttempt` is a signed form of it, stored before it is sent and never altered. Two lines of defence (docs/settlement.md):
+An `Operation` is what somebody wants done once: its calls, its uid and the effect that proves it. A `ChainTransaction`
+(the carrier) takes up to ~10 operations to the `PlatformExecutor` under one nonce of a `PlatformWallet`; each
+`TransactionAttempt` is a signed form of it, stored before it is sent and never altered. Two lines of defence
+(docs/settlement.md):
 
-1. Off chain: a payload never gets a second nonce, unless finalized chain state shows that its first one was consumed by a
-   hash that is not ours. From the moment the bytes are stored we only resend them, bump the same nonce, or adopt what was mined.
+1. Off chain: a payload never gets a second nonce, unless finalized chain state shows that its first one was consumed
+   by a hash that is not ours. From the moment the bytes are stored we only resend them, bump the same nonce, or adopt
+   what was mined.
 2. On chain: the executor runs a uid at most once ever; a second send of the same operation does nothing.
 
 This app knows no loans: it takes calls and an expected effect, and answers with a state. Amounts of gas are in wei.
-Invariants (M2, M7): nonce unique per wallet; an operation has at most one live carrier; whatever is QUEUED reaches a final
-state after any crash, or NEEDS_REVIEW. The states and their edges are in `chain.states`.
+Invariants (M2, M7): nonce unique per wallet; an operation has at most one live carrier; whatever is QUEUED reaches a
+final state after any crash, or NEEDS_REVIEW. The states and their edges are in `chain.states`.
 """
 
 from django.db import models
@@ -57,10 +59,18 @@ class PlatformWallet(models.Model):
     address = AddressField()
     chain_id = models.PositiveBigIntegerField()
     next_nonce = models.PositiveBigIntegerField(default=0)  # never falls
+    # Nonces below it were spent before the books knew of them: before the wallet's row, or before a backup was
+    # restored.
+    nonces_from = models.PositiveBigIntegerField(default=0)
+    # The database may be older than the chain: nothing is sent until `executed(uid)` was read for all that is open
+    # (F12).
+    scan_pending = models.BooleanField(default=False)
     max_in_flight = models.PositiveSmallIntegerField(default=12)
     fee_cap_wei = models.PositiveBigIntegerField(help_text="Highest max fee per gas that is ever bid, wei")
     status = models.CharField(max_length=10, choices=WalletStatus, default=WalletStatus.ACTIVE)
     status_reason = models.CharField(max_length=300, blank=True, default="")
+    incident = models.CharField(max_length=300, blank=True, default="")  # what was undone last, until a person saw it
+    incident_at = models.DateTimeField(null=True, blank=True)
     lease_epoch = models.PositiveBigIntegerField(default=0)  # fencing token: a driver with an older one writes nothing
     lease_holder = models.CharField(max_length=64, blank=True, default="")
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -124,9 +134,11 @@ class TransactionAttempt(models.Model):
 class Operation(models.Model):
     """Something to be done on the chain at most once, ever.
 
-    `calls` is `[{"to", "value", "data"}]`; `effect` lists the logs that prove it, `[{"address", "topics", "data"}]` (a null or
-    missing `data`, or a null topic, matches anything); `outcome_logs` are the logs that did. `acknowledged` is set by the owner
-    (the app that enqueued it) in the transaction in which it acted on a final state, so that a lost message heals itself.
+    `calls` is `[{"to", "value", "data"}]`; `effect` lists the logs that prove it, `[{"address", "topics", "data"}]` (a
+    null or missing `data`, or a null topic, matches anything); `outcome_logs` are the logs that did. `acknowledged` is
+    set by the owner (the app that enqueued it) in the transaction in which it acted on a final state, so that a lost
+    message heals itself. `reopened` says that a reorg undid a state its owner acted on: the owner takes that back
+    before it acts again (F40).
     """
 
     id = UUIDPrimaryKey()
@@ -150,6 +162,7 @@ class Operation(models.Model):
     block_time = models.DateTimeField(null=True, blank=True)
     outcome_logs = models.JSONField(null=True, blank=True)
     acknowledged = models.BooleanField(default=False)
+    reopened = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -158,6 +171,7 @@ class Operation(models.Model):
             models.Index(fields=["state", "created_at"], name="operation_queue"),
             models.Index(fields=["acknowledged", "state", "kind"], name="operation_unacknowledged"),
             models.Index(fields=["carrier", "position_in_carrier"], name="operation_carrier"),
+            models.Index(fields=["reopened", "kind"], name="operation_reopened"),
         ]
 
     def __str__(self) -> str:

@@ -10,10 +10,11 @@ import logging
 
 from django.conf import settings
 
+from chain import restoring
 from chain.attempts import noop_attempt
 from chain.engine import Engine
 from chain.fees import Fees, quote
-from chain.models import ChainTransaction, PlatformWallet, TransactionAttempt
+from chain.models import ChainTransaction, TransactionAttempt
 from chain.sending import Send, resend, send
 from chain.signer import SignerUnavailable
 from chain.states import IN_FLIGHT_STATES
@@ -24,32 +25,21 @@ logger = logging.getLogger(__name__)
 def recover(engine: Engine) -> None:
     """Resend what is in flight, close gaps, and let the counter catch up with the chain; it never falls (F9)."""
     engine.look()
-    mined = _mined_nonces(engine)
-    if mined > engine.wallet.next_nonce:
-        _catch_up(engine, mined)
+    mined, used = _used_nonces(engine, "latest"), _used_nonces(engine, "pending")
+    if max(mined, used) > engine.wallet.next_nonce:
+        restoring.catch_up(engine, mined=mined, used=max(mined, used))
+    if engine.wallet.scan_pending:
+        restoring.scan(engine)
     in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES)
     stored = list(in_flight.order_by("nonce").prefetch_related("attempts"))
-    _close_gaps(engine, range(mined, engine.wallet.next_nonce))
+    _close_gaps(engine, range(max(mined, engine.wallet.nonces_from), engine.wallet.next_nonce))
     resend(engine, [transaction for transaction in stored if transaction.attempts.all()])
 
 
-def _mined_nonces(engine: Engine) -> int:
-    """How many nonces the chain has used: the most that any endpoint knows of, for some lag."""
-    counts = engine.client.everywhere("eth_getTransactionCount", [engine.wallet.address, "latest"])
+def _used_nonces(engine: Engine, block: str) -> int:
+    """How many nonces were used, in blocks or with the pool: the most that any endpoint knows of, for some lag."""
+    counts = engine.client.everywhere("eth_getTransactionCount", [engine.wallet.address, block])
     return max((int(count, 16) for count in counts), default=0)
-
-
-def _catch_up(engine: Engine, mined: int) -> None:
-    """The chain is ahead of our counter: the database was restored, or the key was used elsewhere.
-
-    What we sent before the restore shows up by its uid: the simulation says SKIPPED and it is adopted, never sent
-    twice.
-    """
-    logger.error("wallet %s: nonces up to %d are used, our counter is behind", engine.wallet.address, mined - 1)
-    engine.lease.write(
-        lambda: PlatformWallet.objects.filter(pk=engine.wallet.pk, next_nonce__lt=mined).update(next_nonce=mined)
-    )
-    engine.wallet.next_nonce = mined
 
 
 def _close_gaps(engine: Engine, nonces: range) -> None:

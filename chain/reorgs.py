@@ -9,13 +9,15 @@ proves nothing (F41).
 import logging
 from collections.abc import Iterable
 
+from audit.services import record_change
 from chain.clients import RpcError
 from chain.engine import Engine, Head
 from chain.landing import NO_BLOCK, NO_OUTCOME, move_operations, move_transaction
-from chain.models import ChainTransaction, Operation, OperationState, TransactionState
+from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
 from chain.selectors import operations_of
 from chain.sending import resend
-from chain.states import SETTLED_TRANSACTION_STATES
+from chain.states import FINAL_OPERATION_STATES, SETTLED_TRANSACTION_STATES
+from partner_platform.core import clock
 
 logger = logging.getLogger(__name__)
 
@@ -86,12 +88,18 @@ def _undo(engine: Engine, transactions: list[ChainTransaction], adopted: list[Op
     operations = operations_of(transactions)
     head = engine.require_head().number
 
-    def write() -> None:
+    def write() -> list[Operation]:
         for transaction in sorted(transactions, key=lambda transaction: transaction.pk):
             _undo_one(transaction, operations[transaction.pk], head)
         move_operations(adopted, OperationState.QUEUED, **NO_OUTCOME)
+        # After they were moved: an owner that acted before has committed by now, one that comes later finds them moved.
+        told = _reopen([*adopted, *(operation for carried in operations.values() for operation in carried)])
+        if told:
+            _raise_incident(engine, told)
+        return told
 
-    engine.lease.write(write)
+    told = engine.lease.write(write)
+    engine.settled_keys += [operation.key for operation in told]  # their owners take back what they did
     for transaction in transactions:
         settled = transaction.state != TransactionState.MINED
         logger.log(
@@ -107,7 +115,29 @@ def _undo_one(transaction: ChainTransaction, operations: list[Operation], head: 
     move_transaction(
         transaction, TransactionState.BROADCAST, mined_hash="", gas_used=None, last_bump_block=head, **NO_BLOCK
     )
-    done = [op for op in operations if op.state in (OperationState.EXECUTED, OperationState.CONFIRMED)]
-    move_operations(done, OperationState.BUNDLED, **NO_OUTCOME)
-    failed = [operation for operation in operations if operation.state == OperationState.FAILED]
-    move_operations(failed, OperationState.NEEDS_REVIEW, reason="a reorg undid its failure after it was told")
+    landed = (OperationState.EXECUTED, OperationState.CONFIRMED, OperationState.FAILED)
+    move_operations([op for op in operations if op.state in landed], OperationState.BUNDLED, reason="", **NO_OUTCOME)
+
+
+def _reopen(operations: list[Operation]) -> list[Operation]:
+    """Mark those whose owner acted already and must take that back; answers them as they were."""
+    rows = Operation.objects.filter(pk__in=[op.pk for op in operations], acknowledged=True, reopened=False)
+    keys = set(rows.exclude(state__in=FINAL_OPERATION_STATES).values_list("pk", flat=True))
+    Operation.objects.filter(pk__in=sorted(keys)).update(reopened=True, updated_at=clock.now())
+    return [operation for operation in operations if operation.pk in keys]
+
+
+def _raise_incident(engine: Engine, told: list[Operation]) -> None:
+    """Money that was told to have moved has not: in the audit trail for each, and on the wallet until a person saw."""
+    for operation in told:
+        before = {"state": operation.state, "txHash": operation.tx_hash, "blockNumber": operation.block_number}
+        record_change(
+            actor="system:settlement",
+            action="settlement.reopened",
+            target=f"operation:{operation.key}",
+            before=before,
+            after={"state": str(OperationState.BUNDLED if operation.carrier_id else OperationState.QUEUED)},
+        )
+    keys = ", ".join(operation.key for operation in told)
+    incident = f"a reorg undid {len(told)} settled operations, which were reopened: {keys}"
+    PlatformWallet.objects.filter(pk=engine.wallet.pk).update(incident=incident[:300], incident_at=clock.now())

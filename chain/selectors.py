@@ -20,6 +20,17 @@ def unacknowledged_query(kind: str) -> QuerySet[Operation]:
     return final.order_by("created_at", "id")
 
 
+def reopened(kind: str, limit: int) -> list[Operation]:
+    """Operations of `kind` whose owner acted on a state that a reorg undid since; newest first, to be taken back."""
+    return list(reopened_query(kind)[:limit])
+
+
+def reopened_query(kind: str) -> QuerySet[Operation]:
+    """The query of `reopened`, for the index tests too."""
+    # __in, for `reopened=True` becomes the bare column on SQLite, which no index serves.
+    return Operation.objects.filter(reopened__in=[True], kind=kind).order_by("-created_at", "id")
+
+
 def has_live_work(wallet: PlatformWallet) -> bool:
     """True while a driver has something to do: transactions to follow, or operations that may be bundled."""
     if ChainTransaction.objects.filter(wallet=wallet, state__in=LIVE_TRANSACTION_STATES).exists():

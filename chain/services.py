@@ -31,9 +31,24 @@ def enqueue(*, key: str, kind: str, calls: list[Call], effect: list[dict[str, An
     return operation
 
 
-def acknowledge(*, operation_id: UUID) -> bool:
-    """Note that the owner acted on a final state, in the owner's transaction; True for the one caller who was first."""
-    return Operation.objects.filter(pk=operation_id, acknowledged=False).update(acknowledged=True) == 1
+def acknowledge(*, operation: Operation) -> bool:
+    """Note that the owner acts on a final state, in the owner's transaction; True for the one caller who was first.
+
+    False too where the operation is no longer as the caller read it: a reorg undid that state, or moved it elsewhere.
+    """
+    as_read = Operation.objects.filter(
+        pk=operation.pk, acknowledged=False, state=operation.state, block_hash=operation.block_hash
+    )
+    return as_read.update(acknowledged=True) == 1
+
+
+def acknowledge_reopened(*, operation_id: UUID) -> bool:
+    """Note that the owner takes back what it did about a state that a reorg undid, in the owner's transaction.
+
+    True for the one caller who was first; from then on the operation's next final state is the owner's business again.
+    """
+    reopened = Operation.objects.filter(pk=operation_id, reopened=True)
+    return reopened.update(reopened=False, acknowledged=False) == 1
 
 
 def nudge() -> None:

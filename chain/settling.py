@@ -100,8 +100,7 @@ def _judge_skipped(engine: Engine, landing: Landing, operation: Operation) -> No
     if execution is None:
         landing.judged.append((operation, _NO_LOG))
     elif execution.depth >= engine.confirmations:
-        fields = {"tx_hash": execution.tx_hash, **execution.block.operation_fields()}
-        landing.adopted.append((operation, execution.verdict, fields))
+        landing.adopted.append((operation, execution.verdict, execution.fields()))
     else:
         landing.is_deep = False
 

@@ -20,9 +20,9 @@ OPERATION_EDGES: Mapping[Op, frozenset[Op]] = {
     # A reorg undid it: back to its carrier, or to the queue where it was adopted.
     Op.CONFIRMED: frozenset({Op.BUNDLED, Op.QUEUED}),
     Op.REFUSED: frozenset(),
-    # Its owner gave the money back already: what a reorg turns it into is for a person.
-    Op.FAILED: frozenset({Op.NEEDS_REVIEW}),
-    Op.NEEDS_REVIEW: frozenset({Op.QUEUED, Op.CONFIRMED}),  # by a person, or where its log turns up
+    # A reorg undid its failure: it may succeed where its carrier lands next.
+    Op.FAILED: frozenset({Op.BUNDLED}),
+    Op.NEEDS_REVIEW: frozenset({Op.QUEUED, Op.CONFIRMED, Op.FAILED}),  # by a person, or where its log turns up
 }
 
 TRANSACTION_EDGES: Mapping[Tx, frozenset[Tx]] = {

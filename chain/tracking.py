@@ -10,7 +10,7 @@ from chain import selectors
 from chain.adoption import find_execution
 from chain.clients import RpcError
 from chain.engine import Engine
-from chain.landing import Block, move_operations, move_transaction, note_settled, store_verdicts
+from chain.landing import NO_CARRIER, Block, move_operations, move_transaction, note_settled, store_verdicts
 from chain.models import (
     AttemptKind,
     ChainTransaction,
@@ -140,8 +140,7 @@ def _give_up(engine: Engine, transaction: ChainTransaction) -> None:
         move_transaction(transaction, target, note=reason)
         move_operations(lost, OperationState.NEEDS_REVIEW, reason=reason)
         for operation, execution in known:
-            fields = {"tx_hash": execution.tx_hash, **execution.block.operation_fields()}
-            store_verdicts([(operation, execution.verdict)], **fields)
+            store_verdicts([(operation, execution.verdict)], **execution.fields(), **NO_CARRIER)
 
     engine.lease.write(write)
     note_settled(engine, [(operation, execution.verdict) for operation, execution in known])

@@ -52,8 +52,6 @@ def judge(operation: Operation, found: OperationLogs | None) -> Verdict:
     if found is None:
         return Verdict(OperationState.NEEDS_REVIEW, "its carrier succeeded without a word about it")
     if found.status == OutcomeStatus.FAILED:
-        if operation.acknowledged:
-            return Verdict(OperationState.NEEDS_REVIEW, "it failed after it had been confirmed: a reorg undid it")
         return Verdict(OperationState.FAILED, describe_revert(found.revert_data))
     matched = match_effect(operation.effect, found.logs)
     if matched is None:

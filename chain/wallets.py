@@ -32,6 +32,7 @@ def _create(client: ChainClient, address: str) -> PlatformWallet:
             address=address,
             chain_id=settings.CHAIN_ID,
             next_nonce=nonce,
+            nonces_from=nonce,
             max_in_flight=settings.CHAIN_MAX_IN_FLIGHT,
             fee_cap_wei=settings.CHAIN_MAX_FEE_PER_GAS_WEI,
         )

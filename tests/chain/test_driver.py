@@ -103,8 +103,8 @@ def test_a_key_that_is_none_is_never_shown(settings: Settings) -> None:
 
 def test_an_outcome_is_acknowledged_once(book: Book) -> None:
     operation = book.borrow()
-    assert services.acknowledge(operation_id=operation.pk) is True
-    assert services.acknowledge(operation_id=operation.pk) is False
+    assert services.acknowledge(operation=operation) is True
+    assert services.acknowledge(operation=operation) is False
 
 
 @pytest.mark.parametrize("address", ["0x12", "0x" + "00" * 20, "0x" + "ab" * 19 + "GG"])

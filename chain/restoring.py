@@ -1,0 +1,123 @@
+"""After the database was restored from a backup: what does the chain know that the books do not? (F12)
+
+A chain whose nonces are ahead of our counter says so. Until `executed(uid)` was read for every open operation the
+wallet is FROZEN, in the commit that notes it: a driver killed in the middle leaves it to the next. What was executed
+is adopted from its own log. Where the executor ran uids that the books do not know at all, requests were accepted
+after the backup and are lost with their loans: only a person can enter those, so the wallet stays frozen and names
+them.
+"""
+
+import logging
+
+from audit.services import record_change
+from chain import system
+from chain.adoption import WINDOW_BLOCKS, adopt, find_execution
+from chain.clients import RpcError
+from chain.encoding import OPERATION_EXECUTED_TOPIC
+from chain.engine import Engine
+from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
+from chain.states import OPERATION_EDGES
+from partner_platform.core import clock
+
+logger = logging.getLogger(__name__)
+
+SCAN_REASON = "the chain is ahead of the database: reading which open operations it has executed"
+UIDS_PER_POST = 200
+NAMED_UIDS = 2
+_ADOPTABLE = [state.value for state, targets in OPERATION_EDGES.items() if OperationState.CONFIRMED in targets]
+
+
+def catch_up(engine: Engine, *, mined: int, used: int) -> None:
+    """The chain used nonces up to `used` (those below `mined` in blocks): the counter follows, the wallet freezes."""
+    before = engine.wallet.next_nonce
+    incident = f"nonces {before} to {used - 1} were used by transactions that the database does not know"
+
+    def write() -> None:
+        mine = PlatformWallet.objects.filter(pk=engine.wallet.pk)
+        mine.filter(next_nonce__lt=used).update(
+            next_nonce=used, nonces_from=mined, scan_pending=True, incident=incident, incident_at=clock.now()
+        )
+        mine.exclude(status=WalletStatus.FROZEN).update(status=WalletStatus.FROZEN, status_reason=SCAN_REASON)
+        record_change(
+            actor="system:settlement",
+            action="settlement.behind_the_chain",
+            target=f"wallet:{engine.wallet.address}",
+            before={"nextNonce": before},
+            after={"nextNonce": used},
+        )
+
+    engine.lease.write(write)
+    engine.wallet.refresh_from_db()
+    logger.error("wallet %s: %s", engine.wallet.address, incident)
+
+
+def scan(engine: Engine) -> None:
+    """Adopt what was executed, name what is unknown; then the wallet works again, unless something else froze it."""
+    open_operations = list(Operation.objects.filter(state__in=_ADOPTABLE).order_by("created_at", "id"))
+    executed = _executed(engine, [operation.uid for operation in open_operations])
+    for operation in open_operations:
+        if operation.uid in executed:
+            _adopt_unless_ours(engine, operation)
+    unknown = _unknown_uids(engine)
+    _finish(engine, unknown)
+
+
+def _executed(engine: Engine, uids: list[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(uids), UIDS_PER_POST):
+        found |= system.read_executed(uids[start : start + UIDS_PER_POST], engine.require_head().number)
+    return found
+
+
+def _adopt_unless_ours(engine: Engine, operation: Operation) -> None:
+    """What one of its carrier's own attempts executed is left to the tick, which follows that carrier."""
+    execution = find_execution(engine, operation)
+    carrier = operation.carrier_id
+    if execution and TransactionAttempt.objects.filter(transaction=carrier, tx_hash=execution.tx_hash).exists():
+        return
+    adopt(engine, operation)
+
+
+def _unknown_uids(engine: Engine) -> list[str]:
+    uids = _executed_uids(engine)
+    known: set[str] = set()
+    for start in range(0, len(uids), UIDS_PER_POST):
+        known |= set(
+            Operation.objects.filter(uid__in=uids[start : start + UIDS_PER_POST]).values_list("uid", flat=True)
+        )
+    return [uid for uid in uids if uid not in known]
+
+
+def _executed_uids(engine: Engine) -> list[str]:
+    """Every uid the executor ran, in the order of the chain; in windows where the node limits `eth_getLogs`."""
+    head = engine.require_head().number
+    try:
+        return _uids_between(engine, 0, head)
+    except RpcError as error:
+        logger.info("the node limits eth_getLogs (%s): reading in windows", error.message)
+    starts = range(0, head + 1, WINDOW_BLOCKS)
+    return [uid for start in starts for uid in _uids_between(engine, start, min(start + WINDOW_BLOCKS - 1, head))]
+
+
+def _uids_between(engine: Engine, start: int, end: int) -> list[str]:
+    query = {"address": engine.executor, "topics": [OPERATION_EXECUTED_TOPIC]}
+    logs = engine.client.call("eth_getLogs", [{**query, "fromBlock": hex(start), "toBlock": hex(end)}])
+    return [log["topics"][1].lower() for log in logs]
+
+
+def _finish(engine: Engine, unknown: list[str]) -> None:
+    named = ", ".join(unknown[:NAMED_UIDS])
+    reason = f"the chain executed {len(unknown)} operations that the database does not know: {named}" if unknown else ""
+
+    def write() -> None:
+        mine = PlatformWallet.objects.filter(pk=engine.wallet.pk)
+        mine.update(scan_pending=False)
+        ours = mine.filter(status=WalletStatus.FROZEN, status_reason=SCAN_REASON)
+        if unknown:
+            ours.update(status_reason=reason[:300])
+        else:
+            ours.update(status=WalletStatus.ACTIVE, status_reason="")
+
+    engine.lease.write(write)
+    engine.wallet.refresh_from_db()
+    logger.error("scan after a restore: %s", reason or "every open operation was compared with the chain")
