@@ -1,6 +1,7 @@
 """Fixtures of all tests: real servers, started once a session where a test asks for them."""
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,11 @@ from sandbox.servers import mongodb, postgres, valkey
 from sandbox.servers.process import Server
 from sandbox.world import World
 from tests.support.chain import Chain
+
+
+def pytest_unconfigure() -> None:
+    """What the servers of this run left behind."""
+    shutil.rmtree(settings.TEST_FOLDER, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

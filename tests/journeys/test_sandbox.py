@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from tests.support.running_sandbox import PROJECT, RunningSandbox, exists
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.journey
+pytestmark = [
+    pytest.mark.journey,
+    pytest.mark.skipif(settings.DB_ENGINE != "sqlite", reason="a sandbox has a database of its own, SQLite"),
+]
 DOLLAR = 10**6
 
 
