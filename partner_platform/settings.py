@@ -114,6 +114,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "drive-settlement": {"task": "chain.tasks.drive_settlement", "schedule": 2.0, "options": {"expires": 2}},
     "settle-loans": {"task": "loans.tasks.settle_loans", "schedule": 2.0, "options": {"expires": 2}},
+    "sweep-idempotency-keys": {
+        "task": "partners.tasks.sweep_idempotency_keys",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
 }
 
 # --- The chain ----------------------------------------------------------------------------------------------------------

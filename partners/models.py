@@ -132,3 +132,31 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+
+class IdempotencyKey(models.Model):
+    """What an `Idempotency-Key` was used for (`partners.idempotency`).
+
+    `id` is made of caller, method, path and key. `subject_id` is what the request made (a loan, a repayment); `answer`
+    or `sealed_answer` is the JSON of the first answer, and `status_code` is 0 until there is one.
+    """
+
+    id = UUIDPrimaryKey()
+    caller = models.CharField(max_length=80)  # partner:{id} or staff:{id}
+    method = models.CharField(max_length=10)
+    path = models.CharField(max_length=300)
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)  # SHA-256 of the body
+    subject_id = models.UUIDField(null=True, blank=True)
+    status_code = models.PositiveSmallIntegerField(default=0)
+    answer = models.TextField(blank=True, default="")
+    sealed_answer = EncryptedField()  # in place of `answer` where that holds a secret
+    headers = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=clock.now)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="idempotency_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.caller}"
