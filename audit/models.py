@@ -1,15 +1,25 @@
 """What happened, kept for those who must prove it.
 
 `ApiLog` has a row for every call to the partner API, authenticated or refused, sanitized. `AuditEntry` has one for
-every change of a partner, key, limit or loan, written in the same transaction as the change. Both are append-only:
-`save()` on an existing row, `update()` and `delete()` raise. They hold ids as text and no foreign keys: they outlive
-what they tell of.
+every change of a partner, key, limit, loan or setting, written in the same transaction as the change. Both are
+append-only: `save()` on an existing row, `update()` and `delete()` raise. They hold ids as text and no foreign keys:
+they outlive what they tell of.
+
+The trail of entries is tamper-evident. An entry is born with its mac and unsealed (`block` 0), so that writers never
+wait for one another; within seconds the sealer (`audit.sealing`) puts it into the next `AuditBlock`, which holds the
+digest of each of its entries and the hash of the block before. `audit.verification` reads it all again; the newest
+hash is put on the chain once a day. An entry's sequence number is its place in all blocks: `first_sequence` of its
+block and on.
+
+`ApiLog` is kept as long as the configuration says; then `audit.archiving` moves it into files that `ApiLogArchive`
+lists.
 """
 
 from typing import Any, NoReturn
 
 from django.db import models
 
+from audit.fields import CanonicalJSONField
 from partner_platform.core import clock
 from partner_platform.core.fields import AddressField, UUIDPrimaryKey
 
@@ -86,17 +96,67 @@ class AuditEntry(AppendOnlyModel):
     actor = models.CharField(max_length=200)
     action = models.CharField(max_length=60)
     target = models.CharField(max_length=120)
-    before = models.JSONField(null=True)
-    after = models.JSONField(null=True)
+    before = CanonicalJSONField(null=True)
+    after = CanonicalJSONField(null=True)
     request_id = models.CharField(max_length=64, blank=True, default="")
     timestamp = models.DateTimeField(default=clock.now)
+    mac = models.CharField(max_length=64, editable=False)
+    block = models.PositiveBigIntegerField(default=0, editable=False)  # 0: not sealed yet; written once, by the sealer
 
     class Meta:
         verbose_name_plural = "audit entries"
         indexes = [
             models.Index(fields=["target", "-timestamp"], name="audit_target_time"),
             models.Index(fields=["-timestamp"], name="audit_time"),
+            models.Index(fields=["block", "timestamp"], name="audit_block_time"),
         ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target} by {self.actor}"
+
+
+class AuditBlock(AppendOnlyModel):
+    """A link of the chain: some entries in their order, sealed together."""
+
+    id = UUIDPrimaryKey()
+    number = models.PositiveBigIntegerField(unique=True)  # 1, 2, 3 ...; unique, so that of two sealers one is refused
+    first_sequence = models.PositiveBigIntegerField(unique=True)  # 1 in the first block
+    size = models.PositiveIntegerField()
+    members = CanonicalJSONField()  # [[id as hex, digest], ...] in order
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+    sealed_at = models.DateTimeField(default=clock.now)
+
+    def __str__(self) -> str:
+        return f"block {self.number}"
+
+    @property
+    def last_sequence(self) -> int:
+        """The sequence number of its last entry."""
+        return self.first_sequence + self.size - 1
+
+
+# Every column of an entry but its mac (made of these) and its block (which holds the digest of these).
+HASHED_COLUMNS = ("id", "actor", "action", "target", "before", "after", "request_id", "timestamp")
+# Every column of a block but its hash.
+CHAINED_COLUMNS = ("id", "number", "first_sequence", "size", "members", "previous_hash", "sealed_at")
+
+
+class ApiLogArchive(models.Model):
+    """A file that rows of `ApiLog` were moved into; they are deleted only once it is written."""
+
+    id = UUIDPrimaryKey()
+    file_name = models.CharField(max_length=120, unique=True)
+    sha256 = models.CharField(max_length=64)
+    rows = models.PositiveIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    is_deleted = models.BooleanField(default=False)  # the rows are no longer in the table
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        verbose_name = "API log archive"
+        indexes = [models.Index(fields=["is_deleted", "created_at"], name="apilogarchive_due")]
+
+    def __str__(self) -> str:
+        return self.file_name

@@ -20,7 +20,7 @@ _SECRET_NAME = re.compile(
 )
 # Names that hold one of those words and no secret.
 _HARMLESS_NAMES = frozenset({"oaidtokenid", "tokenid", "tokentype", "collateraltoken", "publickey", "apikeyprefix"})
-_API_KEY = re.compile(r"pk_[A-Za-z0-9]{1,64}_(?:live|sandbox)_[A-Za-z0-9]+", re.IGNORECASE)
+_API_KEY = re.compile(r"[ps]k_[A-Za-z0-9]{1,64}_(?:live|sandbox)_[A-Za-z0-9]+", re.IGNORECASE)
 _BEARER = re.compile(r"bearer\s+\S+", re.IGNORECASE)
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # PostgreSQL refuses NUL, and UTF-8 lone surrogates
 _MAX_INTEGER = 2**63 - 1

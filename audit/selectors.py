@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.db.models import QuerySet
 
-from audit.models import ApiLog, AuditEntry
+from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry
 
 
 def calls(
@@ -31,3 +31,44 @@ def changes_of(target: str) -> QuerySet[AuditEntry]:
     """What happened to `partner:partner_xyz_lending_001`, or another target."""
     entries: QuerySet[AuditEntry] = AuditEntry.objects.filter(target=target).order_by("-timestamp")
     return entries
+
+
+def newest_block() -> AuditBlock | None:
+    """The end of the chain of blocks."""
+    block: AuditBlock | None = AuditBlock.objects.order_by("-number").first()
+    return block
+
+
+def has_block(*, number: int, block_hash: str) -> bool:
+    """True where this block exists and has this hash."""
+    return AuditBlock.objects.filter(number=number, hash=block_hash).exists()
+
+
+def block_of_sequence(sequence: int) -> AuditBlock | None:
+    """The block that holds the entry with this sequence number."""
+    block: AuditBlock | None = (
+        AuditBlock.objects.filter(first_sequence__lte=sequence).order_by("-first_sequence").first()
+    )
+    return block if block is not None and sequence <= block.last_sequence else None
+
+
+def present_ids(entry_ids: list[str]) -> set[str]:
+    """Those of these entries (ids as hex) that exist."""
+    return {pk.hex for pk in AuditEntry.objects.filter(pk__in=entry_ids).values_list("pk", flat=True)}
+
+
+def calls_before(cutoff: dt.datetime) -> QuerySet[ApiLog]:
+    """Calls older than this, oldest first."""
+    found: QuerySet[ApiLog] = ApiLog.objects.filter(timestamp__lt=cutoff).order_by("timestamp")
+    return found
+
+
+def undeleted_archives() -> list[ApiLogArchive]:
+    """Archives whose rows may still be in the table, oldest first."""
+    return list(undeleted_archives_query())
+
+
+def undeleted_archives_query() -> QuerySet[ApiLogArchive]:
+    """The query of `undeleted_archives`, for the index tests too."""
+    # __in, for `is_deleted=False` becomes NOT is_deleted on SQLite, which no index serves.
+    return ApiLogArchive.objects.filter(is_deleted__in=[False]).order_by("created_at")

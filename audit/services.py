@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from audit import witness
+from audit.canonical import canonical_json, entry_digest, entry_mac
+from audit.keys import signing_key
 from audit.models import AuditEntry
 from partner_platform.core import context
+from partner_platform.core.database import on_commit
 
 
 def record_change(
@@ -13,18 +17,30 @@ def record_change(
     target: str,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
-) -> None:
+) -> AuditEntry:
     """Write one audit entry; call it in the transaction of the change itself. Never pass a secret.
 
     `actor` is `partner:{partnerId}`, `staff:{username}` or `system`; `action` is dotted (`loan.requested`), `target` is
-    `{kind}:{id}`; `before` and `after` are JSON values, amounts as strings of base units.
+    `{kind}:{id}`; `before` and `after` are JSON values, amounts as strings of base units. One insert.
     """
     request_id = context.current_request_id()
-    AuditEntry.objects.create(
+    entry = AuditEntry(
         actor=actor,
         action=action,
         target=target,
         before=before,
         after=after,
         request_id="" if request_id == "-" else request_id,
+    )
+    entry.mac = entry_mac(digest_of(entry), signing_key())
+    entry.save(force_insert=True)
+    on_commit(lambda: witness.note_committed(entry.pk.hex))
+    return entry
+
+
+def digest_of(entry: AuditEntry) -> str:
+    """The digest of an entry in memory, the same as of its stored columns."""
+    before, after = (None if value is None else canonical_json(value) for value in (entry.before, entry.after))
+    return entry_digest(
+        [entry.pk, entry.actor, entry.action, entry.target, before, after, entry.request_id, entry.timestamp]
     )

@@ -119,6 +119,9 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    "seal-audit-trail": {"task": "audit.tasks.seal_trail", "schedule": 2.0, "options": {"expires": 2}},
+    "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
+    "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
 # --- The chain ----------------------------------------------------------------------------------------------------------
@@ -130,12 +133,21 @@ CHAIN_OPERATIONS_PER_CARRIER = env.int("CHAIN_OPERATIONS_PER_CARRIER", default=1
 CHAIN_CARRIER_GAS_LIMIT = env.int("CHAIN_CARRIER_GAS_LIMIT", default=5_000_000)
 CHAIN_MAX_FEE_PER_GAS_WEI = env.int("CHAIN_MAX_FEE_PER_GAS_WEI", default=500 * 10**9)
 CHAIN_MAX_IN_FLIGHT = env.int("CHAIN_MAX_IN_FLIGHT", default=12)
+CHAIN_SYSTEM = env.str("CHAIN_SYSTEM", default="plan")  # whose interface the contracts have: plan or public
+WATCH_FROM_BLOCK = env.int("WATCH_FROM_BLOCK", default=0)  # the block the system was deployed in
 OAID_ADDRESS = env.str("OAID_ADDRESS", default="")
 SOLVENCY_VAULT_ADDRESS = env.str("SOLVENCY_VAULT_ADDRESS", default="")
 SENIOR_POOL_ADDRESS = env.str("SENIOR_POOL_ADDRESS", default="")
 USDC_ADDRESS = env.str("USDC_ADDRESS", default="")
+AUDIT_ANCHOR_ADDRESS = env.str("AUDIT_ANCHOR_ADDRESS", default="")
 PLATFORM_EXECUTOR_ADDRESS = env.str("PLATFORM_EXECUTOR_ADDRESS", default="")
 PLATFORM_PRIVATE_KEY = env.str("PLATFORM_PRIVATE_KEY", default="")
+
+# --- The record ---------------------------------------------------------------------------------------------------------
+# Secrets that audit entries are signed with, the newest first; without any, DJANGO_SECRET_KEY serves.
+AUDIT_KEYS = env.list("AUDIT_KEYS", default=[])
+API_LOG_RETENTION_DAYS = env.int("API_LOG_RETENTION_DAYS", default=0)  # 0: kept in the database for ever
+API_LOG_ARCHIVE_DIR = env.str("API_LOG_ARCHIVE_DIR", default="")
 
 # --- Loans --------------------------------------------------------------------------------------------------------------
 SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
