@@ -9,6 +9,9 @@ class ChainConfig(AppConfig):
     verbose_name = "Chain settlement"
 
     def ready(self) -> None:
+        from audit import anchors
+        from chain.anchoring import read_anchors
         from chain.checks import check_chain_settings
 
+        anchors.register(read_anchors)
         checks.register(check_chain_settings)

@@ -82,6 +82,12 @@ def deploy_executor(
     return str(to_checksum_address(receipt["contractAddress"]))
 
 
+def deploy_audit_anchor(*, client: RpcClient, key: str) -> str:
+    """An `AuditAnchor`, which belongs to nobody: each caller has a list of its own. Answers its address."""
+    (receipt,) = send(client=client, key=key, calls=[_creation("AuditAnchor")])
+    return str(to_checksum_address(receipt["contractAddress"]))
+
+
 def open_sandbox_position(
     *, client: RpcClient, system: System, user_key: str, credit_limit: int, token_type: str, executor: str
 ) -> tuple[int, int]:

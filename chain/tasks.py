@@ -4,6 +4,7 @@ import logging
 
 from celery import shared_task
 
+from chain import anchoring
 from chain.driver import drive
 from chain.services import nudge
 
@@ -18,3 +19,9 @@ def drive_settlement() -> None:
     report = drive(max_seconds=DRIVE_SECONDS)
     if report.live and not report.busy:
         nudge()
+
+
+@shared_task(name="chain.tasks.anchor_audit_trail")
+def anchor_audit_trail() -> None:
+    """Put the head of the audit trail on the chain, once a UTC day."""
+    anchoring.anchor_due()

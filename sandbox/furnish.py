@@ -31,9 +31,10 @@ def build_world(*, partners: Iterable[str]) -> World:
         treasury=actors["treasury"].address,
         usdc=system["usdc"],
     )
+    anchor = deployment.deploy_audit_anchor(client=client, key=actors["deployer"].private_key)
     accounts = {name: pair.address for name, pair in actors.items()}
     return World(
-        contracts={**system, "platformExecutor": executor},
+        contracts={**system, "platformExecutor": executor, "auditAnchor": anchor},
         accounts=accounts,
         users=[_open_user(number, system, executor) for number in range(1, len(CREDIT_LINES) + 1)],
         partners=[_fund_partner(partner_id, system["usdc"], executor) for partner_id in partners],

@@ -32,7 +32,7 @@ class SandboxPartner:
 class World:
     """Everything on the chain that the platform and its tests need to know."""
 
-    contracts: dict[str, str]  # usdc, collateralToken, oaid, seniorPool, solvencyVault, platformExecutor
+    contracts: dict[str, str]  # usdc, collateralToken, …, platformExecutor, auditAnchor
     accounts: dict[str, str]  # deployer (owns the contracts), operator (the platform's signing key), treasury
     users: list[SandboxUser]
     partners: list[SandboxPartner]
@@ -45,6 +45,7 @@ class World:
             "SENIOR_POOL_ADDRESS": self.contracts["seniorPool"],
             "USDC_ADDRESS": self.contracts["usdc"],
             "PLATFORM_EXECUTOR_ADDRESS": self.contracts["platformExecutor"],
+            "AUDIT_ANCHOR_ADDRESS": self.contracts.get("auditAnchor", ""),  # a world of an older sandbox has none
             "PLATFORM_PRIVATE_KEY": key_pair("operator").private_key,
         }
 
