@@ -3,7 +3,7 @@
 The engines differ in the contrib apps' keys (numbers on SQL, ObjectIds on MongoDB), so two processes do it, each with
 the settings of its own database: the one writes lines, the other reads them. A line is a JSON object of `model` and
 `rows`, a row is its fields as `value_to_string` gives them, JSON as it is. Keys that the database made are made anew,
-and the references to them follow; what `migrate` itself creates (content types, permissions) is matched by its natural key.
+and the references to them follow; what `migrate` itself makes (content types, permissions) is matched by natural key.
 Sessions stay behind: they name their user by a key that may be another's in the target.
 """
 
