@@ -5,14 +5,17 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 
+from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
-from partners import services
+from partners import credentials, services
 from partners.forms import PartnerForm
+from partners.key_admin import ApiKeyAdmin
 from partners.models import ApiKey, Partner
+from partners.shown_once import actor_of, show_once
 
-KEY_PAGE = "admin/partners/partner/key_shown_once.html"
+__all__ = ["ApiKeyAdmin", "PartnerAdmin"]
+
 SUMS = ("current_outstanding_dollars", "total_borrowed_dollars", "total_repaid_dollars", "utilisation")
 
 
@@ -20,7 +23,7 @@ class ApiKeyInline(admin.TabularInline):
     """A partner's keys by what may be known of them."""
 
     model = ApiKey
-    fields = readonly_fields = ("prefix", "created_at", "expires_at", "revoked_at", "last_used_at")
+    fields = readonly_fields = ("prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
     ordering = ("-created_at",)
     extra = 0
     can_delete = False
@@ -50,12 +53,21 @@ class PartnerAdmin(admin.ModelAdmin):
     list_filter = ("status", "tier")
     search_fields = ("partner_id", "partner_name", "contact_email")
     ordering = ("partner_id",)
-    actions = ("suspend", "activate", "rotate_key_now", "rotate_key_with_grace")
+    actions = (
+        "suspend",
+        "activate",
+        "rotate_key_now",
+        "rotate_key_with_grace",
+        "rotate_signing_secret",
+        "rotate_signing_secret_with_grace",
+        "require_signing",
+        "stop_requiring_signing",
+    )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Partner | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
-        return ("partner_id", "status", *SUMS, "created_by", "created_at", "last_used_at")
+        return ("partner_id", "status", "signing_required", *SUMS, "created_by", "created_at", "last_used_at")
 
     def get_inlines(self, request: HttpRequest, obj: Partner | None) -> list[Any]:
         return self.inlines if obj is not None else []
@@ -67,27 +79,27 @@ class PartnerAdmin(admin.ModelAdmin):
         values = form.terms(form.cleaned_data)
         if change:
             changed = {name: values[name] for name in form.changed_data if name in values}
-            services.update_partner(partner=obj, actor=_actor(request), **changed)
+            services.update_partner(partner=obj, actor=actor_of(request), **changed)
             return
         partner_id = form.cleaned_data.get("partner_id") or None
-        created, key = services.create_partner(actor=_actor(request), partner_id=partner_id, **values)
+        created, key = services.create_partner(actor=actor_of(request), partner_id=partner_id, **values)
         obj.__dict__.update(created.__dict__)
         request.new_api_key = key  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: Partner, post_url_continue: str | None = None) -> HttpResponse:
         key: str = request.new_api_key  # type: ignore[attr-defined]
-        return self._show_key_once(request, obj, key, f"{obj} was opened.")
+        return show_once(self.admin_site, request, obj, key, what=f"{obj} was opened.")
 
     @admin.action(description="Suspend: refuse their calls", permissions=["change"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
         for partner in queryset.order_by("pk"):
-            services.suspend_partner(partner=partner, actor=_actor(request))
+            services.suspend_partner(partner=partner, actor=actor_of(request))
             self.message_user(request, f"{partner} is suspended.", messages.SUCCESS)
 
     @admin.action(description="Activate", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
         for partner in queryset.order_by("pk"):
-            services.activate_partner(partner=partner, actor=_actor(request))
+            services.activate_partner(partner=partner, actor=actor_of(request))
             self.message_user(request, f"{partner} is active.", messages.SUCCESS)
 
     @admin.action(description="Rotate API key: the old one dies at once", permissions=["change"])
@@ -99,25 +111,57 @@ class PartnerAdmin(admin.ModelAdmin):
         return self._rotate(request, queryset, grace_hours=24)
 
     def _rotate(self, request: HttpRequest, queryset: QuerySet[Partner], *, grace_hours: int) -> HttpResponse | None:
-        chosen = list(queryset[:2])
-        if len(chosen) != 1:
-            self.message_user(request, "Choose one partner: a key is shown on a page of its own.", messages.ERROR)
+        partner = self._only_one(request, queryset)
+        if partner is None:
             return None
-        key = services.rotate_api_key(partner=chosen[0], actor=_actor(request), grace_hours=grace_hours)
+        key = services.rotate_api_key(partner=partner, actor=actor_of(request), grace_hours=grace_hours)
         old = f"works for {grace_hours} more hours" if grace_hours else "no longer works"
-        return self._show_key_once(request, chosen[0], key, f"{chosen[0]} has a new key; the old one {old}.")
+        return show_once(self.admin_site, request, partner, key, what=f"{partner} has a new key; the old one {old}.")
 
-    def _show_key_once(self, request: HttpRequest, partner: Partner, key: str, what: str) -> HttpResponse:
-        """The page with the key, as this very answer: it is in no session, message or log, and in no cache."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "API key",
-            "opts": self.opts,
-            "partner": partner,
-            "api_key": key,
-            "what": what,
-        }
-        return TemplateResponse(request, KEY_PAGE, context, headers={"Cache-Control": "no-store"})
+    @admin.action(description="New signing secret: the old one dies at once", permissions=["change"])
+    def rotate_signing_secret(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
+        return self._rotate_signing_secret(request, queryset, grace_hours=0)
+
+    @admin.action(description="New signing secret: the old one signs 24 hours more", permissions=["change"])
+    def rotate_signing_secret_with_grace(
+        self, request: HttpRequest, queryset: QuerySet[Partner]
+    ) -> HttpResponse | None:
+        return self._rotate_signing_secret(request, queryset, grace_hours=24)
+
+    @admin.action(description="Require signed requests", permissions=["change"])
+    def require_signing(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
+        self._set_signing(request, queryset, required=True)
+
+    @admin.action(description="Take unsigned requests", permissions=["change"])
+    def stop_requiring_signing(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
+        self._set_signing(request, queryset, required=False)
+
+    def _rotate_signing_secret(
+        self, request: HttpRequest, queryset: QuerySet[Partner], *, grace_hours: int
+    ) -> HttpResponse | None:
+        partner = self._only_one(request, queryset)
+        if partner is None:
+            return None
+        secret = credentials.rotate_signing_secret(partner=partner, actor=actor_of(request), grace_hours=grace_hours)
+        what = f"{partner} has a new signing secret."
+        return show_once(self.admin_site, request, partner, secret, what=what, name="signing secret")
+
+    def _set_signing(self, request: HttpRequest, queryset: QuerySet[Partner], *, required: bool) -> None:
+        for partner in queryset.order_by("pk"):
+            try:
+                credentials.set_signing_required(partner=partner, actor=actor_of(request), required=required)
+            except BadRequest as error:
+                self.message_user(request, f"{partner}: {error.message}", messages.ERROR)
+            else:
+                state = "must be signed" if required else "may be unsigned"
+                self.message_user(request, f"Requests of {partner} {state}.", messages.SUCCESS)
+
+    def _only_one(self, request: HttpRequest, queryset: QuerySet[Partner]) -> Partner | None:
+        chosen = list(queryset[:2])
+        if len(chosen) == 1:
+            return chosen[0]
+        self.message_user(request, "Choose one partner: a secret is shown on a page of its own.", messages.ERROR)
+        return None
 
     @admin.display(description="daily limit", ordering="daily_borrow_limit")
     def daily_limit(self, partner: Partner) -> str:
@@ -144,7 +188,3 @@ class PartnerAdmin(admin.ModelAdmin):
         """Outstanding by total limit, rounded down: 100 % only where nothing is left."""
         tenths = partner.current_outstanding * 1000 // max(partner.total_borrow_limit, 1)
         return f"{tenths // 10}.{tenths % 10} %"
-
-
-def _actor(request: HttpRequest) -> str:
-    return f"staff:{request.user.get_username()}"

@@ -8,7 +8,7 @@ from django import forms
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import BASE_UNITS_PER_DOLLAR, MAX_BASE_UNITS, USDC_DECIMALS
 from partners import selectors, terms
-from partners.models import Partner
+from partners.models import ApiKey, Partner, Scope
 
 
 class DollarField(forms.DecimalField):
@@ -33,12 +33,30 @@ class DollarField(forms.DecimalField):
             return True
 
 
+class LinesField(forms.CharField):
+    """A list of strings, one a line in the form."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(widget=forms.Textarea(attrs={"rows": 4, "cols": 40}), required=False, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> Any:
+        return str(super().clean(value) or "").replace(",", "\n").split()
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.clean(data) != (initial or []))
+
+
 class PartnerForm(forms.ModelForm):
     """Terms as staff set them; status, sums and keys move elsewhere."""
 
     daily_borrow_limit = DollarField(label="Daily borrow limit ($)", help_text="A UTC day")
     total_borrow_limit = DollarField(label="Total borrow limit ($)", help_text="Outstanding at once")
     webhook_url = forms.URLField(required=False, max_length=500, assume_scheme="https", help_text="https only")
+
+    ip_allow_list = LinesField(label="IP allow list", help_text="Addresses or CIDRs, one a line; empty: from anywhere")
 
     class Meta:
         model = Partner
@@ -77,3 +95,15 @@ class PartnerForm(forms.ModelForm):
         is_new = not Partner.objects.filter(pk=self.instance.pk).exists()
         if is_new and selectors.by_partner_id(partner_id) is not None:
             self.add_error("partner_id", "Is taken.")
+
+
+class NewKeyForm(forms.ModelForm):
+    """A further key: whose, for what, until when."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=list(Scope.values)
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ["partner", "scopes", "expires_at"]

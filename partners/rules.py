@@ -1,10 +1,13 @@
 """What a partner may do, decided without the database."""
 
+import datetime as dt
 from collections.abc import Iterable
 
 from audit.client_address import is_within
-from partner_platform.core.errors import ErrorCode, Forbidden
+from partner_platform.core.errors import ErrorCode, Forbidden, invalid_fields
 from partners.models import ApiKey, Partner, PartnerStatus
+
+MAX_GRACE_HOURS = 168
 
 
 def require_active(partner: Partner) -> None:
@@ -25,3 +28,14 @@ def require_scopes(api_key: ApiKey, scopes: Iterable[str]) -> None:
     if missing:
         message = f"This API key lacks the scope {', '.join(missing)}"
         raise Forbidden(ErrorCode.MISSING_SCOPE, message, details={"missingScopes": missing})
+
+
+def is_live(api_key: ApiKey, now: dt.datetime) -> bool:
+    """Whether the key opens the door at `now`."""
+    return api_key.revoked_at is None and (api_key.expires_at is None or api_key.expires_at > now)
+
+
+def require_grace_hours(hours: int) -> None:
+    """Raise 400 `invalid_request` unless an old key or secret may live on so many hours."""
+    if isinstance(hours, bool) or not isinstance(hours, int) or not 0 <= hours <= MAX_GRACE_HOURS:
+        raise invalid_fields({"gracePeriodHours": [f"Must be a whole number of hours, 0 to {MAX_GRACE_HOURS}."]})

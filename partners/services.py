@@ -15,9 +15,9 @@ from partner_platform.core import clock
 from partner_platform.core.database import in_transaction, run_in_transaction
 from partner_platform.core.errors import invalid_fields
 from partners import keys, selectors, terms
-from partners.models import ApiKey, Partner, PartnerStatus
+from partners.models import ApiKey, Partner, PartnerStatus, all_scopes
+from partners.rules import is_live, require_grace_hours
 
-MAX_GRACE_HOURS = 168
 MAX_ID_ATTEMPTS = 50
 
 
@@ -87,21 +87,20 @@ def activate_partner(*, partner: Partner, actor: str) -> Partner:
 def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str:
     """Make a new API key and return it; the one in use dies at once, or `grace_hours` (0 to 168) from now.
 
-    At most two keys live: what is older than the one in use dies at once in any case.
+    It has the scopes of the one in use. At most two keys live: what is older dies at once in any case.
     """
-    if isinstance(grace_hours, bool) or not isinstance(grace_hours, int) or not 0 <= grace_hours <= MAX_GRACE_HOURS:
-        raise invalid_fields({"gracePeriodHours": [f"Must be a whole number of hours, 0 to {MAX_GRACE_HOURS}."]})
+    require_grace_hours(grace_hours)
     new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
 
     def rotate() -> None:
         now = clock.now()
         # Two rotations at once must not each spare a key: the partner's row lines them up.
         Partner.objects.filter(pk=partner.pk).update(updated_at=now)
-        live = [key for key in selectors.keys_of(partner) if _is_live(key, now)]
+        live = [key for key in selectors.keys_of(partner) if is_live(key, now)]
         spared = live[:1] if grace_hours else []
         for key in sorted(live, key=lambda key: key.pk):
             _retire(key, now, grace=dt.timedelta(hours=grace_hours) if key in spared else None)
-        _add_key(partner, new_key)
+        _add_key(partner, new_key, scopes=live[0].scopes if live else all_scopes())
         record_change(
             actor=actor,
             action="partner.api_key_rotated",
@@ -129,7 +128,7 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
 
 def _insert(partner: Partner, new_key: keys.NewKey, actor: str) -> None:
     partner.save(force_insert=True)
-    _add_key(partner, new_key)
+    _add_key(partner, new_key, scopes=all_scopes())
     record_change(
         actor=actor,
         action="partner.created",
@@ -156,10 +155,6 @@ def _set_status(partner: Partner, status: PartnerStatus, *, actor: str, action: 
     return run_in_transaction(change)
 
 
-def _is_live(key: ApiKey, now: dt.datetime) -> bool:
-    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
-
-
 def _retire(key: ApiKey, now: dt.datetime, *, grace: dt.timedelta | None) -> None:
     if grace is None:
         ApiKey.objects.filter(pk=key.pk).update(revoked_at=now)
@@ -168,8 +163,8 @@ def _retire(key: ApiKey, now: dt.datetime, *, grace: dt.timedelta | None) -> Non
         ApiKey.objects.filter(pk=key.pk).update(expires_at=min(end, key.expires_at or end))
 
 
-def _add_key(partner: Partner, new_key: keys.NewKey) -> None:
-    ApiKey.objects.create(partner_id=partner.pk, key_hash=new_key.key_hash, prefix=new_key.prefix)
+def _add_key(partner: Partner, new_key: keys.NewKey, *, scopes: list[str]) -> None:
+    ApiKey.objects.create(partner_id=partner.pk, key_hash=new_key.key_hash, prefix=new_key.prefix, scopes=scopes)
 
 
 def _target(partner: Partner) -> str:

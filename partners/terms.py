@@ -4,6 +4,7 @@
 Source: plan, Partner schema and Input Validation.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from partner_platform.core.money import BASIS_POINTS, MAX_BASE_UNITS
 from partners import keys
 from partners.models import Partner, PartnerStatus, PartnerTier, RepaymentFunding
 
+MAX_NETWORKS = 100
 _AMOUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
 _PARTNER_ID = re.compile(r"[a-z0-9][a-z0-9_-]{2,63}", re.ASCII)
 _KEY_PREFIX = re.compile(rf"(?:pk_)?({keys.LABEL_PATTERN})(?:_(?:live|sandbox)_?)?", re.ASCII)
@@ -143,6 +145,19 @@ def _webhook_url(value: object) -> str:
     return text
 
 
+def _cidrs(value: object) -> list[str]:
+    """`["203.0.113.0/24", "198.51.100.5"]`; an address alone is a network of one."""
+    if not isinstance(value, list) or len(value) > MAX_NETWORKS or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"Must be a list of at most {MAX_NETWORKS} addresses or CIDRs.")
+    networks: list[str] = []
+    for item in value:
+        try:
+            networks.append(str(ipaddress.ip_network(item)))
+        except ValueError:
+            raise ValueError(f"{item[:50]!r} is not an address or CIDR (with no bits set behind its prefix).") from None
+    return list(dict.fromkeys(networks))
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("Must be true or false.")  # noqa: TRY004 - every reader raises ValueError
@@ -169,6 +184,7 @@ FIELDS: dict[str, Field] = {
     "settlement_address": Field("settlementAddress", _settlement_address, required=True),
     "repayment_funding": Field("repaymentFunding", _choice(RepaymentFunding.values)),
     "webhook_url": Field("webhookUrl", _webhook_url),
+    "ip_allow_list": Field("ipWhitelist", _cidrs),
     "contact_email": Field("contactEmail", _email, required=True),
     "contact_wallet": Field("contactWallet", _optional_address),
     "kyc_verified": Field("kycVerified", _flag),

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from partner_platform.core.errors import BadRequest
 from partners import services
 from partners.management.support import ACTOR, SAVE_IT, command_error, require_partner
+from partners.rules import MAX_GRACE_HOURS
 
 
 class Command(BaseCommand):
@@ -21,7 +22,7 @@ class Command(BaseCommand):
             "--grace-hours",
             type=int,
             default=0,
-            help=f"how long the old key still works, 0 (default) to {services.MAX_GRACE_HOURS}",
+            help=f"how long the old key still works, 0 (default) to {MAX_GRACE_HOURS}",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,0 +1,132 @@
+"""A partner's further keys and its signing secret: making, narrowing, retiring.
+
+The first key is made with the partner and rotated in `partners.services`. Every change has its audit entry in the same
+transaction; a key or secret is returned once, and in no entry.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+
+from django.conf import settings
+
+from audit.services import record_change
+from partner_platform.core import clock, crypto, reencryption
+from partner_platform.core.database import run_in_transaction
+from partner_platform.core.errors import invalid_fields
+from partners import keys, selectors, signing
+from partners.models import ApiKey, Partner, Scope
+from partners.rules import is_live, require_grace_hours
+
+MAX_LIVE_KEYS = 2
+
+
+def create_api_key(
+    *, partner: Partner, actor: str, scopes: Iterable[str] = Scope.values, expires_at: dt.datetime | None = None
+) -> str:
+    """Make one more API key, with these scopes, until `expires_at`; returns it. At most two keys live.
+
+    Raises 400 `invalid_request` for an unknown scope, none at all, a time that has passed, or a third key.
+    """
+    chosen = _clean_scopes(scopes)
+    now = clock.now()
+    if expires_at is not None and expires_at <= now:
+        raise invalid_fields({"expiresAt": ["Must be in the future."]})
+    new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
+
+    def create() -> None:
+        # Two keys made at once must not each be the second: the partner's row lines them up.
+        Partner.objects.filter(pk=partner.pk).update(updated_at=now)
+        if sum(is_live(key, now) for key in selectors.keys_of(partner)) >= MAX_LIVE_KEYS:
+            raise invalid_fields({"apiKey": [f"{MAX_LIVE_KEYS} keys are live; revoke one first."]})
+        ApiKey.objects.create(
+            partner_id=partner.pk,
+            key_hash=new_key.key_hash,
+            prefix=new_key.prefix,
+            scopes=chosen,
+            expires_at=expires_at,
+        )
+        _record(
+            partner,
+            actor,
+            "partner.api_key_created",
+            after={"apiKeyPrefix": new_key.prefix, "scopes": chosen, "expiresAt": clock.isoformat(expires_at)},
+        )
+
+    run_in_transaction(create)
+    return new_key.key
+
+
+def revoke_api_key(*, api_key: ApiKey, actor: str) -> None:
+    """Let a key die at once; one that is dead already changes nothing."""
+
+    def revoke() -> None:
+        if ApiKey.objects.filter(pk=api_key.pk, revoked_at=None).update(revoked_at=clock.now()):
+            _record(api_key.partner, actor, "partner.api_key_revoked", after={"apiKeyPrefix": api_key.prefix})
+
+    run_in_transaction(revoke)
+
+
+def rotate_signing_secret(*, partner: Partner, actor: str, grace_hours: int = 0) -> str:
+    """Make a new signing secret and return it; the old one signs `grace_hours` (0 to 168) more.
+
+    Whether calls must be signed stays as it was.
+    """
+    require_grace_hours(grace_hours)
+    secret = signing.new_secret(partner.key_label, settings.PLATFORM_ENVIRONMENT)
+    token = crypto.encrypt(secret)
+
+    def rotate() -> None:
+        old = Partner.objects.get(pk=partner.pk).signing_secret if grace_hours else ""
+        until = clock.now() + dt.timedelta(hours=grace_hours) if old else None
+        Partner.objects.filter(pk=partner.pk).update(
+            signing_secret=token,
+            previous_signing_secret=old,
+            previous_signing_secret_until=until,
+            updated_at=clock.now(),
+        )
+        _record(partner, actor, "partner.signing_secret_rotated", after={"gracePeriodHours": grace_hours})
+
+    run_in_transaction(rotate)
+    return secret
+
+
+def set_signing_required(*, partner: Partner, actor: str, required: bool) -> Partner:
+    """Demand signatures of the partner's calls, or no longer; 400 where there is no secret to sign with."""
+
+    def change() -> Partner:
+        before = Partner.objects.get(pk=partner.pk)
+        if before.signing_required == required:
+            return before
+        if required and not before.signing_secret:
+            raise invalid_fields({"signingRequired": ["Make a signing secret first."]})
+        Partner.objects.filter(pk=partner.pk).update(signing_required=required, updated_at=clock.now())
+        _record(
+            partner,
+            actor,
+            "partner.signing_required_changed",
+            before={"signingRequired": before.signing_required},
+            after={"signingRequired": required},
+        )
+        return Partner.objects.get(pk=partner.pk)
+
+    return run_in_transaction(change)
+
+
+def rotate_encryption_key(*, actor: str) -> dict[str, int]:
+    """Every stored secret, whoever's, under the first of FIELD_ENCRYPTION_KEYS; answers how many by column."""
+    counts = reencryption.reencrypt_all()
+    record_change(actor=actor, action="platform.encryption_key_rotated", target="platform:secrets", after=dict(counts))
+    return counts
+
+
+def _clean_scopes(scopes: Iterable[str]) -> list[str]:
+    given = set(scopes)
+    if not given or given - set(Scope.values):
+        raise invalid_fields({"scopes": [f"Must be one or more of {', '.join(Scope.values)}."]})
+    return [scope for scope in Scope.values if scope in given]
+
+
+def _record(
+    partner: Partner, actor: str, action: str, *, after: dict[str, object], before: dict[str, object] | None = None
+) -> None:
+    record_change(actor=actor, action=action, target=f"partner:{partner.partner_id}", before=before, after=after)
