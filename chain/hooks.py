@@ -22,3 +22,19 @@ def announce_settled(keys: list[str]) -> None:
             callback(keys)
         except Exception:  # the truth is committed; this is only a message about it
             logger.exception("a listener failed on %d settled operations", len(keys))
+
+
+RollbackCallback = Callable[[int], object]
+_rollback_callbacks: list[RollbackCallback] = []
+
+
+def on_rollback(callback: RollbackCallback) -> None:
+    """Call `callback(block)` before the events of `block` and everything after it are forgotten; it may come twice."""
+    if callback not in _rollback_callbacks:
+        _rollback_callbacks.append(callback)
+
+
+def announce_rollback(block: int) -> None:
+    """Have everybody undo; what one of them raises stops the rollback, which is tried again."""
+    for callback in _rollback_callbacks:
+        callback(block)

@@ -18,7 +18,7 @@ final state after any crash, or NEEDS_REVIEW. The states and their edges are in 
 from django.db import models
 
 from partner_platform.core import clock
-from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, UUIDPrimaryKey
+from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, Uint256Field, UUIDPrimaryKey
 
 
 class WalletStatus(models.TextChoices):
@@ -179,24 +179,79 @@ class Operation(models.Model):
 
 
 class FundingTransfer(models.Model):
-    """A USDC transfer to the platform account that funds repayments, of at most its value (M3)."""
+    """USDC that one transaction brought from `sender` to the platform account; funds repayments of at most its value (M3).
+
+    One row however many logs there are: a log's index changes where a reorg moves the transaction, its hash does not.
+    """
 
     id = UUIDPrimaryKey()
     tx_hash = HashField()
-    log_index = models.PositiveIntegerField()
     sender = AddressField()
     recipient = AddressField()
     value = BaseUnitsField()  # base units; a larger transfer is recorded as the largest amount
     used = BaseUnitsField(default=0)  # moves by a guarded update: used + amount <= value
-    block_number = models.PositiveBigIntegerField()
+    block_number = models.PositiveBigIntegerField()  # where it was proven last
     block_hash = HashField()
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tx_hash", "log_index"], name="funding_transfer_once"),
+            models.UniqueConstraint(fields=["tx_hash", "sender"], name="funding_once_per_sender"),
             models.CheckConstraint(condition=models.Q(used__gte=0), name="funding_used_not_negative"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.tx_hash}#{self.log_index}"
+        return f"{self.value} by {self.tx_hash}"
+
+
+class WatchCursor(models.Model):
+    """How far a watcher has read the chain: the next block it will ask for. Moves by a guarded update."""
+
+    id = UUIDPrimaryKey()
+    name = models.CharField(max_length=40, unique=True)
+    next_block = models.PositiveBigIntegerField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.next_block}"
+
+
+class WatchedBlock(models.Model):
+    """A recent block the watcher has read, by its hash: where the chain shows another one, what came after is undone."""
+
+    id = UUIDPrimaryKey()
+    number = models.PositiveBigIntegerField(unique=True)
+    hash = HashField()
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.hash}"
+
+
+class ChainEvent(models.Model):
+    """An event of one of the system's contracts, in a canonical block. `applied` is set by the consumer that acted on it.
+
+    `name` is `{Contract}.{Event}`, `args` its arguments by name (numbers as strings), `operation_uid` the operation of ours
+    in which it happened, empty where it was somebody else's doing.
+    """
+
+    id = UUIDPrimaryKey()
+    block_number = models.PositiveBigIntegerField()
+    log_index = models.PositiveIntegerField()
+    block_hash = HashField()
+    block_time = models.PositiveBigIntegerField()  # seconds since the epoch
+    tx_hash = HashField()
+    name = models.CharField(max_length=60)
+    position_id = Uint256Field(null=True, blank=True)
+    operation_uid = HashField(blank=True, default="")
+    args = models.JSONField()
+    applied = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["block_number", "log_index"], name="chain_event_once")]
+        indexes = [
+            models.Index(fields=["applied", "block_number", "log_index"], name="chain_event_due"),
+            models.Index(fields=["position_id", "block_number", "log_index"], name="chain_event_position"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} in {self.block_number}"

@@ -1,10 +1,11 @@
 """Reads of the settlement engine's records."""
 
 import uuid
+from collections.abc import Iterable
 
 from django.db.models import Q, QuerySet
 
-from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, WalletStatus
+from chain.models import ChainEvent, ChainTransaction, Operation, OperationState, PlatformWallet, WalletStatus
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
 
 
@@ -62,6 +63,30 @@ def operations_of(transactions: list[ChainTransaction]) -> dict[object, list[Ope
     operations = Operation.objects.filter(carrier__in=[transaction.pk for transaction in transactions])
     for operation in operations.order_by("carrier", "position_in_carrier"):
         found[operation.carrier_id].append(operation)
+    return found
+
+
+def unapplied_events(limit: int, *, after: tuple[int, int] = (-1, -1)) -> list[ChainEvent]:
+    """Events nobody acted on yet, in the order of the chain, from behind `after` (block, log)."""
+    return list(unapplied_events_query(after)[:limit])
+
+
+def unapplied_events_query(after: tuple[int, int]) -> QuerySet[ChainEvent]:
+    """The query of `unapplied_events`, for the index tests too."""
+    block, log = after
+    due = ChainEvent.objects.filter(applied__in=[False]).order_by("block_number", "log_index")
+    if block < 0:
+        return due
+    return due.filter(block_number__gte=block).exclude(block_number=block, log_index__lte=log)
+
+
+def operations_by_uid(uids: Iterable[str]) -> dict[str, Operation]:
+    """The operations of ours among these uids."""
+    found: dict[str, Operation] = {}
+    wanted = sorted(set(uids))
+    for start in range(0, len(wanted), 500):
+        chosen = Operation.objects.filter(uid__in=wanted[start : start + 500])
+        found |= {operation.uid: operation for operation in chosen}
     return found
 
 

@@ -1,6 +1,7 @@
 """What other apps ask of the engine: take an operation, note that an outcome was acted on, wake the driver."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,12 @@ from redis.exceptions import RedisError
 
 from chain import bell
 from chain.encoding import Call, uid_of
-from chain.models import Operation, PlatformWallet, WalletStatus
+from chain.models import ChainEvent, Operation, PlatformWallet, WalletStatus
 from partner_platform.core.database import on_commit
 
 logger = logging.getLogger(__name__)
+
+IDS_PER_QUERY = 500
 
 
 def enqueue(*, key: str, kind: str, calls: list[Call], effect: list[dict[str, Any]]) -> Operation:
@@ -49,6 +52,24 @@ def acknowledge_reopened(*, operation_id: UUID) -> bool:
     """
     reopened = Operation.objects.filter(pk=operation_id, reopened=True)
     return reopened.update(reopened=False, acknowledged=False) == 1
+
+
+def unacknowledge(*, operation_id: UUID) -> None:
+    """The owner took back what it did about a final state, in its transaction: that state is to be acted on again."""
+    acted_on = Operation.objects.filter(pk=operation_id, acknowledged=True)
+    acted_on.update(acknowledged=False, reopened=False)
+
+
+def note_applied(*, event_ids: Sequence[UUID]) -> None:
+    """The consumer acted on these events of the chain, in its transaction."""
+    for start in range(0, len(event_ids), IDS_PER_QUERY):
+        chosen = list(event_ids[start : start + IDS_PER_QUERY])
+        ChainEvent.objects.filter(pk__in=chosen, applied__in=[False]).update(applied=True)
+
+
+def forget_applied(*, position_id: int, from_block: int) -> None:
+    """The consumer took back what it did about a position's events since `from_block`: they are to be applied again."""
+    ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block).update(applied=False)
 
 
 def nudge() -> None:

@@ -2,8 +2,8 @@
 
 To the pool a position is one debt: principal P and exact interest A (base units * basis points * seconds), of which it
 rounds up once, when it is read or paid: `debt = P + ceil(A / SCALE)`. A payment covers interest first; paying all of it
-clears A, its rounded-up fraction included (`chain/contracts/SeniorPool.sol`). Here the debt is split into parts: one for
-each loan in the order they were drawn, and one, the last, for what the user drew without a partner:
+clears A, its rounded-up fraction included (`chain/contracts/SeniorPool.sol`). Here the debt is split into parts: one
+for each loan in the order they were drawn, and one, the last, for what the user drew without a partner:
 
 1. Parts grow exactly: a part's accrued interest is its principal * rate * seconds. Their exact sums are the pool's.
 2. Rounding is cumulative: `interest_i = ceil(a_1 + … + a_i) - ceil(a_1 + … + a_(i-1))`, so the parts add up to

@@ -103,6 +103,7 @@ class SolvencyPosition(models.Model):
         indexes = [
             models.Index(fields=["oaid_token_id", "active"], name="position_oaid"),
             models.Index(fields=["health_factor"], name="position_health"),
+            models.Index(fields=["ledger_order"], name="position_ledger"),
         ]
 
     def __str__(self) -> str:
@@ -157,6 +158,9 @@ class PartnerLoan(models.Model):
     borrowed_at = models.DateTimeField(null=True, blank=True)  # block time
     last_repayment_at = models.DateTimeField(null=True, blank=True)
     repayment_in_flight = models.BooleanField(default=False)  # one repayment of a loan at a time
+    # The user's signature (`loans.consent`), with its nonce once more where the database can hold it once per wallet.
+    user_authorization = models.JSONField(null=True, blank=True, editable=False)
+    consent_nonce = Uint256Field(null=True, blank=True, editable=False)
     metadata = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(auto_now=True)
@@ -164,6 +168,7 @@ class PartnerLoan(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["partner", "partner_loan_id"], name="loan_id_once_per_partner"),
+            models.UniqueConstraint(fields=["user_wallet", "consent_nonce"], name="loan_consent_once"),
             models.CheckConstraint(
                 condition=models.Q(outstanding_principal__lte=models.F("principal_amount")),
                 name="loan_debt_within_principal",
@@ -212,8 +217,40 @@ class Repayment(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["loan", "created_at"], name="repayment_loan"),
+            models.Index(fields=["loan", "chain_order"], name="repayment_chain_order"),
             models.Index(fields=["partner", "status", "created_at"], name="repayment_partner_status"),
         ]
 
     def __str__(self) -> str:
         return f"{self.amount} of {self.loan_id}"
+
+
+class LedgerEntryKind(models.TextChoices):
+    DRAW = "DRAW"
+    PAYMENT = "PAYMENT"
+    LIQUIDATION = "LIQUIDATION"
+
+
+class LedgerEntry(models.Model):
+    """An event at the pool as it was applied to a position and its loans, once, with what stood there before it.
+
+    `before` is what a reorg puts back: the position's fields, and those of each loan it changed (`services.unwind`).
+    """
+
+    id = UUIDPrimaryKey()
+    position_id = Uint256Field()
+    order = models.PositiveBigIntegerField()  # block and log, as one number
+    kind = models.CharField(max_length=12, choices=LedgerEntryKind)
+    amount = BaseUnitsField()
+    loan_id = models.UUIDField(null=True, blank=True)  # that drew; a payment's loans are in `before`
+    moment = models.PositiveBigIntegerField()  # block time, seconds since the epoch
+    tx_hash = HashField()
+    before = models.JSONField()
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        verbose_name_plural = "ledger entries"
+        constraints = [models.UniqueConstraint(fields=["position_id", "order"], name="ledger_entry_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.amount} on {self.position_id}"

@@ -3,16 +3,48 @@
 import logging
 
 from celery import shared_task
+from django.core.cache import cache
+from redis.exceptions import RedisError
 
+from chain.clients import ChainUnavailable
+from loans.services import follow
 from loans.services.settle import settle_due
 
 logger = logging.getLogger(__name__)
+
+FOLLOWING = "loans:following"
+FOLLOWING_SECONDS = 120
 
 
 @shared_task(name="loans.tasks.settle_loans")
 def settle_loans() -> int:
     """Settle the loans and repayments whose operations are final."""
     return settle_due()
+
+
+@shared_task(name="loans.tasks.follow_chain")
+def follow_chain() -> int:
+    """Read the chain's events and apply them; leaves at once where another worker is at it."""
+    try:
+        if not cache.add(FOLLOWING, 1, FOLLOWING_SECONDS):
+            return 0
+    except RedisError as error:
+        logger.warning("the chain is followed later: %s", error)
+        return 0
+    try:
+        return follow_now()
+    finally:
+        cache.delete(FOLLOWING)
+
+
+def follow_now() -> int:
+    """The same without asking who else is at it; answers how many events were applied."""
+    try:
+        _, report = follow.follow_chain()
+    except ChainUnavailable as error:
+        logger.warning("the chain is followed later: %s", error)
+        return 0
+    return report.applied
 
 
 def nudge_settlement(keys: list[str]) -> None:

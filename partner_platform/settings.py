@@ -119,6 +119,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    "follow-chain": {"task": "loans.tasks.follow_chain", "schedule": 2.0, "options": {"expires": 2}},
     "seal-audit-trail": {"task": "audit.tasks.seal_trail", "schedule": 2.0, "options": {"expires": 2}},
     "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
     "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
@@ -150,6 +151,10 @@ API_LOG_RETENTION_DAYS = env.int("API_LOG_RETENTION_DAYS", default=0)  # 0: kept
 API_LOG_ARCHIVE_DIR = env.str("API_LOG_ARCHIVE_DIR", default="")
 
 # --- Loans --------------------------------------------------------------------------------------------------------------
+# Whether each borrow must carry the user's signature (docs/consent.md).
+BORROW_CONSENT = env.str("BORROW_CONSENT", default="optional" if IS_SANDBOX else "required")
+if BORROW_CONSENT not in ("required", "optional"):
+    raise environ.ImproperlyConfigured("BORROW_CONSENT must be required or optional")
 SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
 
 # --- Rate limits: calls a minute of a partner by tier, of a client address on public endpoints ---------------------------

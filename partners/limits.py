@@ -100,11 +100,27 @@ def write_off(*, partner_id: uuid.UUID, principal: int) -> None:
 
 
 def undo_repayment(*, partner_id: uuid.UUID, amount: int, principal: int) -> None:
-    """Take back what a reorg undid: a payment of `amount`, and what was written off with it (`amount` 0)."""
+    """Take back what a reorg undid: a payment of `amount`, and the principal it paid or a liquidation wrote off."""
     changed = Partner.objects.filter(pk=partner_id, total_repaid__gte=amount).update(
         current_outstanding=F("current_outstanding") + principal, total_repaid=F("total_repaid") - amount
     )
     _demand(changed, "total repaid", partner_id, amount)
+
+
+def undo_borrow(*, partner_id: uuid.UUID, amount: int) -> None:
+    """Take a loan whose draw a reorg undid off the partner's lifetime sum; its reservation stands."""
+    changed = Partner.objects.filter(pk=partner_id, total_borrowed__gte=amount).update(
+        total_borrowed=F("total_borrowed") - amount
+    )
+    _demand(changed, "total borrowed", partner_id, amount)
+
+
+def reserve_again(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
+    """Reserve for a loan whose failure a reorg undid: it may be paid out now, whatever the limits have left."""
+    changed = Partner.objects.filter(pk=partner_id).update(current_outstanding=F("current_outstanding") + amount)
+    _demand(changed, "outstanding", partner_id, amount)
+    usage = PartnerDailyUsage.objects.filter(partner_id=partner_id, day=day)
+    _demand(usage.update(borrowed=F("borrowed") + amount), f"usage of {day}", partner_id, amount)
 
 
 def _move_outstanding(partner_id: uuid.UUID, principal: int, *, repaid: int) -> None:

@@ -98,6 +98,12 @@ def landed(oaid_token_id: int, amount: int, block_number: int) -> None:
     _require_one(moved, oaid_token_id, amount)
 
 
+def reserve_again(oaid_token_id: int, amount: int) -> None:
+    """A reorg undid the loan's landing, or its failure: the reservation stands again."""
+    moved = OaidCredit.objects.filter(oaid_token_id=oaid_token_id).update(reserved=F("reserved") + amount)
+    _require_one(moved, oaid_token_id, amount)
+
+
 def release(oaid_token_id: int, amount: int) -> None:
     """The loan never happened: the reservation ends."""
     moved = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount).update(

@@ -111,7 +111,52 @@ def _outlook(loan: PartnerLoan, item: Credit, paid_at: dt.datetime) -> tuple[Loa
 
 def book_onchain(item: Credit, *, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int) -> Repayment:
     """Write a credit that no repayment of a partner stands behind, with a repayment of its own."""
-    repayment = Repayment.objects.create(
+    repayment = _create_onchain(item, source, tx_hash, paid_at, order)
+    credit(item, source=source, tx_hash=tx_hash, paid_at=paid_at)
+    return repayment
+
+
+def liquidate(item: Credit, *, tx_hash: str, paid_at: dt.datetime, order: int) -> None:
+    """Write a loan's share of a liquidation: what it recovered is a repayment, interest first, the rest is lost."""
+    loan = item.loan
+    lost_principal = loan.outstanding_principal - item.principal
+    history = loan.repayment_history
+    if item.paid:
+        _create_onchain(item, RepaymentSource.LIQUIDATION, tx_hash, paid_at, order)
+        history = [*history, history_entry(item.paid, RepaymentSource.LIQUIDATION, tx_hash, paid_at)]
+        limits.settle_repayment(partner_id=loan.partner_id, amount=item.paid, principal=item.principal)
+    if lost_principal:
+        limits.write_off(partner_id=loan.partner_id, principal=lost_principal)
+    update_loan(
+        loan,
+        **item.changes,
+        status=LoanStatus.LIQUIDATED,
+        outstanding_principal=0,
+        interest_paid=loan.interest_paid + item.interest,
+        total_repaid=loan.total_repaid + item.paid,
+        written_off_principal=lost_principal,
+        written_off_interest=item.lost - lost_principal,
+        repayment_history=history,
+        last_repayment_at=paid_at if item.paid else loan.last_repayment_at,
+        repay_tx_hash=tx_hash,
+        next_due_at=None,
+    )
+    record_change(
+        actor="system",
+        action="loan.liquidated",
+        target=f"loan:{loan.internal_loan_id}",
+        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
+        after={
+            "status": str(LoanStatus.LIQUIDATED),
+            "recovered": str(item.paid),
+            "writtenOff": str(item.lost),
+            "txHash": tx_hash,
+        },
+    )
+
+
+def _create_onchain(item: Credit, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int) -> Repayment:
+    return Repayment.objects.create(
         loan_id=item.loan.pk,
         partner_id=item.loan.partner_id,
         amount=item.paid,
@@ -124,5 +169,3 @@ def book_onchain(item: Credit, *, source: RepaymentSource, tx_hash: str, paid_at
         tx_hash=tx_hash,
         settled_at=paid_at,
     )
-    credit(item, source=source, tx_hash=tx_hash, paid_at=paid_at)
-    return repayment

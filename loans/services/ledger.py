@@ -8,6 +8,7 @@ is written (`LedgerGap`) until it was fetched. Functions here run inside the cal
 A draw costs the same however many loans a position has; a payment looks at all of them only where interest runs.
 """
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,15 +18,33 @@ from django.db.models import Sum
 from chain.system import PoolDebt
 from loans import interest
 from loans.interest import OWN, Part, PositionDebt
-from loans.models import PartnerLoan, SolvencyPosition
+from loans.models import LedgerEntry, LedgerEntryKind, PartnerLoan, SolvencyPosition
 from loans.states import REPAYABLE
 from partners.limits import InvariantViolation
 
 LOGS_PER_BLOCK = 2**20
+# What an event changes, and what is put back where it is undone.
+POOL_FIELDS = (
+    *("pool_principal", "pool_accrued", "pool_rate", "pool_since", "loans_principal", "loans_accrued"),
+    *("ledger_order", "total_partner_debt"),
+)
+PART_FIELDS = ("bearing_principal", "accrued_scaled", "prior_principal", "prior_accrued", "interest_since")
+CREDIT_FIELDS = (
+    *("status", "outstanding_principal", "interest_paid", "total_repaid", "written_off_principal"),
+    *("written_off_interest", "last_repayment_at", "repay_tx_hash", "schedule", "next_due_at", "defaulted_at"),
+)
 
 
 class LedgerGap(Exception):
     """The event does not follow the last one applied: something in between is not known yet, or it is known already."""
+
+
+class LedgerPassed(LedgerGap):
+    """The ledger is past the event's place already and has not got it: what was applied after it came too early."""
+
+    def __init__(self, movement: "Movement") -> None:
+        super().__init__(f"position {movement.position_id} is past block {movement.block_number} already")
+        self.position_id, self.order = movement.position_id, movement.order
 
 
 class LedgerContended(Exception):
@@ -57,6 +76,7 @@ class Credit:
     paid: int
     owed_before: int
     changes: dict[str, Any] = field(default_factory=dict)
+    lost: int = 0  # in a liquidation
 
     @property
     def interest(self) -> int:
@@ -97,6 +117,7 @@ def draw(movement: Movement, amount: int, *, loan: PartnerLoan | None) -> dict[s
         rate=rate,
         partner_debt=amount if is_loan else 0,
     )
+    _journal(row, movement, LedgerEntryKind.DRAW, amount, drawn_by=loan)
     if not is_loan:
         return {}
     return {
@@ -117,6 +138,8 @@ def pay(movement: Movement, act: Act, *, only: PartnerLoan | None = None, spare:
     owed on top of the debt before where the ledger begins with this event. Answers a credit for each loan concerned;
     their rows are the caller's to write, `changes` included.
     """
+    if only is not None and only.status not in REPAYABLE:
+        raise LedgerGap(f"loan {only.internal_loan_id} is {only.status}: its draw comes first")
     row = read(movement.position_id)
     before = _pool_before(row, movement, paid=spare)
     loans = [only] if only is not None and not before.rate and not before.accrued else live_loans(movement.position_id)
@@ -133,6 +156,30 @@ def pay(movement: Movement, act: Act, *, only: PartnerLoan | None = None, spare:
         rate=after.rate,
         partner_debt=-sum(credit.principal for credit in credits_),
     )
+    _journal(row, movement, LedgerEntryKind.PAYMENT, sum(paid.values()), credits_)
+    return credits_
+
+
+def liquidate(movement: Movement, recovered: int) -> list[Credit]:
+    """Apply a liquidation that paid `recovered` of the position's debt: nothing is owed any more.
+
+    Answers each loan's share, pro rata of what it owed, with what of it is lost; the rows are the caller's to write.
+    """
+    row = read(movement.position_id)
+    before = _pool_before(row, movement, paid=recovered)
+    loans = live_loans(movement.position_id)
+    debt = _with_own(before, loans, movement.moment)
+    shares = interest.liquidate(debt, recovered, moment=movement.moment)
+    _demand_match(movement, 0, 0)
+    gone = dict.fromkeys(PART_FIELDS, 0) | {"interest_since": movement.moment}
+    credits_ = [
+        Credit(loan, paid, paid + lost, gone, lost=lost)
+        for loan in loans
+        for paid, lost in [shares.get(str(loan.pk), (0, 0))]
+    ]
+    outstanding = sum(loan.outstanding_principal for loan in loans)
+    _write(row, movement, pool=interest.NOTHING, loans=interest.NOTHING, rate=before.rate, partner_debt=-outstanding)
+    _journal(row, movement, LedgerEntryKind.LIQUIDATION, recovered, credits_)
     return credits_
 
 
@@ -163,7 +210,7 @@ def debt_of(row: SolvencyPosition, moment: int) -> PositionDebt:
 def _pool_before(row: SolvencyPosition, movement: Movement, *, drawn: int = 0, paid: int = 0) -> PositionDebt:
     """The pool's debt just before the event, as one part; from the event itself where the ledger begins with it."""
     if row.ledger_order >= movement.order:
-        raise LedgerGap(f"position {row.position_id} is past block {movement.block_number} already")
+        raise LedgerPassed(movement)
     if row.ledger_order:
         pool = Part(row.pool_principal, row.pool_accrued)
         return PositionDebt({OWN: pool}, row.pool_rate, row.pool_since).at(movement.moment)
@@ -265,3 +312,48 @@ def _write(row: SolvencyPosition, movement: Movement, *, pool: Part, loans: Part
     )
     if moved != 1:
         raise LedgerContended(f"position {row.position_id} moved meanwhile")
+
+
+def _journal(
+    row: SolvencyPosition,
+    movement: Movement,
+    kind: LedgerEntryKind,
+    amount: int,
+    credits_: list[Credit] | None = None,
+    *,
+    drawn_by: PartnerLoan | None = None,
+) -> None:
+    """Remember the event with what stood there before it; a second entry for one event breaks the unique constraint."""
+    LedgerEntry.objects.create(
+        position_id=row.position_id,
+        order=movement.order,
+        kind=kind,
+        amount=amount,
+        loan_id=drawn_by.pk if drawn_by is not None else None,
+        moment=movement.moment,
+        tx_hash=movement.tx_hash,
+        before={
+            "position": _snapshot(row, POOL_FIELDS),
+            "loans": {str(credit.loan.pk): _loan_before(credit) for credit in credits_ or []},
+        },
+    )
+
+
+def _loan_before(credit: Credit) -> dict[str, Any]:
+    if not credit.paid and not credit.lost:
+        return _snapshot(credit.loan, PART_FIELDS)
+    return {
+        **_snapshot(credit.loan, (*PART_FIELDS, *CREDIT_FIELDS)),
+        "history": len(credit.loan.repayment_history),
+    }
+
+
+def _snapshot(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Values as JSON holds them: numbers as strings, for exact interest is larger than MongoDB's."""
+    return {name: _plain(getattr(row, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, int) else value

@@ -11,10 +11,11 @@ from typing import Any
 from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain import system
-from chain.models import Operation
+from chain.models import Operation, OperationState
 from loans.models import PartnerLoan, Repayment
-from loans.services import borrow, repay
-from loans.services.ledger import LedgerContended, LedgerGap
+from loans.services import borrow, repay, unwind
+from loans.services.follow import follow_chain_quietly
+from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed
 from loans.services.positions import ensure_mirrored
 from loans.services.settle_borrow import settle_borrow
 from loans.services.settle_repayment import settle_repayment
@@ -32,6 +33,14 @@ def settle_due() -> int:
 
     One that cannot be settled (a broken invariant) is logged and left unacknowledged; it never holds up the others.
     """
+    _take_back_reopened()
+    settled = _settle_all()
+    if _has_gaps() and follow_chain_quietly():
+        settled += _settle_all()
+    return settled
+
+
+def _settle_all() -> int:
     settled = 0
     while operations := _due():
         system.forget_block()  # whoever is told of a settled loan must not be shown the chain as it was before it
@@ -42,6 +51,21 @@ def settle_due() -> int:
         if settled == before:
             break
     return settled
+
+
+def _take_back_reopened() -> None:
+    """What a reorg undid after it was settled is taken back first; the newest operation first."""
+    for kind in (borrow.OPERATION_KIND, repay.OPERATION_KIND):
+        for operation in chain_selectors.reopened(kind, BATCH):
+            try:
+                unwind.take_back(operation)
+            except Exception:
+                logger.exception("could not take back %s; it stays reopened", operation.key)
+
+
+def _has_gaps() -> bool:
+    """True where something is confirmed and could not be settled: what happened before it may not be known yet."""
+    return any(operation.state == OperationState.CONFIRMED for operation in _due())
 
 
 def _due() -> list[Operation]:
@@ -88,12 +112,15 @@ def _settle_one(operation: Operation, end: Callable[[], None]) -> bool:
 
 
 def _with_patience(settle_once: Callable[[], bool], operation: Operation) -> bool:
-    """Run it in a transaction; once more where another worker moved the same position meanwhile."""
+    """Run it in a transaction; again where the position moved meanwhile, or had moved too far."""
     for _ in range(MAX_TRIES):
         try:
             return run_in_transaction(settle_once)
         except LedgerContended as error:
             logger.info("%s again: %s", operation.key, error)
+        except LedgerPassed as passed:
+            logger.warning("%s: %s; that is taken back and applied again in its order", operation.key, passed)
+            unwind.unwind(passed.position_id, passed.order)
         except LedgerGap as gap:
             logger.warning("%s waits for what happened before it: %s", operation.key, gap)
             return False

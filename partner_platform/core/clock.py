@@ -16,6 +16,11 @@ def today() -> dt.date:
     return now().astimezone(dt.UTC).date()
 
 
+def from_seconds(seconds: int) -> dt.datetime:
+    """A moment from seconds since the epoch, as the chain keeps it."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
 def isoformat(moment: dt.datetime | None) -> str | None:
     """ISO 8601 in UTC with `Z`, whole seconds where there are no milliseconds: `2026-01-05T10:30:00Z`."""
     if moment is None:

@@ -1,0 +1,118 @@
+"""The system's events as rows: which contracts are watched, how a log becomes a `ChainEvent`."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from eth_abi.abi import decode
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from chain import abis
+from chain.dialects import dialect
+from chain.encoding import OPERATION_EXECUTED_TOPIC, OPERATION_TOPICS, TRANSFER_TOPIC, Log, address_topic, to_bytes
+from chain.log_ranges import Filter
+from chain.models import ChainEvent
+
+
+def filters() -> list[Filter]:
+    """What to ask a node for: all of the system's contracts, and the USDC that goes to or from the platform account."""
+    account = address_topic(settings.PLATFORM_EXECUTOR_ADDRESS)
+    usdc = settings.USDC_ADDRESS
+    return [
+        {"address": [address for address, _ in _contracts() if address != usdc.lower()]},
+        {"address": usdc, "topics": [TRANSFER_TOPIC, account]},
+        {"address": usdc, "topics": [TRANSFER_TOPIC, None, account]},
+    ]
+
+
+def rows(logs: Iterable[Log], block_times: Mapping[str, int]) -> list[ChainEvent]:
+    """The logs that are events of ours, in their order; `block_times` by block hash, in seconds since the epoch."""
+    found: list[ChainEvent] = []
+    open_ones: list[ChainEvent] = []  # of the operation under way, in this transaction
+    kinds = _kinds(_contracts())
+    for log in logs:
+        kind = kinds.get((log["address"].lower(), log["topics"][0] if log["topics"] else ""))
+        if kind is None:
+            continue
+        event = _row(log, kind, block_times)
+        if open_ones and open_ones[-1].tx_hash != event.tx_hash:
+            open_ones = []
+        if log["topics"][0] in OPERATION_TOPICS:
+            for inner in open_ones if log["topics"][0] == OPERATION_EXECUTED_TOPIC else []:
+                inner.operation_uid = log["topics"][1]
+            open_ones = []
+        else:
+            open_ones.append(event)
+        found.append(event)
+    return found
+
+
+def _contracts() -> tuple[tuple[str, str], ...]:
+    """`(address, artifact)` of each watched contract."""
+    names = dialect()
+    return (
+        (settings.SOLVENCY_VAULT_ADDRESS.lower(), names.vault),
+        (settings.SENIOR_POOL_ADDRESS.lower(), "SeniorPool"),
+        (settings.OAID_ADDRESS.lower(), names.oaid),
+        (settings.USDC_ADDRESS.lower(), "MockUSDC"),
+        (settings.PLATFORM_EXECUTOR_ADDRESS.lower(), "PlatformExecutor"),
+    )
+
+
+class _Kind:
+    """An event's name and how its arguments are decoded, worked out once."""
+
+    def __init__(self, contract: str, item: dict[str, Any]) -> None:
+        self.name = f"{contract}.{item['name']}"
+        self.indexed = [(entry["name"], entry["type"]) for entry in item["inputs"] if entry["indexed"]]
+        plain = [entry for entry in item["inputs"] if not entry["indexed"]]
+        self.plain = [(entry["name"], entry["type"]) for entry in plain]
+        self.plain_types = abis.types_of(plain)
+
+    def args(self, log: Log) -> dict[str, Any]:
+        values = {
+            name: _indexed(kind, topic) for (name, kind), topic in zip(self.indexed, log["topics"][1:], strict=True)
+        }
+        plain = decode(self.plain_types, to_bytes(log["data"]))
+        return values | {name: _readable(kind, value) for (name, kind), value in zip(self.plain, plain, strict=True)}
+
+
+@cache
+def _kinds(contracts: tuple[tuple[str, str], ...]) -> dict[tuple[str, str], _Kind]:
+    return {
+        (address, "0x" + keccak(text=abis.signature_of(item)).hex()): _Kind(contract, item)
+        for address, contract in contracts
+        for item in abis.artifact(contract).abi
+        if item["type"] == "event"
+    }
+
+
+def _row(log: Log, kind: _Kind, block_times: Mapping[str, int]) -> ChainEvent:
+    args = kind.args(log)
+    position = args.get("positionId")
+    return ChainEvent(
+        block_number=int(log["blockNumber"], 16),
+        log_index=int(log["logIndex"], 16),
+        block_hash=log["blockHash"],
+        block_time=block_times[log["blockHash"]],
+        tx_hash=log["transactionHash"],
+        name=kind.name,
+        position_id=None if position is None else int(position),
+        args=args,
+    )
+
+
+def _indexed(kind: str, topic: str) -> Any:
+    if kind == "address":
+        return str(to_checksum_address("0x" + topic[-40:]))
+    return str(int(topic, 16)) if kind.startswith("uint") else topic
+
+
+def _readable(kind: str, value: Any) -> Any:
+    if kind == "address":
+        return str(to_checksum_address(value))
+    if isinstance(value, bool):
+        return value
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)

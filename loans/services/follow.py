@@ -1,0 +1,240 @@
+"""Following the chain: the watcher's events move positions and loans, each once, in the order of the chain.
+
+What the platform did itself is settled from its own operations (`services.settle`); its events are recognized by the
+operation they happened in and only waited for: a position's later events are applied once its earlier operation is
+settled. Positions no partner lent against need no ledger of loans; they take the pool's last word.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from chain import selectors as chain_selectors
+from chain import services as chain_services
+from chain import watcher
+from chain.clients import ChainUnavailable
+from chain.models import ChainEvent, Operation
+from chain.system import PoolDebt
+from chain.watcher import WatchReport
+from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
+from loans.services import mirror, onchain
+from loans.services.ledger import LedgerContended, LedgerGap, Movement, order_of
+from loans.services.positions import ensure_mirrored
+from partner_platform.core.database import run_in_transaction
+
+logger = logging.getLogger(__name__)
+
+BATCH = 10_000
+IDS_PER_QUERY = 500
+LENT = (LoanStatus.PENDING, LoanStatus.ACTIVE, LoanStatus.DEFAULTED)
+
+
+@dataclass
+class FollowReport:
+    """What a pass did: events applied, and positions whose next event waits for an operation's settlement."""
+
+    applied: int = 0
+    waiting: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A movement of a position's debt with the vault's event that names it, and the events it is made of."""
+
+    movement: Movement
+    event: ChainEvent
+    events: tuple[ChainEvent, ...]
+
+
+def follow_chain() -> tuple[WatchReport, FollowReport]:
+    """Read the chain up to its head and apply what is new. Raises `ChainUnavailable`."""
+    return watcher.catch_up(), apply_due()
+
+
+def follow_chain_quietly() -> bool:
+    """The same for who can wait: False where the chain does not answer."""
+    try:
+        follow_chain()
+    except ChainUnavailable as error:
+        logger.warning("the chain is followed later: %s", error)
+        return False
+    return True
+
+
+def apply_due() -> FollowReport:
+    """Apply every event nobody acted on yet; what waits stays for the next pass."""
+    report = FollowReport()
+    after = (-1, -1)
+    while events := chain_selectors.unapplied_events(BATCH, after=after):
+        after = (events[-1].block_number, events[-1].log_index)
+        _apply_batch(events, report)
+        if len(events) < BATCH:
+            break
+    return report
+
+
+def _apply_batch(events: Sequence[ChainEvent], report: FollowReport) -> None:
+    groups: dict[int, list[ChainEvent]] = {}
+    done = [event for event in events if event.position_id is None]
+    for event in events:
+        if event.position_id is not None:
+            groups.setdefault(event.position_id, []).append(event)
+    rows = _rows(groups)
+    lent = _lent_positions(groups)
+    busy = {key for key, group in groups.items() if key in lent or any(event.operation_uid for event in group)}
+    quiet = {key: group for key, group in groups.items() if key not in busy and key in rows}
+    run_in_transaction(lambda: _apply_quiet(quiet, rows, done))
+    report.applied += len(done) + sum(len(group) for group in quiet.values())
+    for key in sorted(busy):
+        _apply_busy(key, groups[key], report)
+
+
+def _rows(groups: dict[int, list[ChainEvent]]) -> dict[int, SolvencyPosition]:
+    """The mirrored positions, made from their opening, or from a reading where that was before the watcher's time."""
+    found = _mirrored(groups)
+    news = [
+        mirror.opened(event)
+        for key, group in groups.items()
+        if key not in found
+        for event in group
+        if event.name.endswith(".PositionOpened")
+    ]
+    run_in_transaction(lambda: SolvencyPosition.objects.bulk_create(news, batch_size=IDS_PER_QUERY))
+    ensure_mirrored(set(groups) - set(found) - {row.position_id for row in news})
+    return _mirrored(groups)
+
+
+def _mirrored(position_ids: Iterable[int]) -> dict[int, SolvencyPosition]:
+    rows: dict[int, SolvencyPosition] = {}
+    for chosen in _chunks(position_ids):
+        rows |= {row.position_id: row for row in SolvencyPosition.objects.filter(position_id__in=chosen)}
+    return rows
+
+
+def _lent_positions(position_ids: Iterable[int]) -> set[int]:
+    lent: set[int] = set()
+    for chosen in _chunks(position_ids):
+        found = PartnerLoan.objects.filter(solvency_position_id__in=chosen, status__in=LENT)
+        lent |= set(found.values_list("solvency_position_id", flat=True))
+    return lent
+
+
+def _chunks(ids: Iterable[int]) -> list[list[int]]:
+    every = sorted(ids)
+    return [every[start : start + IDS_PER_QUERY] for start in range(0, len(every), IDS_PER_QUERY)]
+
+
+def _apply_quiet(
+    groups: dict[int, list[ChainEvent]], rows: dict[int, SolvencyPosition], done: list[ChainEvent]
+) -> None:
+    """Positions without partner loans: the mirror and the pool's last word, one guarded update each."""
+    applied = list(done)
+    for key in sorted(groups):
+        row = rows[key]
+        before = row.ledger_order
+        for event in groups[key]:
+            mirror.follow(row, event)
+            if event.name == "SeniorPool.DebtUpdated" and order_of(event.block_number, event.log_index) > before:
+                _take_pools_word(row, event)
+        pool = {
+            "pool_principal": row.pool_principal,
+            "pool_accrued": row.pool_accrued,
+            "pool_rate": row.pool_rate,
+            "pool_since": row.pool_since,
+            "ledger_order": row.ledger_order,
+        }
+        mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=before, loans_principal=0)
+        if mine.update(**mirror.mirrored_fields(row), **pool) == 1:
+            applied += groups[key]
+    chain_services.note_applied(event_ids=[event.pk for event in applied])
+
+
+def _take_pools_word(row: SolvencyPosition, event: ChainEvent) -> None:
+    row.pool_principal, row.pool_accrued = int(event.args["principal"]), int(event.args["accrued"])
+    row.pool_rate, row.pool_since = int(event.args["rateBps"]), event.block_time
+    row.ledger_order = order_of(event.block_number, event.log_index)
+
+
+def _apply_busy(position_id: int, events: list[ChainEvent], report: FollowReport) -> None:
+    """A position with partner loans: event by event, as far as nothing has to be waited for."""
+    operations = chain_selectors.operations_by_uid(event.operation_uid for event in events if event.operation_uid)
+    steps, loose = steps_of(position_id, events)
+    try:
+        for step in steps:
+            if not run_in_transaction(lambda step=step: _apply_step(step, operations)):  # type: ignore[misc]
+                report.waiting.add(position_id)
+                break
+            report.applied += len(step.events)
+        else:
+            run_in_transaction(lambda: _apply_loose(position_id, loose))
+            report.applied += len(loose)
+    except (LedgerGap, LedgerContended) as error:
+        logger.warning("position %d waits: %s", position_id, error)
+        report.waiting.add(position_id)
+
+
+def steps_of(position_id: int, events: Sequence[ChainEvent]) -> tuple[list[Step], list[ChainEvent]]:
+    """The movements of the debt in the events, in order, and the events that move no debt."""
+    steps: list[Step] = []
+    loose: list[ChainEvent] = []
+    pool: list[ChainEvent] = []
+    for event in events:
+        contract, _, kind = event.name.partition(".")
+        if event.name == "SeniorPool.DebtUpdated":
+            pool.append(event)
+        elif contract != "SeniorPool" and kind in ("USDCBorrowed", "LoanRepaid", "PositionLiquidated"):
+            steps.append(Step(_movement(position_id, event, pool), event, (*pool, event)))
+            pool = []
+        else:
+            loose.append(event)
+    return steps, loose + pool
+
+
+def _movement(position_id: int, event: ChainEvent, pool: Sequence[ChainEvent]) -> Movement:
+    last = pool[-1] if pool else None
+    after = None
+    if last is not None:
+        after = PoolDebt(int(last.args["principal"]), int(last.args["accrued"]), int(last.args["rateBps"]))
+    return Movement(
+        position_id=position_id,
+        block_number=event.block_number,
+        log_index=last.log_index if last is not None else event.log_index,
+        moment=event.block_time,
+        tx_hash=event.tx_hash,
+        after=after,
+    )
+
+
+def _apply_step(step: Step, operations: dict[str, Operation]) -> bool:
+    """Apply one movement; False where it is an operation of ours that is not settled yet."""
+    movement, event = step.movement, step.event
+    row = SolvencyPosition.objects.get(position_id=movement.position_id)
+    operation = operations.get(event.operation_uid)
+    if movement.order > row.ledger_order:
+        if operation is not None and (row.ledger_order or not operation.acknowledged):
+            return False  # settling it moves the ledger past this
+        if operation is None:
+            _act(movement, event)
+            row.refresh_from_db()
+    mirror.follow(row, event)
+    SolvencyPosition.objects.filter(pk=row.pk).update(**mirror.mirrored_fields(row))
+    chain_services.note_applied(event_ids=[part.pk for part in step.events])
+    return True
+
+
+def _act(movement: Movement, event: ChainEvent) -> None:
+    kind = event.name.partition(".")[2]
+    if kind == "USDCBorrowed":
+        onchain.user_drew(movement, event)
+    elif kind == "LoanRepaid":
+        onchain.user_repaid(movement, event)
+    else:
+        onchain.liquidated(movement, event)
+
+
+def _apply_loose(position_id: int, events: Sequence[ChainEvent]) -> None:
+    row = SolvencyPosition.objects.get(position_id=position_id)
+    for event in events:
+        mirror.follow(row, event)
+    SolvencyPosition.objects.filter(pk=row.pk).update(**mirror.mirrored_fields(row))
+    chain_services.note_applied(event_ids=[event.pk for event in events])

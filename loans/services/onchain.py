@@ -1,0 +1,49 @@
+"""What others did to a position on the chain: the user repaid or drew, somebody liquidated. Inside a transaction.
+
+A user's repayment goes to the position's partner loans, oldest first, then to what the user drew alone. Loans whose
+repayment is under way come last: their money is on its way, and what the user pays before it lands would be too much.
+"""
+
+from collections.abc import Mapping
+
+from chain.models import ChainEvent
+from loans import interest
+from loans.interest import OWN, PositionDebt
+from loans.models import RepaymentSource
+from loans.services import credits as crediting
+from loans.services import ledger
+from loans.services.ledger import Movement
+from partner_platform.core import clock
+
+
+def user_drew(movement: Movement, event: ChainEvent) -> None:
+    """The user borrowed without a partner: their debt, none of the partners'."""
+    ledger.draw(movement, int(event.args["amount"]), loan=None)
+
+
+def user_repaid(movement: Movement, event: ChainEvent) -> None:
+    """Somebody paid the vault without the platform: `repaidBy` USER, oldest loan first."""
+    amount = int(event.args["amount"])
+    loans = ledger.live_loans(movement.position_id)
+    free = [str(loan.pk) for loan in loans if not loan.repayment_in_flight]
+    busy = [str(loan.pk) for loan in loans if loan.repayment_in_flight]
+
+    def act(debt: PositionDebt) -> tuple[PositionDebt, Mapping[str, int]]:
+        payments = interest.allocate(debt.owed(), [*free, OWN, *busy], amount)
+        return interest.repay(debt, payments, moment=movement.moment), payments
+
+    paid_at = clock.from_seconds(event.block_time)
+    for item in sorted(ledger.pay(movement, act, spare=amount), key=lambda item: item.loan.pk):
+        if item.paid:
+            crediting.book_onchain(
+                item, source=RepaymentSource.USER, tx_hash=event.tx_hash, paid_at=paid_at, order=movement.order
+            )
+        else:
+            crediting.rebase(item)
+
+
+def liquidated(movement: Movement, event: ChainEvent) -> None:
+    """The position was liquidated: every loan gets its share of what was paid, the rest of it is lost."""
+    paid_at = clock.from_seconds(event.block_time)
+    for item in sorted(ledger.liquidate(movement, int(event.args["debtPaid"])), key=lambda item: item.loan.pk):
+        crediting.liquidate(item, tx_hash=event.tx_hash, paid_at=paid_at, order=movement.order)
