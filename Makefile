@@ -45,6 +45,10 @@ manage: $(VENV) ## Run a manage.py command on the sandbox's data (CMD="create_pa
 test: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the tests (DB=sqlite|postgres|mongodb, ARGS="path -k name")
 	@DB=$(DB) $(BIN)/python -m pytest $(ARGS)
 
+.PHONY: crash
+crash: $(VENV) $(ANVIL) $(DB_TOOLS) ## Kill web and worker at every commit and RPC call of the money flows (DB=, ARGS="-k repay")
+	@DB=$(DB) CRASH_POINTS=$${CRASH_POINTS:-all} $(BIN)/python -m pytest -q tests/crash $(ARGS)
+
 .PHONY: lint
 lint: $(VENV) ## Check style, types, layers, migrations and the deployment settings
 	$(BIN)/ruff check .
