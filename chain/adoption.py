@@ -12,7 +12,7 @@ from chain.encoding import OPERATION_EXECUTED_TOPIC
 from chain.engine import Engine
 from chain.landing import NO_CARRIER, Block, finish_operation
 from chain.models import Operation, OperationState
-from chain.verdicts import Verdict, judge, split_logs
+from chain.verdicts import Verdict, judge, kept, split_logs
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class Execution:
     block: Block
     depth: int
     verdict: Verdict
+    logs: list[dict[str, Any]]  # all that belong to it, expected or not
 
     def fields(self) -> dict[str, Any]:
         """What an operation that was executed there is to say about it."""
@@ -62,6 +63,7 @@ def find_execution(engine: Engine, operation: Operation) -> Execution | None:
         block=Block.from_json(block),
         depth=engine.require_head().number - int(block["number"], 16) + 1,
         verdict=judge(operation, found),
+        logs=[] if found is None else [kept(log) for log in found.logs],
     )
 
 

@@ -26,13 +26,17 @@ _WATCHED_STATES = (TransactionState.MINED, *SETTLED_TRANSACTION_STATES)
 
 
 def undo_orphaned(engine: Engine) -> None:
-    """Compare with the chain where the head does not follow the one of the last comparison."""
-    if engine.followed is None or not _follows(engine, engine.followed):
-        _compare(engine)
-    engine.followed = engine.require_head()
+    """Compare with the chain where the head does not follow the one of the last comparison.
+
+    After a fall of the head (F39) blocks of ours may stand above it: nothing is known of them before it has risen
+    again, so it is compared at every tick until then.
+    """
+    follows = engine.followed is not None and _follows(engine, engine.followed)
+    engine.followed = engine.require_head() if follows or _compare(engine) else None
 
 
-def _compare(engine: Engine) -> None:
+def _compare(engine: Engine) -> bool:
+    """Undo what is orphaned; False where a block of ours has nothing at its height yet."""
     floor = _final_block(engine)
     watched = ChainTransaction.objects.filter(
         wallet=engine.wallet.pk, state__in=_WATCHED_STATES, block_number__gt=floor
@@ -41,12 +45,15 @@ def _compare(engine: Engine) -> None:
     adopted = list(
         Operation.objects.filter(carrier__isnull=True, state=OperationState.CONFIRMED, block_number__gt=floor)
     )
-    orphaned = _orphaned_hashes(engine, [*transactions, *adopted])
+    rows: list[ChainTransaction | Operation] = [*transactions, *adopted]
+    is_known = all((row.block_number or 0) <= engine.require_head().number for row in rows)
+    orphaned = _orphaned_hashes(engine, rows)
     if not orphaned:
-        return
+        return is_known
     lost = [transaction for transaction in transactions if transaction.block_hash in orphaned]
     _undo(engine, lost, [operation for operation in adopted if operation.block_hash in orphaned])
     resend(engine, lost)
+    return is_known
 
 
 def _follows(engine: Engine, before: Head) -> bool:

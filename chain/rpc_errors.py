@@ -51,6 +51,7 @@ _MEANINGS: tuple[tuple[str, SendClass], ...] = (
     ("exceeds block gas limit", SendClass.NO_ROOM),
     ("account limit exceeded", SendClass.NO_ROOM),
     ("in-flight transaction limit reached", SendClass.NO_ROOM),
+    ("env.block.gas_limit", SendClass.NO_ROOM),  # revm's words for it, behind anvil's "intrinsic gas too high"
     ("intrinsic gas too low", SendClass.MALFORMED),
     ("intrinsic gas too high", SendClass.MALFORMED),
     ("invalid sender", SendClass.MALFORMED),

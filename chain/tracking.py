@@ -69,13 +69,19 @@ def _push(engine: Engine, waiting: list[ChainTransaction]) -> None:
         return
     head = engine.require_head().number
     lowest, *_ = waiting
-    if _blocks_since(head, lowest.last_sent_block) >= RESEND_AFTER_BLOCKS and _nonce_was_spent(engine, lowest):
+    if _may_be_spent(lowest, head) and _nonce_was_spent(engine, lowest):
         return
     is_bumped = _wants_bump(lowest, head)
     others = waiting[1:] if is_bumped else waiting
     resend(engine, [transaction for transaction in others if _wants_resend(transaction, head)])
     if is_bumped:
         raise_fee(engine, lowest)
+
+
+def _may_be_spent(transaction: ChainTransaction, head: int) -> bool:
+    """Worth the question: it is missing for long, or a node says that something else was mined with its nonce."""
+    too_low = any(attempt.last_error_class == SendClass.NONCE_TOO_LOW for attempt in transaction.attempts.all())
+    return too_low or _blocks_since(head, transaction.last_sent_block) >= RESEND_AFTER_BLOCKS
 
 
 def _wants_resend(transaction: ChainTransaction, head: int) -> bool:

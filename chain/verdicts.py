@@ -56,7 +56,7 @@ def judge(operation: Operation, found: OperationLogs | None) -> Verdict:
     matched = match_effect(operation.effect, found.logs)
     if matched is None:
         return Verdict(OperationState.NEEDS_REVIEW, "it was executed without the expected log")
-    return Verdict(OperationState.CONFIRMED, logs=[_kept(log) for log in matched])
+    return Verdict(OperationState.CONFIRMED, logs=[kept(log) for log in matched])
 
 
 def match_effect(effect: Sequence[dict[str, Any]], logs: Sequence[Log]) -> list[Log] | None:
@@ -83,5 +83,6 @@ def _matches(expected: dict[str, Any], log: Log) -> bool:
     return data is None or data.lower() == log["data"].lower()
 
 
-def _kept(log: Log) -> dict[str, Any]:
+def kept(log: Log) -> dict[str, Any]:
+    """A log as it is stored with its operation."""
     return {name: log[name] for name in KEPT_LOG_FIELDS}

@@ -82,10 +82,12 @@ def chain(anvil: Chain) -> Iterator[Chain]:
     """The chain for one test: whatever it does there, and in Redis, is undone after it."""
     _forget_everything_in_redis()
     snapshot = anvil.rpc("evm_snapshot")
+    base_fee = anvil.rpc("eth_getBlockByNumber", "pending", False)["baseFeePerGas"]
     yield anvil
     anvil.rpc("anvil_dropAllTransactions")
     anvil.rpc("evm_setAutomine", False)
     assert anvil.rpc("evm_revert", snapshot) is True
+    anvil.rpc("anvil_setNextBlockBaseFeePerGas", base_fee)  # what the revert leaves as the test made it
     _forget_everything_in_redis()
 
 

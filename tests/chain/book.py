@@ -2,14 +2,17 @@
 
 import itertools
 
-from chain import driver, services, system
+from chain import driver, selectors, services, system
 from chain.encoding import Call, encode_call
+from chain.engine import Engine
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
+from chain.tracking import tick
 from tests.support.chain import Chain
 
 AMOUNT = 1_000_000_000  # $1,000
 NET = 995_000_000
 KIND = "test"
+FINAL_AFTER_BLOCKS = 9  # two epochs of the tests' anvil, and one
 
 
 class Book:
@@ -65,6 +68,25 @@ class Book:
             self.chain.mine()
             if not driver.step().live:
                 return
+
+    def ticks(self, engine: Engine, count: int) -> None:
+        """A new block for each of the driver's ticks."""
+        for _ in range(count):
+            self.chain.mine()
+            tick(engine)
+
+    def finalize(self) -> None:
+        """Mine until what is mined by now is final."""
+        self.chain.mine(FINAL_AFTER_BLOCKS)
+
+    def enqueue(self, calls: list[Call], effect: list[dict]) -> Operation:
+        """Any operation; what it moves is for the test to know."""
+        return self._enqueue(calls, effect)
+
+    def act_on_what_is_final(self) -> None:
+        """Be the owner of the operations: note that their final states were acted on."""
+        for operation in selectors.unacknowledged(KIND, 100):
+            assert services.acknowledge(operation=operation)
 
     def _enqueue(self, calls: list[Call], effect: list[dict]) -> Operation:
         return services.enqueue(key=f"operation-{next(self._numbers)}", kind=KIND, calls=calls, effect=effect)

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import clients
+from chain import clients, driver
+from chain.engine import Engine
+from chain.recovery import recover
 from tests.chain.book import Book
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
@@ -34,3 +36,12 @@ def proxy(chain: Chain, settings: Settings) -> Iterator[RpcProxy]:
         settings.CHAIN_RPC_TIMEOUT_SECONDS = 1.0
         clients.get_client.cache_clear()
         yield proxy
+
+
+@pytest.fixture
+def engine(book: Book, proxy: RpcProxy) -> Engine:
+    """A driver's hands, recovered once: what it sends later is the tick's doing."""
+    taken = driver._take(None)
+    assert taken is not None
+    recover(taken)
+    return taken

@@ -78,21 +78,6 @@ def test_a_broker_that_is_down_is_no_error_of_the_caller(monkeypatch: pytest.Mon
     services.nudge()
 
 
-def test_without_a_key_operations_wait_and_go_on_with_it(book: Book, settings: Settings) -> None:
-    flying = book.borrow()
-    driver.step()
-    key, settings.PLATFORM_PRIVATE_KEY = settings.PLATFORM_PRIVATE_KEY, ""
-    waiting = book.borrow()
-    book.chain.mine()
-    driver.step()  # what is in flight is followed all the same
-    assert Operation.objects.get(pk=flying.pk).state == OperationState.CONFIRMED
-    assert Operation.objects.get(pk=waiting.pk).state == OperationState.QUEUED
-    settings.PLATFORM_PRIVATE_KEY = key
-    driver.step()
-    book.settle()
-    book.check(confirmed=[flying, waiting])
-
-
 def test_a_key_that_is_none_is_never_shown(settings: Settings) -> None:
     settings.PLATFORM_PRIVATE_KEY = "0xnot-a-key-but-secret"
     with pytest.raises(SignerUnavailable) as caught:

@@ -1,12 +1,14 @@
-"""F28, F33 to F35: what the contracts do with operations, and what the books make of it."""
+"""F28, F31 to F35: what the contracts do with operations, and what the books make of it."""
 
 import pytest
+from pytest_django.fixtures import Settings
 
-from chain import driver
+from chain import driver, review
 from chain.encoding import Call, encode_call
-from chain.models import ChainTransaction, Operation, OperationState
+from chain.models import ChainTransaction, Operation, OperationState, TransactionState
 from tests.chain.book import Book, nonces
 from tests.support.chain import Chain
+from tests.support.rpc_proxy import RpcProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,15 +113,52 @@ def test_f35_what_the_chain_executed_already_is_adopted_and_not_sent_again(book:
     assert adopted.outcome_logs == before.outcome_logs
 
 
-def test_an_execution_without_the_expected_log_is_for_a_person(book: Book) -> None:
+@pytest.mark.parametrize("changed", [{"data": f"0x{1:064x}"}, {"address": "0x" + "77" * 20}])
+def test_f31_an_execution_without_the_expected_log_or_amount_is_for_a_person(
+    book: Book, changed: dict[str, str]
+) -> None:
     operation = book.borrow()
-    effect = operation.effect
-    effect[1]["data"] = f"0x{1:064x}"
+    effect = [operation.effect[0], {**operation.effect[1], **changed}, *operation.effect[2:]]
     Operation.objects.update(effect=effect)
     driver.step()
     book.settle()
     assert Operation.objects.get().state == OperationState.NEEDS_REVIEW
     assert Operation.objects.get().reason == "it was executed without the expected log"
+    engine = driver._take(None)
+    assert engine is not None
+    evidence = review.gather(engine, Operation.objects.get())
+    for wrong in (
+        lambda: review.adopt(engine, evidence, actor="staff:test"),
+        lambda: review.fail(engine, evidence, actor="staff:test", reason="it looks lost"),
+        lambda: review.requeue(engine, evidence, actor="staff:test"),
+    ):
+        with pytest.raises(review.DecisionRefused):
+            wrong()
+    review.adopt(engine, evidence, actor="staff:test", without_proof=True)
+    book.check(confirmed=[operation])
+
+
+def test_f32_a_carrier_that_runs_out_of_gas_is_halved(book: Book, proxy: RpcProxy, settings: Settings) -> None:
+    """The node simulates with more gas than the carrier has."""
+    settings.CHAIN_CARRIER_GAS_LIMIT = 640_000
+    proxy.meddle("eth_call", lambda params: params[0].update(gas=hex(10_000_000)))
+    operations = book.borrows(4)
+    driver.step()
+    book.settle()
+    first, *others = ChainTransaction.objects.order_by("nonce")
+    assert first.state == TransactionState.REVERTED
+    assert [transaction.operations.count() for transaction in others] == [2, 2]
+    book.check(confirmed=operations)
+    assert nonces() == [0, 1, 2]
+
+
+def test_f32_a_carrier_that_would_run_out_of_gas_is_halved_before_it_is_sent(book: Book, settings: Settings) -> None:
+    settings.CHAIN_CARRIER_GAS_LIMIT = 640_000
+    operations = book.borrows(4)
+    driver.step()
+    book.settle()
+    assert {row.state for row in ChainTransaction.objects.all()} == {TransactionState.CONFIRMED}
+    book.check(confirmed=operations)
 
 
 def test_operations_go_oldest_first_in_carriers_of_ten(book: Book) -> None:

@@ -1,13 +1,15 @@
-"""Stuck, dropped, refused, paused: the same nonce until it is spent, and never a payload twice."""
+"""F17 to F27: stuck, dropped, refused, paused: the same nonce until it is spent, and never a payload twice."""
+
+from typing import Any
 
 import pytest
-from pytest_django.fixtures import Settings
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from hexbytes import HexBytes
 
 from chain import driver
 from chain.bundling import bundle
 from chain.engine import Engine
 from chain.models import (
-    AttemptKind,
     ChainTransaction,
     Operation,
     OperationState,
@@ -16,51 +18,115 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.recovery import recover
-from chain.services import resume_wallet
+from chain.rpc_errors import SendClass
 from chain.tracking import tick
 from tests.chain.book import Book, nonces, wallet
+from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SEND = "eth_sendRawTransaction"
+NOTHING = "0x" + "00" * 32
+GWEI = 10**9
+ENDLESS_LOOP = "0x5b600056"  # a contract that burns whatever gas it is given
 
 
-@pytest.fixture
-def engine(book: Book, proxy: RpcProxy) -> Engine:
-    """A driver's hands, recovered once: what it sends later is the tick's doing."""
-    taken = driver._take(None)
-    assert taken is not None
-    recover(taken)
-    return taken
+class GethPool:
+    """Geth's rule for replacements, which anvil does not have: 10 % more of both fee and tip."""
+
+    def __init__(self) -> None:
+        self._best: dict[int, tuple[int, int]] = {}
+        self.refused = 0
+
+    def __call__(self, params: list[Any]) -> str | None:
+        transaction = TypedTransaction.from_bytes(HexBytes(params[0])).as_dict()
+        bid = (int(transaction["maxFeePerGas"]), int(transaction["maxPriorityFeePerGas"]))
+        best = self._best.get(int(transaction["nonce"]))
+        if best is not None and bid != best and any(new * 10 < old * 11 for new, old in zip(bid, best, strict=True)):
+            self.refused += 1
+            return "replacement transaction underpriced"
+        self._best[int(transaction["nonce"])] = bid
+        return None
 
 
-def ticks(engine: Engine, book: Book, count: int) -> None:
-    for _ in range(count):
-        book.chain.mine()
-        tick(engine)
+def price_out(chain: Chain, gwei: int) -> None:
+    """The next block costs `gwei`, which pushes everything that bids less out of it."""
+    chain.rpc("anvil_setNextBlockBaseFeePerGas", hex(gwei * GWEI))
 
 
-def test_a_dropped_transaction_is_sent_again_after_three_blocks(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+def fill_next_block(chain: Chain) -> None:
+    """Somebody bids more than we do, for nearly all of the next block."""
+    spammer, burner = "0x" + "5a" * 20, "0x" + "b0" * 20
+    chain.rpc("anvil_setBalance", spammer, hex(10**21))
+    chain.rpc("anvil_setCode", burner, ENDLESS_LOOP)
+    chain.rpc("anvil_impersonateAccount", spammer)
+    bid = {"maxFeePerGas": hex(1000 * GWEI), "maxPriorityFeePerGas": hex(60 * GWEI)}
+    chain.rpc("eth_sendTransaction", {"from": spammer, "to": burner, "gas": hex(28_000_000), **bid})
+
+
+def test_f17_a_dropped_transaction_is_sent_again_after_three_blocks(
+    book: Book, proxy: RpcProxy, engine: Engine
+) -> None:
     operation = book.borrow()
-    proxy.swallow(SEND, "0x" + "00" * 32)
     bundle(engine)
-    ticks(engine, book, 2)
-    assert proxy.forwarded[SEND] == 0
-    ticks(engine, book, 2)
+    book.chain.rpc("anvil_dropTransaction", TransactionAttempt.objects.get().tx_hash)
+    book.ticks(engine, 2)
     assert proxy.forwarded[SEND] == 1
+    book.ticks(engine, 2)
+    assert proxy.forwarded[SEND] == 2
     book.check(confirmed=[operation])
     assert TransactionAttempt.objects.get().send_count == 2
 
 
-def test_the_lowest_is_bumped_after_five_blocks_and_the_payload_stays(
+def test_f17_a_node_that_takes_it_and_forgets_it_at_once(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    operation = book.borrow()
+    proxy.swallow(SEND, NOTHING)
+    bundle(engine)
+    book.ticks(engine, 4)
+    book.check(confirmed=[operation])
+    assert TransactionAttempt.objects.get().send_count == 2
+
+
+def test_f18_the_whole_pool_is_wiped(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    operations = book.borrows(23)
+    assert bundle(engine) == 3
+    book.chain.rpc("anvil_dropAllTransactions")
+    book.ticks(engine, 4)
+    book.check(confirmed=operations)
+    assert nonces() == [0, 1, 2]
+    assert TransactionAttempt.objects.count() == 3
+
+
+def test_f19_a_later_nonce_arrives_first(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    operations = book.borrows(13)
+    proxy.swallow(SEND, NOTHING)  # nonce 0 is lost on its way, nonce 1 waits in the pool
+    assert bundle(engine) == 2
+    book.ticks(engine, 2)
+    book.check(confirmed=[], not_done={OperationState.BUNDLED: operations})
+    book.ticks(engine, 2)
+    book.check(confirmed=operations)
+    assert TransactionAttempt.objects.count() == 2
+
+
+def test_f19_a_node_that_refuses_a_nonce_above_a_gap(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    operations = book.borrows(13)
+    proxy.swallow(SEND, NOTHING)
+    proxy.refuse(SEND, "nonce too high: next nonce 0, tx nonce 1")
+    bundle(engine)
+    assert [row.state for row in ChainTransaction.objects.order_by("nonce")] == ["BROADCAST", "SIGNED"]
+    book.ticks(engine, 5)
+    book.check(confirmed=operations)
+    assert nonces() == [0, 1]
+
+
+def test_f20_stuck_below_the_price_the_lowest_is_bumped_after_five_blocks(
     book: Book, proxy: RpcProxy, engine: Engine
 ) -> None:
     operation = book.borrow()
-    proxy.swallow(SEND, "0x" + "00" * 32, times=2)
+    proxy.swallow(SEND, NOTHING, times=2)
     bundle(engine)
-    ticks(engine, book, 6)
+    book.ticks(engine, 6)
     book.check(confirmed=[operation])
     first, second = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
     assert nonces() == [0]
@@ -68,38 +134,99 @@ def test_the_lowest_is_bumped_after_five_blocks_and_the_payload_stays(
     assert Operation.objects.get().tx_hash == second.tx_hash
 
 
-def test_an_old_attempt_that_is_mined_after_a_bump_is_adopted(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+def test_f20_nothing_is_mined_while_the_driver_runs(book: Book) -> None:
     operation = book.borrow()
-    proxy.swallow(SEND, "0x" + "00" * 32, times=None)
-    bundle(engine)
-    ticks(engine, book, 5)
-    first, _second = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
-    book.chain.rpc(SEND, first.raw)
-    ticks(engine, book, 1)
+    report = driver.drive(max_seconds=0.5)
+    assert (report.live, report.settled) == (True, 0)
+    assert TransactionAttempt.objects.get().send_count == 1
+    book.settle()
     book.check(confirmed=[operation])
-    assert Operation.objects.get().tx_hash == first.tx_hash
 
 
-def test_a_halted_chain_is_no_reason_to_bump(book: Book, proxy: RpcProxy, engine: Engine) -> None:
-    book.borrow()
-    proxy.swallow(SEND, "0x" + "00" * 32, times=None)
+def test_f21_a_halted_chain_is_no_reason_to_bump(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    operation = book.borrow()
+    proxy.swallow(SEND, NOTHING)
     bundle(engine)
     for _ in range(10):
         tick(engine)
     assert TransactionAttempt.objects.get().send_count == 1
+    book.ticks(engine, 4)
+    book.check(confirmed=[operation])
+    assert TransactionAttempt.objects.count() == 1
 
 
-def test_an_underpriced_replacement_is_bumped_until_it_is_taken(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+def test_f22_a_base_fee_spike_evicts_it_and_a_bump_follows_the_market(
+    book: Book, proxy: RpcProxy, engine: Engine
+) -> None:
+    operation = book.borrow()
+    bundle(engine)
+    first = TransactionAttempt.objects.get()
+    book.chain.rpc("anvil_dropAllTransactions")
+    for _ in range(5):
+        price_out(book.chain, 50)
+        book.ticks(engine, 1)
+    price_out(book.chain, 60)
+    book.ticks(engine, 1)
+    book.check(confirmed=[operation])
+    best = TransactionAttempt.objects.order_by("max_fee_per_gas_wei").last()
+    assert best.max_fee_per_gas_wei >= 100 * GWEI > first.max_fee_per_gas_wei
+    assert nonces() == [0]
+
+
+def test_f22_a_base_fee_above_the_cap_holds_operations_back_until_it_falls(book: Book) -> None:
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    cap = wallet().fee_cap_wei
+    PlatformWallet.objects.update(fee_cap_wei=1)
+    dear = book.borrow()
+    driver.step()
+    assert Operation.objects.get(pk=dear.pk).state == OperationState.QUEUED
+    PlatformWallet.objects.update(fee_cap_wei=cap)
+    driver.step()
+    book.settle()
+    book.check(confirmed=[operation, dear])
+
+
+def test_f23_every_replacement_is_dear_enough_for_geth(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    operation = book.borrow()
+    pool = GethPool()
+    proxy.check(SEND, pool)
+    bundle(engine)
+    for _ in range(16):
+        price_out(book.chain, 40)
+        book.ticks(engine, 1)
+    book.check(confirmed=[operation])
+    assert pool.refused == 0
+    assert nonces() == [0]
+
+
+def test_f23_an_underpriced_replacement_is_bumped_until_it_is_taken(
+    book: Book, proxy: RpcProxy, engine: Engine
+) -> None:
     operation = book.borrow()
     proxy.refuse(SEND, "replacement transaction underpriced", times=2)
     bundle(engine)
-    ticks(engine, book, 2)
+    book.ticks(engine, 2)
     book.check(confirmed=[operation])
     assert nonces() == [0]
     assert TransactionAttempt.objects.count() == 3
 
 
-def test_no_gas_money_pauses_the_wallet_and_it_resumes_by_itself(book: Book) -> None:
+def test_f24_the_old_attempt_is_mined_after_a_bump_and_adopted(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    operation = book.borrow()
+    proxy.swallow(SEND, NOTHING, times=None)
+    bundle(engine)
+    book.ticks(engine, 5)
+    first, second = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
+    book.chain.rpc(SEND, first.raw)
+    book.ticks(engine, 1)
+    book.check(confirmed=[operation])
+    assert Operation.objects.get().tx_hash == first.tx_hash
+    assert book.chain.rpc("eth_getTransactionReceipt", second.tx_hash) is None
+
+
+def test_f25_no_gas_money_pauses_the_wallet_and_it_resumes_by_itself(book: Book) -> None:
     operation = book.borrow()
     operator = book.chain.addresses["operator"]
     book.chain.rpc("anvil_setBalance", operator, "0x0")
@@ -113,108 +240,50 @@ def test_no_gas_money_pauses_the_wallet_and_it_resumes_by_itself(book: Book) -> 
     assert wallet().status == WalletStatus.ACTIVE
     book.settle()
     book.check(confirmed=[operation, later])
+    assert nonces() == [0, 1]
 
 
-def test_a_payload_that_no_node_takes_gives_its_nonce_to_a_noop(book: Book, proxy: RpcProxy) -> None:
-    operation = book.borrow()
-    proxy.refuse(SEND, "oversized data")
-    driver.step()
-    assert TransactionAttempt.objects.filter(kind=AttemptKind.NOOP).count() == 1
-    book.settle()
-    first, second = ChainTransaction.objects.order_by("nonce")
-    assert (first.state, second.state) == (TransactionState.CANCELLED, TransactionState.CONFIRMED)
-    book.check(confirmed=[operation])
-
-
-def test_a_nonce_without_a_transaction_gets_a_noop(book: Book) -> None:
-    driver.step()
-    PlatformWallet.objects.update(next_nonce=2)
-    operation = book.borrow()
-    driver.step()
-    assert nonces() == [0, 1, 2]
-    book.settle()
-    book.check(confirmed=[operation])
-    assert [row.state for row in ChainTransaction.objects.order_by("nonce")] == ["CANCELLED", "CANCELLED", "CONFIRMED"]
-
-
-def test_a_paused_executor_freezes_the_wallet_and_nothing_is_lost(book: Book) -> None:
-    operation = book.borrow()
-    deployer, executor = book.chain.addresses["deployer"], book.chain.addresses["executor"]
-    book.chain.rpc("anvil_impersonateAccount", deployer)
-    book.chain.rpc("eth_sendTransaction", {"from": deployer, "to": executor, "data": "0x8456cb59", "gas": "0x30d40"})
-    book.chain.mine()
-    driver.step()
-    frozen = wallet()
-    assert frozen.status == WalletStatus.FROZEN
-    assert "EnforcedPause" in frozen.status_reason
-    assert Operation.objects.get().state == OperationState.QUEUED
-    book.chain.rpc("eth_sendTransaction", {"from": deployer, "to": executor, "data": "0x3f4ba83a", "gas": "0x30d40"})
-    book.chain.mine()
-    assert resume_wallet(wallet_id=frozen.pk)
-    driver.step()
-    book.settle()
-    book.check(confirmed=[operation])
-
-
-def test_somebody_else_spent_the_nonce_and_the_wallet_freezes(book: Book, proxy: RpcProxy) -> None:
-    operation = book.borrow()
-    proxy.swallow(SEND, "0x" + "00" * 32)
-    driver.step()
-    operator = book.chain.addresses["operator"]
-    book.chain.rpc("anvil_setNonce", operator, "0x1")
-    for _ in range(20):
-        book.chain.mine()
-    engine = driver._take(None)
-    assert engine is not None
-    tick(engine)
-    assert wallet().status == WalletStatus.FROZEN
-    assert ChainTransaction.objects.get().state == TransactionState.NEEDS_REVIEW
-    book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]})
-
-
-def test_a_reorg_takes_a_confirmed_operation_back_and_it_is_settled_again(book: Book) -> None:
-    operation = book.borrow()
-    driver.step()
-    book.settle()
-    first = Operation.objects.get()
-    book.chain.rpc("anvil_rollback", 1)
-    book.chain.rpc("anvil_setNextBlockBaseFeePerGas", hex(10**9))
-    book.chain.rpc("anvil_dropAllTransactions")
-    book.chain.mine(2)
-    driver.step()
-    assert Operation.objects.get().state == OperationState.BUNDLED
-    assert ChainTransaction.objects.get().state == TransactionState.BROADCAST
-    book.settle()
-    book.check(confirmed=[operation])
-    assert Operation.objects.get().block_hash != first.block_hash
+def test_f26_blocks_are_full_until_our_bid_is_the_better_one(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    operations = book.borrows(3)
+    bundle(engine)
+    for _ in range(7):
+        fill_next_block(book.chain)
+        book.ticks(engine, 1)
+        assert Operation.objects.filter(state=OperationState.BUNDLED).count() == 3
+    assert TransactionAttempt.objects.count() == 2  # bumped once, in the sixth block
+    book.ticks(engine, 1)
+    book.check(confirmed=operations)
     assert nonces() == [0]
 
 
-def test_with_more_confirmations_an_operation_is_executed_before_it_is_confirmed(
-    book: Book, settings: Settings
+def test_f27_the_block_gas_limit_is_below_the_transaction_before_it_is_sent(
+    book: Book, proxy: RpcProxy, engine: Engine
 ) -> None:
-    settings.CHAIN_CONFIRMATIONS = 3
     operation = book.borrow()
-    driver.step()
-    states = []
-    for _ in range(3):
-        book.chain.mine()
-        driver.step()
-        states.append(Operation.objects.get().state)
-    assert states == [OperationState.EXECUTED, OperationState.EXECUTED, OperationState.CONFIRMED]
+    book.chain.rpc("evm_setBlockGasLimit", hex(4_000_000))
+    try:
+        bundle(engine)
+        book.ticks(engine, 2)
+        assert TransactionAttempt.objects.get().last_error_class in ("", SendClass.NO_ROOM)
+        book.check(confirmed=[], not_done={OperationState.BUNDLED: [operation]})
+    finally:
+        book.chain.rpc("evm_setBlockGasLimit", hex(30_000_000))
+    book.ticks(engine, 4)
     book.check(confirmed=[operation])
+    assert nonces() == [0]
 
 
-def test_a_base_fee_above_the_cap_holds_operations_back_until_it_falls(book: Book) -> None:
-    operation = book.borrow()
-    driver.step()
-    book.settle()
-    cap = wallet().fee_cap_wei
-    PlatformWallet.objects.update(fee_cap_wei=1)
-    dear = book.borrow()
-    driver.step()
-    assert Operation.objects.get(pk=dear.pk).state == OperationState.QUEUED
-    PlatformWallet.objects.update(fee_cap_wei=cap)
-    driver.step()
-    book.settle()
-    book.check(confirmed=[operation, dear])
+def test_f27_the_block_gas_limit_is_cut_while_it_waits(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    operations = book.borrows(13)
+    bundle(engine)
+    book.chain.rpc("evm_setBlockGasLimit", hex(4_000_000))
+    try:
+        book.ticks(engine, 4)
+        book.check(confirmed=[], not_done={OperationState.BUNDLED: operations})
+    finally:
+        book.chain.rpc("evm_setBlockGasLimit", hex(30_000_000))
+    book.ticks(engine, 5)
+    book.check(confirmed=operations)
+    assert nonces() == [0, 1]
+    states = set(ChainTransaction.objects.values_list("state", flat=True))
+    assert states == {TransactionState.CONFIRMED}

@@ -137,19 +137,3 @@ def test_a_send_fails_over_to_the_second_endpoint_once(book: Book, proxy: RpcPro
         assert (proxy.forwarded[SEND], second.forwarded[SEND]) == (0, 1)
         book.settle()
         book.check(confirmed=[operation])
-
-
-def test_a_node_that_forks_on_the_way_home_is_not_believed_alone(
-    book: Book, proxy: RpcProxy, settings: Settings
-) -> None:
-    with RpcProxy(book.chain.url) as second:
-        settings.CHAIN_RPC_URLS = [proxy.url, second.url]
-        clients.get_client.cache_clear()
-        operation = book.borrow()
-        driver.step()
-        book.settle()
-        book.check(confirmed=[operation])
-        proxy.rewrite("eth_getBlockByNumber", lambda block: {**block, "hash": "0x" + "ab" * 32}, times=None)
-        book.chain.mine()
-        driver.step()
-        book.check(confirmed=[operation])

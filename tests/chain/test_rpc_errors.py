@@ -14,6 +14,7 @@ MEANINGS = {
     "max fee per gas less than block base fee": SendClass.UNDERPRICED,
     "insufficient funds": SendClass.NO_FUNDS,
     "exceeds block gas limit": SendClass.NO_ROOM,
+    "env.block.gas_limit": SendClass.NO_ROOM,
     "intrinsic gas too low": SendClass.MALFORMED,
     "intrinsic gas too high": SendClass.MALFORMED,
     "insufficient gas for l1cost": SendClass.NO_ROOM,

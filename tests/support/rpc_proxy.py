@@ -120,6 +120,15 @@ class RpcProxy:
 
         self._add(method, handle, times)
 
+    def meddle(self, method: str, change: Callable[[list[Any]], None], *, times: int | None = 1) -> None:
+        """The node is asked something else: `change` alters the parameters on their way."""
+
+        def handle(request: dict[str, Any], forward: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+            change(request["params"])
+            return forward()
+
+        self._add(method, handle, times)
+
     def rewrite(self, method: str, change: Callable[[Any], Any], *, times: int | None = 1) -> None:
         """The node's result, changed."""
 

@@ -1,0 +1,190 @@
+"""What a person decides about an operation that NEEDS_REVIEW, on evidence that is read at that moment.
+
+Each decision has guards that a hurried person cannot pass by: what the chain executed is never declared failed or sent
+again, and what may still be mined is never declared failed. Source: docs/settlement.md, "At three in the morning".
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from audit.services import record_change
+from chain import hooks, system
+from chain.adoption import Execution, find_execution
+from chain.engine import Engine
+from chain.landing import NO_CARRIER, NO_OUTCOME, move_operations, store_verdicts
+from chain.models import ChainTransaction, Operation, OperationState
+from chain.states import LIVE_TRANSACTION_STATES
+from chain.verdicts import Verdict
+
+logger = logging.getLogger(__name__)
+
+
+class DecisionRefused(Exception):
+    """The evidence is against it; the message says what stands in the way."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What chain and database say about one operation, read together."""
+
+    operation: Operation
+    executed_latest: bool
+    executed_finalized: bool
+    execution: Execution | None
+    carrier: ChainTransaction | None
+    known_hashes: tuple[str, ...]  # of its carrier's attempts, those that some endpoint still knows
+    finalized_nonce: int
+    confirmations: int
+
+    @property
+    def nonce_is_spent(self) -> bool:
+        """True where no attempt of its carrier can be mined any more."""
+        return self.carrier is None or self.finalized_nonce > self.carrier.nonce
+
+    @property
+    def advice(self) -> str:
+        """What a careful person would do."""
+        if self.execution is not None and self.execution.verdict.state == OperationState.CONFIRMED:
+            return "adopt: the chain executed it, and every expected log is there"
+        if self.executed_latest:
+            return "look at the logs of its transaction; adopt with --without-proof only if the money moved as asked"
+        if not self.nonce_is_spent:
+            return "wait: its transaction may still be mined"
+        return "requeue: the chain never executed it, and its nonce is gone; or fail, where it is not wanted any more"
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        operation, execution = self.operation, self.execution
+        told = f"{operation.kind} {operation.key}: {operation.state}, acknowledged {operation.acknowledged}"
+        seen = f"{_yes(self.executed_latest)} at the newest block, {_yes(self.executed_finalized)} at the finalized one"
+        return [
+            told + (f", because {operation.reason}" if operation.reason else ""),
+            f"  uid {operation.uid}",
+            f"  executor says executed: {seen}",
+            f"  execution: {_found(execution)}",
+            f"  carrier: {_carried(self.carrier, self.finalized_nonce)}",
+            f"  hashes some endpoint still knows: {', '.join(self.known_hashes) or 'none'}",
+            f"  advice: {self.advice}",
+        ]
+
+
+def gather(engine: Engine, operation: Operation) -> Evidence:
+    """Read everything that bears on the operation. Raises `ChainUnavailable`: without the chain nothing is decided."""
+    engine.look()
+    finalized = engine.fetch(("eth_getBlockByNumber", ["finalized", False]))[0]
+    final_number = int(finalized["number"], 16) if finalized else 0
+    counts = engine.client.everywhere("eth_getTransactionCount", [engine.wallet.address, "finalized"])
+    carrier = operation.carrier
+    hashes = [] if carrier is None else list(carrier.attempts.order_by("created_at").values_list("tx_hash", flat=True))
+    executed = bool(system.read_executed([operation.uid], engine.require_head().number))
+    return Evidence(
+        operation=operation,
+        executed_latest=executed,
+        executed_finalized=bool(system.read_executed([operation.uid], final_number)),
+        execution=find_execution(engine, operation) if executed else None,
+        carrier=carrier,
+        known_hashes=tuple(tx_hash for tx_hash in hashes if _is_known(engine, tx_hash)),
+        finalized_nonce=min((int(count, 16) for count in counts), default=0),
+        confirmations=engine.confirmations,
+    )
+
+
+def adopt(engine: Engine, evidence: Evidence, *, actor: str, without_proof: bool = False) -> None:
+    """It was executed: CONFIRMED with its own logs; `without_proof` takes all logs of an execution that lacks some."""
+    _require_open(evidence)
+    execution = evidence.execution
+    if execution is None:
+        raise DecisionRefused("no log of its execution was found: the chain did not execute it")
+    if execution.depth < evidence.confirmations:
+        raise DecisionRefused(f"its block is {execution.depth} deep, not {evidence.confirmations}: wait")
+    verdict = execution.verdict
+    if verdict.state != OperationState.CONFIRMED:
+        if not without_proof:
+            raise DecisionRefused(f"{verdict.reason}; read its logs, then say --without-proof")
+        verdict = Verdict(OperationState.CONFIRMED, logs=execution.logs)
+    _decide(engine, evidence, verdict, actor=actor, action="settlement.adopted", **execution.fields())
+
+
+def fail(engine: Engine, evidence: Evidence, *, actor: str, reason: str) -> None:
+    """It is not done and will not be: FAILED; its owner releases what it holds."""
+    _require_open(evidence)
+    _require_not_executed(evidence)
+    if not evidence.nonce_is_spent:
+        raise DecisionRefused("its transaction may still be mined: send a noop and wait until that is final")
+    verdict = Verdict(OperationState.FAILED, reason)
+    _decide(engine, evidence, verdict, actor=actor, action="settlement.failed")
+
+
+def requeue(engine: Engine, evidence: Evidence, *, actor: str) -> None:
+    """Do it after all, under a new nonce; the uid sees to it that it is done once."""
+    _require_open(evidence)
+    _require_not_executed(evidence)
+    carrier = evidence.carrier
+    if carrier is not None and carrier.state in LIVE_TRANSACTION_STATES and not evidence.nonce_is_spent:
+        raise DecisionRefused("its transaction is still under way")
+
+    def write() -> None:
+        fields = {**NO_CARRIER, **NO_OUTCOME, "reason": "", "group_size_limit": 0}
+        if move_operations([evidence.operation], OperationState.QUEUED, **fields) != 1:
+            raise DecisionRefused("it moved while it was looked at")
+        _record(evidence, actor, "settlement.requeued", OperationState.QUEUED)
+
+    engine.lease.write(write)
+
+
+def _decide(engine: Engine, evidence: Evidence, verdict: Verdict, *, actor: str, action: str, **fields: Any) -> None:
+    def write() -> None:
+        waiting = Operation.objects.filter(pk=evidence.operation.pk, state=OperationState.NEEDS_REVIEW)
+        if not waiting.exists():
+            raise DecisionRefused("it moved while it was looked at")
+        store_verdicts([(evidence.operation, verdict)], **fields, **(NO_CARRIER if fields else {}))
+        _record(evidence, actor, action, verdict.state, reason=verdict.reason)
+
+    engine.lease.write(write)
+    hooks.announce_settled([evidence.operation.key])
+
+
+def _record(evidence: Evidence, actor: str, action: str, state: OperationState, **after: str) -> None:
+    operation = evidence.operation
+    record_change(
+        actor=actor,
+        action=action,
+        target=f"operation:{operation.key}",
+        before={"state": str(operation.state), "reason": operation.reason},
+        after={"state": str(state), "evidence": evidence.lines(), **after},
+    )
+
+
+def _require_open(evidence: Evidence) -> None:
+    if evidence.operation.state != OperationState.NEEDS_REVIEW:
+        raise DecisionRefused(f"it is {evidence.operation.state}: there is nothing to decide")
+
+
+def _require_not_executed(evidence: Evidence) -> None:
+    if evidence.executed_latest or evidence.executed_finalized:
+        raise DecisionRefused("the chain executed it: adopt it")
+
+
+def _is_known(engine: Engine, tx_hash: str) -> bool:
+    return any(answer is not None for answer in engine.client.everywhere("eth_getTransactionByHash", [tx_hash]))
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _found(execution: Execution | None) -> str:
+    if execution is None:
+        return "no log of it was found"
+    verdict = execution.verdict
+    found = "every expected log is there" if verdict.state == OperationState.CONFIRMED else verdict.reason
+    return f"{execution.tx_hash} in block {execution.block.number}, {execution.depth} deep: {found}"
+
+
+def _carried(carrier: ChainTransaction | None, finalized_nonce: int) -> str:
+    if carrier is None:
+        return "none"
+    spent = "finalized" if finalized_nonce > carrier.nonce else "not finalized"
+    note = f" ({carrier.note})" if carrier.note else ""
+    return f"nonce {carrier.nonce}, {carrier.state}{note}; the chain's count of that nonce is {spent}"
