@@ -61,6 +61,6 @@ class ChainTransactionAdmin(ReadOnlyAdmin):
 
 @admin.register(FundingTransfer)
 class FundingTransferAdmin(ReadOnlyAdmin):
-    list_display = ("tx_hash", "log_index", "sender", "value", "used", "block_number", "created_at")
+    list_display = ("tx_hash", "sender", "value", "used", "block_number", "created_at")
     search_fields = ("tx_hash", "sender")
     ordering = ("-created_at",)

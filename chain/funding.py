@@ -1,4 +1,10 @@
-"""Money that came in: a USDC transfer to the platform account funds repayments of at most its value, once (M3)."""
+"""Money that came in: a USDC transfer to the platform account funds repayments of at most its value, once (M3).
+
+A transaction funds what its logs say that USDC itself moved from the sender to the platform account, all of them
+together: one row per transaction and sender, for a reorg may give the same transfer another place and other log
+indexes. What was claimed is paid out only on a chain that still has the transfer: `guard` is the first call of such a
+repayment's operation, and makes it revert where another block stands in the place of the one that was proven.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,67 +15,79 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from chain.clients import get_client
-from chain.encoding import OPERATION_TOPICS, TRANSFER_TOPIC, address_topic
+from chain.encoding import OPERATION_TOPICS, TRANSFER_TOPIC, Call, address_topic, encode_call, to_bytes
 from chain.models import FundingTransfer
+from chain.reading import read, read_everywhere
 from partner_platform.core.errors import BadRequest, ErrorCode
 from partner_platform.core.money import MAX_BASE_UNITS, format_dollars
+
+RETRY_SECONDS = 2  # a block
 
 
 @dataclass(frozen=True)
 class ProvenTransfer:
-    """A USDC transfer in a canonical block, deep enough; `value` in base units."""
+    """USDC that a transaction in a canonical block, deep enough, brought from `sender`; `value` in base units."""
 
     tx_hash: str
-    log_index: int
     sender: str
     value: int
     block_number: int
     block_hash: str
 
 
-def prove_transfers(*, tx_hash: str, sender: str) -> list[ProvenTransfer]:
-    """The USDC transfers from `sender` to the platform account in a mined, successful, k-deep transaction.
+def prove_transfer(*, tx_hash: str, sender: str) -> ProvenTransfer:
+    """What a mined, successful, k-deep transaction brought from `sender` to the platform account.
 
-    Raises 400 with a code of its own for each way in which the hash proves nothing.
+    Raises 400 with a code of its own for each way in which the hash proves nothing, `ChainUnavailable` where the chain
+    cannot tell.
     """
-    receipt, head = _receipt_and_head(tx_hash)
-    if receipt is None:
-        raise _refusal(ErrorCode.TRANSFER_NOT_FOUND, "repaymentTxHash: no such transaction is mined")
+    receipt, transaction, head = read(
+        ("eth_getTransactionReceipt", [tx_hash]), ("eth_getTransactionByHash", [tx_hash]), ("eth_blockNumber", [])
+    )
+    if receipt is None or receipt.get("blockNumber") is None:
+        raise _not_mined(tx_hash, is_pending=transaction is not None)
+    _require_canonical(receipt, int(head, 16))
     if int(receipt["status"], 16) != 1:
-        raise _refusal(ErrorCode.TRANSFER_REVERTED, "repaymentTxHash: the transaction reverted")
-    block_number = int(receipt["blockNumber"], 16)
-    depth = head - block_number + 1
-    if depth < settings.CHAIN_CONFIRMATIONS or not _is_canonical(receipt):
-        raise _refusal(
-            ErrorCode.TRANSFER_UNCONFIRMED,
-            "repaymentTxHash: the transaction is not confirmed yet",
-            retry_after=2,
-        )
-    transfers = [] if _is_our_own(receipt) else _transfers(receipt, sender)
-    if not transfers:
+        raise _refusal(ErrorCode.TRANSFER_REVERTED, "the transaction reverted")
+    value = 0 if _is_our_own(receipt) else _value_from(receipt, sender)
+    if not value:
         raise _refusal(
             ErrorCode.TRANSFER_NOT_TO_PLATFORM,
-            "repaymentTxHash: no USDC transfer from the settlement address to the platform account",
+            "no USDC transfer from the settlement address to the platform account",
         )
-    return transfers
+    return ProvenTransfer(
+        tx_hash=tx_hash.lower(),
+        sender=sender,
+        value=min(value, MAX_BASE_UNITS),
+        block_number=int(receipt["blockNumber"], 16),
+        block_hash=receipt["blockHash"],
+    )
 
 
-def record_transfers(transfers: list[ProvenTransfer]) -> list[FundingTransfer]:
-    """The rows of these transfers, made where they are new; to be called outside a transaction."""
-    return [_record(transfer) for transfer in transfers]
+def record(transfer: ProvenTransfer) -> FundingTransfer:
+    """The transfer's row: made where it is new, moved where a reorg moved it; to be called outside a transaction."""
+    known = FundingTransfer.objects.filter(tx_hash=transfer.tx_hash, sender=transfer.sender)
+    row = known.first() or _create(transfer)
+    if row is not None and row.block_hash == transfer.block_hash:
+        return row
+    place = {"block_number": transfer.block_number, "block_hash": transfer.block_hash, "value": transfer.value}
+    known.update(**place)
+    return known.get()
 
 
-def claim(transfers: list[FundingTransfer], amount: int) -> FundingTransfer:
-    """Use `amount` of the first transfer with enough left, inside the caller's transaction; 400 where none has."""
-    for transfer in transfers:
-        mine = FundingTransfer.objects.filter(pk=transfer.pk, used__lte=F("value") - amount)
+def claim(transfer: FundingTransfer, *amounts: int) -> int:
+    """Use the first of `amounts` that is left of the transfer, inside the caller's transaction; 400 where none is."""
+    for amount in amounts:
+        mine = FundingTransfer.objects.filter(
+            pk=transfer.pk, block_hash=transfer.block_hash, used__lte=F("value") - amount
+        )
         if amount <= transfer.value and mine.update(used=F("used") + amount) == 1:
-            return transfer
-    left = sum(row.value - row.used for row in FundingTransfer.objects.filter(pk__in=[t.pk for t in transfers]))
-    raise BadRequest(
-        ErrorCode.TRANSFER_INSUFFICIENT,
-        f"repaymentTxHash: {format_dollars(left)} of the transfer is not yet used",
-        details={"repaymentTxHash": ["Not enough of its value is left."], "unused": str(left)},
+            return amount
+    left = max(sum(row.value - row.used for row in FundingTransfer.objects.filter(pk=transfer.pk)), 0)
+    if left == 0:
+        raise _refusal(ErrorCode.TRANSFER_ALREADY_USED, "all of the transfer is used", unused="0")
+    raise _refusal(
+        ErrorCode.TRANSFER_INSUFFICIENT, f"{format_dollars(left)} of the transfer is not yet used", unused=str(left)
     )
 
 
@@ -79,17 +97,30 @@ def give_back(*, transfer_id: UUID, amount: int) -> bool:
     return claimed.update(used=F("used") - amount) == 1
 
 
-def _receipt_and_head(tx_hash: str) -> tuple[dict[str, Any] | None, int]:
-    receipt, head = get_client().batch([("eth_getTransactionReceipt", [tx_hash]), ("eth_blockNumber", [])])
-    for answer in (receipt, head):
-        if isinstance(answer, Exception):
-            raise answer
-    return receipt, int(head, 16)
+def guard(transfer: FundingTransfer) -> Call:
+    """The call that lets the operation it begins run only on a chain which has the block of the transfer."""
+    data = encode_call("requireBlock(uint256,bytes32)", [transfer.block_number, to_bytes(transfer.block_hash)])
+    return Call(settings.PLATFORM_EXECUTOR_ADDRESS, 0, data)
 
 
-def _is_canonical(receipt: dict[str, Any]) -> bool:
-    block = get_client().call("eth_getBlockByNumber", [receipt["blockNumber"], False])
-    return block is not None and block["hash"] == receipt["blockHash"]
+def _not_mined(tx_hash: str, *, is_pending: bool) -> BadRequest:
+    """Pending somewhere, known to be mined by another node, known to us from a block that is gone, or never seen."""
+    elsewhere = get_client().everywhere("eth_getTransactionReceipt", [tx_hash])
+    if is_pending or any(receipt is not None for receipt in elsewhere):
+        return _unconfirmed()
+    if FundingTransfer.objects.filter(tx_hash=tx_hash.lower()).exists():
+        return _reorged()
+    return _refusal(ErrorCode.TRANSFER_NOT_FOUND, "no such transaction is mined")
+
+
+def _require_canonical(receipt: dict[str, Any], head: int) -> None:
+    """Deep enough, and in the block that every node shows at its height; nodes that lag behind say nothing."""
+    blocks = read_everywhere("eth_getBlockByNumber", [receipt["blockNumber"], False])
+    same = [block["hash"] == receipt["blockHash"] for block in blocks]
+    if not any(same):
+        raise _reorged()
+    if not all(same) or head - int(receipt["blockNumber"], 16) + 1 < settings.CHAIN_CONFIRMATIONS:
+        raise _unconfirmed()
 
 
 def _is_our_own(receipt: dict[str, Any]) -> bool:
@@ -101,40 +132,44 @@ def _is_our_own(receipt: dict[str, Any]) -> bool:
     )
 
 
-def _transfers(receipt: dict[str, Any], sender: str) -> list[ProvenTransfer]:
+def _value_from(receipt: dict[str, Any], sender: str) -> int:
+    """By the logs of USDC itself, whatever other tokens say."""
     wanted = [TRANSFER_TOPIC, address_topic(sender), address_topic(settings.PLATFORM_EXECUTOR_ADDRESS)]
-    return [
-        ProvenTransfer(
-            tx_hash=receipt["transactionHash"].lower(),
-            log_index=int(log["logIndex"], 16),
-            sender=sender,
-            value=int(log["data"], 16),
-            block_number=int(receipt["blockNumber"], 16),
-            block_hash=receipt["blockHash"],
-        )
+    usdc = settings.USDC_ADDRESS.lower()
+    return sum(
+        int(log["data"], 16)
         for log in receipt["logs"]
-        if log["address"].lower() == settings.USDC_ADDRESS.lower() and log["topics"] == wanted and int(log["data"], 16)
-    ]
+        if log["address"].lower() == usdc and [topic.lower() for topic in log["topics"]] == wanted
+    )
 
 
-def _record(transfer: ProvenTransfer) -> FundingTransfer:
-    known = FundingTransfer.objects.filter(tx_hash=transfer.tx_hash, log_index=transfer.log_index)
-    if (row := known.first()) is not None:
-        return row
+def _create(transfer: ProvenTransfer) -> FundingTransfer | None:
     try:
         return FundingTransfer.objects.create(
             tx_hash=transfer.tx_hash,
-            log_index=transfer.log_index,
             sender=transfer.sender,
             recipient=settings.PLATFORM_EXECUTOR_ADDRESS,
-            value=min(transfer.value, MAX_BASE_UNITS),
+            value=transfer.value,
             block_number=transfer.block_number,
             block_hash=transfer.block_hash,
         )
     except IntegrityError:
-        return known.get()  # another request recorded it at the same moment
+        return FundingTransfer.objects.filter(tx_hash=transfer.tx_hash, sender=transfer.sender).first()
 
 
-def _refusal(code: ErrorCode, message: str, *, retry_after: int | None = None) -> BadRequest:
-    problem = message.partition(": ")[2]
-    return BadRequest(code, message, details={"repaymentTxHash": [problem]}, retry_after=retry_after)
+def _unconfirmed() -> BadRequest:
+    return _refusal(ErrorCode.TRANSFER_UNCONFIRMED, "the transaction is not confirmed yet", retry_after=RETRY_SECONDS)
+
+
+def _reorged() -> BadRequest:
+    message = "a reorganization of the chain took the transaction out of its block"
+    return _refusal(ErrorCode.TRANSFER_REORGED, message, retry_after=RETRY_SECONDS)
+
+
+def _refusal(code: ErrorCode, problem: str, *, retry_after: int | None = None, **details: str) -> BadRequest:
+    return BadRequest(
+        code,
+        f"repaymentTxHash: {problem}",
+        details={"repaymentTxHash": [problem], **details},
+        retry_after=retry_after,
+    )

@@ -33,6 +33,7 @@ from chain.encoding import (
     to_bytes,
     uint_topic,
 )
+from chain.reading import read
 from chain.single_flight import once
 from partner_platform.core.ethereum import ZERO_ADDRESS
 
@@ -329,5 +330,7 @@ def _head() -> _Head:
 
 
 def _fetch_head() -> _Head:
-    block = get_client().call("eth_getBlockByNumber", ["latest", False])
+    [block] = read(("eth_getBlockByNumber", ["latest", False]))
+    if block is None:
+        raise ChainUnavailable("The node shows no newest block")
     return _Head(int(block["number"], 16), block["hash"], int(block["timestamp"], 16))

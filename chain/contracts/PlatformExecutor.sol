@@ -80,6 +80,7 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
     event TreasurySet(address indexed treasury);
     event FeesWithdrawn(address indexed treasury, uint256 amount);
 
+    error BlockReplaced(uint256 number, bytes32 expected);
     error NotOperator(address caller);
     error OnlySelf(address caller);
     error CarrierOutOfGas();
@@ -166,6 +167,16 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
         usdc.forceApprove(address(vault), paid);
         vault.repayLoan(positionId, paid);
         emit Repaid(positionId, paid, debt - paid);
+    }
+
+    /// @notice Goes before a repayment whose funds came in by a transfer in block `number`: reverts where another block than
+    /// `expected` stands there, for then a reorg may have taken the transfer, and nothing may be paid on its strength.
+    /// @dev A block that is out of `blockhash`'s reach is 256 blocks deep. A simulation on the newest block, which costs
+    /// nothing, cannot see that block's own hash; a mined carrier never stands in the block that it depends on.
+    function requireBlock(uint256 number, bytes32 expected) external view {
+        if (number == block.number && tx.gasprice == 0) return;
+        bytes32 found = blockhash(number);
+        if (number >= block.number || (found != 0 && found != expected)) revert BlockReplaced(number, expected);
     }
 
     /// @notice Lets `account` send carriers, or no longer. Owner only.

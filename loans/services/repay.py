@@ -34,7 +34,7 @@ class RepayRequest:
 @dataclass(frozen=True)
 class _Funds:
     source: FundingSource
-    transfers: tuple[FundingTransfer, ...] = ()
+    transfer: FundingTransfer | None = None
 
 
 def request_repay(*, partner: Partner, request: RepayRequest, on_accepted: OnAccepted | None = None) -> Repayment:
@@ -75,8 +75,8 @@ def _check(loan: PartnerLoan, amount: int, moment: int) -> None:
 
 def _find_funds(partner: Partner, loan: PartnerLoan, request: RepayRequest) -> _Funds:
     if request.repayment_tx_hash is not None:
-        proven = funding.prove_transfers(tx_hash=request.repayment_tx_hash, sender=partner.settlement_address)
-        return _Funds(FundingSource.TRANSFER, tuple(funding.record_transfers(proven)))
+        proven = funding.prove_transfer(tx_hash=request.repayment_tx_hash, sender=partner.settlement_address)
+        return _Funds(FundingSource.TRANSFER, funding.record(proven))
     balance, allowance = system.read_usdc_funding(partner.settlement_address)
     if min(balance, allowance) >= request.repayment_amount:
         return _Funds(FundingSource.PULLED)
@@ -116,14 +116,11 @@ def _hold_loan(loan: PartnerLoan, amount: int, moment: int) -> None:
         raise rules.repayment_in_progress()  # it changed since it was read and changed back: the caller may try again
 
 
-def _claim(funds: _Funds, amount: int, payoff: int | None) -> tuple[int, FundingTransfer | None]:
+def _claim(funds: _Funds, amount: int, payoff: int) -> int:
     """Claim a proven transfer: for a payoff what may be owed when it lands, where so much is left, else the amount."""
-    if funds.source != FundingSource.TRANSFER:
-        return amount, None
-    transfers = list(funds.transfers)
-    if payoff is not None and payoff > amount and any(row.value - row.used >= payoff for row in transfers):
-        return payoff, funding.claim(transfers, payoff)
-    return amount, funding.claim(transfers, amount)
+    if funds.transfer is None:
+        return amount
+    return funding.claim(funds.transfer, *sorted({amount, payoff}, reverse=True))
 
 
 def _open_repayment(
@@ -132,7 +129,8 @@ def _open_repayment(
     """A payoff where the amount covers the debt now: then what is owed in its block is paid, to the base unit."""
     quote = payoffs.quote(loan, moment)
     closes_loan = request.repayment_amount >= quote.debt
-    amount, transfer = _claim(funds, request.repayment_amount, quote.amount if closes_loan else None)
+    requested = request.repayment_amount
+    amount = _claim(funds, requested, max(quote.amount, requested) if closes_loan else requested)
     repayment_id = uuid.uuid4()
     pull_from = partner.settlement_address if funds.source == FundingSource.PULLED else None
     terms = payoffs.terms_of(loan)
@@ -140,6 +138,8 @@ def _open_repayment(
         calls, effect = system.payoff_operation(loan.solvency_position_id, terms, quote.amount, pull_from)
     else:
         calls, effect = system.repay_operation(loan.solvency_position_id, amount, False, pull_from)
+    if funds.transfer is not None:
+        calls = [funding.guard(funds.transfer), *calls]
     operation = chain_services.enqueue(
         key=f"{OPERATION_KIND}:{repayment_id}", kind=OPERATION_KIND, calls=calls, effect=effect
     )
@@ -150,7 +150,7 @@ def _open_repayment(
         amount=amount,
         closes_loan=closes_loan,
         funding=funds.source,
-        funding_transfer=transfer,
+        funding_transfer=funds.transfer,
         payoff_terms=payoffs.to_json(terms) if closes_loan else None,
         operation=operation,
     )

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 import audit.selectors
 import chain.selectors
 import loans.selectors
+import partners.idempotency
 from audit.models import ApiLog
 from chain.models import (
     ChainTransaction,
@@ -21,7 +22,7 @@ from chain.models import (
 )
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from partner_platform.core import clock
-from partners.models import ApiKey, Partner, PartnerDailyUsage
+from partners.models import ApiKey, IdempotencyKey, Partner, PartnerDailyUsage
 from tests.support.planner import assert_uses_index
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +61,9 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "a partner's repayments": lambda: Repayment.objects.filter(partner_id=KEY, status=RepaymentStatus.SETTLED).order_by(
         "created_at"
     )[:10],
-    "funding by transfer": lambda: FundingTransfer.objects.filter(tx_hash=HASH, log_index=0),
+    "funding by transfer": lambda: FundingTransfer.objects.filter(tx_hash=HASH, sender=WALLET),
+    "funding of a transaction": lambda: FundingTransfer.objects.filter(tx_hash=HASH),
+    "idempotency key": lambda: IdempotencyKey.objects.filter(pk=KEY),
     "operation by key": lambda: Operation.objects.filter(key="borrow:1"),
     "operation by uid": lambda: Operation.objects.filter(uid=HASH),
     "operations of a carrier": lambda: Operation.objects.filter(carrier_id=KEY).order_by("position_in_carrier"),
@@ -84,6 +87,7 @@ SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
         lambda: Operation.objects.filter(state=OperationState.QUEUED).order_by("created_at", "id")[:10],
         "operation_queue",
     ),
+    "expired idempotency keys": (lambda: partners.idempotency.expired_query()[:500], "idempotency_expiry"),
     "live transactions": (lambda: chain.selectors.live_transactions_query(KEY), "transaction_live"),
 }
 

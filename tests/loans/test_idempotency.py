@@ -190,7 +190,8 @@ def test_what_is_retryable_is_not_kept_so_that_the_same_key_succeeds_later(chain
 
 def test_a_key_in_flight_is_409_and_says_to_come_back_in_a_second(chain, lender, monkeypatch):
     """The second request comes while the first is inside its acceptance."""
-    user, answers = chain.users[0], []
+    user = chain.users[0]
+    answers: list = []
     real = borrow_service._accept
 
     def accept(*args):

@@ -1,0 +1,94 @@
+"""`requireBlock`: an operation that depends on a block runs only on a chain that has it."""
+
+import pytest
+
+from chain.encoding import Call, OutcomeStatus, describe_revert, encode_call, to_bytes
+from tests.contracts.lab import USDC, Lab
+
+FORGED = "0x" + "ab" * 32
+
+
+def newest(lab: Lab) -> tuple[int, str]:
+    block = lab.client.call("eth_getBlockByNumber", ["latest", False])
+    return int(block["number"], 16), block["hash"]
+
+
+def hash_of(lab: Lab, number: int) -> str:
+    return str(lab.client.call("eth_getBlockByNumber", [hex(number), False])["hash"])
+
+
+def payment_after(lab: Lab, number: int, block_hash: str) -> list[Call]:
+    guard = encode_call("requireBlock(uint256,bytes32)", [number, to_bytes(block_hash)])
+    pay = encode_call("transfer(address,uint256)", [lab.treasury, USDC])
+    return [Call(lab.executor, 0, guard), Call(lab.usdc, 0, pay)]
+
+
+@pytest.fixture
+def funded(lab: Lab) -> Lab:
+    lab.fund_usdc(lab.executor, 10 * USDC)
+    return lab
+
+
+@pytest.mark.parametrize("age", [0, 1, 100, 254])
+def test_a_block_of_this_chain_lets_the_operation_run(funded: Lab, age: int) -> None:
+    number, block_hash = newest(funded)
+    if age:
+        funded.client.call("anvil_mine", [hex(age)])
+
+    funded.run(("pay", payment_after(funded, number, block_hash)))
+
+    assert funded.balance(funded.treasury) == USDC
+
+
+@pytest.mark.parametrize("age", [0, 1, 100, 254])
+def test_another_block_in_its_place_undoes_the_whole_operation(funded: Lab, age: int) -> None:
+    number, _ = newest(funded)
+    if age:
+        funded.client.call("anvil_mine", [hex(age)])
+
+    receipt = funded.run(("pay", payment_after(funded, number, FORGED)))
+
+    assert [outcome for _, outcome in funded.outcomes(receipt)] == [
+        f"BlockReplaced(number={number}, expected={FORGED})"
+    ]
+    assert funded.balance(funded.treasury) == 0
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 1000])
+def test_a_block_that_is_not_there_yet_undoes_it_too(funded: Lab, ahead: int) -> None:
+    """The carrier's own block (`ahead` 1) included: it cannot hold what the carrier depends on."""
+    number, _ = newest(funded)
+
+    receipt = funded.run(("pay", payment_after(funded, number + ahead, FORGED)))
+
+    assert "BlockReplaced" in next(outcome for _, outcome in funded.outcomes(receipt))
+    assert funded.balance(funded.treasury) == 0
+
+
+def test_a_block_too_old_to_be_looked_up_is_deep_enough(funded: Lab) -> None:
+    number, block_hash = newest(funded)
+    funded.client.call("anvil_mine", [hex(300)])
+    assert hash_of(funded, number) == block_hash
+
+    funded.run(("pay", payment_after(funded, number, block_hash)))
+
+    assert funded.balance(funded.treasury) == USDC
+
+
+def test_a_simulation_on_the_very_block_passes_and_on_a_replaced_one_says_so(funded: Lab) -> None:
+    number, block_hash = newest(funded)
+
+    fresh = funded.simulate(("pay", payment_after(funded, number, block_hash)))
+    replaced = funded.simulate(("pay", payment_after(funded, number - 1, FORGED)))
+
+    assert fresh[0].status == OutcomeStatus.EXECUTED
+    assert replaced[0].status == OutcomeStatus.FAILED
+    assert describe_revert(replaced[0].reason).startswith("BlockReplaced(")
+
+
+def test_it_answers_anybody_and_changes_nothing(funded: Lab) -> None:
+    number, block_hash = newest(funded)
+    funded.client.call("anvil_mine", ["0x1"])
+    guard = payment_after(funded, number, block_hash)[0]
+
+    assert funded.refusal(funded.stranger.address, guard) is None
