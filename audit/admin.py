@@ -5,8 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 
-from audit.models import ApiLog, AuditEntry
+from audit.differences import differences
+from audit.inspection import inspect
+from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -94,7 +97,41 @@ class ApiLogAdmin(ReadOnlyAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("timestamp", "action", "target", "actor", "request_id")
+    list_display = ("timestamp", "action", "target", "actor", "request_id", "sealed")
     list_filter = ("timestamp",)
     search_fields = ("target", "actor", "action", "request_id")
     search_help_text = "Target (partner:…, loan:…), actor, action or request id"
+    fields = ("timestamp", "action", "target", "actor", "request_id", "changes", "state", "block", "mac", "id")
+
+    @admin.display(description="Sealed", boolean=True)
+    def sealed(self, entry: AuditEntry) -> bool:
+        return entry.block > 0
+
+    @admin.display(description="Verification")
+    def state(self, entry: AuditEntry) -> str:
+        return inspect(entry).text
+
+    @admin.display(description="Before and after")
+    def changes(self, entry: AuditEntry) -> str:
+        rows = [
+            (found.path, "" if found.before is None else found.before, "" if found.after is None else found.after)
+            for found in sorted(differences(entry.before, entry.after), key=lambda found: not found.is_change)
+        ]
+        table = format_html_join("", "<tr><td>{}</td><td><del>{}</del></td><td><ins>{}</ins></td></tr>", rows)
+        return format_html("<table><tr><th>Value</th><th>Before</th><th>After</th></tr>{}</table>", table)
+
+
+@admin.register(AuditBlock)
+class AuditBlockAdmin(ReadOnlyAdmin):
+    ordering = ("-number",)
+    list_display = ("number", "sealed_at", "first_sequence", "size", "hash")
+    search_fields = ("hash",)
+    search_help_text = "The whole hash"
+
+
+@admin.register(ApiLogArchive)
+class ApiLogArchiveAdmin(ReadOnlyAdmin):
+    ordering = ("-created_at",)
+    list_display = ("file_name", "rows", "first_at", "last_at", "is_deleted", "sha256")
+    search_fields = ("file_name",)
+    search_help_text = "The whole file name"

@@ -64,7 +64,12 @@ def all_unsealed() -> Iterator[StoredEntry]:
 
 def entries_of_blocks(first: int, last: int) -> Iterator[StoredEntry]:
     """The entries of these blocks, in the order of blocks."""
-    return stream(AuditEntry.objects.filter(block__gte=first, block__lte=last).order_by("block"))
+    return stream(entries_query(first, last))
+
+
+def entries_query(first: int, last: int) -> QuerySet[AuditEntry]:
+    """The query of `entries_of_blocks`, for the index tests too."""
+    return AuditEntry.objects.filter(block__gte=first, block__lte=last).order_by("block")
 
 
 def stream(found: QuerySet[AuditEntry]) -> Iterator[StoredEntry]:

@@ -1,9 +1,19 @@
 """Celery's way in. Beat's sweeps: what is due stands in the database."""
 
+from typing import Any
+
 from celery import shared_task
+from celery.signals import worker_ready
 
 from audit import archiving
+from audit.configuration import record_changed_settings
 from audit.sealing import seal_due
+
+
+@worker_ready.connect
+def note_settings(**_: Any) -> None:
+    """A worker has started: with which settings, the trail shall say."""
+    record_changed_settings()
 
 
 @shared_task(name="audit.tasks.seal_trail")

@@ -20,7 +20,7 @@ from audit.ranges import INCIDENT_PREFIX, Finding, RangeReport, check_range, joi
 from partner_platform.core import clock
 
 BLOCKS_A_TASK = 100
-PARALLEL_FROM_BLOCKS = 100  # below it, a process takes longer to start than to help
+PARALLEL_FROM_BLOCKS = 1_000  # below it, a process takes longer to start than to help
 STALE_SECONDS = 60
 
 

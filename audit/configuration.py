@@ -1,0 +1,56 @@
+"""Settings come from the environment, where nobody records who changed them; the trail says at least what and when.
+
+A worker that starts compares its settings with what the trail last said of them. Secrets are not among them.
+"""
+
+from typing import Any
+
+from django.conf import settings
+
+from audit import selectors
+from audit.models import AuditEntry
+from audit.services import record_change
+from partner_platform.core.database import run_in_transaction
+
+ACTION = "setting.changed"
+ACTOR = "system:start"
+WATCHED = (
+    "ALLOWED_HOSTS",
+    "API_LOG_ARCHIVE_DIR",
+    "API_LOG_RETENTION_DAYS",
+    "AUDIT_ANCHOR_ADDRESS",
+    "BORROW_CONSENT",
+    "CHAIN_CARRIER_GAS_LIMIT",
+    "CHAIN_CONFIRMATIONS",
+    "CHAIN_ID",
+    "CHAIN_MAX_FEE_PER_GAS_WEI",
+    "CHAIN_MAX_IN_FLIGHT",
+    "CHAIN_OPERATIONS_PER_CARRIER",
+    "DEBUG",
+    "OAID_ADDRESS",
+    "PLATFORM_ENVIRONMENT",
+    "PLATFORM_EXECUTOR_ADDRESS",
+    "RATE_LIMITS",
+    "SENIOR_POOL_ADDRESS",
+    "SETTLEMENT_WAIT_SECONDS",
+    "SOLVENCY_VAULT_ADDRESS",
+    "TRUSTED_PROXIES",
+    "USDC_ADDRESS",
+)
+
+
+def record_changed_settings() -> list[str]:
+    """Write an entry for each watched setting that is not what the trail says; answers their names."""
+    return run_in_transaction(lambda: [name for name in WATCHED if _record_if_changed(name)])
+
+
+def _record_if_changed(name: str) -> bool:
+    if not hasattr(settings, name):
+        return False
+    target, now = f"setting:{name}", {"value": getattr(settings, name)}
+    last: AuditEntry | None = selectors.changes_of(target).filter(action=ACTION).first()
+    before: Any = None if last is None else last.after
+    if before == now:
+        return False
+    record_change(actor=ACTOR, action=ACTION, target=target, before=before, after=now)
+    return True
