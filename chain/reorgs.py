@@ -93,24 +93,24 @@ def _is_orphaned(engine: Engine, block_hash: str, number: int) -> bool:
 
 def _undo(engine: Engine, transactions: list[ChainTransaction], adopted: list[Operation]) -> None:
     operations = operations_of(transactions)
+    everything = [*adopted, *(operation for carried in operations.values() for operation in carried)]
+    settled = [operation for operation in everything if operation.state in FINAL_OPERATION_STATES]
     head = engine.require_head().number
 
-    def write() -> list[Operation]:
+    def write() -> None:
         for transaction in sorted(transactions, key=lambda transaction: transaction.pk):
             _undo_one(transaction, operations[transaction.pk], head)
         move_operations(adopted, OperationState.QUEUED, **NO_OUTCOME)
         # After they were moved: an owner that acted before has committed by now, one that comes later finds them moved.
-        told = _reopen([*adopted, *(operation for carried in operations.values() for operation in carried)])
-        if told:
-            _raise_incident(engine, told)
-        return told
+        _reopen(settled)
+        if settled:
+            _raise_incident(engine, settled)
 
-    told = engine.lease.write(write)
-    engine.settled_keys += [operation.key for operation in told]  # their owners take back what they did
+    engine.lease.write(write)
+    engine.settled_keys += [operation.key for operation in settled]  # their owners take back what they did
     for transaction in transactions:
-        settled = transaction.state != TransactionState.MINED
         logger.log(
-            logging.ERROR if settled else logging.WARNING,
+            logging.WARNING if transaction.state == TransactionState.MINED else logging.ERROR,
             "a reorg undid nonce %d (%s) of block %s",
             transaction.nonce,
             transaction.state,
@@ -126,17 +126,15 @@ def _undo_one(transaction: ChainTransaction, operations: list[Operation], head: 
     move_operations([op for op in operations if op.state in landed], OperationState.BUNDLED, reason="", **NO_OUTCOME)
 
 
-def _reopen(operations: list[Operation]) -> list[Operation]:
-    """Mark those whose owner acted already and must take that back; answers them as they were."""
-    rows = Operation.objects.filter(pk__in=[op.pk for op in operations], acknowledged=True, reopened=False)
-    keys = set(rows.exclude(state__in=FINAL_OPERATION_STATES).values_list("pk", flat=True))
-    Operation.objects.filter(pk__in=sorted(keys)).update(reopened=True, updated_at=clock.now())
-    return [operation for operation in operations if operation.pk in keys]
+def _reopen(operations: list[Operation]) -> None:
+    """Mark those whose owner acted already and must take that back."""
+    acted_on = Operation.objects.filter(pk__in=[operation.pk for operation in operations], acknowledged=True)
+    acted_on.exclude(state__in=FINAL_OPERATION_STATES).update(reopened=True, updated_at=clock.now())
 
 
-def _raise_incident(engine: Engine, told: list[Operation]) -> None:
-    """Money that was told to have moved has not: in the audit trail for each, and on the wallet until a person saw."""
-    for operation in told:
+def _raise_incident(engine: Engine, settled: list[Operation]) -> None:
+    """Money that was said to have moved has not: in the audit trail for each, and on the wallet until a person saw."""
+    for operation in settled:
         before = {"state": operation.state, "txHash": operation.tx_hash, "blockNumber": operation.block_number}
         record_change(
             actor="system:settlement",
@@ -145,6 +143,6 @@ def _raise_incident(engine: Engine, told: list[Operation]) -> None:
             before=before,
             after={"state": str(OperationState.BUNDLED if operation.carrier_id else OperationState.QUEUED)},
         )
-    keys = ", ".join(operation.key for operation in told)
-    incident = f"a reorg undid {len(told)} settled operations, which were reopened: {keys}"
+    keys = ", ".join(operation.key for operation in settled)
+    incident = f"a reorg undid {len(settled)} settled operations, which were reopened: {keys}"
     PlatformWallet.objects.filter(pk=engine.wallet.pk).update(incident=incident[:300], incident_at=clock.now())
