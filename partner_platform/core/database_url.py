@@ -27,7 +27,7 @@ def _sqlite(url: str) -> dict[str, Any]:
     # IMMEDIATE: a deferred transaction that writes after it read fails with "database is locked" at once, whatever the
     # timeout. synchronous FULL: what was answered to a partner survives a power cut.
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "partner_platform.core.sqlite",
         "NAME": url.removeprefix("sqlite:///"),
         "CONN_MAX_AGE": None,
         "OPTIONS": {
