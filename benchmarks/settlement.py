@@ -4,7 +4,7 @@
 2. ceiling: the very operations that we send, in carriers of ten, signed beforehand; no HTTP, no database, no Celery.
 3. platform: `POST /partners/borrow` over HTTP, database, Celery, engine, chain, until the loan is ACTIVE in the books.
 
-Loans go to 300 users in turn, all without debt at first. The rate of 2 and 3 is loans over the whole time from the first
+Loans go to 300 users in turn, without debt at first. The rate of 2 and 3 is loans over the whole time from the first
 send (the first POST) to the last loan's block (to the last loan ACTIVE). `--loans` sets how many; the ratios are what
 counts, and the exit code says whether they hold.
 """
