@@ -4,6 +4,7 @@ from typing import Any
 
 from chain.system import OaidReading, PositionReading
 from loans import payoffs
+from loans.consent import Borrow, typed_data
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from partner_platform.core.clock import isoformat
 
@@ -115,4 +116,12 @@ def loan_row(loan: PartnerLoan, moment: int) -> dict[str, Any]:
         "remainingDebt": str(payoffs.debt_at(loan, moment)),
         "status": loan.status,
         "borrowedAt": isoformat(loan.borrowed_at),
+    }
+
+
+def consent(borrow: Borrow) -> dict[str, Any]:
+    """The typed data of a borrow, and what goes into its `userAuthorization` beside the signature."""
+    return {
+        "typedData": typed_data(borrow),
+        "userAuthorization": {"deadline": borrow.deadline, "nonce": str(borrow.nonce)},
     }

@@ -4,6 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from loans import consent
+from loans.consent import Borrow, UserAuthorization
 from loans.models import LoanStatus
 from loans.services.borrow import BorrowRequest
 from loans.services.repay import RepayRequest
@@ -12,14 +14,27 @@ from partner_platform.core.serializers import (
     AmountField,
     LoanIdField,
     MetadataField,
+    SignatureField,
     StrictSerializer,
     TokenIdField,
     TransactionHashField,
+    Uint256TextField,
     WholeNumberField,
 )
 
 MAX_DURATION_SECONDS = 50 * 366 * 86_400
 MAX_INSTALMENTS = 600
+
+
+class UserAuthorizationBody(StrictSerializer):
+    """The user's EIP-712 signature (docs/consent.md)."""
+
+    deadline = WholeNumberField(min_value=0, max_value=2**53)  # seconds since the epoch
+    nonce = Uint256TextField()
+    signature = SignatureField()
+
+    def validate(self, attrs: dict[str, Any]) -> UserAuthorization:
+        return UserAuthorization(**attrs)
 
 
 class BorrowBody(StrictSerializer):
@@ -29,6 +44,7 @@ class BorrowBody(StrictSerializer):
     userWallet = AddressField()  # noqa: N815
     borrowAmount = AmountField()  # noqa: N815
     partnerLoanId = LoanIdField()  # noqa: N815
+    userAuthorization = UserAuthorizationBody(required=False, allow_null=True, default=None)  # noqa: N815
     metadata = MetadataField(required=False, allow_null=True, default=None)
     loanDuration = WholeNumberField(  # noqa: N815 - seconds
         min_value=1, max_value=MAX_DURATION_SECONDS, required=False, allow_null=True, default=None
@@ -55,8 +71,32 @@ class BorrowBody(StrictSerializer):
             borrow_amount=data["borrowAmount"],
             partner_loan_id=data["partnerLoanId"],
             metadata=data["metadata"],
+            user_authorization=data["userAuthorization"],
             loan_duration=data["loanDuration"],
             number_of_installments=data["numberOfInstallments"],
+        )
+
+
+class TypedDataBody(StrictSerializer):
+    """`POST /partners/borrow/typed-data`: what a borrow will say; nonce and deadline are made where not given."""
+
+    oaidTokenId = TokenIdField()  # noqa: N815
+    userWallet = AddressField()  # noqa: N815
+    borrowAmount = AmountField()  # noqa: N815
+    partnerLoanId = LoanIdField()  # noqa: N815
+    deadline = WholeNumberField(min_value=0, max_value=2**53, required=False)
+    nonce = Uint256TextField(required=False)
+
+    def to_borrow(self, partner_id: str) -> Borrow:
+        """The borrow that the user is to sign."""
+        data = self.validated_data
+        return Borrow(
+            partner_id=partner_id,
+            oaid_token_id=data["oaidTokenId"],
+            amount=data["borrowAmount"],
+            partner_loan_id=data["partnerLoanId"],
+            nonce=data.get("nonce", consent.new_nonce()),
+            deadline=data.get("deadline", consent.default_deadline()),
         )
 
 

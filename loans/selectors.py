@@ -31,6 +31,11 @@ def repayment_by_key(repayment_pk: Any) -> Repayment:
     return Repayment.objects.select_related("loan").get(pk=repayment_pk)
 
 
+def consent_is_used(*, user_wallet: str, nonce: int) -> bool:
+    """Whether a loan was drawn on the wallet's consent with this nonce, whichever partner's it is."""
+    return PartnerLoan.objects.filter(user_wallet=user_wallet, consent_nonce=nonce).exists()
+
+
 def borrow_outcome(loan_pk: Any) -> PartnerLoan | None:
     """The loan once its borrow is final (ACTIVE, FAILED or later), None while it is PENDING."""
     return PartnerLoan.objects.filter(pk=loan_pk).exclude(status=LoanStatus.PENDING).first()

@@ -66,6 +66,13 @@ class LoanViewSet(ViewSet):
             request_borrow(partner=_partner(request), request=body.to_request(), on_accepted=on_accepted(request)),
         )
 
+    @action(detail=False, methods=["post"], url_path="borrow/typed-data")
+    def typed_data(self, request: Request) -> Response:
+        """What the user signs for a borrow, and the `userAuthorization` to send with it, but for the signature."""
+        body = requests.TypedDataBody(data=request.data)
+        _validated(body)
+        return Response(presenters.consent(body.to_borrow(_partner(request).partner_id)))
+
     @action(detail=False, methods=["post"], required_scope=Scope.REPAY)
     @idempotent(replay=lambda request, repayment_id: _repaid(request, selectors.repayment_by_key(repayment_id)))
     def repay(self, request: Request) -> Response:

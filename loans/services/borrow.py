@@ -10,7 +10,8 @@ from audit.services import record_change
 from chain import services as chain_services
 from chain import system
 from chain.system import OaidReading, PositionReading
-from loans import rules, selectors
+from loans import consent, rules, selectors
+from loans.consent import UserAuthorization
 from loans.models import OaidCredit, PartnerLoan
 from loans.services import credit
 from partner_platform.core import clock
@@ -34,25 +35,27 @@ class BorrowRequest:
     metadata: dict[str, Any] | None = None
     loan_duration: int | None = None  # seconds
     number_of_installments: int | None = None
+    user_authorization: UserAuthorization | None = None
 
 
 def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnAccepted | None = None) -> PartnerLoan:
     """Accept a borrow and return its PENDING loan; the settlement engine does the rest.
 
     `on_accepted` is called with the loan's key inside the transaction that makes it.
-    Raises the plan's refusals in its order (1a ownership, 1b active, 1c credit, 1d daily, 1e total, 1f duplicate,
-    position), `Unavailable` where the chain cannot be reached. Whatever raises, nothing stays reserved. Source:
-    plan, borrow flow.
+    Raises 403 without the user's consent, then the plan's refusals in its order (1a ownership, 1b active, 1c credit, 1d
+    daily, 1e total, 1f duplicate, position), `Unavailable` where the chain cannot be reached. Whatever raises, nothing
+    stays reserved. Source: plan, borrow flow.
     """
+    _require_consent(partner, request)
     exactly = False
     for _ in range(credit.MAX_READINGS):
-        reading = rules.require_oaid(system.read_oaid(request.oaid_token_id), request.oaid_token_id)
+        backing = system.read_backing(request.oaid_token_id)
+        reading = rules.require_oaid(backing and backing.oaid, request.oaid_token_id)
         rules.check_ownership(reading, request.user_wallet)
         rules.check_credit_line(reading)
-        position = system.read_position(reading.position_id) if reading.position_id else None
         limit = credit.exact_limit(reading) if exactly else credit.limit_from(reading)
         try:
-            return _accept(partner, request, reading, position, limit, on_accepted)
+            return _accept(partner, request, reading, backing and backing.position, limit, on_accepted)
         except OaidCredit.DoesNotExist:
             credit.ensure_row(request.oaid_token_id)
         except credit.ReadingTooOld:
@@ -95,7 +98,26 @@ def _accept(
         # Two requests with one partnerLoanId passed the check together; the unique constraint let one through.
         if selectors.loan_id_exists(partner_pk=partner.pk, partner_loan_id=request.partner_loan_id):
             raise rules.duplicate_loan_id() from None
+        consented = request.user_authorization
+        if consented is not None and selectors.consent_is_used(user_wallet=request.user_wallet, nonce=consented.nonce):
+            raise consent.used() from None
         raise
+
+
+def _require_consent(partner: Partner, request: BorrowRequest) -> None:
+    given = request.user_authorization
+    if given is None:
+        consent.require_none_needed()
+        return
+    borrow = consent.Borrow(
+        partner_id=partner.partner_id,
+        oaid_token_id=request.oaid_token_id,
+        amount=request.borrow_amount,
+        partner_loan_id=request.partner_loan_id,
+        nonce=given.nonce,
+        deadline=given.deadline,
+    )
+    consent.require_signed(wallet=request.user_wallet, borrow=borrow, signature=given.signature)
 
 
 def _open_loan(
@@ -110,6 +132,7 @@ def _open_loan(
     operation = chain_services.enqueue(
         key=f"{OPERATION_KIND}:{internal_loan_id}", kind=OPERATION_KIND, calls=calls, effect=effect
     )
+    consented = request.user_authorization
     loan = PartnerLoan.objects.create(
         internal_loan_id=internal_loan_id,
         partner=partner,
@@ -126,6 +149,8 @@ def _open_loan(
         settlement_address=partner.settlement_address,
         borrow_operation=operation,
         daily_usage_day=day,
+        user_authorization=consented.to_json() if consented else None,
+        consent_nonce=consented.nonce if consented else None,
         metadata=request.metadata,
         loan_duration=request.loan_duration,
         number_of_installments=request.number_of_installments,

@@ -7,9 +7,12 @@ from typing import Any
 from rest_framework import serializers
 
 from partner_platform.core.ethereum import parse_address, parse_hash
-from partner_platform.core.fields import MAX_BASE_UNITS
+from partner_platform.core.fields import MAX_BASE_UNITS, MAX_UINT256
 
 _AMOUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
+_UINT256 = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
+_HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
+MAX_SIGNATURE_BYTES = 4096
 MAX_METADATA_BYTES = 8 * 1024
 MAX_METADATA_DEPTH = 32
 
@@ -68,6 +71,30 @@ class WholeNumberField(serializers.IntegerField):
         if not isinstance(data, int) or isinstance(data, bool):
             raise serializers.ValidationError("Must be a whole number.")
         return super().to_internal_value(data)
+
+
+class Uint256TextField(serializers.Field[int, Any, str, Any]):
+    """A uint256 as a decimal string without leading zeros, which no JSON parser rounds."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, str) or not _UINT256.fullmatch(data) or int(data) > MAX_UINT256:
+            raise serializers.ValidationError("Must be a decimal string, 0 to 2^256-1.")
+        return int(data)
+
+    def to_representation(self, value: int) -> str:
+        return str(value)
+
+
+class SignatureField(serializers.Field[bytes, Any, str, Any]):
+    """A signature as 0x-hex: 65 bytes of a key's, or whatever a contract wallet takes, at most 4 KiB."""
+
+    def to_internal_value(self, data: Any) -> bytes:
+        if not isinstance(data, str) or len(data) > 2 + 2 * MAX_SIGNATURE_BYTES or not _HEX.fullmatch(data):
+            raise serializers.ValidationError(f"Must be 0x and hex digits, at most {MAX_SIGNATURE_BYTES} bytes.")
+        return bytes.fromhex(data[2:])
+
+    def to_representation(self, value: bytes) -> str:
+        return "0x" + value.hex()
 
 
 class AddressField(serializers.Field[str, Any, str, Any]):

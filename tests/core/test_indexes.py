@@ -51,6 +51,7 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "limits, the day": lambda: PartnerDailyUsage.objects.filter(partner_id=KEY, day=clock.today(), borrowed__lte=5),
     "credit of an OAID": lambda: OaidCredit.objects.filter(oaid_token_id=7),
     "loan by partner and partnerLoanId": lambda: PartnerLoan.objects.filter(partner_id=KEY, partner_loan_id="L-1"),
+    "loan by the consent it was drawn on": lambda: PartnerLoan.objects.filter(user_wallet=WALLET, consent_nonce=7),
     "loan by its operation": lambda: PartnerLoan.objects.filter(borrow_operation_id=KEY),
     "a user's loans": lambda: user_loans(None)[:10],
     "a user's loans of one status": lambda: user_loans(LoanStatus.ACTIVE)[:10],
