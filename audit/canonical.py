@@ -11,6 +11,7 @@ import hmac
 import json
 import uuid
 from collections.abc import Sequence
+from json.encoder import encode_basestring_ascii as _quote
 from typing import Any
 
 FIRST_PREVIOUS = "0" * 64  # what the first block follows
@@ -28,6 +29,8 @@ def plain_text(value: Any) -> Any:
 
     Texts stay as they are, so that on SQLite, where ids and times are texts, each byte of them counts.
     """
+    if type(value) is str:
+        return value
     if isinstance(value, dt.datetime):
         # As SQLite stores it: `2026-01-05 10:30:00.123000`, without a fraction where there is none.
         return str(value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value)
@@ -38,7 +41,9 @@ def plain_text(value: Any) -> Any:
 
 def entry_digest(columns: Sequence[Any]) -> str:
     """The digest of an entry whose `models.HASHED_COLUMNS` are these, as stored."""
-    return hashlib.sha256(_encode([plain_text(value) for value in columns]).encode()).hexdigest()
+    # The same as `canonical_json` of the list, which takes three times as long: there are millions of entries.
+    parts = ["null" if value is None else _quote(plain_text(value)) for value in columns]
+    return hashlib.sha256(f"[{','.join(parts)}]".encode()).hexdigest()
 
 
 def derive_key(secret: str) -> bytes:

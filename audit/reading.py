@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Expression, ExpressionWrapper, F, QuerySet, TextField
@@ -19,8 +19,7 @@ ROWS_AT_ONCE = 2_000
 BLOCKS_AT_ONCE = 20
 
 
-@dataclass(frozen=True)
-class StoredEntry:
+class StoredEntry(NamedTuple):
     """An entry's columns as the driver gave them; `id` as hex."""
 
     id: str
