@@ -1,6 +1,7 @@
 """The keys' rows and the decorator by themselves: sweeping, secrets, and posts done in one transaction."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.test import RequestFactory
@@ -30,8 +31,8 @@ def partner():
 
 def call(view, partner, key="key-1", body=b"{}") -> Response:
     post = RequestFactory().post("/admin/partners", body, "application/json", headers={"Idempotency-Key": key})
-    request = Request(post, parsers=[JSONParser()])
-    request._user = PartnerPrincipal(partner)
+    request: Any = Request(post, parsers=[JSONParser()])
+    request.user = PartnerPrincipal(partner)
     return view(None, request)
 
 
@@ -100,7 +101,7 @@ def test_8_such_posts_at_once_with_one_key_do_it_once(partner, monkeypatch):
 
 
 def test_a_key_in_flight_elsewhere_is_409_until_it_leaves(partner):
-    answers = []
+    answers: list[Conflict] = []
 
     @idempotent()
     def busy(_, request):
