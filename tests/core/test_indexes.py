@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.db.models import QuerySet
 
+import audit.reading
 import audit.selectors
 import chain.selectors
 import loans.selectors
 import partners.idempotency
-from audit.models import ApiLog
+from audit.models import ApiLog, AuditBlock, AuditEntry
 from chain.models import (
     ChainTransaction,
     FundingTransfer,
@@ -77,6 +78,15 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "API calls that failed": lambda: audit.selectors.calls(success=False)[:10],
     "API call by request id": lambda: ApiLog.objects.filter(request_id="abc"),
     "changes of a target": lambda: audit.selectors.changes_of("loan:1")[:10],
+    "audit entries that wait for their seal": lambda: AuditEntry.objects.filter(block=0).order_by("timestamp")[:500],
+    "audit entries of some blocks": lambda: audit.reading.entries_query(5, 9),
+    "audit entries beyond the last block": lambda: AuditEntry.objects.filter(block__gt=7),
+    "audit blocks in order": lambda: AuditBlock.objects.filter(number__gte=5, number__lte=9).order_by("number"),
+    "audit block of a sequence number": lambda: AuditBlock.objects.filter(first_sequence__lte=7).order_by(
+        "-first_sequence"
+    )[:1],
+    "API calls to archive": lambda: audit.selectors.calls_before(clock.now())[:10],
+    "API log archives to finish": audit.selectors.undeleted_archives_query,
 }
 
 SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
