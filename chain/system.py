@@ -43,9 +43,13 @@ T = TypeVar("T")
 HEAD_SECONDS = 0.5
 READING_SECONDS = 60
 _HEAD_KEY = "chain:head"
+MAX_POSITION_HINTS = 100_000
+_position_hints: dict[int, int] = {}  # OAID -> position, as this process saw it last
 _NO_TOKEN = error_selector("OAID", "ERC721NonexistentToken")
 PAYOFF_SIGNATURE = abis.signature_of(abis.entry("PlatformExecutor", "function", "payoff"))
 _POSITION_TYPES = abis.types_of(abis.entry("SolvencyVault", "function", "positions")["outputs"])
+# Above this share of the collateral's value a debt is liquidated (`SolvencyVault.liquidationBps`).
+LIQUIDATION_BPS = {"RWA": 8_000, "PRIVATE_ASSET": 7_000}
 TOKEN_TYPES = ("RWA", "PRIVATE_ASSET")  # in the order of the vault's enum
 
 
@@ -104,6 +108,14 @@ class PayoffTerms:
     since: int
 
 
+@dataclass(frozen=True)
+class Backing:
+    """An OAID with the position that backs it (None: none does), read at the same block."""
+
+    oaid: OaidReading
+    position: PositionReading | None
+
+
 class ReadingRefused(ChainUnavailable):
     """The node answered a reading with an error."""
 
@@ -123,6 +135,11 @@ def read_oaid(token_id: int) -> OaidReading | None:
 def read_position(position_id: int) -> PositionReading | None:
     """A position as of the newest block; None where there is none. Raises `ChainUnavailable`."""
     return _read_at_head(f"position:{position_id}", lambda head: _fetch_position(position_id, head))
+
+
+def read_backing(token_id: int) -> Backing | None:
+    """An OAID and the position behind it, both of the newest block; None where there is no such token."""
+    return _read_at_head(f"backing:{token_id}", lambda head: _fetch_backing(token_id, head))
 
 
 def read_executed(uids: Sequence[str], block_number: int) -> set[str]:
@@ -254,7 +271,7 @@ def _expected(address: str, topics: list[str], number: int | None) -> dict[str, 
 
 
 def _read_at_head(name: str, fetch: Callable[[_Head], T]) -> T:
-    """A reading of the newest block, once more where the node refused it: it may have been changing blocks meanwhile."""
+    """A reading of the newest block, once more where the node refused it: it may have changed blocks meanwhile."""
     head = _head()
     try:
         return once(f"chain:{name}:{head.hash}", READING_SECONDS, lambda: fetch(head))
@@ -266,15 +283,46 @@ def _read_at_head(name: str, fetch: Callable[[_Head], T]) -> T:
 
 
 def _fetch_oaid(token_id: int, head: _Head) -> OaidReading | None:
+    return _decode_oaid(token_id, _eth_calls(_oaid_calls(token_id), hex(head.number)), head)
+
+
+def _fetch_position(position_id: int, head: _Head) -> PositionReading | None:
+    [answer] = _eth_calls([_position_call(position_id)], hex(head.number))
+    return _decode_position(position_id, answer, head)
+
+
+def _fetch_backing(token_id: int, head: _Head) -> Backing | None:
+    """In one post where this process knows the OAID's position from before; the chain is asked for it all the same."""
+    hint = _position_hints.get(token_id, 0)
+    calls = [*_oaid_calls(token_id), *([_position_call(hint)] if hint else [])]
+    answers = _eth_calls(calls, hex(head.number))
+    oaid = _decode_oaid(token_id, answers[:3], head)
+    if oaid is None:
+        return None
+    if not oaid.position_id:
+        return Backing(oaid, None)
+    if oaid.position_id == hint:
+        return Backing(oaid, _decode_position(hint, answers[3], head))
+    if len(_position_hints) >= MAX_POSITION_HINTS:
+        _position_hints.clear()
+    _position_hints[token_id] = oaid.position_id
+    return Backing(oaid, _fetch_position(oaid.position_id, head))
+
+
+def _oaid_calls(token_id: int) -> list[tuple[str, str]]:
     oaid, vault = settings.OAID_ADDRESS, settings.SOLVENCY_VAULT_ADDRESS
-    answers = _eth_calls(
-        [
-            (oaid, encode_call("ownerOf(uint256)", [token_id])),
-            (oaid, encode_call("getCreditLine(uint256)", [token_id])),
-            (vault, encode_call("positionOf(uint256)", [token_id])),
-        ],
-        hex(head.number),
-    )
+    return [
+        (oaid, encode_call("ownerOf(uint256)", [token_id])),
+        (oaid, encode_call("getCreditLine(uint256)", [token_id])),
+        (vault, encode_call("positionOf(uint256)", [token_id])),
+    ]
+
+
+def _position_call(position_id: int) -> tuple[str, str]:
+    return (settings.SOLVENCY_VAULT_ADDRESS, encode_call("positions(uint256)", [position_id]))
+
+
+def _decode_oaid(token_id: int, answers: Sequence[Any], head: _Head) -> OaidReading | None:
     if isinstance(answers[0], RpcError) and str(answers[0].data).startswith(_NO_TOKEN):
         return None
     owner, line, position = _values(answers)
@@ -290,10 +338,9 @@ def _fetch_oaid(token_id: int, head: _Head) -> OaidReading | None:
     )
 
 
-def _fetch_position(position_id: int, head: _Head) -> PositionReading | None:
-    call = (settings.SOLVENCY_VAULT_ADDRESS, encode_call("positions(uint256)", [position_id]))
-    [answer] = _values(_eth_calls([call], hex(head.number)))
-    user, token, amount, value, debt, oaid_token_id, token_type, active = decode(_POSITION_TYPES, to_bytes(answer))
+def _decode_position(position_id: int, answer: Any, head: _Head) -> PositionReading | None:
+    [data] = _values([answer])
+    user, token, amount, value, debt, oaid_token_id, token_type, active = decode(_POSITION_TYPES, to_bytes(data))
     if user == ZERO_ADDRESS:
         return None
     return PositionReading(

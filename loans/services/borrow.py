@@ -49,13 +49,12 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
     _require_consent(partner, request)
     exactly = False
     for _ in range(credit.MAX_READINGS):
-        backing = system.read_backing(request.oaid_token_id)
-        reading = rules.require_oaid(backing and backing.oaid, request.oaid_token_id)
+        reading, position = _read(request.oaid_token_id)
         rules.check_ownership(reading, request.user_wallet)
         rules.check_credit_line(reading)
         limit = credit.exact_limit(reading) if exactly else credit.limit_from(reading)
         try:
-            return _accept(partner, request, reading, backing and backing.position, limit, on_accepted)
+            return _accept(partner, request, reading, position, limit, on_accepted)
         except OaidCredit.DoesNotExist:
             credit.ensure_row(request.oaid_token_id)
         except credit.ReadingTooOld:
@@ -63,6 +62,12 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
         except credit.CreditContended:
             exactly = True
     raise credit.unsettled_chain()
+
+
+def _read(token_id: int) -> tuple[OaidReading, PositionReading | None]:
+    backing = system.read_backing(token_id)
+    oaid = rules.require_oaid(None if backing is None else backing.oaid, token_id)
+    return oaid, None if backing is None else backing.position
 
 
 def _accept(

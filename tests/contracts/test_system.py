@@ -8,7 +8,7 @@ import pytest
 from django.core.cache import cache
 from pytest_django import Settings
 
-from chain import system
+from chain import reading, system
 from chain.clients import ChainClient, ChainUnavailable
 from chain.encoding import Call, encode_call, uid_of
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
@@ -34,7 +34,8 @@ def client(lab: Lab, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Cou
     settings.SENIOR_POOL_ADDRESS = lab.pool
     settings.USDC_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS = lab.usdc, lab.executor
     counting = CountingClient(lab)
-    monkeypatch.setattr(system, "get_client", lambda: counting)
+    for module in (system, reading):
+        monkeypatch.setattr(module, "get_client", lambda: counting)
     cache.clear()
     return counting
 
@@ -228,3 +229,21 @@ def test_logs_without_one_repayment_tell_no_amount() -> None:
 def test_a_call_survives_being_stored() -> None:
     call = Call("0x" + "11" * 20, 2**100, encode_call("pause()"))
     assert Call.from_json(call.as_json()) == call
+
+
+def test_an_oaid_and_its_position_are_read_in_one_post_once_the_position_is_known(
+    lab: Lab, client: CountingClient, borrower: Borrower
+) -> None:
+    first = system.read_backing(borrower.oaid)
+    lab.client.call("evm_mine")
+    system.forget_block()
+    client.posts.clear()
+
+    second = system.read_backing(borrower.oaid)
+
+    assert first is not None
+    assert second is not None
+    assert client.posts == [["eth_getBlockByNumber"], ["eth_call"] * 4]
+    assert (second.oaid, second.position) == (system.read_oaid(borrower.oaid), system.read_position(borrower.position))
+    assert second.oaid.block_number == first.oaid.block_number + 1
+    assert system.read_backing(999) is None
