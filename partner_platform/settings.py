@@ -1,6 +1,7 @@
 """Settings, all from the environment (12-factor). What has no safe default has none: the process refuses to start.
 
-`ENV_FILE` may name a file of `NAME=value` lines to read first; the environment wins over it. docs/configuration.md lists every variable.
+`ENV_FILE` may name a file of `NAME=value` lines to read first; the environment wins over it. docs/configuration.md
+lists every variable.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ import environ
 from partner_platform.core import crypto
 from partner_platform.core.contrib import contrib_for
 from partner_platform.core.database_url import database_from_url
+from partner_platform.core.networks import require_networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -87,7 +89,7 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
-# --- Stores -------------------------------------------------------------------------------------------------------------
+# --- Stores --------------------------------------------------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CACHES = {
     "default": {
@@ -102,7 +104,7 @@ CACHES = {
     }
 }
 
-# --- Celery: another interface; a task is only a nudge, due work is found in the database -------------------------------
+# --- Celery: another interface; a task is only a nudge, due work is found in the database --------------------------
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False
@@ -125,7 +127,7 @@ CELERY_BEAT_SCHEDULE = {
     "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
-# --- The chain ----------------------------------------------------------------------------------------------------------
+# --- The chain -----------------------------------------------------------------------------------------------------
 CHAIN_ID = env.int("CHAIN_ID", default=5003)  # Mantle Sepolia
 CHAIN_RPC_URLS = env.list("CHAIN_RPC_URLS", default=[])
 CHAIN_RPC_TIMEOUT_SECONDS = env.float("CHAIN_RPC_TIMEOUT_SECONDS", default=5.0)
@@ -144,20 +146,20 @@ AUDIT_ANCHOR_ADDRESS = env.str("AUDIT_ANCHOR_ADDRESS", default="")
 PLATFORM_EXECUTOR_ADDRESS = env.str("PLATFORM_EXECUTOR_ADDRESS", default="")
 PLATFORM_PRIVATE_KEY = env.str("PLATFORM_PRIVATE_KEY", default="")
 
-# --- The record ---------------------------------------------------------------------------------------------------------
+# --- The record ----------------------------------------------------------------------------------------------------
 # Secrets that audit entries are signed with, the newest first; without any, DJANGO_SECRET_KEY serves.
 AUDIT_KEYS = env.list("AUDIT_KEYS", default=[])
 API_LOG_RETENTION_DAYS = env.int("API_LOG_RETENTION_DAYS", default=0)  # 0: kept in the database for ever
 API_LOG_ARCHIVE_DIR = env.str("API_LOG_ARCHIVE_DIR", default="")
 
-# --- Loans --------------------------------------------------------------------------------------------------------------
+# --- Loans ---------------------------------------------------------------------------------------------------------
 # Whether each borrow must carry the user's signature (docs/consent.md).
 BORROW_CONSENT = env.str("BORROW_CONSENT", default="optional" if IS_SANDBOX else "required")
 if BORROW_CONSENT not in ("required", "optional"):
     raise environ.ImproperlyConfigured("BORROW_CONSENT must be required or optional")
 SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
 
-# --- Rate limits: calls a minute of a partner by tier, of a client address on public endpoints ---------------------------
+# --- Rate limits: calls a minute of a partner by tier, of a client address on public endpoints ---------------------
 RATE_LIMITS = {
     "BASIC": env.int("RATE_LIMIT_BASIC", default=100),
     "PREMIUM": env.int("RATE_LIMIT_PREMIUM", default=500),
@@ -167,9 +169,9 @@ RATE_LIMITS = {
 if min(RATE_LIMITS.values()) < 1:
     raise environ.ImproperlyConfigured("Each RATE_LIMIT_… must be at least 1")
 
-# --- HTTP ---------------------------------------------------------------------------------------------------------------
+# --- HTTP ----------------------------------------------------------------------------------------------------------
 # CIDRs of the proxies whose forwarding headers are believed; empty: the peer's address is the client's.
-TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+TRUSTED_PROXIES = require_networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["partners.authentication.ApiKeyAuthentication"],

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import include, path
 
-from partner_platform import health
+from partner_platform import console, health
 from partner_platform.core import exception_handler
 
 handler400 = exception_handler.bad_request
@@ -22,5 +22,6 @@ urlpatterns = [
     path("", include("loans.urls")),
     path("health/live", health.live),
     path("health/ready", health.ready),
+    path("console/login/", console.login),
     path("console/", admin.site.urls),
 ]

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.db import models
 from django.db.models.fields import AutoFieldMixin
 
@@ -86,3 +86,11 @@ def check_database(database: dict[str, Any]) -> list[CheckMessage]:
     if options.get("readpreference", "primary").lower() != "primary":
         found.append(Error("readPreference must be primary: limits are checked on what was read", id="core.E013"))
     return found
+
+
+@register(Tags.security, deploy=True)
+def check_consent(**kwargs: Any) -> list[CheckMessage]:
+    """Live, nobody's OAID is drawn on without a signature of its owner (docs/consent.md)."""
+    if settings.BORROW_CONSENT == "required":
+        return []
+    return [Warning("BORROW_CONSENT is optional: partners can draw on any OAID by its owner's name", id="core.W020")]

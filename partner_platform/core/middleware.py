@@ -11,7 +11,7 @@ from partner_platform.core.errors import ErrorCode, PayloadTooLarge
 from partner_platform.core.exception_handler import envelope
 
 MAX_BODY_BYTES = 64 * 1024
-_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_SANE_REQUEST_ID = re.compile(r"(?![ps]k_)[A-Za-z0-9._-]{8,64}")  # no API key for an id: ids are logged
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
