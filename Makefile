@@ -15,6 +15,7 @@ MONGODB := .tools/mongodb/.installed
 
 DB ?= sqlite
 ARGS ?=
+TIMES ?= 1
 CMD ?= help
 COMPILER := .tools/contracts/.installed
 
@@ -48,6 +49,14 @@ test: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the tests (DB=sqlite|postgres|mongodb,
 .PHONY: crash
 crash: $(VENV) $(ANVIL) $(DB_TOOLS) ## Kill web and worker at every commit and RPC call of the money flows (DB=, ARGS="-k repay")
 	@DB=$(DB) CRASH_POINTS=$${CRASH_POINTS:-all} $(BIN)/python -m pytest -q tests/crash $(ARGS)
+
+.PHONY: faults
+faults: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the fault suite and print its table (TIMES=10, DB=, ARGS="-k f12")
+	@DB=$(DB) $(BIN)/python -m tests.faults --times $(TIMES) $(ARGS)
+
+.PHONY: mutations
+mutations: $(VENV) $(ANVIL) ## Break the engine on purpose, again and again: the fault suite must notice each time
+	@$(BIN)/python -m pytest -q tests/mutations -m mutation $(ARGS)
 
 .PHONY: lint
 lint: $(VENV) ## Check style, types, layers, migrations and the deployment settings

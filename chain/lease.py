@@ -70,14 +70,16 @@ class Lease:
         )
 
 
-def take(wallet_id: uuid.UUID) -> Lease | None:
+def take(wallet_id: uuid.UUID, *, by_force: bool = False) -> Lease | None:
     """The lease of a wallet, None where another driver has it. Raises the epoch, so that a stale driver writes
-    nothing.
+    nothing; `by_force` it is taken from a running one too, which ends as if it had been killed.
     """
     holder = f"{socket.gethostname()[:30]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     def take_free_lease() -> Lease | None:
-        free = PlatformWallet.objects.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=clock.now()), pk=wallet_id)
+        free = PlatformWallet.objects.filter(pk=wallet_id)
+        if not by_force:
+            free = free.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=clock.now()))
         taken = free.update(lease_epoch=F("lease_epoch") + 1, lease_holder=holder, lease_until=_until())
         if not taken:
             return None

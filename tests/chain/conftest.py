@@ -1,12 +1,15 @@
 """What the settlement tests share: operations on the sandbox's contracts, and the two checks each story ends with."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.db import connection
 from pytest_django.fixtures import Settings
 
 from chain import clients, driver
 from chain.engine import Engine
+from chain.models import TransactionAttempt
 from chain.recovery import recover
 from tests.chain.book import Book
 from tests.support.chain import Chain
@@ -35,7 +38,20 @@ def proxy(chain: Chain, settings: Settings) -> Iterator[RpcProxy]:
         settings.CHAIN_RPC_URLS = [proxy.url]
         settings.CHAIN_RPC_TIMEOUT_SECONDS = 1.0
         clients.get_client.cache_clear()
+        unsaved: list[str] = []
+        proxy.on_call = lambda method, params: unsaved.extend(_unsaved(method, params))
         yield proxy
+        assert unsaved == []  # whatever leaves us was committed before: a crash at any moment loses no hash
+
+
+def _unsaved(method: str, params: list[Any]) -> list[str]:
+    """The transaction, where a send is not in the database; asked from another thread, which sees commits only."""
+    if method != "eth_sendRawTransaction":
+        return []
+    try:
+        return [] if TransactionAttempt.objects.filter(raw=params[0]).exists() else [params[0]]
+    finally:
+        connection.close()
 
 
 @pytest.fixture

@@ -49,10 +49,14 @@ class RpcProxy:
         self.received: Counter[str] = Counter()  # calls that reached the proxy, by method
         self.forwarded: Counter[str] = Counter()  # calls that reached the node
         self.posts = 0
+        self.on_call: Callable[[str, list[Any]], None] = lambda _method, _params: None  # before anything else
         proxy = self
 
         class RequestHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body leave in one segment: in two, the client's delayed acknowledgement costs 40 ms a post.
+            wbufsize = -1
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
                 proxy._serve(self)
@@ -198,6 +202,7 @@ class RpcProxy:
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         method = request["method"]
         self.received[method] += 1
+        self.on_call(method, request["params"])
         fault = self._take_fault(method)
         answer = self._forward(request) if fault is None else fault.handle(request, lambda: self._forward(request))
         return {"jsonrpc": "2.0", "id": request["id"], **{k: v for k, v in answer.items() if k in ("result", "error")}}

@@ -1,0 +1,163 @@
+"""`manage.py settlement`: for the operator whom NEEDS_REVIEW wakes. Every action shows what it saw before it acts."""
+
+import getpass
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from chain import inspection, operating, review
+from chain.clients import ChainUnavailable, RpcError, get_client
+from chain.engine import Engine
+from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
+from chain.review import DecisionRefused, Evidence
+from chain.signer import SignerUnavailable
+from chain.states import IN_FLIGHT_STATES
+from chain.wallets import platform_wallet
+
+
+class Command(BaseCommand):
+    """Reads chain and database, explains, asks, acts, records who did it."""
+
+    help = "Look at the settlement engine and put right what needs a person (docs/settlement.md)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        actions.add_parser("status", help="the wallet, what is under way, what waits for a person")
+        freeze = _acting(actions.add_parser("freeze", help="send nothing new; what is under way is followed on"))
+        freeze.add_argument("reason", help="for those who come after you")
+        _acting(actions.add_parser("unfreeze", help="work again, where nothing stands against it"))
+        resend = _acting(actions.add_parser("resend", help="send stored transactions again, the same bytes"))
+        resend.add_argument("--nonce", type=int, help="only this one")
+        noop = _acting(actions.add_parser("noop", help="let a transaction that does nothing take a nonce"))
+        noop.add_argument("nonce", type=int)
+        decide = _acting(actions.add_parser("review", help="decide about operations that need a person"))
+        decide.add_argument("key", nargs="?", help="the operation's key, such as borrow:…; without it all are shown")
+        choice = decide.add_mutually_exclusive_group()
+        choice.add_argument("--adopt", action="store_true", help="the chain executed it: confirm it with its own logs")
+        choice.add_argument("--fail", metavar="REASON", help="it is not done and will not be: its owner gives back")
+        choice.add_argument("--requeue", action="store_true", help="do it after all, under a new nonce")
+        choice.add_argument("--incident-seen", action="store_true", help="the wallet's incident has been read")
+        decide.add_argument("--without-proof", action="store_true", help="with --adopt: although expected logs miss")
+
+    def handle(self, *, action: str, **options: Any) -> None:
+        try:
+            wallet = platform_wallet(get_client())
+            getattr(self, f"_{action}")(wallet, options)
+        except DecisionRefused as refusal:
+            raise CommandError(f"refused: {refusal}") from refusal
+        except (ChainUnavailable, RpcError) as error:
+            raise CommandError(f"the chain does not answer, nothing was done: {error}") from error
+        except SignerUnavailable as error:
+            raise CommandError(str(error)) from error
+
+    def _status(self, wallet: PlatformWallet, _options: dict[str, Any]) -> None:
+        self._show(wallet)
+
+    def _freeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+        self._show(wallet)
+        self._confirm("Freeze it? Accepted loans wait until it is unfrozen.", options)
+        operating.freeze(wallet, actor=_actor(), reason=options["reason"])
+        self.stdout.write(f"frozen: {options['reason']}")
+
+    def _unfreeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+        report = self._show(wallet)
+        self._confirm("Unfreeze it? Queued operations go out at once.", options)
+        operating.unfreeze(report, actor=_actor())
+        self.stdout.write("active")
+
+    def _resend(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+        report = self._show(wallet)
+        nonce = options["nonce"]
+        chosen = [row for row in report.live if row.state in IN_FLIGHT_STATES and nonce in (None, row.nonce)]
+        if not chosen:
+            raise DecisionRefused("no such transaction is under way")
+        self._confirm(
+            f"Send {len(chosen)} stored transactions again? The same bytes, so nothing is done twice.", options
+        )
+        with operating.at_the_wheel(get_client(), wallet) as engine:
+            operating.resend(engine, chosen, actor=_actor())
+        for transaction in live_rows(chosen):
+            self.stdout.write(inspection.transaction_line(transaction, None))
+
+    def _noop(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+        self._show(wallet)
+        transaction = ChainTransaction.objects.filter(wallet=wallet, nonce=options["nonce"]).first()
+        if transaction is None:
+            raise DecisionRefused("the database has no such nonce; gaps below its counter are closed by the driver")
+        self._confirm(
+            f"Let a noop take nonce {transaction.nonce}? Whichever of the two is mined, its"
+            f" {transaction.operations.count()} operations are done once: by the payload, or queued again.",
+            options,
+        )
+        with operating.at_the_wheel(get_client(), wallet) as engine:
+            operating.noop(engine, transaction, actor=_actor())
+        [row] = live_rows([transaction])
+        self.stdout.write(inspection.transaction_line(row, None))
+
+    def _review(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+        if options["incident_seen"]:
+            self._show(wallet)
+            self._confirm("Note that the incident was read?", options)
+            operating.incident_seen(wallet, actor=_actor())
+            return
+        operations = Operation.objects.filter(state=OperationState.NEEDS_REVIEW).order_by("created_at", "id")
+        if options["key"]:
+            operations = Operation.objects.filter(key=options["key"])
+        if not operations:
+            self.stdout.write("nothing needs review" if not options["key"] else "there is no such operation")
+            return
+        with operating.at_the_wheel(get_client(), wallet) as engine:
+            for operation in operations.select_related("carrier"):
+                evidence = review.gather(engine, operation)
+                self.stdout.write("\n".join(evidence.lines()))
+                self._decide(engine, evidence, options)
+
+    def _decide(self, engine: Engine, evidence: Evidence, options: dict[str, Any]) -> None:
+        if not (options["adopt"] or options["fail"] or options["requeue"]):
+            return
+        if not options["key"]:
+            raise DecisionRefused("decide about one operation at a time: name its key")
+        key = evidence.operation.key
+        if options["adopt"]:
+            self._confirm(f"Adopt {key} as executed? Its owner books it as done.", options)
+            review.adopt(engine, evidence, actor=_actor(), without_proof=options["without_proof"])
+        elif options["fail"]:
+            self._confirm(f"Declare {key} failed? Its owner releases what it holds.", options)
+            review.fail(engine, evidence, actor=_actor(), reason=options["fail"])
+        else:
+            self._confirm(f"Queue {key} again? It is sent under a new nonce; its uid runs at most once.", options)
+            review.requeue(engine, evidence, actor=_actor())
+        self.stdout.write(f"{key} is {Operation.objects.get(key=key).state}")
+
+    def _show(self, wallet: PlatformWallet) -> inspection.WalletReport:
+        report = inspection.inspect(get_client(), wallet)
+        self.stdout.write("\n".join(report.lines()))
+        return report
+
+    def _confirm(self, question: str, options: dict[str, Any]) -> None:
+        if options["yes"]:
+            return
+        if not sys.stdin.isatty():
+            raise CommandError(f"{question} Say --yes.")
+        if input(f"{question} [yes/no] ").strip().lower() != "yes":
+            raise CommandError("nothing was done")
+
+
+def live_rows(transactions: list[ChainTransaction]) -> list[ChainTransaction]:
+    """The rows as they are now, with their attempts."""
+    rows = ChainTransaction.objects.filter(pk__in=[transaction.pk for transaction in transactions])
+    return list(rows.order_by("nonce").prefetch_related("attempts"))
+
+
+def _acting(parser: ArgumentParser) -> ArgumentParser:
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def _actor() -> str:
+    try:
+        return f"operator:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user without a name
+        return "operator:unknown"
