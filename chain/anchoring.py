@@ -96,7 +96,9 @@ def _free_key(day: dt.date) -> str | None:
 
 
 def _record_settled() -> None:
-    """What became of earlier ones, into the trail, once each."""
+    """What became of earlier ones, into the trail: once each, and once more where a reorg undid what was told."""
+    for operation in selectors.reopened(KIND, 10):
+        services.acknowledge_reopened(operation_id=operation.pk)  # the engine recorded that it was undone
     for operation in selectors.unacknowledged(KIND, 10):
         run_in_transaction(lambda operation=operation: _record(operation))  # type: ignore[misc]
 

@@ -15,7 +15,7 @@ from audit.keys import signing_key
 from audit.models import AuditBlock, AuditEntry
 from audit.services import digest_of
 from audit.verification import verify
-from chain import anchoring, deployment, driver
+from chain import anchoring, deployment, driver, selectors
 from chain.clients import get_client
 from chain.models import Operation, OperationState
 from partner_platform.core import clock
@@ -85,6 +85,21 @@ def test_the_request_and_its_outcome_are_in_the_trail(chain: Chain, write: Write
     assert set(entries) == {"audit.anchor_requested", "audit.anchored"}
     assert entries["audit.anchored"].after["transactionHash"] == operation.tx_hash
     assert operation.acknowledged is True
+
+
+def test_an_anchor_that_a_reorg_undoes_comes_again_and_is_told_again(chain: Chain, write: Write) -> None:
+    operation = anchored(chain, write)
+    anchoring.anchor_due()
+    operation.refresh_from_db()
+    chain.rpc("anvil_rollback", chain.block_number() - (operation.block_number or 0) + 1)
+    chain.rpc("anvil_dropAllTransactions")
+    chain.mine(3)
+    assert anchoring.read_anchors() == []
+    settle(chain)
+    anchoring.anchor_due()
+    assert [anchor.sequence for anchor in anchoring.read_anchors() or []] == [3]
+    assert AuditEntry.objects.filter(action="audit.anchored", target=f"operation:{operation.pk}").count() == 2
+    assert selectors.unacknowledged("anchor", 10) == selectors.reopened("anchor", 10) == []
 
 
 def test_a_tail_that_was_anchored_and_cut_off_is_found(chain: Chain, write: Write) -> None:
