@@ -94,6 +94,7 @@ SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
         lambda: chain.selectors.unacknowledged_query("borrow")[:100],
         "operation_unacknowledged",
     ),
+    "operations that a reorg undid": (lambda: chain.selectors.reopened_query("borrow")[:100], "operation_reopened"),
     "operations queue": (
         lambda: Operation.objects.filter(state=OperationState.QUEUED).order_by("created_at", "id")[:10],
         "operation_queue",

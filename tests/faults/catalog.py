@@ -67,7 +67,7 @@ def files() -> list[Path]:
     return sorted(TESTS.glob("*/test_faults_*.py"))
 
 
-def tests_by_fault() -> dict[int, list[str]]:
+def suite() -> dict[int, list[str]]:
     """The names of the tests of each fault, in the order of their files."""
     found: dict[int, list[str]] = defaultdict(list)
     for path in files():

@@ -115,7 +115,7 @@ def release_the_limits_twice() -> None:
 
 def let_the_counter_fall() -> None:
     """The nonce counter follows whatever the node says."""
-    from chain import recovery
+    from chain import driver
     from chain.models import PlatformWallet
 
     def broken(original: Any) -> Any:
@@ -127,10 +127,7 @@ def let_the_counter_fall() -> None:
 
         return recover
 
-    from chain import driver
-
-    replace(recovery, "recover", broken)
-    driver.recover = recovery.recover
+    replace(driver, "recover", broken)
 
 
 def send_after_a_restore_without_looking() -> None:
@@ -202,10 +199,9 @@ def bump_by_the_clock() -> None:
 
 def look_at_no_reorg() -> None:
     """What is confirmed is confirmed."""
-    from chain import reorgs, tracking
+    from chain import tracking
 
-    replace(reorgs, "undo_orphaned", lambda _: lambda _engine: None)
-    tracking.undo_orphaned = reorgs.undo_orphaned
+    replace(tracking, "undo_orphaned", lambda _: lambda _engine: None)
 
 
 def forget_that_the_owner_acted() -> None:
