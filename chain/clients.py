@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-import requests
+import urllib3
 from django.conf import settings
 
 from chain.endpoints import Endpoint, EndpointFailed, Request
@@ -63,11 +63,8 @@ class ChainClient:
 
     def __init__(self, *, urls: Sequence[str], chain_id: int, timeout: float) -> None:
         self.chain_id = chain_id
-        session = requests.Session()
-        adapter = requests.adapters.HTTPAdapter(pool_connections=8, pool_maxsize=64, max_retries=0)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-        self._endpoints = [Endpoint(url=url, session=session, timeout=timeout, chain_id=chain_id) for url in urls]
+        pool = urllib3.PoolManager(num_pools=8, maxsize=64)
+        self._endpoints = [Endpoint(url=url, pool=pool, timeout=timeout, chain_id=chain_id) for url in urls]
         self._ids = itertools.count(1)
         self._id_lock = threading.Lock()
 

@@ -3,15 +3,17 @@
 import json
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
+import urllib3
 
 from chain.rpc_errors import RpcError
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 REST_SECONDS = 5.0
+_HEADERS = {"Content-Type": "application/json"}
 # Rate limits arrive as JSON-RPC errors too; such an answer says nothing about the call.
 _OVERLOADED_CODES = frozenset({-32005, 429})
 
@@ -39,10 +41,10 @@ class Request:
 class Endpoint:
     """A node behind one URL."""
 
-    def __init__(self, *, url: str, session: requests.Session, timeout: float, chain_id: int) -> None:
+    def __init__(self, *, url: str, pool: urllib3.PoolManager, timeout: float, chain_id: int) -> None:
         self._url = url
-        self._session = session
-        self._timeout = (min(CONNECT_TIMEOUT_SECONDS, timeout), timeout)
+        self._pool = pool
+        self._timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_SECONDS, timeout), read=timeout)
         self._chain_id = chain_id
         self._is_verified = False
         self._rests_until = 0.0
@@ -73,13 +75,21 @@ class Endpoint:
     def _post(self, batch: list[Request]) -> list[Any]:
         body: Any = batch[0].body() if len(batch) == 1 else [request.body() for request in batch]
         try:
-            response = self._session.post(self._url, json=body, timeout=self._timeout, allow_redirects=False)
-        except requests.RequestException as error:
+            response = self._pool.request(
+                "POST",
+                self._url,
+                body=json.dumps(body),
+                headers=_HEADERS,
+                timeout=self._timeout,
+                retries=False,  # a send that got no answer is never posted again by itself
+                redirect=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._failed(type(error).__name__) from error
-        if response.status_code != requests.codes.ok:
-            raise self._failed(f"HTTP {response.status_code}")
+        if response.status != HTTPStatus.OK:
+            raise self._failed(f"HTTP {response.status}")
         try:
-            answer = json.loads(response.content)
+            answer = json.loads(response.data)
         except ValueError as error:
             raise self._failed("not JSON") from error
         return self._in_order(batch, answer if isinstance(answer, list) else [answer])
