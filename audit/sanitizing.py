@@ -8,7 +8,8 @@ import math
 import re
 from typing import Any
 
-MASK = "***"
+from partner_platform.core.masking import MASK, mask_keys
+
 MAX_DEPTH = 8
 MAX_ITEMS = 50
 MAX_TEXT = 500
@@ -20,8 +21,6 @@ _SECRET_NAME = re.compile(
 )
 # Names that hold one of those words and no secret.
 _HARMLESS_NAMES = frozenset({"oaidtokenid", "tokenid", "tokentype", "collateraltoken", "publickey", "apikeyprefix"})
-_API_KEY = re.compile(r"[ps]k_[A-Za-z0-9]{1,64}_(?:live|sandbox)_[A-Za-z0-9]+", re.IGNORECASE)
-_BEARER = re.compile(r"bearer\s+\S+", re.IGNORECASE)
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # PostgreSQL refuses NUL, and UTF-8 lone surrogates
 _MAX_INTEGER = 2**63 - 1
 
@@ -37,7 +36,7 @@ def clean_text(text: object, limit: int = MAX_TEXT) -> str:
     """Text without API keys and what a database cannot hold, at most `limit` characters."""
     # Cut first, far enough out that a key is not cut in two and missed: the work stays bounded.
     bounded = _UNSTORABLE.sub("\ufffd", str(text)[: limit + 200])
-    return _BEARER.sub(f"Bearer {MASK}", _API_KEY.sub(MASK, bounded))[:limit]
+    return mask_keys(bounded)[:limit]
 
 
 def is_secret_name(name: str) -> bool:

@@ -215,7 +215,11 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "partner_platform.core.context.RequestIdFilter"}},
     "formatters": {
-        "line": {"format": "{asctime} {levelname:<7} {name} [{request_id}] {message}", "style": "{"},
+        "line": {
+            "()": "partner_platform.core.masking.MaskingFormatter",
+            "format": "{asctime} {levelname:<7} {name} [{request_id}] {message}",
+            "style": "{",
+        },
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},

@@ -18,6 +18,7 @@ from partner_platform.core.errors import (
     Unavailable,
     invalid_fields,
 )
+from partner_platform.core.masking import mask_json, mask_keys
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +40,11 @@ def envelope(error: PlatformError, request_id: str) -> dict[str, Any]:
         "success": False,
         "statusCode": int(error.status),
         "error": HTTPStatus(error.status).phrase,
-        "message": error.message,
+        "message": mask_keys(error.message),
         "code": str(error.code),
         "requestId": request_id,
         "retryable": error.retryable,
-        "details": error.details,
+        "details": mask_json(error.details),
     }
 
 

@@ -1,0 +1,258 @@
+"""Secrets are planted where they belong, everything is done with them, and then they are looked for everywhere else.
+
+Everywhere: every answer and its headers, the log as it is configured (all levels), every row and column of the
+database, all that Redis holds (Celery's messages, caches, marks), every page of the console, the metrics.
+"""
+
+import io
+import json
+import logging
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django_redis import get_redis_connection
+from prometheus_client import generate_latest
+
+from audit.models import ApiLog, AuditEntry
+from chain import system
+from chain.clients import get_client
+from loans import consent
+from partner_platform.core import crypto
+from partners import credentials, keys, signing
+from partners.models import Partner
+from partners.services import create_partner
+from tests.support.chain import Chain
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSWORD = "planted-staff-password-7f3a"
+WEBHOOK_SECRET = "whsec_planted_webhook_secret_9c1d"
+RPC_TOKEN = "planted-rpc-token-5e2b"
+
+
+class Traces:
+    """What was said, by where."""
+
+    def __init__(self) -> None:
+        self.texts: list[tuple[str, str]] = []
+
+    def add(self, where: str, text: object) -> None:
+        self.texts.append((where, str(text)))
+
+    def answer(self, where: str, response: Any) -> Any:
+        body = b"".join(response.streaming_content) if response.streaming else response.content
+        self.add(f"answer of {where}", body.decode(errors="replace") + str(dict(response.headers)))
+        return response
+
+    def holding(self, secret: str) -> list[str]:
+        return sorted({where for where, text in self.texts if secret in text})
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Everything that is logged, at any level, through the configured formatter and filters."""
+    (console,) = (handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler)
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(console.formatter)
+    for a_filter in console.filters:
+        handler.addFilter(a_filter)
+    root = logging.getLogger()
+    names = [name for name in logging.root.manager.loggerDict if isinstance(logging.getLogger(name), logging.Logger)]
+    loggers = [root, *(logging.getLogger(name) for name in names)]
+    levels = [logger.level for logger in loggers]
+    root.addHandler(handler)
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def test_no_secret_is_anywhere_but_where_it_belongs(chain: Chain, log: io.StringIO, settings: Any) -> None:
+    traces = Traces()
+    partner, key = create_partner(
+        actor="test",
+        partner_name="Lender",
+        key_label="len",
+        daily_borrow_limit="100000000000",
+        total_borrow_limit="500000000000",
+        settlement_address=chain.world.partners[0].settlement_address,
+        contact_email="dev@lender.example",
+        tier="ENTERPRISE",
+    )
+    Partner.objects.update(webhook_secret=crypto.encrypt(WEBHOOK_SECRET))
+    console, shown = _console(traces, partner)
+    signature = _calls(traces, chain, key, shown["signing secret"], partner, settings)
+    _pages(traces, console)
+    traces.add("log", log.getvalue())
+    _dump_database(traces)
+    _dump_redis(traces)
+    traces.add("metrics", generate_latest().decode())
+
+    planted = {
+        "API key": key,
+        "its random part": key.rsplit("_", 1)[1],
+        **shown,
+        "webhook secret": WEBHOOK_SECRET,
+        "staff password": PASSWORD,
+        "platform's private key": settings.PLATFORM_PRIVATE_KEY.removeprefix("0x"),
+        "encryption key": settings.FIELD_ENCRYPTION_KEYS[0],
+        "Django's secret": settings.SECRET_KEY,
+        "token in the RPC URL": RPC_TOKEN,
+    }
+    found = {name: traces.holding(secret) for name, secret in planted.items() if traces.holding(secret)}
+    assert found == {}
+    # A consent is kept with its loan as the proof it is, and nowhere else.
+    assert [where for where in traces.holding(signature) if not where.startswith("loans.PartnerLoan")] == []
+    # The search finds what is there.
+    for where in ("log", "loans.PartnerLoan", "answer of GET /partners/loan/loan-1", "redis", "page "):
+        assert any(place.startswith(where) and text for place, text in traces.texts), where
+    assert ApiLog.objects.count() >= 20
+    assert AuditEntry.objects.count() > 3
+    assert any("chain.tasks.drive_settlement" in text for where, text in traces.texts if where == "redis")
+    assert "rate limits are not kept" in log.getvalue()
+
+
+def _console(traces: Traces, partner: Partner) -> tuple[Client, dict[str, str]]:
+    """A staff user signs in and makes one more key and a signing secret, each on the one page that shows it."""
+    User.objects.create_superuser("ann", "ann@platform.example", PASSWORD)
+    console = Client()
+    traces.answer("login", console.post("/console/login/", {"username": "ann", "password": "planted-wrong" + PASSWORD}))
+    console.post("/console/login/", {"username": "ann", "password": PASSWORD})
+    action = {"action": "rotate_signing_secret", "_selected_action": [str(partner.pk)]}
+    page = console.post("/console/partners/partner/", action).content.decode()
+    (secret,) = re.findall(r"sk_[a-z0-9]+_sandbox_[a-z0-9]{48}", page)
+    form = {"partner": str(partner.pk), "scopes": ["read"], "expires_at_0": "", "expires_at_1": ""}
+    page = console.post("/console/partners/apikey/add/", form).content.decode()
+    (second,) = re.findall(r"pk_[a-z0-9]+_sandbox_[a-z0-9]{32}", page)
+    return console, {"signing secret": secret, "second key": second}
+
+
+def _calls(traces: Traces, chain: Chain, key: str, signing_secret: str, partner: Partner, settings: Any) -> str:
+    """What partners do, right and wrong, with the key wherever a clumsy client may put it; answers a signature."""
+    client, user = Client(raise_request_exception=False), chain.users[0]
+    authorized = {"Authorization": f"Bearer {key}", "Prefer": "respond-async"}
+
+    def get(path: str, **headers: str) -> Any:
+        return traces.answer(f"GET {path}", client.get(path, headers={**authorized, **headers}))
+
+    def post(path: str, body: Any, **headers: str) -> Any:
+        data = body if isinstance(body, str) else json.dumps(body)
+        sent = client.post(path, data=data, content_type="application/json", headers={**authorized, **headers})
+        return traces.answer(f"POST {path}", sent)
+
+    agreed = consent.Borrow(
+        partner_id=partner.partner_id,
+        oaid_token_id=user.oaid_token_id,
+        amount=100_000_000,
+        partner_loan_id="loan-1",
+        nonce=1,
+        deadline=int(time.time()) + 600,
+    )
+    authorization = consent.sign(agreed, user.private_key).to_json()
+    borrow = {
+        "oaidTokenId": user.oaid_token_id,
+        "userWallet": user.wallet,
+        "borrowAmount": "100000000",
+        "partnerLoanId": "loan-1",
+    }
+    assert post("/partners/borrow", {**borrow, "userAuthorization": authorization}).status_code == 202
+    post("/partners/borrow", {**borrow, "userAuthorization": {**authorization, "nonce": "2"}})
+    post("/partners/borrow/typed-data", borrow)
+    get("/partners/loan/loan-1")
+    get(f"/partners/user/{user.wallet}/loans")
+    # The key in every wrong place.
+    other = {"Authorization": key}
+    get("/partners/loan/loan-1", **other)
+    get("/partners/loan/loan-1", Authorization=f"Bearer {key} {key}")
+    get("/partners/loan/loan-1", Authorization=f"Bearer {key}x")
+    get(f"/partners/loan/{key}")
+    get(f"/partners/user/{user.wallet}/loans?limit={key}&apiKey={key}&note={key}")
+    get("/partners/loan/loan-1", **{"User-Agent": key, "Referer": key, "X-Request-Id": key, "Idempotency-Key": key})
+    post("/partners/borrow", {**borrow, "apiKey": key, "note": key, key: 1, "metadata": {"text": f"my key is {key}"}})
+    post("/partners/borrow", {**borrow, "partnerLoanId": key, "borrowAmount": "x"})
+    post("/partners/borrow", f'{{"broken": "{key}"')
+    post("/partners/borrow", {**borrow, "signingSecret": signing_secret, "x": signing_secret})
+    post(f"/nowhere/{key}", {})
+    # Signed, badly signed, replayed.
+    credentials.set_signing_required(partner=partner, actor="test", required=True)
+    timestamp = str(time.time_ns() // 1_000_000)
+    signed = {
+        "X-Timestamp": timestamp,
+        "X-Signature": signing.sign(secret=signing_secret, timestamp=timestamp, body=b""),
+    }
+    assert get("/partners/loan/loan-1", **signed).status_code == 200
+    assert get("/partners/loan/loan-1", **signed).status_code == 401
+    assert get("/partners/loan/loan-1", **{**signed, "X-Signature": "0" * 64}).status_code == 401
+    credentials.set_signing_required(partner=partner, actor="test", required=False)
+    _without_chain_and_redis(post, get, borrow, settings)
+    return str(authorization["signature"])
+
+
+def _without_chain_and_redis(post: Any, get: Any, borrow: dict[str, Any], settings: Any) -> None:
+    urls, caches = settings.CHAIN_RPC_URLS, settings.CACHES
+    settings.CHAIN_RPC_URLS = [f"http://127.0.0.1:9/v3/{RPC_TOKEN}"]
+    get_client.cache_clear()
+    system.forget_block()
+    assert post("/partners/borrow", {**borrow, "partnerLoanId": "loan-2"}).status_code == 503
+    assert get("/health/ready").status_code == 503
+    settings.CHAIN_RPC_URLS = urls
+    get_client.cache_clear()
+    settings.CACHES = {"default": {**caches["default"], "LOCATION": "redis://user:planted@127.0.0.1:1/0"}}
+    assert post("/partners/borrow", {**borrow, "partnerLoanId": "loan-2"}).status_code == 503
+    settings.CACHES = caches
+
+
+def _pages(traces: Traces, console: Client) -> None:
+    for model, model_admin in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        paths = [reverse(f"{name}_changelist"), reverse(f"{name}_add")]
+        paths += [reverse(f"{name}_change", args=[row.pk]) for row in model._default_manager.all()[:50]]
+        paths += [reverse(f"{name}_history", args=[row.pk]) for row in model._default_manager.all()[:5]]
+        for path in paths:
+            response = console.get(path)
+            assert response.status_code in (200, 403), (path, response.status_code, model_admin)
+            traces.add(f"page {path}", response.content.decode())
+
+
+def _dump_database(traces: Traces) -> None:
+    for model in apps.get_models():
+        for row in model._default_manager.values():
+            traces.add(model._meta.label, row)
+
+
+def _dump_redis(traces: Traces) -> None:
+    redis: Any = get_redis_connection("default")
+    readers = {
+        b"string": redis.get,
+        b"list": lambda name: redis.lrange(name, 0, -1),
+        b"set": redis.smembers,
+        b"hash": redis.hgetall,
+        b"zset": lambda name: redis.zrange(name, 0, -1, withscores=True),
+    }
+    for name in redis.keys("*"):
+        traces.add("redis", f"{name} {readers[redis.type(name)](name)}")
+
+
+def test_a_line_of_the_log_is_masked_whatever_put_the_key_there(log: io.StringIO) -> None:
+    key, secret = keys.generate("len", "sandbox").key, signing.new_secret("len", "live")
+    logger = logging.getLogger("somebody.else")
+    try:
+        raise ValueError(f"cannot take {key}")
+    except ValueError:
+        logger.exception("with %s and Bearer %s", secret, "abc.def")
+    text = log.getvalue()
+    assert "cannot take ***" in text
+    assert "with *** and Bearer ***" in text
+    for planted in (key, secret, "abc.def"):
+        assert planted not in text
