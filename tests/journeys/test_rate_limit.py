@@ -1,6 +1,7 @@
 """The rate limit across processes, and what is left of the platform without Redis."""
 
 from collections import Counter
+from functools import partial
 
 import pytest
 from django.conf import settings
@@ -39,7 +40,7 @@ def test_a_killed_redis_stops_borrows_not_reads_and_what_was_accepted_settles_wh
 
     redis_server.kill()
     reads = at_once([lambda: platform.request("GET", "/partners/loan/loan-1", key)] * 20)
-    borrows = at_once([lambda n=n: platform.borrow(key, users[2], 100, f"lost-{n}") for n in range(20)])
+    borrows = at_once([partial(platform.borrow, key, users[2], 100, f"lost-{number}") for number in range(20)])
     repay = platform.repay(key, 50, "loan-1")
 
     assert {answer.status for answer in reads} == {200}
