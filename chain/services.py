@@ -84,6 +84,12 @@ def nudge() -> None:
         logger.warning("could not nudge the driver, the sweep will: %s", error)
 
 
+def freeze_wallets(*, reason: str) -> int:
+    """Stop sending until a person has looked: books and chain disagree about money; answers how many stopped."""
+    working = PlatformWallet.objects.filter(status__in=[WalletStatus.ACTIVE, WalletStatus.PAUSED])
+    return working.update(status=WalletStatus.FROZEN, status_reason=reason[:300])
+
+
 def resume_wallet(*, wallet_id: UUID) -> bool:
     """A person looked into it: let a frozen wallet work again; False where it was not frozen."""
     resumed = PlatformWallet.objects.filter(pk=wallet_id, status=WalletStatus.FROZEN).update(

@@ -1,13 +1,17 @@
 """Do the books add up? Every running sum held against the loans and repayments it sums (M1 to M4).
 
-The sums move by guarded updates while money flows; this reads them all and says where they differ. It costs one pass
-over the loans, so it is for tests, the operator and the reconciliation, never for a request.
+The sums move by guarded updates while money flows; this reads them all and says where they differ. Each is derived from
+the records themselves (what was lent, what was paid), never from another sum, so that one wrong figure is one finding.
+It costs one pass over the loans, so it is for tests, the operator and the reconciliation, never for a request.
 """
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from chain.models import FundingTransfer
+from loans.findings import Finding, column, differs
 from loans.models import (
     LoanStatus,
     OaidCredit,
@@ -19,13 +23,36 @@ from loans.models import (
 )
 from partners.models import Partner, PartnerDailyUsage
 
+UNDRAWN = (LoanStatus.PENDING, LoanStatus.FAILED)
+CLOSED = (LoanStatus.REPAID, LoanStatus.LIQUIDATED)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A loan with what its repayments add up to."""
+
+    loan: PartnerLoan
+    repaid: int
+    interest: int
+    outstanding: int
+    in_flight: int
+
+    @property
+    def is_drawn(self) -> bool:
+        return self.loan.status not in UNDRAWN
+
 
 def discrepancies() -> list[str]:
     """One sentence for each sum that is not what it should be; empty where the books agree with themselves."""
-    loans = list(PartnerLoan.objects.all())
+    return [str(finding) for finding in findings()]
+
+
+def findings() -> list[Finding]:
+    """The same with the rows they are about, and how each can be put right."""
     repayments = list(Repayment.objects.all())
+    loans = _derive(PartnerLoan.objects.all(), repayments)
     return [
-        *_loans_against_repayments(loans, repayments),
+        *_loans(loans),
         *_partners(loans),
         *_daily_usage(loans),
         *_credits(loans),
@@ -34,80 +61,100 @@ def discrepancies() -> list[str]:
     ]
 
 
-def _loans_against_repayments(loans: list[PartnerLoan], repayments: list[Repayment]) -> list[str]:
+def _derive(loans: Iterable[PartnerLoan], repayments: list[Repayment]) -> list[Derived]:
     settled = [repayment for repayment in repayments if repayment.status == RepaymentStatus.SETTLED]
     repaid = _sum((repayment.loan_id, repayment.amount) for repayment in settled)
     principal = _sum((repayment.loan_id, repayment.principal_paid) for repayment in settled)
     interest = _sum((repayment.loan_id, repayment.interest_paid) for repayment in settled)
     pending = Counter(r.loan_id for r in repayments if r.status == RepaymentStatus.PENDING)
+    return [
+        Derived(
+            loan,
+            repaid[loan.pk],
+            interest[loan.pk],
+            0
+            if loan.status == LoanStatus.FAILED
+            else loan.principal_amount - principal[loan.pk] - loan.written_off_principal,
+            pending[loan.pk],
+        )
+        for loan in loans
+    ]
+
+
+def _loans(loans: list[Derived]) -> list[Finding]:
     found = []
-    for loan in loans:
-        paid = repaid[loan.pk]
-        debt = loan.principal_amount - principal[loan.pk] - loan.written_off_principal
-        debt = 0 if loan.status == LoanStatus.FAILED else debt
-        name = f"loan {loan.partner_loan_id}"
-        found += _differs(f"{name} total_repaid", loan.total_repaid, paid)
-        found += _differs(f"{name} outstanding_principal", loan.outstanding_principal, debt)
-        found += _differs(f"{name} interest_paid", loan.interest_paid, interest[loan.pk])
-        found += _differs(f"{name} history", sum(int(entry["amount"]) for entry in loan.repayment_history), paid)
-        found += _differs(f"{name} repayments in flight", int(loan.repayment_in_flight), pending[loan.pk])
-        is_closed = loan.status in (LoanStatus.REPAID, LoanStatus.LIQUIDATED)
+    for item in loans:
+        loan, subject = item.loan, f"loan:{item.loan.internal_loan_id}"
+        found += column(subject, loan, "total_repaid", item.repaid)
+        found += column(subject, loan, "interest_paid", item.interest)
+        found += column(subject, loan, "outstanding_principal", item.outstanding)
+        history = sum(int(entry["amount"]) for entry in loan.repayment_history)
+        found += differs(subject, "repayment_history", history, item.repaid)
+        found += differs(subject, "repayments in flight", int(loan.repayment_in_flight), item.in_flight)
         # Where the principal is paid, interest may be left; where it is closed, nothing is.
-        left = debt + loan.bearing_principal + loan.accrued_scaled
-        if loan.status not in (LoanStatus.FAILED, LoanStatus.PENDING) and is_closed != (left == 0):
-            found.append(f"{name} is {loan.status} with a debt of {debt}")
+        left = item.outstanding + loan.bearing_principal + loan.accrued_scaled
+        if item.is_drawn and (loan.status in CLOSED) != (left == 0):
+            found += differs(subject, "status", str(loan.status), f"a debt of {item.outstanding}")
     return found
 
 
-def _partners(loans: list[PartnerLoan]) -> list[str]:
-    drawn = [loan for loan in loans if loan.status not in (LoanStatus.PENDING, LoanStatus.FAILED)]
-    outstanding = _sum((loan.partner_id, loan.outstanding_principal) for loan in loans)
-    borrowed = _sum((loan.partner_id, loan.principal_amount) for loan in drawn)
-    repaid = _sum((loan.partner_id, loan.total_repaid) for loan in loans)
+def _partners(loans: list[Derived]) -> list[Finding]:
+    outstanding = _sum((item.loan.partner_id, item.outstanding) for item in loans)
+    borrowed = _sum((item.loan.partner_id, item.loan.principal_amount) for item in loans if item.is_drawn)
+    repaid = _sum((item.loan.partner_id, item.repaid) for item in loans)
     found = []
     for partner in Partner.objects.all():
-        name = f"partner {partner.partner_id}"
-        found += _differs(f"{name} current_outstanding", partner.current_outstanding, outstanding[partner.pk])
-        found += _differs(f"{name} total_borrowed", partner.total_borrowed, borrowed[partner.pk])
-        found += _differs(f"{name} total_repaid", partner.total_repaid, repaid[partner.pk])
+        subject = f"partner:{partner.partner_id}"
+        found += column(subject, partner, "current_outstanding", outstanding[partner.pk])
+        found += column(subject, partner, "total_borrowed", borrowed[partner.pk])
+        found += column(subject, partner, "total_repaid", repaid[partner.pk])
     return found
 
 
-def _daily_usage(loans: list[PartnerLoan]) -> list[str]:
+def _daily_usage(loans: list[Derived]) -> list[Finding]:
     used = _sum(
-        ((loan.partner_id, loan.daily_usage_day), loan.principal_amount)
-        for loan in loans
-        if loan.status != LoanStatus.FAILED
+        ((item.loan.partner_id, item.loan.daily_usage_day), item.loan.principal_amount)
+        for item in loans
+        if item.loan.status != LoanStatus.FAILED
     )
-    booked = {(usage.partner_id, usage.day): usage.borrowed for usage in PartnerDailyUsage.objects.all()}
-    return [
-        sentence
-        for key in booked.keys() | used.keys()
-        for sentence in _differs(f"daily usage of {key[0]} on {key[1]}", booked.get(key, 0), used[key])
+    found = []
+    for usage in PartnerDailyUsage.objects.select_related("partner"):
+        subject, derived = f"partner:{usage.partner.partner_id}", used.pop((usage.partner_id, usage.day), 0)
+        found += [
+            Finding(subject, f"daily usage of {usage.day}", finding.booked, finding.actual, finding.repair)
+            for finding in column(subject, usage, "borrowed", derived)
+        ]
+    names = dict(Partner.objects.values_list("pk", "partner_id"))
+    return found + [
+        finding
+        for (partner, day), amount in used.items()
+        for finding in differs(f"partner:{names[partner]}", f"daily usage of {day}", 0, amount)
     ]
 
 
-def _credits(loans: list[PartnerLoan]) -> list[str]:
-    in_flight = _sum((ln.oaid_token_id, ln.principal_amount) for ln in loans if ln.status == LoanStatus.PENDING)
+def _credits(loans: list[Derived]) -> list[Finding]:
+    in_flight = _sum(
+        (item.loan.oaid_token_id, item.loan.principal_amount)
+        for item in loans
+        if item.loan.status == LoanStatus.PENDING
+    )
     return [
-        sentence
+        finding
         for row in OaidCredit.objects.all()
-        for sentence in _differs(f"OAID {row.oaid_token_id} reserved", row.reserved, in_flight[row.oaid_token_id])
+        for finding in column(f"oaid:{row.oaid_token_id}", row, "reserved", in_flight[row.oaid_token_id])
     ]
 
 
-def _positions(loans: list[PartnerLoan]) -> list[str]:
-    debt = _sum(
-        (loan.solvency_position_id, loan.outstanding_principal) for loan in loans if loan.status != LoanStatus.PENDING
-    )
+def _positions(loans: list[Derived]) -> list[Finding]:
+    debt = _sum((item.loan.solvency_position_id, item.outstanding) for item in loans if item.is_drawn)
     return [
-        sentence
+        finding
         for row in SolvencyPosition.objects.all()
-        for sentence in _differs(f"{row} total_partner_debt", row.total_partner_debt, debt[row.position_id])
+        for finding in column(f"position:{row.position_id}", row, "total_partner_debt", debt[row.position_id])
     ]
 
 
-def _funding(repayments: list[Repayment]) -> list[str]:
+def _funding(repayments: list[Repayment]) -> list[Finding]:
     claimed = _sum(
         (repayment.funding_transfer_id, repayment.amount - repayment.platform_covered)
         for repayment in repayments
@@ -117,9 +164,10 @@ def _funding(repayments: list[Repayment]) -> list[str]:
     )
     found = []
     for transfer in FundingTransfer.objects.all():
-        found += _differs(f"transfer {transfer} used", transfer.used, claimed[transfer.pk])
-        if transfer.used > transfer.value:
-            found.append(f"transfer {transfer} of {transfer.value} funds {transfer.used}")
+        subject = f"transfer:{transfer.tx_hash}"
+        found += column(subject, transfer, "used", claimed[transfer.pk])
+        if claimed[transfer.pk] > transfer.value:
+            found += differs(subject, "value", transfer.value, f"repayments of {claimed[transfer.pk]}")
     return found
 
 
@@ -128,7 +176,3 @@ def _sum(pairs: Any) -> Counter[Any]:
     for key, amount in pairs:
         total[key] += amount
     return total
-
-
-def _differs(what: str, booked: int, derived: int) -> list[str]:
-    return [] if booked == derived else [f"{what} is {booked}, adds up to {derived}"]

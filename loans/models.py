@@ -104,6 +104,7 @@ class SolvencyPosition(models.Model):
             models.Index(fields=["oaid_token_id", "active"], name="position_oaid"),
             models.Index(fields=["health_factor"], name="position_health"),
             models.Index(fields=["ledger_order"], name="position_ledger"),
+            models.Index(fields=["total_partner_debt"], name="position_partner_debt"),
         ]
 
     def __str__(self) -> str:
@@ -254,3 +255,21 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.amount} on {self.position_id}"
+
+
+class ReconciliationRun(models.Model):
+    """One comparison of the books with themselves and with the chain, kept with all it found."""
+
+    id = UUIDPrimaryKey()
+    block_number = models.PositiveBigIntegerField()
+    checked = models.JSONField()  # how many of each kind were compared
+    findings = models.JSONField()
+    finding_count = models.PositiveIntegerField()
+    repaired = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["-created_at"], name="reconciliation_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.created_at:%Y-%m-%d %H:%M}: {self.finding_count} findings"

@@ -36,6 +36,11 @@ def insufficient_credit(available: int) -> BadRequest:
     )
 
 
+def position_frozen() -> Conflict:
+    """The books and the chain disagree about the position: nothing new is drawn until that is cleared up."""
+    return Conflict(ErrorCode.POSITION_FROZEN, "The position is under review; no loan can be drawn on it now")
+
+
 def duplicate_loan_id() -> Conflict:
     """The refusal of check 1f."""
     return Conflict(ErrorCode.DUPLICATE_LOAN_ID, "Partner loan ID already exists")

@@ -6,17 +6,32 @@ PENDING --confirmed--> ACTIVE --paid off--> REPAID
  FAILED              DEFAULTED --paid off--> REPAID
                          |
 ACTIVE, DEFAULTED --liquidated--> LIQUIDATED
+
+A reorganization of the chain goes the other way, and only that: `UNDOINGS`.
 """
+
+from collections.abc import Mapping
 
 from loans.models import LoanStatus
 
-TRANSITIONS: dict[LoanStatus, frozenset[LoanStatus]] = {
+Table = Mapping[LoanStatus, frozenset[LoanStatus]]
+
+TRANSITIONS: Table = {
     LoanStatus.PENDING: frozenset({LoanStatus.ACTIVE, LoanStatus.FAILED}),
     LoanStatus.ACTIVE: frozenset({LoanStatus.REPAID, LoanStatus.DEFAULTED, LoanStatus.LIQUIDATED}),
     LoanStatus.DEFAULTED: frozenset({LoanStatus.ACTIVE, LoanStatus.REPAID, LoanStatus.LIQUIDATED}),
     LoanStatus.REPAID: frozenset(),
     LoanStatus.LIQUIDATED: frozenset(),
     LoanStatus.FAILED: frozenset(),
+}
+
+UNDOINGS: Table = {
+    LoanStatus.PENDING: frozenset(),
+    LoanStatus.ACTIVE: frozenset({LoanStatus.PENDING, LoanStatus.DEFAULTED}),  # its draw, or the payment that cured it
+    LoanStatus.DEFAULTED: frozenset({LoanStatus.PENDING}),
+    LoanStatus.REPAID: frozenset({LoanStatus.ACTIVE, LoanStatus.DEFAULTED}),
+    LoanStatus.LIQUIDATED: frozenset({LoanStatus.ACTIVE, LoanStatus.DEFAULTED}),
+    LoanStatus.FAILED: frozenset({LoanStatus.PENDING}),
 }
 
 REPAYABLE = frozenset({LoanStatus.ACTIVE, LoanStatus.DEFAULTED})
@@ -28,5 +43,14 @@ class IllegalTransition(Exception):
 
 def require_transition(current: str, new: str) -> None:
     """Raise `IllegalTransition` where the table does not allow `current -> new`."""
-    if LoanStatus(new) not in TRANSITIONS[LoanStatus(current)]:
+    _require(TRANSITIONS, current, new)
+
+
+def require_undoing(current: str, former: str) -> None:
+    """Raise `IllegalTransition` where a reorg cannot take a loan back from `current` to `former`."""
+    _require(UNDOINGS, current, former)
+
+
+def _require(table: Table, current: str, new: str) -> None:
+    if LoanStatus(new) not in table[LoanStatus(current)]:
         raise IllegalTransition(f"a loan cannot go from {current} to {new}")

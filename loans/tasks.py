@@ -3,12 +3,18 @@
 import logging
 
 from celery import shared_task
+from django.conf import settings
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
+from chain import system
 from chain.clients import ChainUnavailable
 from loans.services import follow
+from loans.services.health import check_positions
+from loans.services.lifecycle import mark_overdue
+from loans.services.reconcile import reconcile
 from loans.services.settle import settle_due
+from partner_platform.core import clock
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +51,27 @@ def follow_now() -> int:
         logger.warning("the chain is followed later: %s", error)
         return 0
     return report.applied
+
+
+@shared_task(name="loans.tasks.watch_loans")
+def watch_loans() -> None:
+    """Due dates that passed, and positions near liquidation, by the chain's clock."""
+    try:
+        moment = system.newest_block_time()
+    except ChainUnavailable as error:
+        logger.warning("loans are watched later: %s", error)
+        return
+    mark_overdue(now=clock.from_seconds(moment))
+    check_positions(moment=moment)
+
+
+@shared_task(name="loans.tasks.reconcile")
+def reconcile_books() -> None:
+    """Compare the books with themselves and the chain; what disagrees is frozen where the settings say so."""
+    try:
+        reconcile(freeze=settings.RECONCILE_FREEZES)
+    except ChainUnavailable as error:
+        logger.warning("the reconciliation waits for the chain: %s", error)
 
 
 def nudge_settlement(keys: list[str]) -> None:

@@ -122,6 +122,8 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 600},
     },
     "follow-chain": {"task": "loans.tasks.follow_chain", "schedule": 2.0, "options": {"expires": 2}},
+    "watch-loans": {"task": "loans.tasks.watch_loans", "schedule": 60.0, "options": {"expires": 60}},
+    "reconcile": {"task": "loans.tasks.reconcile", "schedule": 3600.0, "options": {"expires": 3600}},
     "seal-audit-trail": {"task": "audit.tasks.seal_trail", "schedule": 2.0, "options": {"expires": 2}},
     "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
     "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
@@ -157,6 +159,9 @@ API_LOG_ARCHIVE_DIR = env.str("API_LOG_ARCHIVE_DIR", default="")
 BORROW_CONSENT = env.str("BORROW_CONSENT", default="optional" if IS_SANDBOX else "required")
 if BORROW_CONSENT not in ("required", "optional"):
     raise environ.ImproperlyConfigured("BORROW_CONSENT must be required or optional")
+LOAN_DEFAULT_GRACE_SECONDS = env.int("LOAN_DEFAULT_GRACE_SECONDS", default=7 * 86_400)  # after a missed due date
+HEALTH_WARNING_MARGIN_BPS = env.int("HEALTH_WARNING_MARGIN_BPS", default=1_000)  # how near liquidation is warned about
+RECONCILE_FREEZES = env.bool("RECONCILE_FREEZES", default=True)  # the hourly reconciliation freezes what disagrees
 SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
 
 # --- Rate limits: calls a minute of a partner by tier, of a client address on public endpoints ---------------------

@@ -65,6 +65,7 @@ def reserve(limit: CreditLimit, amount: int) -> int:
         oaid_token_id=limit.oaid_token_id,
         settled_block__lte=limit.block_number,
         reserved__lte=limit.headroom - amount,
+        frozen__in=[False],
     )
     if limit.seen_reserved is not None:
         row = row.filter(reserved=limit.seen_reserved)
@@ -72,6 +73,8 @@ def reserve(limit: CreditLimit, amount: int) -> int:
     current = OaidCredit.objects.get(oaid_token_id=limit.oaid_token_id)
     if reserved_now:
         return limit.headroom - current.reserved
+    if current.frozen:
+        raise rules.position_frozen()
     if current.settled_block > limit.block_number:
         raise ReadingTooOld
     if limit.seen_reserved is None and current.reserved and amount <= limit.headroom:

@@ -207,6 +207,12 @@ def debt_of(row: SolvencyPosition, moment: int) -> PositionDebt:
     return _with_own(pool.at(moment), live_loans(row.position_id), max(moment, row.pool_since))
 
 
+def pool_debt_at(row: SolvencyPosition, moment: int) -> int:
+    """What the position owes the pool at `moment`, interest included, in base units."""
+    pool = PositionDebt({OWN: Part(row.pool_principal, row.pool_accrued)}, row.pool_rate, row.pool_since)
+    return pool.at(moment).total
+
+
 def _pool_before(row: SolvencyPosition, movement: Movement, *, drawn: int = 0, paid: int = 0) -> PositionDebt:
     """The pool's debt just before the event, as one part; from the event itself where the ledger begins with it."""
     if row.ledger_order >= movement.order:

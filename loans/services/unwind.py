@@ -21,7 +21,7 @@ from loans.models import (
 )
 from loans.services import credit
 from loans.services.ledger import CREDIT_FIELDS, LOGS_PER_BLOCK, PART_FIELDS, POOL_FIELDS, order_of
-from loans.states import REPAYABLE
+from loans.states import REPAYABLE, require_undoing
 from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
 from partners import limits
@@ -91,8 +91,10 @@ def _restore_loan(entry: LedgerEntry, loan: PartnerLoan, before: dict[str, Any])
     if "history" in before:
         changes |= {name: _value(name, before[name]) for name in CREDIT_FIELDS}
         changes["repayment_history"] = loan.repayment_history[: int(before["history"])]
-        if loan.status in REPAYABLE and before["status"] in REPAYABLE:
+        if loan.status in REPAYABLE and before["status"] in REPAYABLE and loan.default_reason:
             changes.pop("status")  # what staff decided meanwhile stands
+        elif before["status"] != loan.status:
+            require_undoing(loan.status, before["status"])
         principal = changes["outstanding_principal"] - loan.outstanding_principal
         paid = loan.total_repaid - changes["total_repaid"]
         limits.undo_repayment(partner_id=loan.partner_id, amount=paid, principal=principal)

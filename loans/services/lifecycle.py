@@ -1,0 +1,106 @@
+"""Default and cure: by staff, and by due dates.
+
+A loan with a schedule is behind once a due date passed without its instalment: the instalment is MISSED at once, the
+loan DEFAULTED when `LOAN_DEFAULT_GRACE_SECONDS` have passed on top. It is cured by the repayment that brings it up to
+date (`services.credits`). What staff marked as defaulted, with a reason, only staff cures, or a full repayment.
+Time is the chain's, as for interest.
+"""
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from audit.services import record_change
+from loans import schedules
+from loans.models import LoanStatus, PartnerLoan
+from loans.states import IllegalTransition, require_transition
+from partner_platform.core import clock
+from partner_platform.core.database import run_in_transaction
+from partner_platform.core.errors import BadRequest, ErrorCode
+
+
+def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:
+    """Staff: the loan is in default, for this reason; 400 where it is not ACTIVE."""
+    reason = reason.strip()[:300]
+    if not reason:
+        raise BadRequest(ErrorCode.INVALID_REQUEST, "A default needs a reason", details={"reason": ["Required."]})
+    changes = {"defaulted_at": clock.now(), "default_reason": reason}
+    return _move(loan_id, LoanStatus.DEFAULTED, actor=actor, action="loan.defaulted", changes=changes, reason=reason)
+
+
+def cure(*, loan_id: UUID, actor: str, reason: str = "") -> PartnerLoan:
+    """Staff: the loan is no longer in default; 400 where it is not DEFAULTED."""
+    changes = {"defaulted_at": None, "default_reason": ""}
+    return _move(loan_id, LoanStatus.ACTIVE, actor=actor, action="loan.cured", changes=changes, reason=reason[:300])
+
+
+def mark_overdue(*, now: dt.datetime) -> int:
+    """Mark what is overdue at `now` (the newest block's time); answers how many loans changed."""
+    overdue = list(overdue_query(now).values_list("pk", flat=True))
+    return sum(run_in_transaction(lambda pk=pk: _mark_one(pk, now)) for pk in overdue)  # type: ignore[misc]
+
+
+def overdue_query(now: dt.datetime) -> Any:
+    """Active loans with a due date behind them, the longest overdue first."""
+    return PartnerLoan.objects.filter(status=LoanStatus.ACTIVE, next_due_at__lt=now).order_by("next_due_at")
+
+
+def _mark_one(pk: UUID, now: dt.datetime) -> bool:
+    loan = PartnerLoan.objects.get(pk=pk)
+    if loan.status != LoanStatus.ACTIVE or loan.next_due_at is None or loan.next_due_at >= now:
+        return False
+    marked = schedules.mark(loan.schedule, principal_repaid=_principal_repaid(loan), now=now)
+    grace = dt.timedelta(seconds=settings.LOAN_DEFAULT_GRACE_SECONDS)
+    defaults = marked.is_behind and marked.next_due_at is not None and marked.next_due_at + grace < now
+    changes: dict[str, Any] = {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
+    if defaults:
+        changes |= {"status": LoanStatus.DEFAULTED, "defaulted_at": now}
+        require_transition(loan.status, LoanStatus.DEFAULTED)
+    elif marked.schedule == loan.schedule:
+        return False
+    mine = PartnerLoan.objects.filter(pk=pk, status=loan.status, total_repaid=loan.total_repaid)
+    if mine.update(**changes, updated_at=clock.now()) != 1:
+        return False  # a payment came in at the same moment: the next sweep looks again
+    _record(
+        loan,
+        "system",
+        "loan.defaulted" if defaults else "loan.installment_missed",
+        LoanStatus.DEFAULTED if defaults else LoanStatus.ACTIVE,
+        missed=sum(entry["status"] == schedules.MISSED for entry in marked.schedule),
+    )
+    return True
+
+
+def _principal_repaid(loan: PartnerLoan) -> int:
+    return loan.principal_amount - loan.outstanding_principal - loan.written_off_principal
+
+
+def _move(
+    loan_id: UUID, status: LoanStatus, *, actor: str, action: str, changes: dict[str, Any], reason: str
+) -> PartnerLoan:
+    def move() -> PartnerLoan:
+        loan = PartnerLoan.objects.get(pk=loan_id)
+        try:
+            require_transition(loan.status, status)
+        except IllegalTransition as error:
+            message = f"Loan is {loan.status.lower()} and cannot become {status.lower()}"
+            raise BadRequest(ErrorCode.INVALID_REQUEST, message, details={"status": loan.status}) from error
+        mine = PartnerLoan.objects.filter(pk=loan_id, status=loan.status)
+        if mine.update(status=status, updated_at=clock.now(), **changes) != 1:
+            raise BadRequest(ErrorCode.INVALID_REQUEST, "Loan changed meanwhile", retry_after=1)
+        _record(loan, actor, action, status, reason=reason)
+        return PartnerLoan.objects.get(pk=loan_id)
+
+    return run_in_transaction(move)
+
+
+def _record(loan: PartnerLoan, actor: str, action: str, status: LoanStatus, **after: Any) -> None:
+    record_change(
+        actor=actor,
+        action=action,
+        target=f"loan:{loan.internal_loan_id}",
+        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
+        after={"status": str(status), **after},
+    )
