@@ -1,5 +1,6 @@
 """What users and partners do on the chain by themselves, each mined in a block of its own."""
 
+from collections.abc import Callable
 from typing import Any
 
 from chain.encoding import encode_call
@@ -52,12 +53,16 @@ def fund_usdc(chain: Chain, account: str, base_units: int) -> str:
     return send_as(chain, chain.addresses["deployer"], chain.addresses["usdc"], data)
 
 
-def repay_on_chain(chain: Chain, payer: str, user: Any, base_units: int) -> str:
-    """Somebody repays the user's position at the vault, without the platform."""
+def repay_on_chain(
+    chain: Chain, payer: str, user: Any, base_units: int, *, before: Callable[[], object] | None = None
+) -> str:
+    """Somebody repays the user's position at the vault, without the platform; `before` runs just before that block."""
     fund_usdc(chain, payer, base_units)
     vault = chain.addresses["solvencyVault"]
     send_as(chain, payer, chain.addresses["usdc"], encode_call("approve(address,uint256)", [vault, base_units]))
     data = encode_call("repayLoan(uint256,uint256)", [user.position_id, base_units])
+    if before is not None:
+        before()
     return send_as(chain, payer, vault, data)
 
 
@@ -67,9 +72,13 @@ def draw_on_chain(chain: Chain, user: Any, base_units: int) -> str:
     return send_as(chain, user.wallet, chain.addresses["solvencyVault"], data)
 
 
-def liquidate(chain: Chain, liquidator: str, user: Any, base_units: int) -> str:
+def liquidate(
+    chain: Chain, liquidator: str, user: Any, base_units: int, *, before: Callable[[], object] | None = None
+) -> str:
     """Somebody liquidates the user's position; `base_units` is enough to pay its debt."""
     fund_usdc(chain, liquidator, base_units)
     vault = chain.addresses["solvencyVault"]
     send_as(chain, liquidator, chain.addresses["usdc"], encode_call("approve(address,uint256)", [vault, base_units]))
+    if before is not None:
+        before()
     return send_as(chain, liquidator, vault, encode_call("liquidate(uint256)", [user.position_id]))
