@@ -1,11 +1,19 @@
-"""The books in the console: to look at, never to write."""
+"""The books in the console: to look at; a default is marked and cured here, nothing else is written."""
 
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from loans.models import OaidCredit, PartnerLoan, Repayment, SolvencyPosition
+from chain.system import LIQUIDATION_BPS
+from loans.models import LedgerEntry, OaidCredit, PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
+from loans.services.health import warning_factor
+from loans.services.lifecycle import cure, mark_defaulted
+from loans.services.mirror import BASIS_POINTS
+from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
 
 
@@ -33,9 +41,17 @@ class RepaymentInline(admin.TabularInline):
         return False
 
 
+class ReasonForm(ActionForm):
+    """Why: asked beside the action."""
+
+    reason = forms.CharField(max_length=300, required=False)
+
+
 @admin.register(PartnerLoan)
 class PartnerLoanAdmin(ReadOnlyAdmin):
-    list_display = ("partner_loan_id", "partner_name", "status", "principal", "debt", "user_wallet", "created_at")
+    list_display = ("partner_loan_id", "partner_name", "status", "principal", "debt", "next_due_at", "created_at")
+    action_form = ReasonForm
+    actions = ("default_loans", "cure_loans")
     list_filter = ("status", "partner_name", "created_at")
     search_fields = ("partner_loan_id", "user_wallet", "borrow_tx_hash")
     inlines = (RepaymentInline,)
@@ -46,15 +62,64 @@ class PartnerLoanAdmin(ReadOnlyAdmin):
     def principal(self, loan: PartnerLoan) -> str:
         return format_dollars(loan.principal_amount)
 
-    @admin.display(description="Remaining debt", ordering="outstanding_principal")
+    @admin.display(description="Outstanding principal", ordering="outstanding_principal")
     def debt(self, loan: PartnerLoan) -> str:
         return format_dollars(loan.outstanding_principal)
+
+    def has_credit_permission(self, request: HttpRequest) -> bool:
+        """Who may change loans may say that one is in default."""
+        return request.user.has_perm("loans.change_partnerloan")
+
+    @admin.action(description="Mark as defaulted (with a reason)", permissions=["credit"])
+    def default_loans(self, request: HttpRequest, loans: QuerySet[PartnerLoan]) -> None:
+        self._decide(request, loans, mark_defaulted)
+
+    @admin.action(description="Cure: no longer in default", permissions=["credit"])
+    def cure_loans(self, request: HttpRequest, loans: QuerySet[PartnerLoan]) -> None:
+        self._decide(request, loans, cure)
+
+    def _decide(self, request: HttpRequest, loans: QuerySet[PartnerLoan], decide: Any) -> None:
+        for loan in loans:
+            try:
+                decide(
+                    loan_id=loan.pk, actor=f"staff:{request.user.get_username()}", reason=request.POST.get("reason", "")
+                )
+            except BadRequest as error:
+                self.message_user(request, f"{loan.partner_loan_id}: {error.message}", messages.ERROR)
+            else:
+                self.message_user(request, f"{loan.partner_loan_id}: done", messages.SUCCESS)
+
+
+class AtRiskFilter(admin.SimpleListFilter):
+    """Positions within the margin of liquidation, or beyond it, as of the last minute's check."""
+
+    title = "near liquidation"
+    parameter_name = "risk"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("near", "Near liquidation"), ("warned", "Warned about")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[SolvencyPosition]) -> QuerySet[SolvencyPosition]:
+        if self.value() == "warned":
+            return queryset.filter(health_warned_at__isnull=False)
+        if self.value() == "near":
+            near = Q()
+            for token_type in LIQUIDATION_BPS:
+                near |= Q(token_type=token_type, health_factor__lt=warning_factor(token_type))
+            return queryset.filter(near, total_partner_debt__gt=0)
+        return queryset
 
 
 @admin.register(SolvencyPosition)
 class SolvencyPositionAdmin(ReadOnlyAdmin):
-    list_display = ("position_id", "user_wallet", "token_type", "active", "partner_debt", "updated_at")
-    list_filter = ("active", "token_type")
+    list_display = ("position_id", "user_wallet", "token_type", "active", "frozen", "partner_debt", "health")
+    list_filter = (AtRiskFilter, "frozen", "active", "token_type")
+    ordering = ("health_factor",)
+
+    @admin.display(description="Health factor", ordering="health_factor")
+    def health(self, position: SolvencyPosition) -> str:
+        return "" if position.health_factor is None else f"{position.health_factor / BASIS_POINTS:.4f}"
+
     search_fields = ("user_wallet",)
 
     @admin.display(description="Partner debt", ordering="total_partner_debt")
@@ -69,3 +134,16 @@ class OaidCreditAdmin(ReadOnlyAdmin):
     @admin.display(description="In flight", ordering="reserved")
     def in_flight(self, credit: OaidCredit) -> str:
         return format_dollars(credit.reserved)
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnlyAdmin):
+    list_display = ("position_id", "kind", "amount", "tx_hash", "created_at")
+    list_filter = ("kind",)
+    search_fields = ("tx_hash",)
+
+
+@admin.register(ReconciliationRun)
+class ReconciliationRunAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "block_number", "finding_count", "repaired")
+    ordering = ("-created_at",)

@@ -39,6 +39,12 @@ class Health:
         return self.debt > self.liquidation_debt
 
 
+def warning_factor(token_type: str) -> int:
+    """Below this health factor (basis points) a position of that kind is warned about."""
+    margin = BASIS_POINTS + settings.HEALTH_WARNING_MARGIN_BPS
+    return margin * BASIS_POINTS // LIQUIDATION_BPS[token_type]
+
+
 def health_of(row: SolvencyPosition, moment: int) -> Health:
     """The position's health at `moment`, seconds since the epoch, interest until then included."""
     debt = pool_debt_at(row, moment)

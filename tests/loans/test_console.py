@@ -1,0 +1,61 @@
+"""Credit staff in the console: a default is marked with a reason and cured, near liquidation is a filter."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from audit.models import AuditEntry
+from loans import tasks
+from loans.models import PartnerLoan
+from loans.services import follow
+from tests.loans.conftest import DOLLAR
+from tests.support.actors import revalue
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LOANS = "/console/loans/partnerloan/"
+POSITIONS = "/console/loans/solvencyposition/"
+
+
+@pytest.fixture
+def staff() -> Client:
+    get_user_model().objects.create_superuser("ann", "ann@example.com", "a long password for ann")
+    client = Client()
+    assert client.login(username="ann", password="a long password for ann")
+    return client
+
+
+def act(staff: Client, action: str, reason: str = "") -> str:
+    keys = [str(loan.pk) for loan in PartnerLoan.objects.all()]
+    answer = staff.post(LOANS, {"action": action, "_selected_action": keys, "reason": reason}, follow=True)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+def test_staff_marks_a_default_and_cures_it(chain, lender, settle, staff):
+    lender.borrow(chain.users[0], 900)
+    settle()
+
+    assert "A default needs a reason" in act(staff, "default_loans")
+    assert lender.loan()["status"] == "ACTIVE"
+    act(staff, "default_loans", "bankrupt")
+    assert (lender.loan()["status"], lender.loan()["defaultReason"]) == ("DEFAULTED", "bankrupt")
+    assert "cannot become defaulted" in act(staff, "default_loans", "again")
+    act(staff, "cure_loans")
+
+    assert lender.loan()["status"] == "ACTIVE"
+    entries = AuditEntry.objects.filter(action__in=["loan.defaulted", "loan.cured"])
+    assert {entry.actor for entry in entries} == {"staff:ann"}
+
+
+def test_positions_near_liquidation_are_a_list(chain, lender, settle, staff):
+    lender.borrow(chain.users[0], 7_000)
+    settle()
+    assert chain.users[0].wallet not in staff.get(POSITIONS, {"risk": "near"}).content.decode()
+
+    revalue(chain, chain.users[0], 9_500 * DOLLAR)
+    follow.follow_chain()
+    tasks.watch_loans()
+
+    for risk in ("near", "warned"):
+        assert chain.users[0].wallet in staff.get(POSITIONS, {"risk": risk}).content.decode()

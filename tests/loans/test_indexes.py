@@ -1,0 +1,47 @@
+"""What the watcher, the ledger and the sweeps ask for is found by an index, says the engine's own planner."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db.models import QuerySet
+
+import chain.selectors
+from chain.models import ChainEvent, WatchCursor, WatchedBlock
+from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, SolvencyPosition
+from loans.services import ledger, lifecycle
+from partner_platform.core import clock
+from tests.support.planner import assert_uses_index
+
+pytestmark = pytest.mark.django_db
+
+KEY = uuid.uuid4()
+
+LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
+    "cursor": lambda: WatchCursor.objects.filter(name="system", next_block=7),
+    "watched blocks a reorg undid": lambda: WatchedBlock.objects.filter(number__gte=7),
+    "events a reorg undid": lambda: ChainEvent.objects.filter(block_number__gte=7),
+    "events of a position since a block": lambda: ChainEvent.objects.filter(position_id=7, block_number__gte=7),
+    "live loans of a position": lambda: ledger.live_loans_query(7),
+    "ledger entries of a position since": lambda: LedgerEntry.objects.filter(position_id=7, order__gte=7).order_by(
+        "-order"
+    ),
+    "positions a reorg undid": lambda: SolvencyPosition.objects.filter(ledger_order__gte=7),
+    "positions lent against": lambda: SolvencyPosition.objects.filter(total_partner_debt__gt=0),
+    "loans of many positions": lambda: PartnerLoan.objects.filter(
+        solvency_position_id__in=[7, 8], status__in=[LoanStatus.PENDING, LoanStatus.ACTIVE]
+    ),
+    "a payment of a loan by its place": lambda: Repayment.objects.filter(loan=KEY, chain_order=7),
+    "overdue loans": lambda: lifecycle.overdue_query(clock.now()),
+}
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_a_query_finds_its_rows_by_an_index(name: str) -> None:
+    assert_uses_index(LOOKUPS[name](), sorts=name == "live loans of a position")
+
+
+@pytest.mark.parametrize("after", [(-1, -1), (7, 3)])
+def test_events_to_apply_are_found_by_the_index_made_for_them(after: tuple[int, int]) -> None:
+    assert_uses_index(chain.selectors.unapplied_events_query(after)[:100], sorts=True, index="chain_event_due")
