@@ -10,6 +10,8 @@ from sandbox.servers.process import Server, ServerError, wait_for
 PROJECT = Path(__file__).resolve().parent.parent.parent
 WHEEL_BINARY = "fiftyone/db/bin/mongod"
 REPLICA_SET = "rs0"
+# What a killed process had open holds its rows until the server gives it up, after this and half of it again.
+TRANSACTION_SECONDS = 6
 
 
 def mongodb(*, port: int, folder: Path) -> Server:
@@ -20,6 +22,7 @@ def mongodb(*, port: int, folder: Path) -> Server:
         *("--dbpath", str(folder), "--port", str(port), "--bind_ip", LOOPBACK, "--unixSocketPrefix", str(folder)),
         *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.5"),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"),
     ]
     return Server(name="mongodb", command=command, log=folder.with_suffix(".log"), ready=lambda: _pings(port))
 
