@@ -6,9 +6,9 @@
 import subprocess
 import sys
 
-from benchmarks import audit, settlement
+from benchmarks import audit, events, settlement
 
-BENCHMARKS = {"settlement": settlement.main, "audit": audit.main}
+BENCHMARKS = {"settlement": settlement.main, "audit": audit.main, "events": events.main}
 
 
 def main() -> int:

@@ -128,14 +128,14 @@ def contract_address(sender: str, nonce: int) -> str:
     return str(to_checksum_address(keccak(rlp_encode([bytes.fromhex(sender[2:]), nonce]))[-20:]))
 
 
-def send(*, client: RpcClient, key: str, calls: Sequence[Call]) -> list[dict[str, Any]]:
+def send(*, client: RpcClient, key: str, calls: Sequence[Call], gas: int = GAS_LIMIT) -> list[dict[str, Any]]:
     """Sign and send these calls in one batch (an empty `to` creates a contract); answers their receipts in order."""
     account = Account.from_key(key)
     nonce = _nonce(client, account.address)
     chain_id = int(client.call("eth_chainId", []), 16)
     fees = _fees(client)
     raws = [
-        _sign(account, {"chainId": chain_id, "nonce": nonce + index, "gas": GAS_LIMIT, **fees, **_fields(call)})
+        _sign(account, {"chainId": chain_id, "nonce": nonce + index, "gas": gas, **fees, **_fields(call)})
         for index, call in enumerate(calls)
     ]
     hashes = client.batch([("eth_sendRawTransaction", [raw]) for raw in raws])
