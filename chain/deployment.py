@@ -16,6 +16,7 @@ from eth_utils.crypto import keccak
 from rlp import encode as rlp_encode  # type: ignore[import-untyped]
 
 from chain import abis
+from chain.dialects import dialect
 from chain.encoding import Call, decode_event, encode_call, topic_of
 
 # One limit for all: anvil drops a smaller transaction behind one that does not fit into the block.
@@ -44,7 +45,10 @@ class DeploymentFailed(Exception):
 
 
 def deploy_system(*, client: RpcClient, deployer_key: str, liquidity: int = 10_000_000 * USDC) -> System:
-    """The sandbox's contracts, owned by the deployer and wired, with `liquidity` base units in the pool."""
+    """The sandbox's contracts, owned by the deployer and wired, with `liquidity` base units in the pool.
+
+    Their interface is the one that `CHAIN_SYSTEM` names.
+    """
     account = Account.from_key(deployer_key)
     ensure_gas_money(client=client, address=account.address)
     owner, first = account.address, _nonce(client, account.address)
@@ -53,9 +57,9 @@ def deploy_system(*, client: RpcClient, deployer_key: str, liquidity: int = 10_0
     calls = [
         _creation("MockUSDC", owner),
         _creation("CollateralToken"),
-        _creation("OAID", owner),
+        _creation(dialect().oaid, owner),
         _creation("SeniorPool", owner, usdc),
-        _creation("SolvencyVault", owner, usdc, oaid, pool),
+        _creation(dialect().vault, owner, usdc, oaid, pool),
         Call(oaid, 0, encode_call("setVault(address)", [vault])),
         Call(pool, 0, encode_call("setVault(address)", [vault])),
         Call(usdc, 0, encode_call("mint(address,uint256)", [owner, liquidity])),

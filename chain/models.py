@@ -179,7 +179,7 @@ class Operation(models.Model):
 
 
 class FundingTransfer(models.Model):
-    """USDC that one transaction brought from `sender` to the platform account; funds repayments of at most its value (M3).
+    """USDC that one transaction brought from `sender` to the platform account; funds repayments up to its value (M3).
 
     One row however many logs there are: a log's index changes where a reorg moves the transaction, its hash does not.
     """
@@ -217,7 +217,7 @@ class WatchCursor(models.Model):
 
 
 class WatchedBlock(models.Model):
-    """A recent block the watcher has read, by its hash: where the chain shows another one, what came after is undone."""
+    """A recent block the watcher has read, by its hash: where the chain shows another, what came after is undone."""
 
     id = UUIDPrimaryKey()
     number = models.PositiveBigIntegerField(unique=True)
@@ -228,10 +228,10 @@ class WatchedBlock(models.Model):
 
 
 class ChainEvent(models.Model):
-    """An event of one of the system's contracts, in a canonical block. `applied` is set by the consumer that acted on it.
+    """An event of one of the system's contracts, in a canonical block; `applied` by the consumer that acted on it.
 
-    `name` is `{Contract}.{Event}`, `args` its arguments by name (numbers as strings), `operation_uid` the operation of ours
-    in which it happened, empty where it was somebody else's doing.
+    `name` is `{Contract}.{Event}`, `args` its arguments by name (numbers as strings), `operation_uid` the operation of
+    ours in which it happened, empty where it was somebody else's doing.
     """
 
     id = UUIDPrimaryKey()

@@ -18,18 +18,17 @@ from redis.exceptions import RedisError
 
 from chain import abis
 from chain.clients import ChainUnavailable, RpcError, get_client
+from chain.dialects import Borrow, dialect
 from chain.encoding import (
     DEBT_UPDATED_TOPIC,
     LOAN_REPAID_TOPIC,
     REPAID_TOPIC,
     TRANSFER_TOPIC,
-    USDC_BORROWED_TOPIC,
     Call,
     Log,
     address_topic,
     decode_event,
     encode_call,
-    error_selector,
     to_bytes,
     uint_topic,
 )
@@ -45,7 +44,6 @@ READING_SECONDS = 60
 _HEAD_KEY = "chain:head"
 MAX_POSITION_HINTS = 100_000
 _position_hints: dict[int, int] = {}  # OAID -> position, as this process saw it last
-_NO_TOKEN = error_selector("OAID", "ERC721NonexistentToken")
 PAYOFF_SIGNATURE = abis.signature_of(abis.entry("PlatformExecutor", "function", "payoff"))
 _POSITION_TYPES = abis.types_of(abis.entry("SolvencyVault", "function", "positions")["outputs"])
 # Above this share of the collateral's value a debt is liquidated (`SolvencyVault.liquidationBps`).
@@ -172,16 +170,27 @@ def forget_block() -> None:
 
 
 def borrow_operation(
-    position_id: int, amount: int, settlement_address: str, net: int
+    position_id: int,
+    amount: int,
+    settlement_address: str,
+    net: int,
+    *,
+    duration: int | None = None,
+    installments: int | None = None,
 ) -> tuple[list[Call], list[dict[str, Any]]]:
-    """Borrow `amount` and pay `net` of it to the partner, in one operation; and the logs that prove it."""
+    """Borrow `amount` and pay `net` of it to the partner, in one operation; and the logs that prove it.
+
+    `duration` (seconds) and `installments` are the loan's terms, for a system that takes them.
+    """
     vault, usdc, executor = settings.SOLVENCY_VAULT_ADDRESS, settings.USDC_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS
+    borrow, speaks = Borrow(position_id, amount, duration, installments), dialect()
     calls = [
-        Call(vault, 0, encode_call("borrowUSDC(uint256,uint256)", [position_id, amount])),
+        Call(vault, 0, speaks.borrow_call(borrow)),
         Call(usdc, 0, encode_call("transfer(address,uint256)", [settlement_address, net])),
     ]
+    drawn = _expected(vault, [speaks.borrowed_topic, uint_topic(position_id), address_topic(executor)], None)
     effect = [
-        _expected(vault, [USDC_BORROWED_TOPIC, uint_topic(position_id), address_topic(executor)], amount),
+        {**drawn, "data": speaks.borrowed_data(borrow)},
         _expected(usdc, [TRANSFER_TOPIC, address_topic(executor), address_topic(settlement_address)], net),
         _debt_updated(position_id),
     ]
@@ -283,7 +292,7 @@ def _read_at_head(name: str, fetch: Callable[[_Head], T]) -> T:
 
 
 def _fetch_oaid(token_id: int, head: _Head) -> OaidReading | None:
-    return _decode_oaid(token_id, _eth_calls(_oaid_calls(token_id), hex(head.number)), head)
+    return _decode_oaid(token_id, _eth_calls(dialect().oaid_calls(token_id), hex(head.number)), head)
 
 
 def _fetch_position(position_id: int, head: _Head) -> PositionReading | None:
@@ -294,28 +303,20 @@ def _fetch_position(position_id: int, head: _Head) -> PositionReading | None:
 def _fetch_backing(token_id: int, head: _Head) -> Backing | None:
     """In one post where this process knows the OAID's position from before; the chain is asked for it all the same."""
     hint = _position_hints.get(token_id, 0)
-    calls = [*_oaid_calls(token_id), *([_position_call(hint)] if hint else [])]
-    answers = _eth_calls(calls, hex(head.number))
-    oaid = _decode_oaid(token_id, answers[:3], head)
+    calls = dialect().oaid_calls(token_id)
+    size = len(calls)
+    answers = _eth_calls([*calls, *([_position_call(hint)] if hint else [])], hex(head.number))
+    oaid = _decode_oaid(token_id, answers[:size], head)
     if oaid is None:
         return None
     if not oaid.position_id:
         return Backing(oaid, None)
     if oaid.position_id == hint:
-        return Backing(oaid, _decode_position(hint, answers[3], head))
+        return Backing(oaid, _decode_position(hint, answers[size], head))
     if len(_position_hints) >= MAX_POSITION_HINTS:
         _position_hints.clear()
     _position_hints[token_id] = oaid.position_id
     return Backing(oaid, _fetch_position(oaid.position_id, head))
-
-
-def _oaid_calls(token_id: int) -> list[tuple[str, str]]:
-    oaid, vault = settings.OAID_ADDRESS, settings.SOLVENCY_VAULT_ADDRESS
-    return [
-        (oaid, encode_call("ownerOf(uint256)", [token_id])),
-        (oaid, encode_call("getCreditLine(uint256)", [token_id])),
-        (vault, encode_call("positionOf(uint256)", [token_id])),
-    ]
 
 
 def _position_call(position_id: int) -> tuple[str, str]:
@@ -323,17 +324,16 @@ def _position_call(position_id: int) -> tuple[str, str]:
 
 
 def _decode_oaid(token_id: int, answers: Sequence[Any], head: _Head) -> OaidReading | None:
-    if isinstance(answers[0], RpcError) and str(answers[0].data).startswith(_NO_TOKEN):
+    if dialect().is_unknown(answers):
         return None
-    owner, line, position = _values(answers)
-    limit, used, active = decode(["uint256", "uint256", "bool"], to_bytes(line))
+    line = dialect().decode_oaid(_values(answers))
     return OaidReading(
         oaid_token_id=token_id,
-        owner=str(to_checksum_address("0x" + owner[-40:])),
-        credit_limit=limit,
-        credit_used=used,
-        active=active,
-        position_id=int(position, 16),
+        owner=line.owner,
+        credit_limit=line.limit,
+        credit_used=line.used,
+        active=line.active,
+        position_id=line.position_id,
         block_number=head.number,
     )
 

@@ -1,5 +1,6 @@
 """What makes a borrow or a repayment acceptable: pure checks with the plan's own sentences, in its order."""
 
+from chain.dialects import dialect
 from chain.system import OaidReading, PositionReading
 from loans.models import LoanStatus, PartnerLoan
 from loans.states import REPAYABLE
@@ -50,6 +51,12 @@ def require_position(position: PositionReading | None, reading: OaidReading) -> 
     """The plan's step 2: an active collateral position of this owner backs the OAID."""
     if position is None or not position.active or position.user.lower() != reading.owner.lower():
         raise BadRequest(ErrorCode.NO_ACTIVE_POSITION, "No active collateral position found for this OAID")
+    if position.usdc_borrowed and dialect().one_loan_per_position:
+        raise BadRequest(
+            ErrorCode.POSITION_HAS_LOAN,
+            "The position has a loan that is not repaid, and takes one at a time",
+            details={"positionId": str(position.position_id), "debt": str(position.usdc_borrowed)},
+        )
     return position
 
 

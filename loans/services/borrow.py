@@ -132,7 +132,12 @@ def _open_loan(
     net = request.borrow_amount - fee
     internal_loan_id = uuid.uuid4()
     calls, effect = system.borrow_operation(
-        position.position_id, request.borrow_amount, partner.settlement_address, net
+        position.position_id,
+        request.borrow_amount,
+        partner.settlement_address,
+        net,
+        duration=request.loan_duration,
+        installments=request.number_of_installments,
     )
     operation = chain_services.enqueue(
         key=f"{OPERATION_KIND}:{internal_loan_id}", kind=OPERATION_KIND, calls=calls, effect=effect

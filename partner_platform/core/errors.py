@@ -64,6 +64,7 @@ class ErrorCode(StrEnum):
     LOAN_NOT_FOUND = "loan_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_ACCEPTABLE = "not_acceptable"
+    POSITION_HAS_LOAN = "position_has_loan"
     POSITION_FROZEN = "position_frozen"
     DUPLICATE_LOAN_ID = "duplicate_loan_id"
     REPAYMENT_IN_PROGRESS = "repayment_in_progress"
