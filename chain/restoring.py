@@ -82,9 +82,8 @@ def _unknown_uids(engine: Engine) -> list[str]:
     uids = _executed_uids(engine)
     known: set[str] = set()
     for start in range(0, len(uids), UIDS_PER_POST):
-        known |= set(
-            Operation.objects.filter(uid__in=uids[start : start + UIDS_PER_POST]).values_list("uid", flat=True)
-        )
+        chunk = uids[start : start + UIDS_PER_POST]
+        known |= set(Operation.objects.filter(uid__in=chunk).values_list("uid", flat=True))
     return [uid for uid in uids if uid not in known]
 
 

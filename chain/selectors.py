@@ -85,7 +85,8 @@ def operations_by_uid(uids: Iterable[str]) -> dict[str, Operation]:
     found: dict[str, Operation] = {}
     wanted = sorted(set(uids))
     for start in range(0, len(wanted), 500):
-        chosen = Operation.objects.filter(uid__in=wanted[start : start + 500])
+        chunk = wanted[start : start + 500]
+        chosen = Operation.objects.filter(uid__in=chunk)
         found |= {operation.uid: operation for operation in chosen}
     return found
 

@@ -227,9 +227,10 @@ def test_run_in_transaction_runs_again_after_a_real_write_conflict() -> None:
 
 def test_sixteen_threads_that_get_or_create_one_row_inside_a_transaction_make_one() -> None:
     def find(_: int) -> uuid.UUID:
+        tx_hash = "0x" + "a" * 64
         values: dict[str, Any] = {"recipient": ADDRESS, "value": 1, "block_number": 1}
         return database.run_in_transaction(
-            lambda: FundingTransfer.objects.get_or_create(tx_hash="0x" + "a" * 64, sender=ADDRESS, defaults=values)[0].pk
+            lambda: FundingTransfer.objects.get_or_create(tx_hash=tx_hash, sender=ADDRESS, defaults=values)[0].pk
         )
 
     assert len(set(at_once(16, find))) == 1

@@ -96,7 +96,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(sandbox: Runnin
     statuses += [sandbox.borrow(loan, 100 * DOLLAR, user=1, Prefer="respond-async")[0] for loan in loans[3:]]
 
     assert statuses == [202] * 6
-    eventually(lambda: {sandbox.loan(loan)["status"] for loan in loans} == {"ACTIVE"}, 60)
+    eventually(lambda: {sandbox.loan(loan)["status"] for loan in loans} == {"ACTIVE"}, 60, every=1.0)
     assert sandbox.pid_of("worker") not in (None, worker)
     assert change(start, sandbox.money(user=1)) == {
         "settlement": 597 * DOLLAR,

@@ -9,7 +9,7 @@ T = TypeVar("T")
 POLL_SECONDS = 0.02
 
 
-def eventually(condition: Callable[[], T], seconds: float = 10.0) -> T:
+def eventually(condition: Callable[[], T], seconds: float = 10.0, *, every: float = POLL_SECONDS) -> T:
     """The first true answer of `condition`; an AssertionError with its last answer once `seconds` have passed.
 
     An AssertionError that `condition` raises counts as "not yet" and is what the deadline raises.
@@ -26,4 +26,4 @@ def eventually(condition: Callable[[], T], seconds: float = 10.0) -> T:
             return answer
         if time.monotonic() > deadline:
             raise failure or AssertionError(f"not true after {seconds:g} s: {condition!r} last answered {answer!r}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)

@@ -43,7 +43,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def create_cursor(self, name: str | None = None) -> "QueueingCursor":
-        return self.connection.cursor(factory=lambda raw: QueueingCursor(raw, self))
+        return QueueingCursor(self.connection, self)
 
     def in_turn(self, statement: Callable[[], T]) -> T:
         """Run a statement; where SQLite is busy, queue for the write lock and run it then."""
