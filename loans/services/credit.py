@@ -81,6 +81,8 @@ def reserve(limit: CreditLimit, amount: int) -> int:
         raise CreditContended
     if limit.seen_reserved not in (None, current.reserved):
         raise ReadingTooOld
+    if amount <= limit.headroom - current.reserved:
+        raise ReadingTooOld  # on PostgreSQL the row may appear or change between the two statements: judge again
     raise rules.insufficient_credit(limit.headroom - current.reserved)
 
 

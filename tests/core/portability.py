@@ -66,16 +66,18 @@ def scan(path: Path) -> list[Finding]:
 def scan_text(text: str, name: str) -> list[Finding]:
     """The findings of a module's source, `name` being its path in the project."""
     found: list[Finding] = []
-    for node in ast.walk(ast.parse(text)):
-        found += [Finding(f"{name}:{getattr(node, 'lineno', 0)}", what) for what in _judge(node, name)]
+    tree = ast.parse(text)
+    querysets = _queryset_names(tree)
+    for node in ast.walk(tree):
+        found += [Finding(f"{name}:{getattr(node, 'lineno', 0)}", what) for what in _judge(node, name, querysets)]
     return found
 
 
-def _judge(node: ast.AST, name: str) -> Iterator[str]:
+def _judge(node: ast.AST, name: str, querysets: set[str]) -> Iterator[str]:
     if isinstance(node, ast.Import | ast.ImportFrom) and name not in MAY_USE_TRANSACTIONS:
         yield from _judge_import(node)
     if isinstance(node, ast.Call):
-        yield from _judge_call(node)
+        yield from _judge_call(node, querysets)
     named = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
     if named in BANNED_NAMES:
         yield f"{named}: {BANNED_NAMES[named]}"
@@ -90,7 +92,7 @@ def _judge_import(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
         yield "the MongoDB backend's own transactions: use partner_platform.core.database"
 
 
-def _judge_call(node: ast.Call) -> Iterator[str]:
+def _judge_call(node: ast.Call, querysets: set[str]) -> Iterator[str]:
     method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
     if method in BANNED_METHODS:
         yield f".{method}(): {BANNED_METHODS[method]}"
@@ -102,10 +104,32 @@ def _judge_call(node: ast.Call) -> Iterator[str]:
             yield f"{argument.arg}: {BANNED_ARGUMENTS[argument.arg]}"
         if len(parts) > 1 and parts[-1] in BANNED_LOOKUPS:
             yield f"{argument.arg}: {BANNED_LOOKUPS[parts[-1]]}"
-        if len(parts) > 1 and parts[-1] == "in" and _is_sliced(argument.value):
+        if len(parts) > 1 and parts[-1] == "in" and _is_sliced_queryset(argument.value, querysets):
             yield f"{argument.arg} with a slice: take the keys first"
 
 
-def _is_sliced(value: ast.expr) -> bool:
-    """True for `queryset[:10]`, not for `list(queryset[:10])`."""
-    return isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice)
+def _is_sliced_queryset(value: ast.expr, querysets: set[str]) -> bool:
+    """True for `rows[:10]` of a queryset, not for `list(rows[:10])` nor for a list's slice."""
+    if not (isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice)):
+        return False
+    return isinstance(value.value, ast.Call) or (isinstance(value.value, ast.Name) and value.value.id in querysets)
+
+
+def _queryset_names(tree: ast.AST) -> set[str]:
+    """The names a module assigns `Model.objects…` to."""
+    return {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and _begins_at_objects(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _begins_at_objects(value: ast.expr) -> bool:
+    """True for `Model.objects.filter(…).order_by(…)`, not for `list(Model.objects…)`."""
+    while isinstance(value, ast.Call | ast.Attribute):
+        if isinstance(value, ast.Attribute) and value.attr in ("objects", "_base_manager", "_default_manager"):
+            return True
+        value = value.func if isinstance(value, ast.Call) else value.value
+    return False
