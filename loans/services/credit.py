@@ -77,8 +77,8 @@ def reserve(limit: CreditLimit, amount: int) -> int:
         raise rules.position_frozen()
     if current.settled_block > limit.block_number:
         raise ReadingTooOld
-    if limit.seen_reserved is None and current.reserved and amount <= limit.headroom:
-        raise CreditContended
+    if limit.seen_reserved is None and current.reserved:
+        raise CreditContended  # also where it is refused in any case: the refusal names what is available
     if limit.seen_reserved not in (None, current.reserved):
         raise ReadingTooOld
     if amount <= limit.headroom - current.reserved:
