@@ -21,6 +21,7 @@ from loans.models import (
     RepaymentStatus,
     SolvencyPosition,
 )
+from loans.states import REPAYABLE
 from partners.models import Partner, PartnerDailyUsage
 
 UNDRAWN = (LoanStatus.PENDING, LoanStatus.FAILED)
@@ -102,12 +103,16 @@ def _partners(loans: list[Derived]) -> list[Finding]:
     outstanding = _sum((item.loan.partner_id, item.outstanding) for item in loans)
     borrowed = _sum((item.loan.partner_id, item.loan.principal_amount) for item in loans if item.is_drawn)
     repaid = _sum((item.loan.partner_id, item.repaid) for item in loans)
+    active = Counter(item.loan.partner_id for item in loans if item.loan.status in REPAYABLE)
+    closed = Counter(item.loan.partner_id for item in loans if item.loan.status == LoanStatus.REPAID)
     found = []
     for partner in Partner.objects.all():
         subject = f"partner:{partner.partner_id}"
         found += column(subject, partner, "current_outstanding", outstanding[partner.pk])
         found += column(subject, partner, "total_borrowed", borrowed[partner.pk])
         found += column(subject, partner, "total_repaid", repaid[partner.pk])
+        found += column(subject, partner, "active_loans", active[partner.pk])
+        found += column(subject, partner, "repaid_loans", closed[partner.pk])
     return found
 
 

@@ -176,9 +176,10 @@ class PartnerLoan(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["partner", "status"], name="loan_partner_status"),
-            models.Index(fields=["partner", "user_wallet", "status", "-created_at"], name="loan_user_status"),
-            models.Index(fields=["partner", "user_wallet", "-created_at"], name="loan_user"),
+            models.Index(fields=["partner", "-created_at", "-id"], name="loan_partner_time"),
+            models.Index(fields=["partner", "status", "-created_at", "-id"], name="loan_partner_status"),
+            models.Index(fields=["partner", "user_wallet", "status", "-created_at", "-id"], name="loan_user_status"),
+            models.Index(fields=["partner", "user_wallet", "-created_at", "-id"], name="loan_user"),
             models.Index(fields=["oaid_token_id", "status"], name="loan_oaid_status"),
             models.Index(fields=["solvency_position_id", "status"], name="loan_position_status"),
             models.Index(fields=["status", "next_due_at"], name="loan_due"),
@@ -219,7 +220,8 @@ class Repayment(models.Model):
         indexes = [
             models.Index(fields=["loan", "created_at"], name="repayment_loan"),
             models.Index(fields=["loan", "chain_order"], name="repayment_chain_order"),
-            models.Index(fields=["partner", "status", "created_at"], name="repayment_partner_status"),
+            models.Index(fields=["partner", "-created_at", "-id"], name="repayment_partner_time"),
+            models.Index(fields=["partner", "status", "-created_at", "-id"], name="repayment_partner_status"),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """Bodies and query strings of the partner API, as dataclasses of the services."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -7,11 +8,16 @@ from rest_framework import serializers
 from loans import consent
 from loans.consent import Borrow, UserAuthorization
 from loans.models import LoanStatus
+from loans.pagination import MAX_CURSOR
 from loans.services.borrow import BorrowRequest
 from loans.services.repay import RepayRequest
+from loans.transactions import TransactionStatus, TransactionType
+from partner_platform.core.errors import invalid_fields
 from partner_platform.core.serializers import (
     AddressField,
     AmountField,
+    DayField,
+    DigitsField,
     LoanIdField,
     MetadataField,
     SignatureField,
@@ -24,6 +30,7 @@ from partner_platform.core.serializers import (
 
 MAX_DURATION_SECONDS = 50 * 366 * 86_400
 MAX_INSTALMENTS = 600
+MAX_OFFSET = 10_000  # a cursor goes deeper, and costs the same at any depth
 
 
 class UserAuthorizationBody(StrictSerializer):
@@ -117,13 +124,39 @@ class RepayBody(StrictSerializer):
         )
 
 
-class UserLoansQuery(serializers.Serializer):
+class PageQuery(serializers.Serializer):
+    """Which page of a list: `offset` for the first rows, `cursor` (the `next` of the page before) at any depth."""
+
+    limit = DigitsField(min_value=1, max_value=100, required=False, default=10)
+    offset = DigitsField(min_value=0, max_value=MAX_OFFSET, required=False, default=0)
+    cursor = serializers.CharField(max_length=MAX_CURSOR, trim_whitespace=False, required=False, default=None)
+
+
+class UserLoansQuery(PageQuery):
     """`GET /partners/user/{userWallet}/loans` (plan, endpoint 6)."""
 
     userWallet = AddressField()  # noqa: N815
     status = serializers.ChoiceField(choices=LoanStatus.choices, required=False, default=None)
-    limit = serializers.IntegerField(min_value=1, max_value=100, required=False, default=10)
-    offset = serializers.IntegerField(min_value=0, max_value=2**31, required=False, default=0)
+
+
+class TransactionsQuery(PageQuery):
+    """`GET /partners/my/transactions` (plan, endpoint 8); the days are UTC days, both included."""
+
+    startDate = DayField(required=False, default=None)  # noqa: N815
+    endDate = DayField(required=False, default=None)  # noqa: N815
+    type = serializers.ChoiceField(choices=TransactionType.choices, required=False, default=None)
+    status = serializers.ChoiceField(choices=TransactionStatus.choices, required=False, default=None)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["startDate"] and attrs["endDate"] and attrs["startDate"] > attrs["endDate"]:
+            raise serializers.ValidationError({"endDate": ["Is before startDate."]})
+        return attrs
+
+
+def refuse_pages_of_csv(query: Mapping[str, Any]) -> None:
+    """CSV is everything that the filters select: 400 for what asks for a part."""
+    if parts := [name for name in ("limit", "offset", "cursor") if name in query]:
+        raise invalid_fields({name: ["Not with text/csv, which has all rows."] for name in parts})
 
 
 class TokenIdPath(serializers.Serializer):

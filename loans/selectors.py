@@ -1,9 +1,9 @@
 """Reads of the books. Another partner's loan is not found, never forbidden."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus
+from loans.pagination import NEWEST_FIRST, Page, paginate
 from partner_platform.core.errors import ErrorCode, NotFound
 from partners.models import Partner
 
@@ -47,18 +47,17 @@ def repayment_outcome(repayment_pk: Any) -> Repayment | None:
     return finished.select_related("loan").first()
 
 
-@dataclass(frozen=True)
-class LoanPage:
-    """One page of a list and the number of rows in all."""
-
-    total: int
-    loans: list[PartnerLoan]
-
-
-def list_user_loans(*, partner: Partner, user_wallet: str, status: str | None, limit: int, offset: int) -> LoanPage:
-    """The user's loans through this partner, newest first."""
-    loans = user_loans_query(partner=partner, user_wallet=user_wallet, status=status)
-    return LoanPage(total=loans.count(), loans=list(loans[offset : offset + limit]))
+def list_user_loans(
+    *, partner: Partner, user_wallet: str, status: str | None, limit: int, offset: int, cursor: str | None = None
+) -> Page:
+    """A page of the user's loans through this partner, newest first."""
+    return paginate(
+        streams=[user_loans_query(partner=partner, user_wallet=user_wallet, status=status)],
+        scope=f"loans:{partner.pk}:{user_wallet}:{status}",
+        limit=limit,
+        offset=offset,
+        cursor=cursor,
+    )
 
 
 def user_loans_query(*, partner: Partner, user_wallet: str, status: str | None) -> Any:
@@ -66,7 +65,7 @@ def user_loans_query(*, partner: Partner, user_wallet: str, status: str | None) 
     loans = PartnerLoan.objects.filter(partner=partner, user_wallet=user_wallet)
     if status is not None:
         loans = loans.filter(status=status)
-    return loans.order_by("-created_at")
+    return loans.order_by(*NEWEST_FIRST)
 
 
 def reserved_credit(oaid_token_id: int) -> int:

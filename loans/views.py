@@ -1,9 +1,12 @@
-"""The partner API, endpoints 1 to 6: each translates, makes one domain call, translates back."""
+"""The partner API, endpoints 1 to 8: each translates, makes one domain call, translates back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain as chain_of
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,11 +14,12 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
 from chain import system
-from loans import presenters, requests, rules, selectors
+from loans import presenters, requests, rules, selectors, stats, transactions
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.moments import interest_moment
 from loans.services.borrow import request_borrow
 from loans.services.repay import operation_key, request_repay
+from loans.transactions import Selection
 from partner_platform.core import clock, prefer, wakeup
 from partner_platform.core.errors import BadRequest, ErrorCode, NotFound
 from partners.admission import PublicThrottle
@@ -107,16 +111,61 @@ class LoanViewSet(ViewSet):
             status=query["status"],
             limit=query["limit"],
             offset=query["offset"],
+            cursor=query["cursor"],
         )
-        moment = interest_moment(page.loans)
+        moment = interest_moment(page.rows)
         return Response(
             {
                 "total": page.total,
                 "limit": query["limit"],
                 "offset": query["offset"],
-                "loans": [presenters.loan_row(loan, moment) for loan in page.loans],
+                "next": page.next,
+                "loans": [presenters.loan_row(loan, moment) for loan in page.rows],
             }
         )
+
+    @action(detail=False, url_path="my/stats")
+    def stats(self, request: Request) -> Response:
+        """Endpoint 7."""
+        return Response(stats.stats(_partner(request)))
+
+    @action(detail=False, url_path="my/transactions")
+    def transactions(self, request: Request) -> HttpResponseBase:
+        """Endpoint 8: a page as JSON, or everything the filters select as CSV."""
+        query = _validated(requests.TransactionsQuery(data=request.query_params.dict()))
+        selection = Selection(
+            partner=_partner(request),
+            start=query["startDate"],
+            end=query["endDate"],
+            type=query["type"],
+            status=query["status"],
+        )
+        if _wants_csv(request):
+            requests.refuse_pages_of_csv(request.query_params)
+            return _csv(transactions.csv_chunks(selection))
+        page = transactions.list_transactions(
+            selection, limit=query["limit"], offset=query["offset"], cursor=query["cursor"]
+        )
+        return Response(
+            {
+                "total": page.total,
+                "limit": query["limit"],
+                "offset": query["offset"],
+                "next": page.next,
+                "transactions": page.rows,
+            }
+        )
+
+
+def _wants_csv(request: Request) -> bool:
+    return request._request.get_preferred_type(["application/json", "text/csv"]) == "text/csv"  # noqa: SLF001 - Django's
+
+
+def _csv(chunks: Iterator[str]) -> StreamingHttpResponse:
+    first = next(chunks) + next(chunks, "")  # what can go wrong does so while there is an envelope for it
+    response = StreamingHttpResponse(chain_of([first], chunks), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="transactions.csv"'
+    return response
 
 
 def _borrowed(request: Request, loan: PartnerLoan) -> Response:

@@ -13,6 +13,8 @@ lowers it at the same moment waits for our commit or makes us look again. `partn
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -79,38 +81,53 @@ def release(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
 
 
 def settle_borrow(*, partner_id: uuid.UUID, amount: int) -> None:
-    """Count a loan that was paid out in the partner's lifetime sum."""
+    """Count a loan that was paid out in the partner's lifetime sum and among its active loans."""
     _require_positive(amount)
-    changed = Partner.objects.filter(pk=partner_id).update(total_borrowed=F("total_borrowed") + amount)
+    changed = Partner.objects.filter(pk=partner_id).update(
+        total_borrowed=F("total_borrowed") + amount, active_loans=F("active_loans") + 1
+    )
     _demand(changed, "total borrowed", partner_id, amount)
 
 
-def settle_repayment(*, partner_id: uuid.UUID, amount: int, principal: int | None = None) -> None:
+def settle_repayment(
+    *, partner_id: uuid.UUID, amount: int, principal: int | None = None, closes_loan: bool = False
+) -> None:
     """Count `amount` in the partner's lifetime sum and take `principal` of it (all, without it) off its outstanding.
 
-    The rest of `amount` is interest, which no limit counts.
+    The rest of `amount` is interest, which no limit counts. `closes_loan`: an active loan is a repaid one now.
     """
     _require_positive(amount)
-    _move_outstanding(partner_id, amount if principal is None else principal, repaid=amount)
+    counted = {"active_loans": -1, "repaid_loans": 1} if closes_loan else {}
+    _move_outstanding(partner_id, amount if principal is None else principal, repaid=amount, counted=counted)
 
 
 def write_off(*, partner_id: uuid.UUID, principal: int) -> None:
-    """Take principal that a liquidation lost off the partner's outstanding."""
-    _move_outstanding(partner_id, principal, repaid=0)
+    """A loan was liquidated: it is active no more, and the principal that was lost is no longer outstanding."""
+    _move_outstanding(partner_id, principal, repaid=0, counted={"active_loans": -1})
 
 
-def undo_repayment(*, partner_id: uuid.UUID, amount: int, principal: int) -> None:
-    """Take back what a reorg undid: a payment of `amount`, and the principal it paid or a liquidation wrote off."""
-    changed = Partner.objects.filter(pk=partner_id, total_repaid__gte=amount).update(
-        current_outstanding=F("current_outstanding") + principal, total_repaid=F("total_repaid") - amount
+def undo_repayment(
+    *, partner_id: uuid.UUID, amount: int, principal: int, counted: Mapping[str, int] | None = None
+) -> None:
+    """Take back what a reorg undid: a payment of `amount`, and the principal it paid or a liquidation wrote off.
+
+    `counted` says by how much the counters of loans move: `{"active_loans": 1, "repaid_loans": -1}` where it had closed
+    its loan.
+    """
+    moves = counted or {}
+    changed = Partner.objects.filter(pk=partner_id, total_repaid__gte=amount, **_at_least(moves)).update(
+        current_outstanding=F("current_outstanding") + principal,
+        total_repaid=F("total_repaid") - amount,
+        **_moved(moves),
     )
     _demand(changed, "total repaid", partner_id, amount)
 
 
 def undo_borrow(*, partner_id: uuid.UUID, amount: int) -> None:
     """Take a loan whose draw a reorg undid off the partner's lifetime sum; its reservation stands."""
-    changed = Partner.objects.filter(pk=partner_id, total_borrowed__gte=amount).update(
-        total_borrowed=F("total_borrowed") - amount
+    moves = {"active_loans": -1}
+    changed = Partner.objects.filter(pk=partner_id, total_borrowed__gte=amount, **_at_least(moves)).update(
+        total_borrowed=F("total_borrowed") - amount, **_moved(moves)
     )
     _demand(changed, "total borrowed", partner_id, amount)
 
@@ -123,11 +140,23 @@ def reserve_again(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
     _demand(usage.update(borrowed=F("borrowed") + amount), f"usage of {day}", partner_id, amount)
 
 
-def _move_outstanding(partner_id: uuid.UUID, principal: int, *, repaid: int) -> None:
-    changed = Partner.objects.filter(pk=partner_id, current_outstanding__gte=principal).update(
-        current_outstanding=F("current_outstanding") - principal, total_repaid=F("total_repaid") + repaid
+def _move_outstanding(partner_id: uuid.UUID, principal: int, *, repaid: int, counted: Mapping[str, int]) -> None:
+    mine = Partner.objects.filter(pk=partner_id, current_outstanding__gte=principal, **_at_least(counted))
+    changed = mine.update(
+        current_outstanding=F("current_outstanding") - principal,
+        total_repaid=F("total_repaid") + repaid,
+        **_moved(counted),
     )
     _demand(changed, "outstanding", partner_id, principal)
+
+
+def _moved(counted: Mapping[str, int]) -> dict[str, Any]:
+    return {name: F(name) + change for name, change in counted.items() if change}
+
+
+def _at_least(counted: Mapping[str, int]) -> dict[str, int]:
+    """No counter passes below zero."""
+    return {f"{name}__gte": -change for name, change in counted.items() if change < 0}
 
 
 def _take_from_partner(partner_id: uuid.UUID, amount: int, *, daily_limit: int) -> bool:

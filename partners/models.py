@@ -81,6 +81,8 @@ class Partner(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     total_borrowed = BaseUnitsField(default=0, editable=False)
     total_repaid = BaseUnitsField(default=0, editable=False)
+    active_loans = models.PositiveIntegerField(default=0, editable=False)  # drawn and not closed, those in default too
+    repaid_loans = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(default=clock.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 

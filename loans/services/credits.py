@@ -35,7 +35,12 @@ def credit(
         "repay_tx_hash": tx_hash if status == LoanStatus.REPAID else loan.repay_tx_hash,
     }
     update_loan(loan, frees_loan=frees_loan, **changes)
-    limits.settle_repayment(partner_id=loan.partner_id, amount=item.paid, principal=item.principal)
+    limits.settle_repayment(
+        partner_id=loan.partner_id,
+        amount=item.paid,
+        principal=item.principal,
+        closes_loan=status == LoanStatus.REPAID,
+    )
     record_credit(item, source, status)
     return status
 
@@ -125,8 +130,7 @@ def liquidate(item: Credit, *, tx_hash: str, paid_at: dt.datetime, order: int) -
         _create_onchain(item, RepaymentSource.LIQUIDATION, tx_hash, paid_at, order)
         history = [*history, history_entry(item.paid, RepaymentSource.LIQUIDATION, tx_hash, paid_at)]
         limits.settle_repayment(partner_id=loan.partner_id, amount=item.paid, principal=item.principal)
-    if lost_principal:
-        limits.write_off(partner_id=loan.partner_id, principal=lost_principal)
+    limits.write_off(partner_id=loan.partner_id, principal=lost_principal)
     update_loan(
         loan,
         **item.changes,

@@ -97,10 +97,23 @@ def _restore_loan(entry: LedgerEntry, loan: PartnerLoan, before: dict[str, Any])
             require_undoing(loan.status, before["status"])
         principal = changes["outstanding_principal"] - loan.outstanding_principal
         paid = loan.total_repaid - changes["total_repaid"]
-        limits.undo_repayment(partner_id=loan.partner_id, amount=paid, principal=principal)
+        limits.undo_repayment(
+            partner_id=loan.partner_id,
+            amount=paid,
+            principal=principal,
+            counted=_counted(loan.status, changes.get("status", loan.status)),
+        )
         changes |= _undo_repayment(entry, loan)
         _record(loan, "loan.undone", changes.get("status", loan.status))
     PartnerLoan.objects.filter(pk=loan.pk).update(**changes, updated_at=clock.now())
+
+
+def _counted(status: str, former: str) -> dict[str, int]:
+    """How the partner's counters of loans move as a loan of this status goes back to the former one."""
+    return {
+        "active_loans": (former in REPAYABLE) - (status in REPAYABLE),
+        "repaid_loans": (former == LoanStatus.REPAID) - (status == LoanStatus.REPAID),
+    }
 
 
 def _undo_repayment(entry: LedgerEntry, loan: PartnerLoan) -> dict[str, Any]:

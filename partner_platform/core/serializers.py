@@ -1,5 +1,6 @@
 """Request bodies: strict about types, unknown fields refused, every problem under its field's name."""
 
+import datetime as dt
 import json
 import re
 from typing import Any
@@ -10,6 +11,8 @@ from partner_platform.core.ethereum import parse_address, parse_hash
 from partner_platform.core.fields import MAX_BASE_UNITS, MAX_UINT256
 
 _AMOUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
+_DIGITS = re.compile(r"[0-9]{1,10}", re.ASCII)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _UINT256 = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
 MAX_SIGNATURE_BYTES = 4096
@@ -71,6 +74,30 @@ class WholeNumberField(serializers.IntegerField):
         if not isinstance(data, int) or isinstance(data, bool):
             raise serializers.ValidationError("Must be a whole number.")
         return super().to_internal_value(data)
+
+
+class DigitsField(serializers.IntegerField):
+    """A whole number in a query string: digits, nothing that could be taken for them."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, str) or not _DIGITS.fullmatch(data):
+            raise serializers.ValidationError("Must be a whole number.")
+        return super().to_internal_value(data)
+
+
+class DayField(serializers.Field[dt.date, Any, str, Any]):
+    """A day as `2026-01-31`."""
+
+    def to_internal_value(self, data: Any) -> dt.date:
+        try:
+            if not isinstance(data, str) or not _DAY.fullmatch(data):
+                raise ValueError(data)  # noqa: TRY301 - as a day that does not exist
+            return dt.date.fromisoformat(data)
+        except ValueError as error:
+            raise serializers.ValidationError("Must be a day such as 2026-01-31.") from error
+
+    def to_representation(self, value: dt.date) -> str:
+        return value.isoformat()
 
 
 class Uint256TextField(serializers.Field[int, Any, str, Any]):

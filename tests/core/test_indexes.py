@@ -10,7 +10,9 @@ from django.db.models import QuerySet
 import audit.reading
 import audit.selectors
 import chain.selectors
+import loans.pagination
 import loans.selectors
+import loans.transactions
 import partners.idempotency
 from audit.models import ApiLog, AuditBlock, AuditEntry
 from chain.models import (
@@ -22,6 +24,7 @@ from chain.models import (
     TransactionAttempt,
 )
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
+from loans.transactions import Selection
 from partner_platform.core import clock
 from partners.models import ApiKey, IdempotencyKey, Partner, PartnerDailyUsage
 from tests.support.planner import assert_uses_index
@@ -31,6 +34,7 @@ pytestmark = pytest.mark.django_db
 WALLET = "0x" + "1" * 40
 HASH = "0x" + "2" * 64
 KEY = uuid.uuid4()
+PLACE = loans.pagination.Place(clock.now(), KEY)
 
 
 def a_partner() -> Partner:
@@ -42,6 +46,11 @@ def user_loans(status: str | None) -> QuerySet[PartnerLoan]:
         partner=a_partner(), user_wallet=WALLET, status=status
     )
     return found
+
+
+def transactions(stream: int, status: str | None = None) -> QuerySet[Any]:
+    selection = Selection(partner=a_partner(), start=clock.today(), end=clock.today(), status=status)
+    return loans.pagination.behind(loans.transactions.streams(selection)[stream], PLACE)
 
 
 LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
@@ -56,6 +65,11 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "loan by its operation": lambda: PartnerLoan.objects.filter(borrow_operation_id=KEY),
     "a user's loans": lambda: user_loans(None)[:10],
     "a user's loans of one status": lambda: user_loans(LoanStatus.ACTIVE)[:10],
+    "a user's loans, a deep page": lambda: loans.pagination.behind(user_loans(None), PLACE)[:10],
+    "a partner's borrows, a deep page": lambda: transactions(0)[:10],
+    "a partner's repayments, a deep page": lambda: transactions(1)[:10],
+    "a partner's borrows of one status, a deep page": lambda: transactions(0, "SUCCESS")[:10],
+    "a partner's repayments of one status, a deep page": lambda: transactions(-1, "SUCCESS")[:10],
     "loans in flight of an OAID": lambda: PartnerLoan.objects.filter(oaid_token_id=7, status=LoanStatus.PENDING),
     "position by its id": lambda: SolvencyPosition.objects.filter(position_id=7),
     "repayment by its operation": lambda: Repayment.objects.filter(operation_id=KEY),

@@ -1,0 +1,95 @@
+"""Endpoints 7 and 8 and pages by cursor, on loans that were really drawn and repaid."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from partner_platform.core import clock
+
+DOLLAR = 10**6
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def history(lender: Any, settle: Any, chain: Any) -> Any:
+    """Three loans, the first one repaid: four transactions."""
+    for number in range(3):
+        assert lender.borrow(chain.users[number], 100 + number, f"loan-{number}").status_code == 202
+    settle()
+    assert lender.repay(100 * DOLLAR, "loan-0").status_code == 202
+    settle()
+    return lender
+
+
+def test_stats_are_the_running_sums(history: Any, django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(3):
+        stats = history.get("/partners/my/stats").json()
+    assert stats["limits"]["currentOutstanding"] == str(203 * DOLLAR)
+    assert stats["usage"] == {
+        "dailyBorrowed": str(303 * DOLLAR),
+        "dailyRemaining": str((100_000 - 303) * DOLLAR),
+        "totalRemaining": str((500_000 - 203) * DOLLAR),
+        "utilizationRate": "0.0%",
+    }
+    assert stats["lifetime"] == {
+        "totalBorrowed": str(303 * DOLLAR),
+        "totalRepaid": str(100 * DOLLAR),
+        "activeLoans": 2,
+        "repaidLoans": 1,
+    }
+
+
+def test_cursors_lead_through_all_transactions_once_newest_first(history: Any) -> None:
+    whole = history.get("/partners/my/transactions").json()
+    assert (whole["total"], whole["next"]) == (4, None)
+    assert [row["type"] for row in whole["transactions"]] == ["REPAY", "BORROW", "BORROW", "BORROW"]
+    assert {row["status"] for row in whole["transactions"]} == {"SUCCESS"}
+    found, path = [], "/partners/my/transactions?limit=1"
+    for _ in range(4):
+        page = history.get(path).json()
+        assert page["total"] == 4
+        found += page["transactions"]
+        path = f"/partners/my/transactions?limit=1&cursor={page['next']}"
+    assert found == whole["transactions"]
+    assert page["next"] is None
+    assert history.get("/partners/my/transactions?limit=2&offset=2").json()["transactions"] == found[2:]
+
+
+def test_filters_select_type_status_and_whole_days(history: Any) -> None:
+    today = clock.today().isoformat()
+
+    def total(query: str) -> int:
+        count: int = history.get(f"/partners/my/transactions?{query}").json()["total"]
+        return count
+
+    assert total("type=BORROW") == 3
+    assert total("type=REPAY&status=SUCCESS") == 1
+    assert total("status=SUCCESS") == 4
+    assert total("status=FAILED") == 0
+    assert total(f"startDate={today}&endDate={today}") == 4
+    assert total("endDate=2020-01-01") == 0
+
+
+@pytest.mark.parametrize(
+    "query", ["startDate=2026-02-30", "startDate=2026-02-02&endDate=2026-02-01", "type=X", "cursor=x", "offset=10001"]
+)
+def test_a_wrong_query_is_refused(lender: Any, query: str) -> None:
+    answer = lender.get(f"/partners/my/transactions?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+def test_csv_holds_what_the_json_holds(history: Any) -> None:
+    headers = {"Authorization": f"Bearer {history.key}", "Accept": "text/csv"}
+    answer: Any = Client().get("/partners/my/transactions?type=BORROW", headers=headers)
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+    assert rows == history.get("/partners/my/transactions?type=BORROW").json()["transactions"]
+
+
+def test_a_cursor_of_another_list_is_refused(history: Any) -> None:
+    cursor = history.get("/partners/my/transactions?limit=1").json()["next"]
+    answer = history.get(f"/partners/my/transactions?limit=1&type=REPAY&cursor={cursor}")
+    assert (answer.status_code, list(answer.json()["details"])) == (400, ["cursor"])
