@@ -1,6 +1,7 @@
 """Celery's way in. A task is a nudge: the sweep finds what is due."""
 
 import logging
+from collections.abc import Callable
 
 from celery import shared_task
 from django.conf import settings
@@ -20,27 +21,38 @@ logger = logging.getLogger(__name__)
 
 FOLLOWING = "loans:following"
 FOLLOWING_SECONDS = 120
+SETTLING = "loans:settling"
+SETTLING_SECONDS = 6  # a killed sweep is missed after this; a longer one may get company
 
 
 @shared_task(name="loans.tasks.settle_loans")
 def settle_loans() -> int:
-    """Settle the loans and repayments whose operations are final."""
-    return settle_due()
+    """Settle the loans and repayments whose operations are final; leaves at once where another sweep is at it.
+
+    Two sweeps at once settle nothing twice, they only take turns at finding each other's work done. A sweep goes on
+    until nothing is due; what becomes due in its last moment is the next beat's.
+    """
+    return _alone(SETTLING, SETTLING_SECONDS, settle_due)
 
 
 @shared_task(name="loans.tasks.follow_chain")
 def follow_chain() -> int:
     """Read the chain's events and apply them; leaves at once where another worker is at it."""
+    return _alone(FOLLOWING, FOLLOWING_SECONDS, follow_now)
+
+
+def _alone(mark: str, seconds: int, work: Callable[[], int]) -> int:
+    """Do the work unless a mark in Redis says that somebody does; without Redis, later."""
     try:
-        if not cache.add(FOLLOWING, 1, FOLLOWING_SECONDS):
+        if not cache.add(mark, 1, seconds):
             return 0
     except RedisError as error:
-        logger.warning("the chain is followed later: %s", error)
+        logger.warning("%s is done later: %s", mark, error)
         return 0
     try:
-        return follow_now()
+        return work()
     finally:
-        cache.delete(FOLLOWING)
+        cache.delete(mark)
 
 
 def follow_now() -> int:
