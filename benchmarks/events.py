@@ -242,8 +242,8 @@ def _events_on_chain() -> int:
         bounds = {"fromBlock": hex(first), "toBlock": hex(min(first + 99, head))}
         for found in get_client().batch([("eth_getLogs", [{**bounds, **chosen}]) for chosen in events.filters()]):
             logs |= {(log["blockHash"], log["logIndex"]): log for log in found}
-    times = {log["blockHash"]: 0 for log in logs.values()}
-    return len(events.rows(logs.values(), times))
+    in_order = sorted(logs.values(), key=lambda log: (int(log["blockNumber"], 16), int(log["logIndex"], 16)))
+    return len(events.rows(in_order, {log["blockHash"]: 0 for log in in_order}))
 
 
 if __name__ == "__main__":

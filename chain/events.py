@@ -28,7 +28,10 @@ def filters() -> list[Filter]:
 
 
 def rows(logs: Iterable[Log], block_times: Mapping[str, int]) -> list[ChainEvent]:
-    """The logs that are events of ours, in their order; `block_times` by block hash, in seconds since the epoch."""
+    """The logs that are kept, in their order; `block_times` by block hash, in seconds since the epoch.
+
+    The executor's own marks name the operation that an event belongs to, and are not kept themselves.
+    """
     found: list[ChainEvent] = []
     open_ones: list[ChainEvent] = []  # of the operation under way, in this transaction
     kinds = _kinds(_contracts())
@@ -45,8 +48,13 @@ def rows(logs: Iterable[Log], block_times: Mapping[str, int]) -> list[ChainEvent
             open_ones = []
         else:
             open_ones.append(event)
-        found.append(event)
-    return found
+            found.append(event)
+    return [event for event in found if not _is_known_from_operations(event)]
+
+
+def _is_known_from_operations(event: ChainEvent) -> bool:
+    """True for what an operation of ours tells better: how it moved USDC, and what it paid."""
+    return bool(event.operation_uid) and event.name in ("MockUSDC.Transfer", "PlatformExecutor.Repaid")
 
 
 def _contracts() -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ settled. Positions no partner lent against need no ledger of loans; they take th
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
@@ -160,7 +161,11 @@ def _apply_busy(position_id: int, events: list[ChainEvent], report: FollowReport
     operations = chain_selectors.operations_by_uid(event.operation_uid for event in events if event.operation_uid)
     steps, loose = steps_of(position_id, events)
     try:
-        for step in steps:
+        past = _behind_the_ledger(position_id, steps)
+        if past:
+            run_in_transaction(lambda: _apply_past(position_id, past))
+            report.applied += sum(len(step.events) for step in past)
+        for step in steps[len(past) :]:
             if not run_in_transaction(lambda step=step: _apply_step(step, operations)):  # type: ignore[misc]
                 report.waiting.add(position_id)
                 break
@@ -171,6 +176,17 @@ def _apply_busy(position_id: int, events: list[ChainEvent], report: FollowReport
     except (LedgerGap, LedgerContended) as error:
         logger.warning("position %d waits: %s", position_id, error)
         report.waiting.add(position_id)
+
+
+def _behind_the_ledger(position_id: int, steps: Sequence[Step]) -> Sequence[Step]:
+    """The first steps, as far as the ledger has them already: what the platform did and settled itself."""
+    order = SolvencyPosition.objects.values_list("ledger_order", flat=True).get(position_id=position_id)
+    return list(takewhile(lambda step: step.movement.order <= order, steps))
+
+
+def _apply_past(position_id: int, steps: Sequence[Step]) -> None:
+    """Only the mirror learns from them, all in one update."""
+    _apply_loose(position_id, [event for step in steps for event in step.events])
 
 
 def steps_of(position_id: int, events: Sequence[ChainEvent]) -> tuple[list[Step], list[ChainEvent]]:
