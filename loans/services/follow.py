@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
-from chain import watcher
+from chain import system, watcher
 from chain.clients import ChainUnavailable
 from chain.models import ChainEvent, Operation
 from chain.system import PoolDebt
@@ -68,6 +68,7 @@ def apply_due() -> FollowReport:
     after = (-1, -1)
     while events := chain_selectors.unapplied_events(BATCH, after=after):
         after = (events[-1].block_number, events[-1].log_index)
+        system.forget_block()  # whoever is told of a payment must not be shown the chain as it was before it
         _apply_batch(events, report)
         if len(events) < BATCH:
             break
