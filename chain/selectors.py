@@ -80,6 +80,29 @@ def unapplied_events_query(after: tuple[int, int]) -> QuerySet[ChainEvent]:
     return due.filter(block_number__gte=block).exclude(block_number=block, log_index__lte=log)
 
 
+def positions_since(block_number: int) -> set[int]:
+    """The positions that have events from this block on."""
+    since = ChainEvent.objects.filter(block_number__gte=block_number).values_list("position_id", flat=True)
+    return {position_id for position_id in since if position_id is not None}
+
+
+def position_events(position_id: int, *, events: Iterable[str], contracts: Iterable[str]) -> list[ChainEvent]:
+    """A position's events of these kinds, of any of these contracts, in the order of the chain."""
+    kinds = set(events)
+    names = [f"{contract}.{kind}" for contract in contracts for kind in sorted(kinds)]
+    found = ChainEvent.objects.filter(position_id=position_id, name__in=names)
+    return list(found.order_by("block_number", "log_index"))
+
+
+def last_event_before(position_id: int, *, block_number: int, log_index: int, name: str = "") -> ChainEvent | None:
+    """A position's newest event before a place on the chain; the newest of this name where one is given."""
+    found = ChainEvent.objects.filter(position_id=position_id, block_number__lte=block_number)
+    found = found.exclude(block_number=block_number, log_index__gte=log_index)
+    if name:
+        found = found.filter(name=name)
+    return found.order_by("-block_number", "-log_index").first()
+
+
 def operations_by_uid(uids: Iterable[str]) -> dict[str, Operation]:
     """The operations of ours among these uids."""
     found: dict[str, Operation] = {}

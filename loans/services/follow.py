@@ -137,24 +137,11 @@ def _apply_quiet(
         for event in groups[key]:
             mirror.follow(row, event)
             if event.name == "SeniorPool.DebtUpdated" and order_of(event.block_number, event.log_index) > before:
-                _take_pools_word(row, event)
-        pool = {
-            "pool_principal": row.pool_principal,
-            "pool_accrued": row.pool_accrued,
-            "pool_rate": row.pool_rate,
-            "pool_since": row.pool_since,
-            "ledger_order": row.ledger_order,
-        }
+                mirror.take_pools_word(row, event)
         mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=before, loans_principal=0)
-        if mine.update(**mirror.mirrored_fields(row), **pool) == 1:
+        if mine.update(**mirror.mirrored_fields(row), **mirror.pools_word(row)) == 1:
             applied += groups[key]
     chain_services.note_applied(event_ids=[event.pk for event in applied])
-
-
-def _take_pools_word(row: SolvencyPosition, event: ChainEvent) -> None:
-    row.pool_principal, row.pool_accrued = int(event.args["principal"]), int(event.args["accrued"])
-    row.pool_rate, row.pool_since = int(event.args["rateBps"]), event.block_time
-    row.ledger_order = order_of(event.block_number, event.log_index)
 
 
 def _apply_busy(position_id: int, events: list[ChainEvent], report: FollowReport) -> None:

@@ -6,6 +6,7 @@ from chain.models import ChainEvent
 from chain.system import TOKEN_TYPES
 from loans import interest
 from loans.models import SolvencyPosition
+from loans.services.ledger import order_of
 from partner_platform.core import clock
 
 BASIS_POINTS = 10_000
@@ -39,6 +40,24 @@ def follow(row: SolvencyPosition, event: ChainEvent) -> None:
         if kind == "PositionLiquidated":
             row.liquidated_at = clock.from_seconds(event.block_time)
     row.synced_block = max(row.synced_block, event.block_number)
+
+
+def take_pools_word(row: SolvencyPosition, event: ChainEvent) -> None:
+    """Take the debt that the pool's event tells into the row, in memory."""
+    row.pool_principal, row.pool_accrued = int(event.args["principal"]), int(event.args["accrued"])
+    row.pool_rate, row.pool_since = int(event.args["rateBps"]), event.block_time
+    row.ledger_order = order_of(event.block_number, event.log_index)
+
+
+def pools_word(row: SolvencyPosition) -> dict[str, int]:
+    """What `take_pools_word` changed."""
+    return {
+        "pool_principal": row.pool_principal,
+        "pool_accrued": row.pool_accrued,
+        "pool_rate": row.pool_rate,
+        "pool_since": row.pool_since,
+        "ledger_order": row.ledger_order,
+    }
 
 
 def mirrored_fields(row: SolvencyPosition) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import datetime as dt
 from typing import Any
 
 from audit.services import record_change
+from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain.models import Operation
 from loans.models import (
@@ -19,7 +20,7 @@ from loans.models import (
     RepaymentStatus,
     SolvencyPosition,
 )
-from loans.services import credit
+from loans.services import credit, rewind
 from loans.services.ledger import CREDIT_FIELDS, LOGS_PER_BLOCK, PART_FIELDS, POOL_FIELDS, order_of
 from loans.states import REPAYABLE, require_undoing
 from partner_platform.core import clock
@@ -34,9 +35,10 @@ TEXTS = ("status", "repay_tx_hash", "schedule")
 def roll_back(block: int) -> None:
     """Undo whatever was applied from this block on, on every position; may be called again."""
     order = order_of(block, 0)
-    hit = SolvencyPosition.objects.filter(ledger_order__gte=order).order_by("position_id")
-    for position_id in list(hit.values_list("position_id", flat=True)):
+    moved = SolvencyPosition.objects.filter(ledger_order__gte=order).values_list("position_id", flat=True)
+    for position_id in sorted({*moved, *chain_selectors.positions_since(block)}):
         unwind(position_id, order)
+        rewind.rewind_mirror(position_id, order)
 
 
 def unwind(position_id: int, order: int) -> None:
@@ -44,9 +46,7 @@ def unwind(position_id: int, order: int) -> None:
     entries = LedgerEntry.objects.filter(position_id=position_id, order__gte=order).order_by("-order")
     for entry in list(entries):
         run_in_transaction(lambda entry=entry: _undo(entry))  # type: ignore[misc]
-    # Without an entry: a position without partner loans, which took the pool's word; it takes the next one.
-    bare = SolvencyPosition.objects.filter(position_id=position_id, ledger_order__gte=order, loans_principal=0)
-    bare.update(ledger_order=0)  # the ledger begins anew with it
+    rewind.rewind_pools_word(position_id, order)
     chain_services.forget_applied(position_id=position_id, from_block=order // LOGS_PER_BLOCK)
 
 

@@ -4,11 +4,13 @@ import pytest
 from django.core.management import call_command
 
 from audit.models import AuditEntry
-from chain import driver, watcher
+from chain import deployment, driver, watcher
+from chain.clients import get_client
 from chain.models import ChainEvent, WatchCursor
 from loans import books
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, RepaymentSource, SolvencyPosition
 from loans.services import follow
+from loans.services.reconcile import reconcile
 from loans.services.settle import settle_due
 from partners.models import Partner
 from tests.loans.conftest import DOLLAR
@@ -236,3 +238,71 @@ def test_the_cursor_goes_on_where_it_was_stopped(chain):
     assert WatchCursor.objects.get().next_block == chain.block_number() + 1
     places = list(ChainEvent.objects.order_by("block_number", "log_index").values_list("block_number", "log_index"))
     assert len(places) == len(set(places)) > half
+
+
+def undo_blocks(chain, since: int) -> None:
+    """Other blocks take the place of all after `since`, as many and one more; nothing comes again in them."""
+    depth = chain.block_number() - since
+    chain.rpc("anvil_rollback", depth)
+    chain.rpc("evm_setNextBlockTimestamp", hex(chain.now() + MONTH))
+    chain.mine(depth + 1)
+
+
+def test_a_reorg_gives_a_position_without_loans_the_debt_it_had_though_nothing_comes_after(chain):
+    set_interest_rate(chain, 500)
+    drawn_before, undrawn = chain.users[:2]
+    draw_on_chain(chain, drawn_before, 5 * DOLLAR)
+    chain.pass_time(MONTH)
+    follow_chain()
+    before = {row["position_id"]: row for row in SolvencyPosition.objects.values()}
+    block = chain.block_number()
+    draw_on_chain(chain, drawn_before, 7 * DOLLAR)
+    draw_on_chain(chain, undrawn, 9 * DOLLAR)
+    follow_chain()
+    assert SolvencyPosition.objects.get(position_id=undrawn.position_id).usdc_borrowed == 9 * DOLLAR
+
+    undo_blocks(chain, block)
+    follow_chain()
+
+    assert before == {row["position_id"]: {**row, **volatile(before, row)} for row in SolvencyPosition.objects.values()}
+    assert debts_match(chain, *chain.users)
+
+
+def test_a_reorg_takes_back_what_collateral_was_worth_a_liquidation_and_an_opening(chain, lender, settle):
+    revalued, liquidated, lent = chain.users
+    draw_on_chain(chain, liquidated, 5_000 * DOLLAR)
+    lender.borrow(lent, 1_000)
+    settle()
+    follow_chain()
+    before = {row["position_id"]: row for row in SolvencyPosition.objects.values()}
+    block = chain.block_number()
+    revalue(chain, revalued, 20_000 * DOLLAR)
+    revalue(chain, lent, 900 * DOLLAR)
+    liquidate(chain, chain.addresses["deployer"], lent, 2_000 * DOLLAR)
+    revalue(chain, liquidated, 5_500 * DOLLAR)
+    liquidate(chain, chain.addresses["deployer"], liquidated, 6_000 * DOLLAR)
+    with chain.automine():
+        _, opened = deployment.open_sandbox_position(
+            client=get_client(),
+            system=chain.addresses,
+            user_key=revalued.private_key,
+            credit_limit=1_000 * DOLLAR,
+            token_type="RWA",
+            executor=chain.addresses["executor"],
+        )
+    follow_chain()
+    assert SolvencyPosition.objects.filter(position_id=opened).exists()
+    assert not SolvencyPosition.objects.get(position_id=lent.position_id).active
+
+    undo_blocks(chain, block)
+    follow_chain()
+
+    assert before == {row["position_id"]: {**row, **volatile(before, row)} for row in SolvencyPosition.objects.values()}
+    assert PartnerLoan.objects.get().status == LoanStatus.ACTIVE
+    assert reconcile().findings == []
+
+
+def volatile(before, row) -> dict:
+    """When a row was written is nobody's business."""
+    known = before.get(row["position_id"], {})
+    return {"updated_at": known.get("updated_at"), "id": known.get("id")}

@@ -23,6 +23,9 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "watched blocks a reorg undid": lambda: WatchedBlock.objects.filter(number__gte=7),
     "events a reorg undid": lambda: ChainEvent.objects.filter(block_number__gte=7),
     "events of a position since a block": lambda: ChainEvent.objects.filter(position_id=7, block_number__gte=7),
+    "what is left of a position's events": lambda: ChainEvent.objects.filter(
+        position_id=7, block_number__lte=7
+    ).order_by("-block_number", "-log_index"),
     "live loans of a position": lambda: ledger.live_loans_query(7),
     "ledger entries of a position since": lambda: LedgerEntry.objects.filter(position_id=7, order__gte=7).order_by(
         "-order"
