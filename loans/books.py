@@ -21,11 +21,10 @@ from loans.models import (
     RepaymentStatus,
     SolvencyPosition,
 )
-from loans.states import REPAYABLE
+from loans.states import CLOSED, REPAYABLE
 from partners.models import Partner, PartnerDailyUsage
 
 UNDRAWN = (LoanStatus.PENDING, LoanStatus.FAILED)
-CLOSED = (LoanStatus.REPAID, LoanStatus.LIQUIDATED)
 
 
 @dataclass(frozen=True)

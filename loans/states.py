@@ -35,6 +35,7 @@ UNDOINGS: Table = {
 }
 
 REPAYABLE = frozenset({LoanStatus.ACTIVE, LoanStatus.DEFAULTED})
+CLOSED = frozenset({LoanStatus.REPAID, LoanStatus.LIQUIDATED})
 
 
 class IllegalTransition(Exception):

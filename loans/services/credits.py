@@ -45,6 +45,20 @@ def credit(
     return status
 
 
+def came_too_late(item: Credit, paid: int) -> None:
+    """Write that a repayment found nothing owed any more: somebody paid its loan before, and others got `paid`."""
+    loan = item.loan
+    update_loan(loan, frees_loan=True, **item.changes)
+    figures = {"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)}
+    record_change(
+        actor="system",
+        action="loan.repayment",
+        target=f"loan:{loan.internal_loan_id}",
+        before=figures,
+        after={**figures, "paid": "0", "paidForOthers": str(paid)},
+    )
+
+
 def rebase(item: Credit) -> None:
     """Write the figures that another loan's payment changed; the loan owes what it owed."""
     if any(getattr(item.loan, name) != value for name, value in item.changes.items()):

@@ -19,7 +19,7 @@ from chain.system import PoolDebt
 from loans import interest
 from loans.interest import OWN, Part, PositionDebt
 from loans.models import LedgerEntry, LedgerEntryKind, PartnerLoan, SolvencyPosition
-from loans.states import REPAYABLE
+from loans.states import CLOSED, REPAYABLE
 from partners.limits import InvariantViolation
 
 LOGS_PER_BLOCK = 2**20
@@ -77,6 +77,7 @@ class Credit:
     owed_before: int
     changes: dict[str, Any] = field(default_factory=dict)
     lost: int = 0  # in a liquidation
+    is_target: bool = False  # the loan that a repayment was made for, though it may not have owed anything any more
 
     @property
     def interest(self) -> int:
@@ -138,16 +139,16 @@ def pay(movement: Movement, act: Act, *, only: PartnerLoan | None = None, spare:
     owed on top of the debt before where the ledger begins with this event. Answers a credit for each loan concerned;
     their rows are the caller's to write, `changes` included.
     """
-    if only is not None and only.status not in REPAYABLE:
+    if only is not None and only.status not in (*REPAYABLE, *CLOSED):
         raise LedgerGap(f"loan {only.internal_loan_id} is {only.status}: its draw comes first")
     row = read(movement.position_id)
     before = _pool_before(row, movement, paid=spare)
-    loans = [only] if only is not None and not before.rate and not before.accrued else live_loans(movement.position_id)
+    loans = _loans_paid(movement.position_id, only, spare, before)
     debt = _with_own(before, loans, movement.moment)
     owed = debt.owed()
     after, paid = act(debt)
     _demand_match(movement, after.principal, after.accrued)
-    credits_ = _credits(loans, owed, after, paid, movement.moment)
+    credits_ = _credits(loans, owed, after, paid, movement.moment, only)
     _write(
         row,
         movement,
@@ -189,6 +190,17 @@ def read(position_id: int) -> SolvencyPosition:
     if row is None:
         raise LedgerGap(f"position {position_id} is not mirrored yet")
     return row
+
+
+def _loans_paid(position_id: int, only: PartnerLoan | None, amount: int, before: PositionDebt) -> list[PartnerLoan]:
+    """The loans that a payment of `amount` concerns: without interest the one it is for, where that owes so much.
+
+    Somebody else may have paid that one since the payment was accepted: what it does not owe any more, the others get.
+    """
+    if only is not None and not before.rate and not before.accrued and amount <= only.bearing_principal:
+        return [only]
+    loans = live_loans(position_id)
+    return loans if only is None or only.status in REPAYABLE else [*loans, only]
 
 
 def live_loans(position_id: int) -> list[PartnerLoan]:
@@ -278,9 +290,14 @@ def _demand_match(movement: Movement, principal: int, accrued: int) -> None:
 
 
 def _credits(
-    loans: list[PartnerLoan], owed: Mapping[str, int], after: PositionDebt, paid: Mapping[str, int], moment: int
+    loans: list[PartnerLoan],
+    owed: Mapping[str, int],
+    after: PositionDebt,
+    paid: Mapping[str, int],
+    moment: int,
+    only: PartnerLoan | None,
 ) -> list[Credit]:
-    """A credit for each loan that paid, or whose figures a payment of another changed (`paid` 0)."""
+    """A credit for each loan that paid, for the one that was to be paid, and for those whose figures it changed."""
     found, prior = [], interest.NOTHING
     for loan in loans:
         key = str(loan.pk)
@@ -294,9 +311,11 @@ def _credits(
         }
         prior = Part(prior.principal + part.principal, prior.accrued + part.accrued)
         is_closed = bool(paid.get(key)) and part == interest.NOTHING
-        if paid.get(key) or after.rate:
+        is_target = only is not None and loan.pk == only.pk
+        if paid.get(key) or after.rate or is_target:
             # A payoff reckoned before others paid may be base units off: what it paid is what was owed.
-            found.append(Credit(loan, paid.get(key, 0), paid[key] if is_closed else owed.get(key, 0), changes))
+            owed_before = paid[key] if is_closed else owed.get(key, 0)
+            found.append(Credit(loan, paid.get(key, 0), owed_before, changes, is_target=is_target))
     return found
 
 
@@ -346,7 +365,7 @@ def _journal(
 
 
 def _loan_before(credit: Credit) -> dict[str, Any]:
-    if not credit.paid and not credit.lost:
+    if not credit.paid and not credit.lost and not credit.is_target:
         return _snapshot(credit.loan, PART_FIELDS)
     return {
         **_snapshot(credit.loan, (*PART_FIELDS, *CREDIT_FIELDS)),

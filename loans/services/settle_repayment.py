@@ -62,18 +62,22 @@ def _settle_own(item: Credit, repayment: Repayment, operation: Operation, paid: 
         amount=item.paid,
         principal_paid=item.principal,
         interest_paid=item.interest,
-        platform_covered=0 if is_pulled else item.paid - min(claimed, paid),
+        # Below zero: what it paid beyond its own loan, to the position's others.
+        platform_covered=item.paid - (paid if is_pulled else min(claimed, paid)),
         chain_order=movement.order,
         tx_hash=operation.tx_hash,
         settled_at=operation.block_time,
     )
-    crediting.credit(
-        item,
-        source=RepaymentSource(repayment.repaid_by),
-        tx_hash=operation.tx_hash,
-        paid_at=operation.block_time or clock.now(),
-        frees_loan=True,
-    )
+    if item.paid:
+        crediting.credit(
+            item,
+            source=RepaymentSource(repayment.repaid_by),
+            tx_hash=operation.tx_hash,
+            paid_at=operation.block_time or clock.now(),
+            frees_loan=True,
+        )
+    else:
+        crediting.came_too_late(item, paid)
     _give_back(repayment, max(claimed - paid, 0))
 
 

@@ -5,6 +5,7 @@ and partners did beside it.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
 
@@ -18,7 +19,7 @@ from chain.encoding import (
     Log,
     encode_call,
 )
-from chain.models import Operation
+from chain.models import ChainEvent, Operation, WatchedBlock
 from tests.support.chain import Chain
 
 
@@ -48,6 +49,7 @@ class Seen:
     """The chain at one moment."""
 
     moment: int  # seconds since the epoch
+    is_followed: bool  # the watcher has read it all, and its consumers have acted on it
     executed: dict[str, Moved]
     twice: list[str]
     outside: Moved
@@ -75,7 +77,13 @@ class ChainReader:
         hashes = sorted(set(Operation.objects.exclude(block_hash="").values_list("block_hash", flat=True)))
         blocks = self._client.batch([("eth_getBlockByHash", [block_hash, False]) for block_hash in hashes])
         return Seen(
-            int(head["timestamp"], 16), executed, twice, outside, self._debts(), {b["hash"] for b in blocks if b}
+            moment=int(head["timestamp"], 16),
+            is_followed=_is_followed(head),
+            executed=executed,
+            twice=twice,
+            outside=outside,
+            debts=self._debts(),
+            canonical={block["hash"] for block in blocks if block},
         )
 
     def _sort(self, logs: Sequence[Log]) -> tuple[dict[str, Moved], list[str], Moved]:
@@ -110,6 +118,13 @@ class ChainReader:
             for position in self._positions
         ]
         return dict(zip(self._positions, (int(debt, 16) for debt in self._client.batch(calls)), strict=True))
+
+
+def _is_followed(head: dict[str, Any]) -> bool:
+    """Whether the books have taken in everything up to this block, and none of it was replaced since."""
+    newest = WatchedBlock.objects.order_by("-number").first()
+    is_read = newest is not None and (newest.number, newest.hash) == (int(head["number"], 16), head["hash"])
+    return is_read and not ChainEvent.objects.filter(applied__in=[False]).exists()
 
 
 def _address(topic: str) -> str:
