@@ -17,6 +17,8 @@ DB ?= sqlite
 ARGS ?=
 TIMES ?= 1
 CMD ?= help
+STEPS ?= 10000
+SEED ?=
 COMPILER := .tools/contracts/.installed
 
 export UV_NO_CONFIG := 1
@@ -49,6 +51,10 @@ test: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the tests (DB=sqlite|postgres|mongodb,
 .PHONY: crash
 crash: $(VENV) $(ANVIL) $(DB_TOOLS) ## Kill web and worker at every commit and RPC call of the money flows (DB=, ARGS="-k repay")
 	@DB=$(DB) CRASH_POINTS=$${CRASH_POINTS:-all} $(BIN)/python -m pytest -q tests/crash $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run random histories of the whole system against M1 to M7 (STEPS=10000, SEED=7, DB=)
+	@DB=$(DB) STEPS=$(STEPS) SEED=$(SEED) $(BIN)/python -m pytest -q -p no:logging tests/fuzz $(ARGS)
 
 .PHONY: faults
 faults: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the fault suite and print its table (TIMES=10, DB=, ARGS="-k f12")

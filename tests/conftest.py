@@ -59,7 +59,8 @@ def django_db_modify_db_settings(database_server: Server | None) -> None:
 def anvil() -> Iterator[Chain]:
     """A node with the whole system deployed, three users' positions open, and mining left to the tests."""
     port = settings.TEST_ANVIL_PORT
-    server = anvil_server.anvil(port=port, log=settings.TEST_FOLDER / "anvil.log", slots_in_epoch=4).start()
+    log = settings.TEST_FOLDER / "anvil.log"
+    server = anvil_server.anvil(port=port, log=log, slots_in_epoch=4, states_in_memory=1_000).start()
     from sandbox.furnish import build_world  # web3 takes a second to import: only where a test needs the chain
 
     world = build_world(partners=["partner-1", "partner-2"])

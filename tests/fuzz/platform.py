@@ -1,0 +1,234 @@
+"""The platform in one process: partners' requests, the worker's tasks, their crashes, the passing of time."""
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.test import Client
+from django_redis import get_redis_connection
+
+from chain import driver, system
+from chain.encoding import encode_call
+from chain.models import Operation, OperationState, TransactionAttempt
+from chain.states import FINAL_OPERATION_STATES
+from loans import tasks
+from loans.models import PartnerLoan
+from partner_platform.core import clock
+from partners import services
+from partners.models import Partner, PartnerDailyUsage
+from sandbox.servers.anvil import NodeRefused
+from sandbox.world import SandboxPartner, SandboxUser
+from tests.crash.processes import run
+from tests.fuzz.people import People
+from tests.support.chain import Chain
+from tests.support.clocks import SteppedClock
+from tests.support.invariants import Invariants
+from tests.support.snapshots import RESTART_SECONDS, Snapshot
+
+DOLLAR = 10**6
+BEGIN = dt.datetime(2026, 1, 5, 22, 0, tzinfo=dt.UTC)
+ACCEPTED = 202
+REFUSALS = (400, 401, 403, 404, 409, 422, 503)  # in order; a 500 never is
+ROUNDS_TO_REST = 16
+DEEPEST_REORG = 3  # a head that fell must rise again before what stood there is known to be gone
+WORK: dict[str, Callable[[], object]] = {
+    "drive": driver.step,
+    "settle": tasks.settle_loans,
+    "follow": tasks.follow_chain,
+}
+
+
+@dataclass
+class Lender:
+    """A partner as its backend knows it."""
+
+    pk: Any
+    key: str
+    account: SandboxPartner
+
+    @property
+    def partner(self) -> Partner:
+        return Partner.objects.get(pk=self.pk)
+
+
+@dataclass
+class Platform:
+    """One history on a world that every history begins with."""
+
+    chain: Chain
+    snapshot: Snapshot
+    invariants: Invariants
+    opened: list[Lender]  # as every history finds them
+    counts: Counter[str]
+
+    def begin(self) -> None:
+        self.snapshot.restore()
+        self.clock = SteppedClock(BEGIN)
+        self.clock.start()
+        self.lenders = [replace(lender) for lender in self.opened]
+        self.people = People(self.chain)
+        self.http = Client(raise_request_exception=False)
+        self.numbers = 0
+        self.first_block = self.chain.block_number()
+
+    # --- requests ---
+
+    def borrow(self, lender: Lender, user: SandboxUser, amount: int, *, crash_at: int | None) -> str | None:
+        """The new loan's id where it was accepted."""
+        self.numbers += 1
+        loan_id = f"loan-{self.numbers}"
+        body = {
+            "oaidTokenId": user.oaid_token_id,
+            "userWallet": user.wallet,
+            "borrowAmount": str(amount),
+            "partnerLoanId": loan_id,
+        }
+        status = self._post(lender, "/partners/borrow", body, crash_at=crash_at)
+        if status != ACCEPTED:
+            return None
+        self._check_limits(lender, user)
+        return loan_id
+
+    def repay(self, lender: Lender, body: dict[str, str], *, crash_at: int | None) -> int:
+        self.numbers += 1
+        return self._post(lender, "/partners/repay", body, crash_at=crash_at)
+
+    def debt(self, lender: Lender, loan_id: str) -> int:
+        answer = self._call(lender, "GET", f"/partners/loan/{loan_id}")
+        return int(answer.json()["remainingDebt"])
+
+    def _post(self, lender: Lender, path: str, body: dict[str, Any], *, crash_at: int | None) -> int:
+        """The status; after a crash that of the same request once more, with the same idempotency key."""
+        key = f"request-{self.numbers}"
+        if crash_at is not None and self._crashes(lambda: self._call(lender, "POST", path, body, key), crash_at):
+            self.counts["crashes of web"] += 1
+        answer = self._call(lender, "POST", path, body, key)
+        self.counts[f"{path.rpartition('/')[2]} {answer.status_code}"] += 1
+        assert answer.status_code == ACCEPTED or answer.status_code in REFUSALS, (answer.status_code, answer.content)
+        return int(answer.status_code)
+
+    def _call(self, lender: Lender, method: str, path: str, body: Any = None, key: str = "") -> Any:
+        headers = {"Authorization": f"Bearer {lender.key}", "Prefer": "respond-async"}
+        if key:
+            headers["Idempotency-Key"] = key
+        data = json.dumps(body) if body is not None else ""
+        return self.http.generic(method, path, data, content_type="application/json", headers=headers)
+
+    def _check_limits(self, lender: Lender, user: SandboxUser) -> None:
+        """M1, at the moment in which something was accepted; the OAID's credit as of the chain's newest block."""
+        partner = lender.partner
+        assert partner.current_outstanding <= partner.total_borrow_limit, "M1: total limit"
+        used = PartnerDailyUsage.objects.get(partner=partner, day=clock.today()).borrowed
+        assert used <= partner.daily_borrow_limit, "M1: daily limit"
+        call = {"to": self.chain.addresses["oaid"], "data": encode_call("getCreditLine(uint256)", [user.oaid_token_id])}
+        line = self.chain.rpc("eth_call", call, "latest")[2:]
+        limit, drawn = int(line[:64], 16), int(line[64:128], 16)
+        loans = PartnerLoan.objects.filter(oaid_token_id=user.oaid_token_id).select_related("borrow_operation")
+        waiting = [loan for loan in loans if loan.borrow_operation.state not in FINAL_OPERATION_STATES]
+        done = system.read_executed([loan.borrow_operation.uid for loan in waiting], self.chain.block_number())
+        coming = sum(loan.principal_amount for loan in waiting if loan.borrow_operation.uid not in done)
+        assert drawn + coming <= limit, f"M1: {drawn} drawn, {coming} accepted, of {limit}"
+
+    # --- the worker ---
+
+    def work(self, what: str, *, crash_at: int | None = None) -> None:
+        if crash_at is None:
+            WORK[what]()
+        elif self._crashes(WORK[what], crash_at):
+            self.counts[f"crashes of {what}"] += 1
+
+    def settle_a_block(self) -> None:
+        """The usual course: sent, mined, settled, followed."""
+        self.work("drive")
+        self.chain.mine()
+        for what in ("drive", "settle", "follow"):
+            self.work(what)
+
+    def _crashes(self, body: Callable[[], object], crash_at: int) -> bool:
+        """Run it in a process that is killed at its point `crash_at`; one that ends before has done it all."""
+        killed = run(lambda: _ignore(body()), kill_at=crash_at).killed
+        self.pass_time(RESTART_SECONDS)
+        return killed
+
+    def pass_time(self, seconds: float) -> None:
+        """On the platform's clock, and for what expires in Redis."""
+        self.clock.pass_time(seconds)
+        redis = get_redis_connection("default")
+        for key in redis.keys():  # noqa: SIM118 - not a dict
+            if (left := redis.pttl(key)) >= 0:
+                redis.pexpire(key, max(left - int(seconds * 1000), 0))
+
+    def come_to_rest(self) -> None:
+        """Everything goes on without a fault until nothing is open; then M7 holds too."""
+        self.people.come_back()
+        for done in range(1, ROUNDS_TO_REST + 1):
+            self.pass_time(RESTART_SECONDS)
+            live = driver.step().live
+            self.chain.mine()
+            live = driver.step().live or live
+            tasks.settle_loans()
+            tasks.follow_chain()
+            tasks.settle_loans()
+            if done > DEEPEST_REORG and not live and not self._is_open():
+                break
+        demand(self.invariants.violations_at_rest())
+
+    def _is_open(self) -> bool:
+        reviewed = OperationState.NEEDS_REVIEW
+        open_ones = Operation.objects.exclude(state__in=FINAL_OPERATION_STATES, acknowledged__in=[True])
+        return open_ones.exclude(state=reviewed).exists()
+
+    # --- staff ---
+
+    def rotate_key(self, lender: Lender) -> None:
+        old = replace(lender)
+        lender.key = services.rotate_api_key(partner=lender.partner, actor="test")
+        assert self._call(old, "GET", "/partners/loan/none").status_code == 401
+
+    def suspend(self, lender: Lender, *, active: bool) -> None:
+        change = services.activate_partner if active else services.suspend_partner
+        change(partner=lender.partner, actor="test")
+
+    def limit(self, lender: Lender, *, daily: int, total: int) -> None:
+        limits = {"daily_borrow_limit": str(daily), "total_borrow_limit": str(total)}
+        services.update_partner(partner=lender.partner, actor="test", **limits)
+
+    # --- the chain ---
+
+    def reorg(self, depth: int, *, falls: bool, ours_come_back: bool) -> None:
+        """The newest blocks are replaced by empty ones, or are gone; what others sent is in the pool again."""
+        depth = min(depth, self.chain.block_number() - self.first_block)
+        if depth == 0:
+            return
+        self.counts["reorgs"] += 1
+        if falls:
+            self.chain.rpc("anvil_rollback", depth)
+        else:
+            self.chain.rpc("anvil_reorg", depth, [])
+        self.people.come_back()
+        if ours_come_back:
+            self._resend_ours()
+
+    def _resend_ours(self) -> None:
+        for raw in TransactionAttempt.objects.order_by("created_at").values_list("raw", flat=True):
+            try:
+                self.chain.rpc("eth_sendRawTransaction", raw)
+            except NodeRefused:
+                continue  # mined, known, or another attempt of its nonce is there
+
+    def wipe_pool(self) -> None:
+        self.chain.rpc("anvil_dropAllTransactions")
+        self.people.come_back()
+
+
+def demand(violations: list[str]) -> None:
+    """Fail with all that is wrong."""
+    if violations:
+        raise AssertionError("\n".join(violations))
+
+
+def _ignore(_: object) -> None:
+    """A process has no result."""

@@ -1,0 +1,101 @@
+"""`make fuzz STEPS=10000 SEED=7` runs so many steps and prints the seed; `make test` a short, always equal run.
+
+A violation prints the shortest history that leads to it, as code; the same SEED finds it again.
+"""
+
+import logging
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Verbosity, seed
+from hypothesis import settings as hypothesis_settings
+from hypothesis.stateful import run_state_machine_as_test
+from pytest_django.fixtures import Settings
+
+from partners.services import create_partner
+from tests.fuzz.machine import History
+from tests.fuzz.people import People
+from tests.fuzz.platform import DOLLAR, Lender, Platform
+from tests.support.chain import Chain
+from tests.support.clocks import shift_clock
+from tests.support.invariants import Invariants
+from tests.support.snapshots import Snapshot, forget
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STEPS_OF_A_HISTORY = 40
+SHORT_RUN = 200
+USERS_DOLLARS = 1_000_000
+
+
+@pytest.fixture
+def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """Three partners, two of them with one settlement address; nothing depends on the machine's clock or speed."""
+    settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 10**6)
+    monkeypatch.setattr("chain.services.nudge", lambda: None)
+    monkeypatch.setattr("chain.hooks._callbacks", [])  # a nudge only; the rules say when something is settled
+    monkeypatch.setattr("chain.system.HEAD_SECONDS", 10**6)
+    logging.disable(logging.CRITICAL)  # thousands of histories; a failure prints its own
+    forget()
+    invariants = Invariants(chain)
+    People(chain).prepare(chain.users, USERS_DOLLARS)
+    lenders = [_open_lender(chain, name, account) for name, account in (("one", 0), ("two", 1), ("three", 0))]
+    yield Platform(chain, Snapshot(chain), invariants, lenders, Counter())
+    shift_clock()
+    logging.disable(logging.NOTSET)
+    forget()
+
+
+def test_no_history_of_the_whole_system_breaks_m1_to_m7(platform: Platform, capsys: Any):
+    steps = int(os.environ.get("STEPS") or SHORT_RUN)
+    chosen = os.environ.get("SEED") or (str(random.randrange(10**6)) if "STEPS" in os.environ else "")  # noqa: S311
+    with capsys.disabled():
+        if chosen:
+            print(f"\n{steps} steps, SEED={chosen}")  # noqa: T201
+
+    class Seeded(History):
+        pass
+
+    Seeded.platform = platform
+    number = 0
+    while platform.counts["steps"] < steps:
+        machine: Any = seed(f"{chosen}/{number}")(Seeded) if chosen else Seeded
+        left = steps - platform.counts["steps"]
+        run_state_machine_as_test(machine, settings=_settings(-(-left // STEPS_OF_A_HISTORY), derandomize=not chosen))
+        number += 1
+    with capsys.disabled():
+        if chosen:
+            print("\n".join(f"{what:>24} {count:>7}" for what, count in sorted(platform.counts.items())))  # noqa: T201
+
+
+def _settings(histories: int, *, derandomize: bool) -> hypothesis_settings:
+    return hypothesis_settings(
+        max_examples=histories,
+        stateful_step_count=STEPS_OF_A_HISTORY,
+        derandomize=derandomize,
+        database=None,
+        deadline=None,
+        print_blob=False,
+        report_multiple_bugs=False,
+        verbosity=Verbosity.normal,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def _open_lender(chain: Chain, name: str, account: int) -> Lender:
+    partner, key = create_partner(
+        actor="test",
+        partner_id=f"partner_{name}",
+        partner_name=f"Lender {name}",
+        key_label="len",
+        daily_borrow_limit=str(60_000 * DOLLAR),
+        total_borrow_limit=str(120_000 * DOLLAR),
+        platform_fee_percentage=50,
+        settlement_address=chain.world.partners[account].settlement_address,
+        contact_email="dev@lender.example",
+    )
+    return Lender(partner.pk, key, chain.world.partners[account])
