@@ -33,8 +33,8 @@ def anvil(
 
     It mines a block per transaction, or one every `block_time` seconds. `state` is a file it begins from and is saved
     to, every few seconds and at its end. The finalized block lies two epochs behind the head. `states_in_memory` keeps
-    so many blocks' states and none on disk: anvil writes states to disk without the contracts' code, and a reorg to such
-    a block finds none.
+    so many blocks' states and none on disk: anvil writes states to disk without the contracts' code, and a reorg to
+    such a block finds none.
     """
     command = [
         binary(),
