@@ -34,6 +34,9 @@ from chain.verdicts import Verdict, judge, split_logs
 
 logger = logging.getLogger(__name__)
 
+# A carrier that succeeded leaves an event for each of its operations. A receipt without any contradicts itself (a node
+# in the middle of a reorg): it is read again for this many blocks before a person is woken.
+SILENT_RECEIPT_BLOCKS = 3
 _NO_LOG = Verdict(OperationState.NEEDS_REVIEW, "the executor skipped it, and no log of its execution was found")
 
 
@@ -48,6 +51,7 @@ class Landing:
     operations: list[Operation] = field(default_factory=list)
     judged: list[tuple[Operation, Verdict]] = field(default_factory=list)
     adopted: list[tuple[Operation, Verdict, dict[str, Any]]] = field(default_factory=list)
+    depth: int = 0
     is_deep: bool = False
 
     @property
@@ -70,8 +74,8 @@ def settle(engine: Engine, landings: Sequence[Landing]) -> None:
     operations = selectors.operations_of([landing.transaction for landing in landings])
     for landing in landings:
         landing.operations = operations[landing.transaction.pk]
-        depth = engine.require_head().number - landing.block.number + 1
-        landing.is_deep = depth >= engine.confirmations
+        landing.depth = engine.require_head().number - landing.block.number + 1
+        landing.is_deep = landing.depth >= engine.confirmations
         if landing.succeeded and not landing.is_noop:
             _judge_operations(engine, landing)
     news = [landing for landing in landings if landing.is_news]
@@ -84,6 +88,10 @@ def settle(engine: Engine, landings: Sequence[Landing]) -> None:
 
 def _judge_operations(engine: Engine, landing: Landing) -> None:
     found = split_logs(landing.receipt["logs"], engine.executor)
+    if not found and landing.depth < engine.confirmations + SILENT_RECEIPT_BLOCKS:
+        logger.warning("the receipt of nonce %d tells nothing, it is read again", landing.transaction.nonce)
+        landing.is_deep = False
+        return
     for operation in landing.operations:
         if operation.state not in (OperationState.BUNDLED, OperationState.EXECUTED):
             continue
