@@ -47,6 +47,7 @@ class Platform:
             **{
                 "partner_name": f"Lender {number}",
                 "key_label": f"len{number}",
+                "tier": "ENTERPRISE",  # the limits on requests have a journey of their own
                 "daily_borrow_limit": str(100_000 * DOLLAR),
                 "total_borrow_limit": str(500_000 * DOLLAR),
                 "settlement_address": self.chain.world.partners[number].settlement_address,

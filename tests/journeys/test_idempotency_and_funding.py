@@ -87,7 +87,7 @@ def test_a_web_process_killed_between_acceptance_and_answer_locks_no_key(platfor
         answer = platform.borrow(key, user, 100, "loan-1", Prefer="respond-async", **KEY)
         return answer if answer.status != 409 else None
 
-    answer = eventually(retry, seconds=10)
+    answer = eventually(retry, seconds=10, every=0.5)
     with platform.chain.mining(every=0.3):
         settled = platform.borrow(key, user, 100, "loan-1", **KEY)
 
