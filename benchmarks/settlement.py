@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LOAN = 10 * 10**6
 GROUP = 10
-CLIENTS = 12
+CLIENTS = 6
 USERS = 300
 MIN_OF_CEILING = 0.60
 MIN_OF_LITERAL = 80.0
@@ -46,7 +46,7 @@ class Result:
 def main() -> int:
     """Run the three, print the table, answer 0 where every ratio holds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--loans", type=int, default=1_500)
+    parser.add_argument("--loans", type=int, default=2_400)
     parser.add_argument("--literal-loans", type=int, default=4)
     options = parser.parse_args()
     with running_servers() as bench:

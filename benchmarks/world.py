@@ -58,7 +58,7 @@ def running_platform(bench: Bench) -> Iterator[dict[str, Server]]:
     folder = Folder(bench.folder)
     with ExitStack() as stack:
         servers = [
-            programs.web(folder, dict(os.environ), bench.web_port),
+            programs.web(folder, dict(os.environ), bench.web_port, processes=2),
             programs.worker(folder, dict(os.environ), bench.redis_port),
             programs.beat(folder, dict(os.environ)),
         ]
@@ -93,5 +93,7 @@ def _prepare_environment(bench: Bench) -> None:
         "REDIS_URL": f"redis://{LOOPBACK}:{bench.redis_port}/0",
         "DATABASE_URL": f"sqlite:///{bench.folder / 'bench.sqlite3'}",
         "LOG_LEVEL": "WARNING",
+        # The ceiling knows no limit for an account either (Mantle: 16 pending ones; a second wallet doubles it).
+        "CHAIN_MAX_IN_FLIGHT": "40",
         "RATE_LIMIT_ENTERPRISE": "1000000",  # counted as ever, and not what is measured
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from chain.clients import ChainUnavailable, RpcError
-from chain.encoding import Call, Outcome, decode_outcomes, describe_revert, encode_execute
+from chain.encoding import Call, Outcome, OutcomeStatus, decode_outcomes, describe_revert, encode_execute
 from chain.engine import Engine
 from chain.models import Operation
 
@@ -20,6 +20,11 @@ class Simulation:
     whole_failure: str = ""
     short_of_gas: bool = False
 
+    @property
+    def says_no(self) -> bool:
+        """True where something in it would fail, or all of it."""
+        return bool(self.whole_failure) or any(outcome.status == OutcomeStatus.FAILED for outcome in self.outcomes)
+
 
 def carrier_data(operations: list[Operation]) -> str:
     """The calldata of a carrier of these operations, in this order."""
@@ -29,11 +34,22 @@ def carrier_data(operations: list[Operation]) -> str:
 
 
 def simulate(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
-    """Simulate each group as a carrier on the newest block, in one post.
+    """Simulate each group as a carrier on the newest block, in one post; where one says no, once more, in another.
 
-    Raises `ChainUnavailable` where the node that answered lags behind a block this driver has seen: a refusal for
-    want of what that block brought would be wrong.
+    A refusal is final for its owner, so a single answer is not enough: a node that changes blocks at that moment was
+    seen to run a call on the new block's state at the old block's time, which fails in the pool's arithmetic.
+    Raises `ChainUnavailable` where the node that answered lags behind a block this driver has seen: a refusal for want
+    of what that block brought would be wrong.
     """
+    first = _simulate_once(engine, groups)
+    doubtful = [simulation.operations for simulation in first if simulation.says_no]
+    if not doubtful:
+        return first
+    second = iter(_simulate_once(engine, doubtful))
+    return [next(second) if simulation.says_no else simulation for simulation in first]
+
+
+def _simulate_once(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
     carriers = [carrier_data(group) for group in groups]
     calls = [("eth_call", [_transaction(engine, data), "latest"]) for data in carriers]
     number, *answers = engine.client.batch([("eth_blockNumber", []), *calls])

@@ -1,10 +1,11 @@
 """F28, F31 to F35: what the contracts do with operations, and what the books make of it."""
 
 import pytest
+from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
 from chain import driver, review
-from chain.encoding import Call, encode_call
+from chain.encoding import Call, OutcomeStatus, encode_call
 from chain.models import ChainTransaction, Operation, OperationState, TransactionState
 from tests.chain.book import Book, nonces
 from tests.support.chain import Chain
@@ -50,6 +51,16 @@ def test_f28_the_bad_one_is_left_out_and_the_others_go_on(book: Book) -> None:
     book.settle()
     book.check(confirmed=good, not_done={OperationState.REFUSED: [bad]})
     assert nonces() == [0]
+
+
+def test_f28_a_refusal_that_the_node_takes_back_is_none(book: Book, proxy: RpcProxy) -> None:
+    panic = bytes.fromhex("4e487b71" + "11".rjust(64, "0"))
+    refusal = "0x" + encode(["(uint8,bytes)[]"], [[(int(OutcomeStatus.FAILED), panic)]]).hex()
+    operation = book.borrow()
+    proxy.rewrite("eth_call", lambda _: refusal, times=1)
+    driver.step()
+    book.settle()
+    book.check(confirmed=[operation])
 
 
 def test_f33_one_bad_operation_among_ten(book: Book) -> None:
