@@ -1,11 +1,12 @@
 """The connection: transactions that are transactions, and errors in Django's own classes."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import DatabaseError, NotSupportedError, OperationalError
+from django.db import DatabaseError, NotSupportedError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django_mongodb_backend import base
 from pymongo.errors import ConnectionFailure, PyMongoError
@@ -124,3 +125,15 @@ def _with_known_outcome(commit: Callable[[], None]) -> None:
             if not error.has_error_label("UnknownTransactionCommitResult") or time.monotonic() >= deadline:
                 raise
         time.sleep(_COMMIT_PAUSE_SECONDS)
+
+
+def _begin_anew() -> None:
+    """A forked process (gunicorn preloads) makes a client of its own: sockets and locks stay the parent's."""
+    DatabaseWrapper._connection_pools.clear()
+    for connection in connections.all(initialized_only=True):
+        if isinstance(connection, DatabaseWrapper):
+            connection.connection = None
+            connection.__dict__.pop("database", None)
+
+
+os.register_at_fork(after_in_child=_begin_anew)
