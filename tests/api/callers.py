@@ -1,0 +1,161 @@
+"""One request, as each of those would send it who call an endpoint: the right partner, and everybody else."""
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import itertools
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.test import Client
+
+from partner_platform.core import clock
+from partners import keys, signing
+from partners.credentials import rotate_signing_secret, set_signing_required
+from partners.models import Partner
+from partners.services import activate_partner, create_partner, suspend_partner, update_partner
+from sandbox.world import SandboxPartner
+from tests.factories import ApiKeyFactory
+
+DOLLAR = 10**6
+ALLOWED, NOT_ALLOWED = "203.0.113.7", "198.51.100.7"
+SCOPES = ("read", "borrow", "repay")
+_milliseconds = itertools.count(time.time_ns() // 1_000_000)  # no two signatures of a test are alike by accident
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is asked; `scope` is what a key needs for it."""
+
+    method: str
+    path: str
+    body: bytes
+    scope: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A partner that signs its calls and names its addresses: every check has something to refuse."""
+
+    partner: Partner
+    key: str
+    secret: str
+
+
+class Callers:
+    """`answers[caller](call)` sends `call` as `caller`; `ids` are the request ids of all that was sent."""
+
+    def __init__(self, right: Identity, other: Identity, *, staff: Any, non_admin: Any) -> None:
+        self._right, self._other = right, other
+        hour = dt.timedelta(hours=1)
+        self._revoked = _another_key(right.partner, revoked_at=clock.now() - hour)
+        self._expired = _another_key(right.partner, expires_at=clock.now() - hour)
+        self._without = {
+            scope: _another_key(right.partner, scopes=[one for one in SCOPES if one != scope]) for scope in SCOPES
+        }
+        self.ids: list[str] = []
+        self.answers: dict[str, Callable[[Call], Any]] = {
+            "no key": lambda call: self.send(call, None),
+            "bad key": lambda call: self.send(call, keys.generate("test", "sandbox").key),
+            "revoked key": lambda call: self.send(call, self._revoked),
+            "expired key": lambda call: self.send(call, self._expired),
+            "key of the other environment": lambda call: self.send(call, keys.generate("test", "live").key),
+            "suspended partner": self._suspended,
+            "key without the scope": lambda call: self.send(call, self._narrow(call)),
+            "wrong IP": lambda call: self.send(call, right.key, address=NOT_ALLOWED),
+            "no signature": lambda call: self.send(call, right.key, signature={}),
+            "bad signature": lambda call: self.send(call, right.key, signature=_sign(other.secret, call)),
+            "old signature": lambda call: self.send(call, right.key, signature=_sign(right.secret, call, age=301)),
+            "replayed signature": self._replayed,
+            "staff JWT": lambda call: self.send(call, json_web_token(staff, "ADMIN")),
+            "non-admin JWT": lambda call: self.send(call, json_web_token(non_admin, "VIEWER")),
+            "unsigned JWT": lambda call: self.send(call, json_web_token(staff, "ADMIN", algorithm="none")),
+            "other partner": lambda call: self.send(call, other.key, signature=_sign(other.secret, call)),
+        }
+
+    def right(self, call: Call) -> Any:
+        """The control: the same request from the one who may."""
+        return self.send(call, self._right.key)
+
+    def send(
+        self, call: Call, token: str | None, *, address: str = ALLOWED, signature: dict[str, str] | None = None
+    ) -> Any:
+        """The call with this bearer token, signed by the right partner if nothing else is said."""
+        self.ids.append(uuid.uuid4().hex)
+        headers = {
+            "X-Request-Id": self.ids[-1],
+            "Prefer": "respond-async",
+            **(_sign(self._right.secret, call) if signature is None else signature),
+            **({"Authorization": f"Bearer {token}"} if token else {}),
+        }
+        client = Client(raise_request_exception=False)
+        return client.generic(
+            call.method, call.path, call.body, "application/json", headers=headers, REMOTE_ADDR=address
+        )
+
+    def _narrow(self, call: Call) -> str:
+        """A key with every scope but the one that the call needs; where it needs none, without `read`."""
+        return self._without.get(call.scope) or self._without["read"]
+
+    def _suspended(self, call: Call) -> Any:
+        suspend_partner(partner=self._right.partner, actor="test")
+        try:
+            return self.send(call, self._right.key)
+        finally:
+            activate_partner(partner=self._right.partner, actor="test")
+
+    def _replayed(self, call: Call) -> Any:
+        """The signature comes once with a key that may not do this, and does nothing; then with one that may."""
+        signature = _sign(self._right.secret, call)
+        self.send(call, self._narrow(call), signature=signature)
+        return self.send(call, self._right.key, signature=signature)
+
+
+def open_partner(number: int, settlement: SandboxPartner) -> Identity:
+    """A partner with limits that do not get in the way."""
+    partner, key = create_partner(
+        actor="test",
+        partner_name=f"Lender {number}",
+        key_label=f"len{number}",
+        tier="ENTERPRISE",
+        daily_borrow_limit=str(100_000 * DOLLAR),
+        total_borrow_limit=str(500_000 * DOLLAR),
+        settlement_address=settlement.settlement_address,
+        contact_email="dev@lender.example",
+    )
+    partner = update_partner(partner=partner, actor="test", ip_allow_list=["203.0.113.0/24"])
+    secret = rotate_signing_secret(partner=partner, actor="test")
+    return Identity(set_signing_required(partner=partner, actor="test", required=True), key, secret)
+
+
+def json_web_token(user: Any, role: str, *, algorithm: str = "HS256") -> str:
+    """A token as the staff API will issue them, at worst signed with a secret that we know."""
+    now = int(time.time())
+    header = {"alg": algorithm, "typ": "JWT"}
+    claims = {"sub": str(user.pk), "username": user.username, "role": role, "iat": now, "exp": now + 600}
+    unsigned = f"{_base64url(json.dumps(header).encode())}.{_base64url(json.dumps(claims).encode())}"
+    if algorithm == "none":
+        return f"{unsigned}."
+    secret = settings.SECRET_KEY.encode()
+    return f"{unsigned}.{_base64url(hmac.new(secret, unsigned.encode(), hashlib.sha256).digest())}"
+
+
+def _base64url(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def _another_key(partner: Partner, **columns: Any) -> str:
+    key = keys.generate(partner.key_label, "sandbox").key
+    ApiKeyFactory.create(partner=partner, key=key, **columns)
+    return key
+
+
+def _sign(secret: str, call: Call, *, age: int = 0) -> dict[str, str]:
+    timestamp = str(next(_milliseconds) - 1000 * age)
+    return {"X-Timestamp": timestamp, "X-Signature": signing.sign(secret=secret, timestamp=timestamp, body=call.body)}

@@ -1,0 +1,91 @@
+"""Who is answered what, on every endpoint. The one place to look it up, and to add a row to for a new endpoint.
+
+A row is an endpoint with the answer to the right partner. What everybody else is told there follows from the row's
+`kind`; the column that differs by endpoint, another partner with a good key of its own, stands in the row.
+"""
+
+from dataclasses import dataclass, field
+
+Answer = tuple[int, str]  # HTTP status, and the `code` of the error envelope (empty: not an error)
+
+# What they are told on an endpoint for partners.
+REFUSED: dict[str, Answer] = {
+    "no key": (401, "missing_api_key"),
+    "bad key": (401, "invalid_api_key"),
+    "revoked key": (401, "invalid_api_key"),
+    "expired key": (401, "expired_api_key"),
+    "key of the other environment": (401, "wrong_environment"),
+    "suspended partner": (403, "partner_not_active"),
+    "key without the scope": (403, "missing_scope"),
+    "wrong IP": (403, "ip_not_allowed"),
+    "no signature": (401, "missing_signature"),
+    "bad signature": (401, "invalid_signature"),
+    "old signature": (401, "request_expired"),
+    "replayed signature": (401, "replayed_signature"),
+    "staff JWT": (401, "invalid_api_key"),  # staff are not partners, and their tokens are no API keys
+    "non-admin JWT": (401, "invalid_api_key"),
+    "unsigned JWT": (401, "invalid_api_key"),  # alg none
+}
+OTHER_PARTNER = "other partner"
+CALLERS = (*REFUSED, OTHER_PARTNER)
+
+READ, BORROW, REPAY = "read", "borrow", "repay"  # a partner's endpoint, and the scope that its key needs
+PUBLIC = "public"  # a key is not looked at: everybody is answered alike, and the call is logged as nobody's
+OPEN = "open"  # the same, outside the API: not logged
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    methods: str
+    path: str
+    kind: str
+    right: int
+    other_partner: Answer | None = None  # None: as everybody, on what is public
+    body: dict[str, object] = field(default_factory=dict)
+
+    def expected(self, caller: str) -> Answer:
+        """The answer to one who is not the right partner."""
+        if self.kind in (PUBLIC, OPEN):
+            return self.right, ""
+        if caller == OTHER_PARTNER:
+            assert self.other_partner is not None, self
+            return self.other_partner
+        return REFUSED[caller]
+
+
+ITS_OWN = (200, "")  # the other partner sees what is its own, and nothing of the right one's
+NOT_THERE = (404, "loan_not_found")
+NOT_AGREED = (403, "consent_invalid")  # the user signed for the right partner
+
+# methods        path                                             kind   right  other partner
+TABLE = (
+    Row("POST", "/partners/borrow", BORROW, 202, NOT_AGREED),
+    Row("OPTIONS", "/partners/borrow", BORROW, 200, ITS_OWN),
+    Row("POST", "/partners/borrow/typed-data", READ, 200, ITS_OWN),
+    Row("OPTIONS", "/partners/borrow/typed-data", READ, 200, ITS_OWN),
+    Row("POST", "/partners/repay", REPAY, 202, NOT_THERE),
+    Row("OPTIONS", "/partners/repay", REPAY, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/loan/<partner_loan_id>", READ, 200, NOT_THERE),
+    Row("OPTIONS", "/partners/loan/<partner_loan_id>", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/loan/<partner_loan_id>/payoff", READ, 200, NOT_THERE),
+    Row("OPTIONS", "/partners/loan/<partner_loan_id>/payoff", READ, 200, ITS_OWN),
+    Row("GET HEAD OPTIONS", "/partners/user/<user_wallet>/loans", READ, 200, ITS_OWN),
+    Row("GET HEAD OPTIONS", "/partners/my/stats", READ, 200, ITS_OWN),
+    Row("GET HEAD OPTIONS", "/partners/my/transactions", READ, 200, ITS_OWN),
+    Row("GET HEAD OPTIONS", "/partners/public/oaid/<token_id>/credit-line", PUBLIC, 200),
+    Row("GET HEAD OPTIONS", "/partners/public/position/<position_id>/details", PUBLIC, 200),
+    Row("GET", "/health/live", OPEN, 200),
+    Row("GET", "/health/ready", OPEN, 200),
+    Row("GET", "/", OPEN, 302),
+)
+
+# The console is for staff with a session. Every page of it, those of models that are registered tomorrow included,
+# sends each caller without one to the login form, except these.
+CONSOLE_LOGIN = "/console/login/?next="
+CONSOLE_EXCEPTIONS: dict[str, Answer] = {
+    "/console/login/": (200, ""),
+    "/console/logout/": (302, "/console/"),
+}
+CONSOLE_ASKED_BY_EVERYBODY = ("/console/", "/console/partners/partner/")
