@@ -121,6 +121,10 @@ class History(RuleBasedStateMachine):
         self.platform.pass_time(24 * 3600)
         assert clock.today() != today
 
+    @rule()
+    def the_operator_looks(self) -> None:
+        self.platform.operator_looks()
+
     @rule(seconds=st.sampled_from([1, 7, 130]))
     def time_passes(self, seconds: int) -> None:
         self.platform.pass_time(seconds)

@@ -10,9 +10,11 @@ from typing import Any
 from django.test import Client
 from django_redis import get_redis_connection
 
-from chain import driver, system
+from chain import driver, operating, system
+from chain.clients import get_client
 from chain.encoding import encode_call
-from chain.models import Operation, OperationState, TransactionAttempt
+from chain.inspection import inspect
+from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
 from chain.states import FINAL_OPERATION_STATES
 from loans import tasks
 from loans.models import PartnerLoan
@@ -32,6 +34,7 @@ DOLLAR = 10**6
 BEGIN = dt.datetime(2026, 1, 5, 22, 0, tzinfo=dt.UTC)
 ACCEPTED = 202
 REFUSALS = (400, 401, 403, 404, 409, 422, 503)  # in order; a 500 never is
+EXECUTOR_IS_PAUSED = "the executor refuses carriers: EnforcedPause()"
 ROUNDS_TO_REST = 16
 DEEPEST_REORG = 3  # a head that fell must rise again before what stood there is known to be gone
 WORK: dict[str, Callable[[], object]] = {
@@ -166,6 +169,7 @@ class Platform:
         self.people.come_back()
         for done in range(1, ROUNDS_TO_REST + 1):
             self.pass_time(RESTART_SECONDS)
+            self.operator_looks()
             live = driver.step().live
             self.chain.mine()
             live = driver.step().live or live
@@ -182,6 +186,21 @@ class Platform:
         return open_ones.exclude(state=reviewed).exists()
 
     # --- staff ---
+
+    def operator_looks(self) -> None:
+        """Who is woken by a frozen wallet unfreezes it once the executor runs again; it may freeze for nothing else.
+
+        A reorg can take the owner's `unpause` back to the pool: who then sends the next carrier finds the executor
+        paused (F44).
+        """
+        wallet = PlatformWallet.objects.filter(status=WalletStatus.FROZEN).first()
+        if wallet is None:
+            return
+        assert wallet.status_reason == EXECUTOR_IS_PAUSED, f"M7: the wallet froze: {wallet.status_reason}"
+        report = inspect(get_client(), wallet)
+        if not report.chain.executor_is_paused:
+            operating.unfreeze(report, actor="test")
+            self.counts["wallets unfrozen"] += 1
 
     def rotate_key(self, lender: Lender) -> None:
         old = replace(lender)

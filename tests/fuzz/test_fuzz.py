@@ -16,10 +16,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 from pytest_django.fixtures import Settings
 
+from chain.models import PlatformWallet, WalletStatus
+from loans.models import LoanStatus, PartnerLoan
 from partners.services import create_partner
 from tests.fuzz.machine import History
 from tests.fuzz.people import People
-from tests.fuzz.platform import DOLLAR, Lender, Platform
+from tests.fuzz.platform import DOLLAR, EXECUTOR_IS_PAUSED, Lender, Platform
 from tests.support.chain import Chain
 from tests.support.clocks import shift_clock
 from tests.support.invariants import Invariants
@@ -36,7 +38,8 @@ USERS_DOLLARS = 1_000_000
 def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """Three partners, two of them with one settlement address; nothing depends on the machine's clock or speed."""
     settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 10**6)
-    monkeypatch.setattr("chain.services.nudge", lambda: None)
+    for module in ("services", "operating"):
+        monkeypatch.setattr(f"chain.{module}.nudge", lambda: None)
     monkeypatch.setattr("chain.hooks._callbacks", [])  # a nudge only; the rules say when something is settled
     monkeypatch.setattr("chain.system.HEAD_SECONDS", 10**6)
     logging.disable(logging.CRITICAL)  # thousands of histories; a failure prints its own
@@ -70,6 +73,23 @@ def test_no_history_of_the_whole_system_breaks_m1_to_m7(platform: Platform, caps
     with capsys.disabled():
         if chosen:
             print("\n".join(f"{what:>24} {count:>7}" for what, count in sorted(platform.counts.items())))  # noqa: T201
+
+
+def test_an_unpause_that_a_reorg_undid_freezes_the_wallet_until_the_operator_has_looked(platform: Platform):
+    platform.begin()
+    lender, user = platform.lenders[0], platform.chain.users[0]
+    platform.people.pause_for_a_block()
+    assert platform.borrow(lender, user, DOLLAR, crash_at=None) is not None
+    platform.reorg(1, falls=False, ours_come_back=False)
+
+    platform.work("drive")
+    assert PlatformWallet.objects.get().status_reason == EXECUTOR_IS_PAUSED
+    platform.operator_looks()
+    assert PlatformWallet.objects.get().status == WalletStatus.FROZEN  # the executor is paused still
+    platform.come_to_rest()
+
+    assert platform.counts["wallets unfrozen"] == 1
+    assert PartnerLoan.objects.get().status == LoanStatus.ACTIVE
 
 
 def _settings(histories: int, *, derandomize: bool) -> hypothesis_settings:
