@@ -28,15 +28,15 @@ class Head:
     hash: str
 
 
-def note_committed(entry_id: str) -> None:
-    """An entry was committed."""
+def note_committed(entry_ids: list[str]) -> None:
+    """Entries were committed."""
     try:
         with get_redis_connection("default").pipeline(transaction=False) as pipe:
-            pipe.rpush(_COMMITTED, entry_id)
+            pipe.rpush(_COMMITTED, *entry_ids)
             pipe.ltrim(_COMMITTED, -MAX_COMMITTED, -1)
             pipe.execute()
     except RedisError as error:
-        logger.warning("no witness of audit entry %s: %s", entry_id, error)
+        logger.warning("no witness of audit entries %s: %s", ", ".join(entry_ids), error)
 
 
 def committed(limit: int) -> list[str]:

@@ -45,6 +45,18 @@ def acknowledge(*, operation: Operation) -> bool:
     return as_read.update(acknowledged=True) == 1
 
 
+def acknowledge_all(*, operations: Sequence[Operation]) -> bool:
+    """`acknowledge` for many at once; False, and the transaction must be given up, where one is not as it was read."""
+    blocks: dict[tuple[str, str], list[UUID]] = {}
+    for operation in operations:
+        blocks.setdefault((operation.state, operation.block_hash), []).append(operation.pk)
+    noted = 0
+    for (state, block_hash), ids in sorted(blocks.items()):
+        as_read = Operation.objects.filter(pk__in=ids, acknowledged=False, state=state, block_hash=block_hash)
+        noted += as_read.update(acknowledged=True)
+    return noted == len(operations)
+
+
 def acknowledge_reopened(*, operation_id: UUID) -> bool:
     """Note that the owner takes back what it did about a state that a reorg undid, in the owner's transaction.
 

@@ -80,11 +80,11 @@ def release(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
     _demand(usage.update(borrowed=F("borrowed") - amount), f"usage of {day}", partner_id, amount)
 
 
-def settle_borrow(*, partner_id: uuid.UUID, amount: int) -> None:
-    """Count a loan that was paid out in the partner's lifetime sum and among its active loans."""
+def settle_borrow(*, partner_id: uuid.UUID, amount: int, loans: int = 1) -> None:
+    """Count loans that were paid out (`amount` in all) in the partner's lifetime sum and among its active loans."""
     _require_positive(amount)
     changed = Partner.objects.filter(pk=partner_id).update(
-        total_borrowed=F("total_borrowed") + amount, active_loans=F("active_loans") + 1
+        total_borrowed=F("total_borrowed") + amount, active_loans=F("active_loans") + loans
     )
     _demand(changed, "total borrowed", partner_id, amount)
 

@@ -9,11 +9,11 @@ A draw costs the same however many loans a position has; a payment looks at all 
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from chain.system import PoolDebt
 from loans import interest
@@ -102,9 +102,29 @@ def order_of(block_number: int, log_index: int) -> int:
     return block_number * LOGS_PER_BLOCK + log_index
 
 
-def draw(movement: Movement, amount: int, *, loan: PartnerLoan | None) -> dict[str, Any]:
-    """Apply a draw by a loan (None: by the user themselves); answers the loan's figures at the pool."""
-    row = read(movement.position_id)
+def draw_by_user(movement: Movement, amount: int) -> None:
+    """Apply a draw by the position's owner, who borrowed from the pool without us."""
+    _, entry = _draw(read(movement.position_id), movement, amount, None)
+    entry.save(force_insert=True)
+
+
+def draw_each(draws: Sequence[tuple[Movement, PartnerLoan]]) -> list[dict[str, Any]]:
+    """Apply draws by loans of different positions; answers each loan's figures at the pool, in the same order."""
+    rows = {row.position_id: row for row in _rows([movement.position_id for movement, _ in draws])}
+    done: dict[int, tuple[dict[str, Any], LedgerEntry]] = {}
+    for movement, loan in sorted(draws, key=lambda drawn: drawn[0].position_id):
+        row = rows.get(movement.position_id)
+        if row is None:
+            raise LedgerGap(f"position {movement.position_id} is not mirrored yet")
+        done[movement.position_id] = _draw(row, movement, loan.principal_amount, loan)
+    LedgerEntry.objects.bulk_create([entry for _, entry in done.values()])
+    return [done[movement.position_id][0] for movement, _ in draws]
+
+
+def _draw(
+    row: SolvencyPosition, movement: Movement, amount: int, loan: PartnerLoan | None
+) -> tuple[dict[str, Any], LedgerEntry]:
+    """Move the position's row; the loan's figures, and the entry that is still to be written."""
     before = _pool_before(row, movement, drawn=amount)
     rate = before.rate if before.principal or before.accrued else (movement.after.rate_bps if movement.after else 0)
     prior = _loans_part(row, before)
@@ -118,10 +138,10 @@ def draw(movement: Movement, amount: int, *, loan: PartnerLoan | None) -> dict[s
         rate=rate,
         partner_debt=amount if is_loan else 0,
     )
-    _journal(row, movement, LedgerEntryKind.DRAW, amount, drawn_by=loan)
+    entry = _entry(row, movement, LedgerEntryKind.DRAW, amount, drawn_by=loan)
     if not is_loan:
-        return {}
-    return {
+        return {}, entry
+    figures = {
         "interest_rate": rate,
         "bearing_principal": amount,
         "accrued_scaled": 0,
@@ -130,6 +150,7 @@ def draw(movement: Movement, amount: int, *, loan: PartnerLoan | None) -> dict[s
         "interest_since": movement.moment,
         "draw_order": movement.order,
     }
+    return figures, entry
 
 
 def pay(movement: Movement, act: Act, *, only: PartnerLoan | None = None, spare: int = 0) -> list[Credit]:
@@ -157,7 +178,7 @@ def pay(movement: Movement, act: Act, *, only: PartnerLoan | None = None, spare:
         rate=after.rate,
         partner_debt=-sum(credit.principal for credit in credits_),
     )
-    _journal(row, movement, LedgerEntryKind.PAYMENT, sum(paid.values()), credits_)
+    _entry(row, movement, LedgerEntryKind.PAYMENT, sum(paid.values()), credits_).save(force_insert=True)
     return credits_
 
 
@@ -180,16 +201,19 @@ def liquidate(movement: Movement, recovered: int) -> list[Credit]:
     ]
     outstanding = sum(loan.outstanding_principal for loan in loans)
     _write(row, movement, pool=interest.NOTHING, loans=interest.NOTHING, rate=before.rate, partner_debt=-outstanding)
-    _journal(row, movement, LedgerEntryKind.LIQUIDATION, recovered, credits_)
+    _entry(row, movement, LedgerEntryKind.LIQUIDATION, recovered, credits_).save(force_insert=True)
     return credits_
 
 
 def read(position_id: int) -> SolvencyPosition:
     """The position's row; it was mirrored before anything was applied to it."""
-    row = SolvencyPosition.objects.filter(position_id=position_id).first()
-    if row is None:
-        raise LedgerGap(f"position {position_id} is not mirrored yet")
-    return row
+    for row in _rows([position_id]):
+        return row
+    raise LedgerGap(f"position {position_id} is not mirrored yet")
+
+
+def _rows(position_ids: list[int]) -> QuerySet[SolvencyPosition]:
+    return SolvencyPosition.objects.filter(position_id__in=position_ids)
 
 
 def _loans_paid(position_id: int, only: PartnerLoan | None, amount: int, before: PositionDebt) -> list[PartnerLoan]:
@@ -339,7 +363,7 @@ def _write(row: SolvencyPosition, movement: Movement, *, pool: Part, loans: Part
         raise LedgerContended(f"position {row.position_id} moved meanwhile")
 
 
-def _journal(
+def _entry(
     row: SolvencyPosition,
     movement: Movement,
     kind: LedgerEntryKind,
@@ -347,9 +371,11 @@ def _journal(
     credits_: list[Credit] | None = None,
     *,
     drawn_by: PartnerLoan | None = None,
-) -> None:
-    """Remember the event with what stood there before it; a second entry for one event breaks the unique constraint."""
-    LedgerEntry.objects.create(
+) -> LedgerEntry:
+    """The event with what stood there before it, to be written; a second one for one event breaks the unique
+    constraint.
+    """
+    return LedgerEntry(
         position_id=row.position_id,
         order=movement.order,
         kind=kind,

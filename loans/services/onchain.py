@@ -18,7 +18,7 @@ from partner_platform.core import clock
 
 def user_drew(movement: Movement, event: ChainEvent) -> None:
     """The user borrowed without a partner: their debt, none of the partners'."""
-    ledger.draw(movement, int(event.args["amount"]), loan=None)
+    ledger.draw_by_user(movement, int(event.args["amount"]))
 
 
 def user_repaid(movement: Movement, event: ChainEvent) -> None:

@@ -1,7 +1,8 @@
 """Settling: a final operation becomes a final loan or repayment, exactly once.
 
 A sweep over operations that are final and not acknowledged, so that a lost message heals itself. Each is settled in one
-transaction that begins by acknowledging it: whoever comes second finds that done and does nothing."""
+transaction that begins by acknowledging it: whoever comes second finds that done and does nothing. Plain draws share a
+transaction (`services.settle_together`)."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from chain import services as chain_services
 from chain import system
 from chain.models import Operation, OperationState
 from loans.models import PartnerLoan, Repayment
-from loans.services import borrow, repay, unwind
+from loans.services import borrow, repay, settle_together, unwind
 from loans.services.follow import follow_chain_quietly
 from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed
 from loans.services.positions import ensure_mirrored
@@ -44,13 +45,21 @@ def _settle_all() -> int:
     settled = 0
     while operations := _due():
         system.forget_block()  # whoever is told of a settled loan must not be shown the chain as it was before it
-        ends = _ends(operations)
+        loans = _loans_of(operations)
+        ends = _ends(operations, loans)
         before = settled
-        for operation in operations:
-            settled += _settle_one(operation, ends[operation.pk])
+        for run in settle_together.runs(operations, loans):
+            settled += _settle_run(run, loans, ends)
         if settled == before:
             break
     return settled
+
+
+def _settle_run(run: list[Operation], loans: dict[Any, PartnerLoan], ends: dict[Any, Callable[[], None]]) -> int:
+    if len(run) > 1 and settle_together.settle_together(run, loans):
+        wakeup.ring(*(operation.key for operation in run))
+        return len(run)
+    return sum(_settle_one(operation, ends[operation.pk]) for operation in run)
 
 
 def _take_back_reopened() -> None:
@@ -82,9 +91,9 @@ def _index(operation: Operation) -> int:
     return system.movement_index(operation.outcome_logs or [])
 
 
-def _ends(operations: Sequence[Operation]) -> dict[Any, Callable[[], None]]:
+def _ends(operations: Sequence[Operation], loans: dict[Any, PartnerLoan]) -> dict[Any, Callable[[], None]]:
     """What is to be done for each operation."""
-    loans, repayments = _loans_of(operations), _repayments_of(operations)
+    repayments = _repayments_of([operation for operation in operations if operation.pk not in loans])
     ends: dict[Any, Callable[[], None]] = {}
     for operation in operations:
         if operation.pk in loans:

@@ -1,15 +1,30 @@
 """A borrow's end: the loan is ACTIVE and paid out, or FAILED and everything it held is released (M2)."""
 
-from audit.services import record_change
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from audit.services import Change, record_changes
 from chain.models import Operation, OperationState
 from loans import schedules
 from loans.models import LoanStatus, PartnerLoan
 from loans.services import credit, ledger
+from loans.services.ledger import Movement
 from loans.services.movements import movement_of
 from loans.states import require_transition
 from partner_platform.core.errors import ErrorCode
 from partners import limits
 from partners.limits import InvariantViolation
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A loan, its confirmed operation, and what that did at the pool."""
+
+    loan: PartnerLoan
+    operation: Operation
+    movement: Movement
 
 
 def settle_borrow(loan: PartnerLoan, operation: Operation) -> None:
@@ -20,8 +35,26 @@ def settle_borrow(loan: PartnerLoan, operation: Operation) -> None:
         _fail(loan, operation)
 
 
+def activate_all(draws: Sequence[Draw]) -> None:
+    """Bring loans of different positions to their operations' good end, inside the caller's transaction.
+
+    Whatever all of them share is written once; rows of a table are touched in the order of their keys.
+    """
+    figures = ledger.draw_each([(draw.movement, draw.loan) for draw in draws])
+    for draw, own in sorted(zip(draws, figures, strict=True), key=lambda item: item[0].loan.pk):
+        _pay_out(draw.loan, draw.operation, own)
+    for draw in sorted(draws, key=lambda draw: draw.loan.oaid_token_id):
+        credit.landed(draw.loan.oaid_token_id, draw.loan.principal_amount, draw.movement.block_number)
+    for partner_id, amounts in sorted(_by_partner(draws).items()):
+        limits.settle_borrow(partner_id=partner_id, amount=sum(amounts), loans=len(amounts))
+    record_changes([_paid_out(draw.loan, draw.operation) for draw in draws])
+
+
 def _activate(loan: PartnerLoan, operation: Operation) -> None:
-    movement = movement_of(operation, loan.solvency_position_id)
+    activate_all([Draw(loan, operation, movement_of(operation, loan.solvency_position_id))])
+
+
+def _pay_out(loan: PartnerLoan, operation: Operation, figures: Mapping[str, Any]) -> None:
     _move(
         loan,
         LoanStatus.ACTIVE,
@@ -29,11 +62,15 @@ def _activate(loan: PartnerLoan, operation: Operation) -> None:
         borrowed_at=operation.block_time,
         platform_fee_paid=True,
         **_schedule(loan, operation),
-        **ledger.draw(movement, loan.principal_amount, loan=loan),
+        **figures,
     )
-    credit.landed(loan.oaid_token_id, loan.principal_amount, movement.block_number)
-    limits.settle_borrow(partner_id=loan.partner_id, amount=loan.principal_amount)
-    _record(loan, "loan.borrowed", LoanStatus.ACTIVE, txHash=operation.tx_hash)
+
+
+def _by_partner(draws: Sequence[Draw]) -> dict[uuid.UUID, list[int]]:
+    amounts: dict[uuid.UUID, list[int]] = {}
+    for draw in draws:
+        amounts.setdefault(draw.loan.partner_id, []).append(draw.loan.principal_amount)
+    return amounts
 
 
 def _schedule(loan: PartnerLoan, operation: Operation) -> dict[str, object]:
@@ -60,7 +97,7 @@ def _fail(loan: PartnerLoan, operation: Operation) -> None:
     )
     credit.release(loan.oaid_token_id, loan.principal_amount)
     limits.release(partner_id=loan.partner_id, amount=loan.principal_amount, day=loan.daily_usage_day)
-    _record(loan, "loan.failed", LoanStatus.FAILED, reason=operation.reason[:300])
+    record_changes([_change(loan, "loan.failed", LoanStatus.FAILED, reason=operation.reason[:300])])
 
 
 def _move(loan: PartnerLoan, status: LoanStatus, **changes: object) -> None:
@@ -70,8 +107,12 @@ def _move(loan: PartnerLoan, status: LoanStatus, **changes: object) -> None:
         raise InvariantViolation(f"M2: loan {loan.internal_loan_id} is not {loan.status} any more")
 
 
-def _record(loan: PartnerLoan, action: str, status: LoanStatus, **after: str) -> None:
-    record_change(
+def _paid_out(loan: PartnerLoan, operation: Operation) -> Change:
+    return _change(loan, "loan.borrowed", LoanStatus.ACTIVE, txHash=operation.tx_hash)
+
+
+def _change(loan: PartnerLoan, action: str, status: LoanStatus, **after: str) -> Change:
+    return Change(
         actor="system",
         action=action,
         target=f"loan:{loan.internal_loan_id}",

@@ -139,14 +139,17 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError | ConnectionFailure) or is_transient(error)
 
 
-def run_in_transaction(fn: Callable[[], T], using: str = DEFAULT_DB_ALIAS) -> T:
+def run_in_transaction(
+    fn: Callable[[], T], using: str = DEFAULT_DB_ALIAS, *, retry_seconds: float = RETRY_SECONDS
+) -> T:
     """Run `fn` in one transaction and return what it returns; run it again, with jitter, where the database says so.
 
-    Inside another transaction it just joins that one: only the outermost block can be retried.
+    Again for `retry_seconds` at most; 0: never. Inside another transaction it just joins that one: only the outermost
+    block can be retried.
     """
     if in_transaction(using):
         return fn()
-    deadline = time.monotonic() + RETRY_SECONDS
+    deadline = time.monotonic() + retry_seconds
     is_whole = not connections[using].in_atomic_block  # not where Django itself opened a transaction around us
     for attempt in itertools.count(1):
         try:

@@ -22,16 +22,16 @@ FALLBACK_SECONDS = 2.0
 BLOCK_SECONDS = 2.0  # below the socket time-out
 
 
-def ring(key: str) -> None:
-    """Wake whoever waits for `key`; losing a ring costs time, never truth."""
-    name = _bell(key)
+def ring(*keys: str) -> None:
+    """Wake whoever waits for one of `keys`; losing a ring costs time, never truth."""
     try:
         with get_redis_connection("default").pipeline(transaction=False) as pipe:
-            pipe.rpush(name, 1)
-            pipe.expire(name, BELL_LIFETIME_SECONDS)
+            for name in map(_bell, keys):
+                pipe.rpush(name, 1)
+                pipe.expire(name, BELL_LIFETIME_SECONDS)
             pipe.execute()
     except RedisError as error:
-        logger.warning("could not ring %s: %s", name, error)
+        logger.warning("could not ring %s: %s", ", ".join(keys), error)
 
 
 def wait_until(key: str, look: Callable[[], T | None], timeout: float) -> T | None:
