@@ -9,24 +9,26 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain import system, watcher
 from chain.clients import ChainUnavailable
 from chain.models import ChainEvent, Operation
-from chain.system import PoolDebt
 from chain.watcher import WatchReport
 from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
 from loans.services import mirror, onchain
 from loans.services.ledger import LedgerContended, LedgerGap, Movement, order_of
 from loans.services.positions import ensure_mirrored
+from loans.services.steps import Step, steps_of
 from partner_platform.core.database import run_in_transaction
 
 logger = logging.getLogger(__name__)
 
 BATCH = 10_000
 IDS_PER_QUERY = 500
+POSITIONS_PER_TRANSACTION = 50
 LENT = (LoanStatus.PENDING, LoanStatus.ACTIVE, LoanStatus.DEFAULTED)
 
 
@@ -36,15 +38,6 @@ class FollowReport:
 
     applied: int = 0
     waiting: set[int] = field(default_factory=set)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A movement of a position's debt with the vault's event that names it, and the events it is made of."""
-
-    movement: Movement
-    event: ChainEvent
-    events: tuple[ChainEvent, ...]
 
 
 def follow_chain() -> tuple[WatchReport, FollowReport]:
@@ -87,7 +80,8 @@ def _apply_batch(events: Sequence[ChainEvent], report: FollowReport) -> None:
     quiet = {key: group for key, group in groups.items() if key not in busy and key in rows}
     run_in_transaction(lambda: _apply_quiet(quiet, rows, done))
     report.applied += len(done) + sum(len(group) for group in quiet.values())
-    for key in sorted(busy):
+    settled = _apply_settled({key: groups[key] for key in busy if key in rows}, rows, report)
+    for key in sorted(busy - settled):
         _apply_busy(key, groups[key], report)
 
 
@@ -121,9 +115,9 @@ def _lent_positions(position_ids: Iterable[int]) -> set[int]:
     return lent
 
 
-def _chunks(ids: Iterable[int]) -> list[list[int]]:
+def _chunks(ids: Iterable[int], size: int = IDS_PER_QUERY) -> list[list[int]]:
     every = sorted(ids)
-    return [every[start : start + IDS_PER_QUERY] for start in range(0, len(every), IDS_PER_QUERY)]
+    return [every[start : start + size] for start in range(0, len(every), size)]
 
 
 def _apply_quiet(
@@ -144,6 +138,45 @@ def _apply_quiet(
     chain_services.note_applied(event_ids=[event.pk for event in applied])
 
 
+def _apply_settled(
+    groups: dict[int, list[ChainEvent]], rows: dict[int, SolvencyPosition], report: FollowReport
+) -> set[int]:
+    """The usual case: positions whose ledger is past all these events, for the platform settled them itself.
+
+    Only the mirror learns from them, many positions in one transaction; answers which it did. A position that moved
+    meanwhile is not among them.
+    """
+    behind = [key for key, group in groups.items() if _is_behind(rows[key], group)]
+    followed: set[int] = set()
+    for chosen in _chunks(behind, POSITIONS_PER_TRANSACTION):
+        mirrored = {key: _mirrored_after(rows[key], groups[key]) for key in chosen}
+
+        def write(mirrored: dict[int, dict[str, Any]] = mirrored) -> set[int]:
+            written = {key for key, fields in mirrored.items() if _write_unmoved(rows[key], fields)}
+            chain_services.note_applied(event_ids=[event.pk for key in sorted(written) for event in groups[key]])
+            return written
+
+        followed |= run_in_transaction(write)
+    report.applied += sum(len(groups[key]) for key in followed)
+    return followed
+
+
+def _is_behind(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
+    steps, _ = steps_of(row.position_id, events)
+    return all(step.movement.order <= row.ledger_order for step in steps)
+
+
+def _mirrored_after(row: SolvencyPosition, events: Sequence[ChainEvent]) -> dict[str, Any]:
+    for event in events:
+        mirror.follow(row, event)
+    return mirror.mirrored_fields(row)
+
+
+def _write_unmoved(row: SolvencyPosition, fields: dict[str, Any]) -> bool:
+    mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order)
+    return mine.update(**fields) == 1
+
+
 def _apply_busy(position_id: int, events: list[ChainEvent], report: FollowReport) -> None:
     """A position with partner loans: event by event, as far as nothing has to be waited for."""
     operations = chain_selectors.operations_by_uid(event.operation_uid for event in events if event.operation_uid)
@@ -159,7 +192,8 @@ def _apply_busy(position_id: int, events: list[ChainEvent], report: FollowReport
                 break
             report.applied += len(step.events)
         else:
-            run_in_transaction(lambda: _apply_loose(position_id, loose))
+            if loose:
+                run_in_transaction(lambda: _apply_loose(position_id, loose))
             report.applied += len(loose)
     except (LedgerGap, LedgerContended) as error:
         logger.warning("position %d waits: %s", position_id, error)
@@ -175,38 +209,6 @@ def _behind_the_ledger(position_id: int, steps: Sequence[Step]) -> Sequence[Step
 def _apply_past(position_id: int, steps: Sequence[Step]) -> None:
     """Only the mirror learns from them, all in one update."""
     _apply_loose(position_id, [event for step in steps for event in step.events])
-
-
-def steps_of(position_id: int, events: Sequence[ChainEvent]) -> tuple[list[Step], list[ChainEvent]]:
-    """The movements of the debt in the events, in order, and the events that move no debt."""
-    steps: list[Step] = []
-    loose: list[ChainEvent] = []
-    pool: list[ChainEvent] = []
-    for event in events:
-        contract, _, kind = event.name.partition(".")
-        if event.name == "SeniorPool.DebtUpdated":
-            pool.append(event)
-        elif contract != "SeniorPool" and kind in ("USDCBorrowed", "LoanRepaid", "PositionLiquidated"):
-            steps.append(Step(_movement(position_id, event, pool), event, (*pool, event)))
-            pool = []
-        else:
-            loose.append(event)
-    return steps, loose + pool
-
-
-def _movement(position_id: int, event: ChainEvent, pool: Sequence[ChainEvent]) -> Movement:
-    last = pool[-1] if pool else None
-    after = None
-    if last is not None:
-        after = PoolDebt(int(last.args["principal"]), int(last.args["accrued"]), int(last.args["rateBps"]))
-    return Movement(
-        position_id=position_id,
-        block_number=event.block_number,
-        log_index=last.log_index if last is not None else event.log_index,
-        moment=event.block_time,
-        tx_hash=event.tx_hash,
-        after=after,
-    )
 
 
 def _apply_step(step: Step, operations: dict[str, Operation]) -> bool:
