@@ -14,6 +14,7 @@ COPY chain chain
 COPY loans loans
 COPY partner_platform partner_platform
 COPY partners partners
+COPY templates templates
 COPY sandbox sandbox
 
 # Static files are collected without the secrets of any environment.

@@ -82,6 +82,10 @@ format: $(VENV) ## Format the code and fix what can be fixed
 bench: $(VENV) $(ANVIL) ## Measure loans settled a second, beside the literal flow and the ceiling
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: openapi
+openapi: $(VENV) ## Write docs/openapi.json from the code
+	@DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py openapi
+
 .PHONY: contracts
 contracts: $(COMPILER) ## Compile the contracts into chain/abi
 	@tools/with-node node chain/contracts/build.js

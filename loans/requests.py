@@ -34,30 +34,47 @@ MAX_OFFSET = 10_000  # a cursor goes deeper, and costs the same at any depth
 
 
 class UserAuthorizationBody(StrictSerializer):
-    """The user's EIP-712 signature (docs/consent.md)."""
+    """The user's EIP-712 signature over the borrow."""
 
-    deadline = WholeNumberField(min_value=0, max_value=2**53)  # seconds since the epoch
-    nonce = Uint256TextField()
-    signature = SignatureField()
+    # docs/consent.md
+
+    deadline = WholeNumberField(min_value=0, max_value=2**53, help_text="Seconds since the epoch.")
+    nonce = Uint256TextField(help_text="Any number that this wallet signs once.")
+    signature = SignatureField(help_text="Of the wallet's key (65 bytes), or what its contract takes (ERC-1271).")
 
     def validate(self, attrs: dict[str, Any]) -> UserAuthorization:
         return UserAuthorization(**attrs)
 
 
 class BorrowBody(StrictSerializer):
-    """`POST /partners/borrow` (plan, endpoint 3)."""
+    """A borrow on a user's credit line."""
 
-    oaidTokenId = TokenIdField()  # noqa: N815 - the contract's names
-    userWallet = AddressField()  # noqa: N815
-    borrowAmount = AmountField()  # noqa: N815
-    partnerLoanId = LoanIdField()  # noqa: N815
-    userAuthorization = UserAuthorizationBody(required=False, allow_null=True, default=None)  # noqa: N815
-    metadata = MetadataField(required=False, allow_null=True, default=None)
-    loanDuration = WholeNumberField(  # noqa: N815 - seconds
-        min_value=1, max_value=MAX_DURATION_SECONDS, required=False, allow_null=True, default=None
+    # Source: plan, endpoint 3. The names are the contract's.
+    oaidTokenId = TokenIdField(help_text="The user's credit line.")  # noqa: N815
+    userWallet = AddressField(help_text="The OAID's owner.")  # noqa: N815
+    borrowAmount = AmountField(help_text="From 1 to 2^63-1.")  # noqa: N815
+    partnerLoanId = LoanIdField(help_text="Your own id of the loan, once.")  # noqa: N815
+    userAuthorization = UserAuthorizationBody(  # noqa: N815
+        required=False, allow_null=True, default=None, help_text="Where the platform asks for the user's consent."
+    )
+    metadata = MetadataField(
+        required=False, allow_null=True, default=None, help_text="Yours, at most 8 KiB; answered with the loan."
+    )
+    loanDuration = WholeNumberField(  # noqa: N815
+        min_value=1,
+        max_value=MAX_DURATION_SECONDS,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Seconds until the loan is due.",
     )
     numberOfInstallments = WholeNumberField(  # noqa: N815
-        min_value=1, max_value=MAX_INSTALMENTS, required=False, allow_null=True, default=None
+        min_value=1,
+        max_value=MAX_INSTALMENTS,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Equal parts of the principal, spread over `loanDuration`, which is then required.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +102,7 @@ class BorrowBody(StrictSerializer):
 
 
 class TypedDataBody(StrictSerializer):
-    """`POST /partners/borrow/typed-data`: what a borrow will say; nonce and deadline are made where not given."""
+    """What a borrow will say; nonce and deadline are made where not given."""
 
     oaidTokenId = TokenIdField()  # noqa: N815
     userWallet = AddressField()  # noqa: N815
@@ -108,11 +125,17 @@ class TypedDataBody(StrictSerializer):
 
 
 class RepayBody(StrictSerializer):
-    """`POST /partners/repay` (plan, endpoint 4)."""
+    """A repayment of a loan."""
 
+    # Source: plan, endpoint 4.
     partnerLoanId = LoanIdField()  # noqa: N815
-    repaymentAmount = AmountField()  # noqa: N815
-    repaymentTxHash = TransactionHashField(required=False, allow_null=True, default=None)  # noqa: N815
+    repaymentAmount = AmountField(help_text="At most what the loan owes; see its payoff.")  # noqa: N815
+    repaymentTxHash = TransactionHashField(  # noqa: N815
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="The USDC transfer from your settlement address that pays it; without one it is pulled.",
+    )
 
     def to_request(self) -> RepayRequest:
         """The validated body."""
@@ -127,9 +150,17 @@ class RepayBody(StrictSerializer):
 class PageQuery(serializers.Serializer):
     """Which page of a list: `offset` for the first rows, `cursor` (the `next` of the page before) at any depth."""
 
-    limit = DigitsField(min_value=1, max_value=100, required=False, default=10)
-    offset = DigitsField(min_value=0, max_value=MAX_OFFSET, required=False, default=0)
-    cursor = serializers.CharField(max_length=MAX_CURSOR, trim_whitespace=False, required=False, default=None)
+    limit = DigitsField(min_value=1, max_value=100, required=False, default=10, help_text="Rows on the page.")
+    offset = DigitsField(
+        min_value=0, max_value=MAX_OFFSET, required=False, default=0, help_text="Rows before the page."
+    )
+    cursor = serializers.CharField(
+        max_length=MAX_CURSOR,
+        trim_whitespace=False,
+        required=False,
+        default=None,
+        help_text="The `next` of the page before.",
+    )
 
 
 class UserLoansQuery(PageQuery):
@@ -142,8 +173,8 @@ class UserLoansQuery(PageQuery):
 class TransactionsQuery(PageQuery):
     """`GET /partners/my/transactions` (plan, endpoint 8); the days are UTC days, both included."""
 
-    startDate = DayField(required=False, default=None)  # noqa: N815
-    endDate = DayField(required=False, default=None)  # noqa: N815
+    startDate = DayField(required=False, default=None, help_text="The first UTC day.")  # noqa: N815
+    endDate = DayField(required=False, default=None, help_text="The last UTC day, included.")  # noqa: N815
     type = serializers.ChoiceField(choices=TransactionType.choices, required=False, default=None)
     status = serializers.ChoiceField(choices=TransactionStatus.choices, required=False, default=None)
 
@@ -169,3 +200,9 @@ class PositionIdPath(serializers.Serializer):
     """An id in a path: digits only."""
 
     positionId = serializers.RegexField(r"^[0-9]{1,78}$")  # noqa: N815
+
+
+class LoanIdPath(serializers.Serializer):
+    """A loan's id in a path: any text there that is none of the partner's loans is 404."""
+
+    partnerLoanId = LoanIdField()  # noqa: N815

@@ -14,7 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
 from chain import system
-from loans import presenters, requests, rules, selectors, stats, transactions
+from loans import openapi, presenters, requests, rules, selectors, stats, transactions
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.moments import interest_moment
 from loans.services.borrow import request_borrow
@@ -22,6 +22,7 @@ from loans.services.repay import operation_key, request_repay
 from loans.transactions import Selection
 from partner_platform.core import clock, prefer, wakeup
 from partner_platform.core.errors import BadRequest, ErrorCode, NotFound
+from partner_platform.core.openapi.operations import described
 from partners.admission import PublicThrottle
 from partners.idempotent import idempotent, on_accepted, still_answering
 from partners.models import Partner, Scope
@@ -37,14 +38,16 @@ class PublicViewSet(ViewSet):
     permission_classes: list[Any] = []
     throttle_classes = [PublicThrottle]
 
-    @action(detail=False, url_path=r"oaid/(?P<token_id>[^/]+)/credit-line")
-    def credit_line(self, request: Request, token_id: str) -> Response:
+    @action(detail=False, url_path=r"oaid/(?P<oaid_token_id>[^/]+)/credit-line")
+    @described(openapi.credit_line)
+    def credit_line(self, request: Request, oaid_token_id: str) -> Response:
         """Endpoint 1: the OAID's credit line, as of the newest block."""
-        number = _validated(requests.TokenIdPath(data={"oaidTokenId": token_id}))["oaidTokenId"]
+        number = _validated(requests.TokenIdPath(data={"oaidTokenId": oaid_token_id}))["oaidTokenId"]
         reading = rules.require_oaid(system.read_oaid(int(number)) if int(number) < 2**256 else None, int(number))
         return Response(presenters.credit_line(reading))
 
     @action(detail=False, url_path=r"position/(?P<position_id>[^/]+)/details")
+    @described(openapi.position_details)
     def position_details(self, request: Request, position_id: str) -> Response:
         """Endpoint 2: a collateral position, as of the newest block."""
         number = int(_validated(requests.PositionIdPath(data={"positionId": position_id}))["positionId"])
@@ -60,6 +63,7 @@ class LoanViewSet(ViewSet):
     required_scope = Scope.READ
 
     @action(detail=False, methods=["post"], required_scope=Scope.BORROW)
+    @described(openapi.borrow)
     @idempotent(replay=lambda request, loan_id: _borrowed(request, selectors.loan_by_key(loan_id)))
     def borrow(self, request: Request) -> Response:
         """Endpoint 3: 201 when settled, 202 when still pending, 400 when the chain refused it."""
@@ -71,6 +75,7 @@ class LoanViewSet(ViewSet):
         )
 
     @action(detail=False, methods=["post"], url_path="borrow/typed-data")
+    @described(openapi.typed_data)
     def typed_data(self, request: Request) -> Response:
         """What the user signs for a borrow, and the `userAuthorization` to send with it, but for the signature."""
         body = requests.TypedDataBody(data=request.data)
@@ -78,6 +83,7 @@ class LoanViewSet(ViewSet):
         return Response(presenters.consent(body.to_borrow(_partner(request).partner_id)))
 
     @action(detail=False, methods=["post"], required_scope=Scope.REPAY)
+    @described(openapi.repay)
     @idempotent(replay=lambda request, repayment_id: _repaid(request, selectors.repayment_by_key(repayment_id)))
     def repay(self, request: Request) -> Response:
         """Endpoint 4: 200 when settled, 202 when still pending, 400 when the chain refused it."""
@@ -89,12 +95,14 @@ class LoanViewSet(ViewSet):
         )
 
     @action(detail=False, url_path=r"loan/(?P<partner_loan_id>[^/]+)")
+    @described(openapi.loan)
     def loan(self, request: Request, partner_loan_id: str) -> Response:
         """Endpoint 5."""
         loan = selectors.get_loan(partner=_partner(request), partner_loan_id=partner_loan_id)
         return Response(presenters.loan_details(loan, interest_moment([loan])))
 
     @action(detail=False, url_path=r"loan/(?P<partner_loan_id>[^/]+)/payoff")
+    @described(openapi.payoff)
     def payoff(self, request: Request, partner_loan_id: str) -> Response:
         """What closes the loan, and until when that holds; 400 for a loan that cannot be repaid."""
         loan = selectors.get_loan(partner=_partner(request), partner_loan_id=partner_loan_id)
@@ -102,6 +110,7 @@ class LoanViewSet(ViewSet):
         return Response(presenters.payoff(loan, interest_moment([loan]) or int(clock.now().timestamp())))
 
     @action(detail=False, url_path=r"user/(?P<user_wallet>[^/]+)/loans")
+    @described(openapi.user_loans)
     def user_loans(self, request: Request, user_wallet: str) -> Response:
         """Endpoint 6."""
         query = _validated(requests.UserLoansQuery(data={**request.query_params.dict(), "userWallet": user_wallet}))
@@ -125,11 +134,13 @@ class LoanViewSet(ViewSet):
         )
 
     @action(detail=False, url_path="my/stats")
+    @described(openapi.stats)
     def stats(self, request: Request) -> Response:
         """Endpoint 7."""
         return Response(stats.stats(_partner(request)))
 
     @action(detail=False, url_path="my/transactions")
+    @described(openapi.transactions)
     def transactions(self, request: Request) -> HttpResponseBase:
         """Endpoint 8: a page as JSON, or everything the filters select as CSV."""
         query = _validated(requests.TransactionsQuery(data=request.query_params.dict()))

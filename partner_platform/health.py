@@ -1,24 +1,93 @@
 """Is the process up, and can it do its work."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.db import connection
-from django.http import HttpRequest, JsonResponse
 from django_redis import get_redis_connection
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from chain.clients import get_client
+from partner_platform.core.openapi.operations import Answer, Caller, Operation, described
+
+DEPENDENCIES = ("database", "redis", "chain")
 
 
-def live(request: HttpRequest) -> JsonResponse:
+class Health(serializers.Serializer):
+    """The process answers."""
+
+    status = serializers.ChoiceField(choices=["ok"])
+
+
+class Readiness(serializers.Serializer):
+    """The state of what the service needs: `ok`, or `unavailable:` and the kind of the failure."""
+
+    status = serializers.ChoiceField(choices=["ok", "unavailable"])
+    database = serializers.CharField()
+    redis = serializers.CharField()
+    chain = serializers.CharField()
+
+
+class _HealthView(APIView):
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+
+
+class Live(_HealthView):
     """200 while the process answers at all."""
-    return JsonResponse({"status": "ok"})
+
+    @described(
+        Operation(
+            id="getLive",
+            tag="Service",
+            caller=Caller.ANYBODY,
+            is_limited=False,
+            summary="Whether the process answers",
+            answers=(Answer(status=200, when="It does", body=Health, example={"status": "ok"}),),
+        )
+    )
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok"})
 
 
-def ready(request: HttpRequest) -> JsonResponse:
+class Ready(_HealthView):
     """200 where database, Redis and chain answer, else 503; each with its state."""
-    checks = {"database": _state(_database), "redis": _state(_redis), "chain": _state(_chain)}
-    healthy = all(state == "ok" for state in checks.values())
-    return JsonResponse({"status": "ok" if healthy else "unavailable", **checks}, status=200 if healthy else 503)
+
+    @described(
+        Operation(
+            id="getReady",
+            tag="Service",
+            caller=Caller.ANYBODY,
+            is_limited=False,
+            summary="Whether database, Redis and chain answer",
+            answers=(
+                Answer(
+                    status=200,
+                    when="All of them do",
+                    body=Readiness,
+                    example={"status": "ok", **dict.fromkeys(DEPENDENCIES, "ok")},
+                ),
+                Answer(
+                    status=503,
+                    when="One of them does not",
+                    body=Readiness,
+                    example={
+                        "status": "unavailable",
+                        "database": "ok",
+                        "redis": "unavailable: ConnectionError",
+                        "chain": "ok",
+                    },
+                ),
+            ),
+        )
+    )
+    def get(self, request: Request) -> Response:
+        checks = {"database": _state(_database), "redis": _state(_redis), "chain": _state(_chain)}
+        healthy = all(state == "ok" for state in checks.values())
+        return Response({"status": "ok" if healthy else "unavailable", **checks}, status=200 if healthy else 503)
 
 
 def _state(check: Callable[[], object]) -> str:

@@ -47,6 +47,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_prometheus",
     "audit",
     "chain",
@@ -185,8 +187,16 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["partner_platform.core.parsers.StrictJSONParser"],
     "EXCEPTION_HANDLER": "partner_platform.core.exception_handler.handle_exception",
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "partner_platform.core.parsers.JSONNegotiation",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is 405: docs/openapi.json tells what there is
+    "DEFAULT_SCHEMA_CLASS": "partner_platform.core.openapi.auto_schema.ContractSchema",
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
+}
+
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": ["partner_platform.core.openapi.document.complete"],
 }
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -211,6 +221,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "partner_platform" / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = IS_SANDBOX
 WHITENOISE_AUTOREFRESH = False

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import include, path
 
-from partner_platform import console, health
+from partner_platform import api_docs, console, health
 from partner_platform.core import exception_handler
 
 handler400 = exception_handler.bad_request
@@ -20,8 +20,11 @@ def to_console(request: HttpRequest) -> HttpResponseRedirect:
 urlpatterns = [
     path("", to_console),
     path("", include("loans.urls")),
-    path("health/live", health.live),
-    path("health/ready", health.ready),
+    path("health/live", health.Live.as_view()),
+    path("health/ready", health.Ready.as_view()),
+    path("openapi.json", api_docs.Schema.as_view()),
+    path("docs", api_docs.swagger),
+    path("docs/redoc", api_docs.redoc),
     path("console/login/", console.login),
     path("console/", admin.site.urls),
 ]

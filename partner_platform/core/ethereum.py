@@ -4,8 +4,10 @@ import re
 
 from eth_utils.address import is_checksum_address, to_checksum_address
 
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
-_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+ADDRESS_PATTERN = r"0x[0-9a-fA-F]{40}"
+HASH_PATTERN = r"0x[0-9a-fA-F]{64}"
+_ADDRESS = re.compile(ADDRESS_PATTERN)
+_HASH = re.compile(HASH_PATTERN)
 ZERO_ADDRESS = "0x" + "0" * 40
 
 

@@ -1,13 +1,18 @@
-"""Request bodies: strict about types, unknown fields refused, every problem under its field's name."""
+"""Request bodies: strict about types, unknown fields refused, every problem under its field's name.
+
+Beside each field stands its JSON Schema, for the OpenAPI schema. What a schema cannot say (the range of an amount in a
+string, an address's checksum) has a `format` of ours there.
+"""
 
 import datetime as dt
 import json
 import re
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from partner_platform.core.ethereum import parse_address, parse_hash
+from partner_platform.core.ethereum import ADDRESS_PATTERN, HASH_PATTERN, parse_address, parse_hash
 from partner_platform.core.fields import MAX_BASE_UNITS, MAX_UINT256
 
 _AMOUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -15,9 +20,16 @@ _DIGITS = re.compile(r"[0-9]{1,10}", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _UINT256 = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
+_LOAN_ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 MAX_SIGNATURE_BYTES = 4096
 MAX_METADATA_BYTES = 8 * 1024
 MAX_METADATA_DEPTH = 32
+MAX_LOAN_ID = 64
+
+
+def _text(pattern: str, **more: Any) -> dict[str, Any]:
+    """The JSON Schema of a string that a pattern describes wholly."""
+    return {"type": "string", "pattern": f"^{pattern}$", **more}
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -40,6 +52,7 @@ def _unknown(names: set[str]) -> dict[str, list[Any]]:
     return {str(name): ["Unknown field."] for name in sorted(names)}
 
 
+@extend_schema_field(_text(_AMOUNT.pattern, format="usdc-base-units", examples=["5000000000"]))
 class AmountField(serializers.Field[int, Any, str, Any]):
     """USDC as a string of whole base units, 1 to 2^63-1; never a number."""
 
@@ -55,6 +68,7 @@ class AmountField(serializers.Field[int, Any, str, Any]):
         return str(value)
 
 
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": MAX_UINT256, "examples": [123]})
 class TokenIdField(serializers.Field[int, Any, int, Any]):
     """An ERC-721 token id: a positive JSON integer below 2^256."""
 
@@ -85,6 +99,7 @@ class DigitsField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field(_text(_DAY.pattern, format="date"))
 class DayField(serializers.Field[dt.date, Any, str, Any]):
     """A day as `2026-01-31`."""
 
@@ -100,6 +115,7 @@ class DayField(serializers.Field[dt.date, Any, str, Any]):
         return value.isoformat()
 
 
+@extend_schema_field(_text(f"(?:{_UINT256.pattern})", format="uint256"))
 class Uint256TextField(serializers.Field[int, Any, str, Any]):
     """A uint256 as a decimal string without leading zeros, which no JSON parser rounds."""
 
@@ -112,6 +128,7 @@ class Uint256TextField(serializers.Field[int, Any, str, Any]):
         return str(value)
 
 
+@extend_schema_field(_text(_HEX.pattern, maxLength=2 + 2 * MAX_SIGNATURE_BYTES))
 class SignatureField(serializers.Field[bytes, Any, str, Any]):
     """A signature as 0x-hex: 65 bytes of a key's, or whatever a contract wallet takes, at most 4 KiB."""
 
@@ -124,6 +141,7 @@ class SignatureField(serializers.Field[bytes, Any, str, Any]):
         return "0x" + value.hex()
 
 
+@extend_schema_field(_text(ADDRESS_PATTERN, format="eip55-address"))
 class AddressField(serializers.Field[str, Any, str, Any]):
     """An Ethereum address in any case; a wrong EIP-55 checksum is refused."""
 
@@ -137,6 +155,7 @@ class AddressField(serializers.Field[str, Any, str, Any]):
         return value
 
 
+@extend_schema_field(_text(HASH_PATTERN))
 class TransactionHashField(serializers.Field[str, Any, str, Any]):
     """A transaction hash, answered in lower case."""
 
@@ -159,19 +178,21 @@ class StrictCharField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field(_text(_LOAN_ID.pattern, maxLength=MAX_LOAN_ID, examples=["xyz_loan_12345"]))
 class LoanIdField(StrictCharField):
     """A partner's own loan id: letters, digits, `_` and `-`, at most 64."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=64, trim_whitespace=False, **kwargs)
+        super().__init__(max_length=MAX_LOAN_ID, trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         value = super().to_internal_value(data)
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", value, re.ASCII):
+        if not _LOAN_ID.fullmatch(value):
             raise serializers.ValidationError("May hold letters, digits, _ and - only.")
         return value
 
 
+@extend_schema_field({"type": "object", "additionalProperties": True})
 class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
     """A JSON object of at most 8 KiB, kept as it is."""
 

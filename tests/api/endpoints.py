@@ -35,11 +35,16 @@ def _views(patterns: list[Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _methods(view: Any) -> set[str]:
+    view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
     if actions := getattr(view, "actions", None):  # a DRF viewset: {method: action}
-        return _with_head({method.upper() for method in actions} | {"OPTIONS"})
-    if view_class := getattr(view, "view_class", None) or getattr(view, "cls", None):
-        return _with_head({name.upper() for name in view_class.http_method_names if hasattr(view_class, name)})
-    return {"GET"}
+        names = {*actions, "options"}
+    elif view_class:
+        names = {name for name in view_class.http_method_names if hasattr(view_class, name)}
+    else:
+        return {"GET"}
+    if getattr(view_class, "metadata_class", "") is None:
+        names.discard("options")  # DRF's own answer to it is switched off
+    return _with_head({name.upper() for name in names})
 
 
 def _with_head(methods: set[str]) -> set[str]:

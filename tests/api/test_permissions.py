@@ -74,7 +74,7 @@ class World:
         for name, value in {
             "<partner_loan_id>": OLD_LOAN,
             "<user_wallet>": self.user.wallet,
-            "<token_id>": self.user.oaid_token_id,
+            "<oaid_token_id>": self.user.oaid_token_id,
             "<position_id>": self.user.position_id,
         }.items():
             path = path.replace(name, str(value))

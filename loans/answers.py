@@ -1,0 +1,230 @@
+"""The shapes of the partner API's answers, for the OpenAPI schema; `loans.presenters` and `loans.stats` write them.
+
+Tests hold both against each other: every answer has these fields and no others.
+"""
+
+from rest_framework import serializers
+
+from loans.models import LoanStatus, RepaymentSource
+from loans.schedules import DUE, MISSED, PAID
+from loans.transactions import TransactionStatus, TransactionType
+from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, Moment, Success
+from partners.models import PartnerStatus, PartnerTier
+
+# ruff: noqa: N815 - the contract's names
+_Text = serializers.CharField
+
+
+class CreditLine(serializers.Serializer):
+    """An OAID's credit line, in base units of USDC."""
+
+    oaidTokenId = Count()
+    creditLimit = BaseUnits()
+    creditUsed = BaseUnits()
+    availableCredit = BaseUnits()
+    active = serializers.BooleanField()
+    owner = Address()
+
+
+class Position(serializers.Serializer):
+    """A collateral position."""
+
+    positionId = Count()
+    user = Address()
+    collateralToken = Address()
+    collateralAmount = BaseUnits(help_text="In the collateral token's own units.")
+    collateralValueUSD = BaseUnits(help_text="6 decimals, as USDC.")
+    usdcBorrowed = BaseUnits()
+    healthFactor = serializers.FloatField(allow_null=True, help_text="Collateral value over debt; null without debt.")
+    active = serializers.BooleanField()
+    tokenType = _Text()
+
+
+class _Borrow(serializers.Serializer):
+    success = Success()
+    internalLoanId = serializers.UUIDField()
+    borrowedAmount = BaseUnits()
+    netAmountTransferred = BaseUnits(help_text="What the settlement address gets: the amount less the fee.")
+    platformFee = BaseUnits()
+    remainingCredit = BaseUnits()
+    message = _Text()
+
+
+class Borrowed(_Borrow):
+    """A loan that was drawn."""
+
+    txHash = Hash()
+
+
+class BorrowPending(_Borrow):
+    """A loan that is accepted and being settled."""
+
+    status = serializers.ChoiceField(choices=["PENDING"])
+
+
+class _Repayment(serializers.Serializer):
+    success = Success()
+    remainingDebt = BaseUnits()
+    loanStatus = serializers.ChoiceField(choices=LoanStatus.values)
+    message = _Text()
+
+
+class Repaid(_Repayment):
+    """A repayment that is settled."""
+
+    txHash = Hash()
+
+
+class RepaymentPending(_Repayment):
+    """A repayment that is accepted and being settled."""
+
+    status = serializers.ChoiceField(choices=["PENDING"])
+
+
+class HistoryRow(serializers.Serializer):
+    """A settled repayment, whoever paid it."""
+
+    amount = BaseUnits()
+    timestamp = Moment()
+    txHash = Hash()
+    repaidBy = serializers.ChoiceField(choices=RepaymentSource.values)
+
+
+class Instalment(serializers.Serializer):
+    """A part of the principal and when it is due."""
+
+    number = Count()
+    dueAt = Moment()
+    amount = BaseUnits()
+    status = serializers.ChoiceField(choices=[DUE, PAID, MISSED])
+
+
+class LoanRow(serializers.Serializer):
+    """A loan in a list."""
+
+    partnerLoanId = _Text()
+    principalAmount = BaseUnits()
+    remainingDebt = BaseUnits(help_text="Interest included.")
+    status = serializers.ChoiceField(choices=LoanStatus.values)
+    borrowedAt = Moment(allow_null=True)
+
+
+class Loan(LoanRow):
+    """A loan and all that became of it."""
+
+    internalLoanId = serializers.UUIDField()
+    userWallet = Address()
+    oaidTokenId = Count()
+    outstandingPrincipal = BaseUnits()
+    accruedInterest = BaseUnits()
+    totalRepaid = BaseUnits()
+    interestPaid = BaseUnits()
+    interestRate = Count(help_text="A year's, in basis points.")
+    platformFee = BaseUnits()
+    netAmountTransferred = BaseUnits()
+    borrowTxHash = Hash(allow_null=True)
+    repayTxHash = Hash(allow_null=True)
+    failureReason = _Text(allow_null=True)
+    repaymentHistory = HistoryRow(many=True)
+    loanDuration = Count(allow_null=True, help_text="Seconds.")
+    numberOfInstallments = Count(allow_null=True)
+    schedule = Instalment(many=True)
+    defaultedAt = Moment(allow_null=True)
+    defaultReason = _Text(allow_null=True)
+    writtenOff = BaseUnits()
+    metadata = AnyObject(allow_null=True)
+
+
+class Payoff(serializers.Serializer):
+    """What closes a loan, and until when that holds."""
+
+    partnerLoanId = _Text()
+    payoffAmount = BaseUnits()
+    remainingDebt = BaseUnits()
+    outstandingPrincipal = BaseUnits()
+    accruedInterest = BaseUnits()
+    interestRate = Count(help_text="A year's, in basis points.")
+    validUntil = Moment()
+
+
+class _Page(serializers.Serializer):
+    total = Count(help_text="On a page reached by cursor that of the first page.")
+    limit = Count()
+    offset = Count()
+    next = _Text(allow_null=True, help_text="For `?cursor=`; null on the last page.")
+
+
+class LoanPage(_Page):
+    """Loans, newest first."""
+
+    loans = LoanRow(many=True)
+
+
+class Transaction(serializers.Serializer):
+    """A borrow or a repayment."""
+
+    timestamp = Moment()
+    type = serializers.ChoiceField(choices=TransactionType.values)
+    partnerLoanId = _Text()
+    amount = BaseUnits()
+    userWallet = Address()
+    txHash = Hash(allow_null=True)
+    status = serializers.ChoiceField(choices=TransactionStatus.values)
+
+
+class TransactionPage(_Page):
+    """Transactions, newest first."""
+
+    transactions = Transaction(many=True)
+
+
+class Limits(serializers.Serializer):
+    """What the partner may borrow."""
+
+    dailyBorrowLimit = BaseUnits()
+    totalBorrowLimit = BaseUnits()
+    currentOutstanding = BaseUnits()
+
+
+class Usage(serializers.Serializer):
+    """What is left of it; the day is the UTC day."""
+
+    dailyBorrowed = BaseUnits()
+    dailyRemaining = BaseUnits()
+    totalRemaining = BaseUnits()
+    utilizationRate = serializers.RegexField(r"^[0-9]+\.[0-9]%$")
+
+
+class Lifetime(serializers.Serializer):
+    """Sums over all of the partner's loans."""
+
+    totalBorrowed = BaseUnits()
+    totalRepaid = BaseUnits()
+    activeLoans = Count()
+    repaidLoans = Count()
+
+
+class Stats(serializers.Serializer):
+    """A partner's figures."""
+
+    partnerId = _Text()
+    partnerName = _Text()
+    tier = serializers.ChoiceField(choices=PartnerTier.values)
+    status = serializers.ChoiceField(choices=PartnerStatus.values)
+    limits = Limits()
+    usage = Usage()
+    lifetime = Lifetime()
+
+
+class Unsigned(serializers.Serializer):
+    """`userAuthorization`, but for the signature."""
+
+    deadline = Count(help_text="Seconds since the epoch.")
+    nonce = BaseUnits()
+
+
+class TypedData(serializers.Serializer):
+    """What the user signs."""
+
+    typedData = AnyObject(help_text="The EIP-712 message, as `eth_signTypedData_v4` takes it.")
+    userAuthorization = Unsigned()

@@ -1,0 +1,64 @@
+"""The OpenAPI schema, and its pages: Swagger UI at /docs, ReDoc at /docs/redoc, all of it from our own static files."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from partner_platform.core.openapi import document
+from partner_platform.core.openapi.operations import Answer, Caller, Operation, described
+from partners.admission import PublicThrottle
+
+# Both pages write their styles themselves; Swagger UI draws with data: images, ReDoc searches in a worker of its own.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Schema(APIView):
+    """The schema as JSON; it holds no secret, so anyone may read it."""
+
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+    throttle_classes = [PublicThrottle]
+
+    @described(
+        Operation(
+            id="getSchema",
+            tag="Service",
+            caller=Caller.ANYBODY,
+            summary="This document",
+            answers=(
+                Answer(
+                    status=200,
+                    when="The OpenAPI 3.1 schema",
+                    body={"type": "object", "required": ["openapi", "info", "paths"], "additionalProperties": True},
+                    example={"openapi": "3.1.0", "info": {"title": "Partner Platform", "version": "…"}, "paths": {}},
+                ),
+            ),
+        )
+    )
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(document.text(), content_type="application/json")
+
+
+@require_safe
+def swagger(request: HttpRequest) -> HttpResponse:
+    """Swagger UI."""
+    return _page(request, "api_docs/swagger.html")
+
+
+@require_safe
+def redoc(request: HttpRequest) -> HttpResponse:
+    """ReDoc."""
+    return _page(request, "api_docs/redoc.html")
+
+
+def _page(request: HttpRequest, template: str) -> HttpResponse:
+    response = render(request, template)
+    response["Content-Security-Policy"] = PAGE_POLICY
+    return response

@@ -1,0 +1,158 @@
+"""One endpoint as an OpenAPI operation: parameters and bodies from its serializers, errors from the catalogue."""
+
+from collections import defaultdict
+from typing import Any
+
+import uritemplate
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ComponentRegistry
+from rest_framework import serializers
+
+from partner_platform.core.error_catalogue import CATALOGUE
+from partner_platform.core.errors import ErrorCode
+from partner_platform.core.openapi import headers
+from partner_platform.core.openapi.operations import JSON, Caller, Link, Operation, Serializer
+from partner_platform.core.serializers import StrictSerializer
+
+SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
+    Caller.ANYBODY: [],
+    Caller.PARTNER: [{"apiKey": []}, {"apiKey": [], "signatureTime": [], "signature": []}],
+}
+_ALWAYS_RETRYABLE = frozenset({429, 503})
+
+
+class ContractSchema(AutoSchema):
+    """DRF's `DEFAULT_SCHEMA_CLASS`; the view's method names its `Operation` by `@described`."""
+
+    def get_operation(
+        self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
+    ) -> dict[str, Any]:
+        """The operation, with what it refers to put into `registry`."""
+        self.registry, self.path, self.path_regex, self.path_prefix = registry, path, path_regex, path_prefix
+        self.method = method.upper()
+        told = self._told()
+        parts = {
+            "operationId": told.id,
+            "summary": told.summary,
+            "description": told.description,
+            "tags": [told.tag],
+            "parameters": self._parameters_of(told),
+            "requestBody": self._body_of(told),
+            "security": SECURITY[told.caller],
+            "responses": {**self._answers_of(told), **self._errors_of(told)},
+        }
+        return {name: part for name, part in parts.items() if part or name == "security"}
+
+    def _told(self) -> Operation:
+        name = getattr(self.view, "action", None) or self.method.lower()
+        told: Operation | None = getattr(getattr(self.view, name), "operation", None)
+        if told is None:
+            raise TypeError(f"{self.method} {self.path} is not @described")
+        return told
+
+    def _parameters_of(self, told: Operation) -> list[dict[str, Any]]:
+        in_path = [camel(name) for name in uritemplate.variables(self.path)]
+        fields = {**_fields(told.query), **_fields(told.path)}
+        shared = [headers.REQUEST_ID, *told.headers]
+        return [
+            *(self._parameter(fields[name], "path") for name in in_path),
+            *(self._parameter(field, "query") for name, field in fields.items() if name not in in_path),
+            *({"$ref": f"#/components/parameters/{name}"} for name in shared),
+        ]
+
+    def _parameter(self, field: serializers.Field[Any, Any, Any, Any], place: str) -> dict[str, Any]:
+        schema = self._map_serializer_field(field, "request")
+        self._insert_field_validators(field, schema)
+        parameter = {"name": field.field_name, "in": place, "required": place == "path", "schema": schema}
+        if description := schema.pop("description", ""):
+            parameter["description"] = description
+        return parameter
+
+    def _body_of(self, told: Operation) -> dict[str, Any]:
+        if told.body is None:
+            return {}
+        examples = {name: {"value": value} for name, value in told.body_examples.items()}
+        return {"required": True, "content": {JSON: {"schema": self._schema_of(told.body), "examples": examples}}}
+
+    def _schema_of(self, body: Serializer | dict[str, Any]) -> dict[str, Any]:
+        if isinstance(body, dict):
+            return body
+        serializer: Any = body()
+        schema: dict[str, Any] = self.resolve_serializer(serializer, "request").ref
+        return schema
+
+    def _answers_of(self, told: Operation) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for answer in told.answers:
+            entry = found.setdefault(str(answer.status), {"description": answer.when, "headers": {}, "content": {}})
+            entry["headers"] |= headers.refs([*_common_headers(told), *answer.headers])
+            entry["content"][answer.media_type] = {
+                "schema": self._schema_of(answer.body),
+                "examples": {told.id: {"value": answer.example}},
+            }
+            if answer.links:
+                entry["links"] = {name: _link(link) for name, link in answer.links.items()}
+        return found
+
+    def _errors_of(self, told: Operation) -> dict[str, Any]:
+        codes = [*told.all_errors, *([ErrorCode.NOT_FOUND] if uritemplate.variables(self.path) else [])]
+        by_status: dict[int, list[ErrorCode]] = defaultdict(list)
+        for code in codes:
+            by_status[int(CATALOGUE[code].status)].append(code)
+        return {str(status): _error(told, status, by_status[status]) for status in sorted(by_status)}
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+        schema = super()._map_serializer_field(field, direction, bypass_extensions)
+        schema.pop("x-spec-enum-id", None)  # for drf-spectacular's own hook, which names enums
+        return schema
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        schema = super()._map_basic_serializer(serializer, direction)
+        if isinstance(serializer, StrictSerializer):
+            schema["additionalProperties"] = False
+        return schema
+
+
+def camel(name: str) -> str:
+    """`partner_loan_id` as the contract writes it: `partnerLoanId`."""
+    first, *others = name.split("_")
+    return first + "".join(other.title() for other in others)
+
+
+def _fields(serializer: Serializer | None) -> dict[str, Any]:
+    if serializer is None:
+        return {}
+    instance: Any = serializer()
+    return dict(instance.fields)
+
+
+def _common_headers(told: Operation) -> list[str]:
+    limits = ["RateLimitPolicy", "RateLimit"] if told.is_limited else []
+    replayed = ["IdempotentReplayed"] if headers.IDEMPOTENCY_KEY in told.headers else []
+    return ["RequestId", *limits, *replayed]
+
+
+def _error(told: Operation, status: int, codes: list[ErrorCode]) -> dict[str, Any]:
+    names = _common_headers(told)
+    if status == 401:
+        names.append("WWWAuthenticate")
+    if status in _ALWAYS_RETRYABLE:
+        names.append("RetryAfter")
+    elif any(CATALOGUE[code].retry_after is not None for code in codes):
+        names.append("RetryAfterWhereRetryable")
+    narrowed = {"properties": {"statusCode": {"const": status}, "code": {"enum": [str(code) for code in codes]}}}
+    return {
+        "description": "\n".join(f"- `{code}`: {CATALOGUE[code].when}" for code in codes),
+        "headers": headers.refs(names),
+        "content": {
+            JSON: {
+                "schema": {"allOf": [{"$ref": "#/components/schemas/Error"}, narrowed]},
+                "examples": {str(code): {"$ref": f"#/components/examples/{code}"} for code in codes},
+            }
+        },
+    }
+
+
+def _link(link: Link) -> dict[str, Any]:
+    parts = {"operationId": link.operation, "parameters": dict(link.parameters), "requestBody": link.body}
+    return {name: part for name, part in parts.items() if part}

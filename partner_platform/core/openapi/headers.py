@@ -1,0 +1,106 @@
+"""Headers of requests (`REQUEST`) and answers (`RESPONSE`), by the names they have among the schema's components."""
+
+from typing import Any
+
+_SECONDS = {"type": "integer", "minimum": 0}
+
+IDEMPOTENCY_KEY = "IdempotencyKey"
+PREFER = "Prefer"
+REQUEST_ID = "RequestId"
+
+REQUEST: dict[str, dict[str, Any]] = {
+    REQUEST_ID: {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "An id of yours for this request: 8 to 64 letters, digits, dots, dashes or underscores. It "
+        "comes back on the answer; in place of any other text the answer has an id of ours.",
+        "schema": {"type": "string"},
+        "example": "7d0f6c1e-order-4711",
+    },
+    IDEMPOTENCY_KEY: {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A new one for each thing you want done, the same one for every retry of it; kept for seven "
+        "days for you, the method and the path.",
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 255,
+            "pattern": r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$",
+        },
+        "example": "5b6f0b52-8c0f-4a5e-9d7b-2f3f8b1f6a3c",
+    },
+    PREFER: {
+        "name": "Prefer",
+        "in": "header",
+        "description": "RFC 7240: `respond-async` does not wait for the settlement, `wait=N` waits N seconds at most. "
+        "Other preferences are passed over.",
+        "schema": {"type": "string"},
+        "example": "respond-async",
+    },
+}
+
+RESPONSE: dict[str, dict[str, Any]] = {
+    "RequestId": {
+        "description": "Yours, if you sent one that will do, or ours; it is in our logs.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
+        "example": "b3f0c9a27d5e4c1f8a6b2d9e7f405163",
+    },
+    "RateLimitPolicy": {
+        "description": "The quota: `q` calls in a window of `w` seconds (draft-ietf-httpapi-ratelimit-headers). "
+        "Missing where the call was refused before it was counted.",
+        "schema": {"type": "string", "pattern": '^"[a-z]+";q=[0-9]+;w=[0-9]+$'},
+        "example": '"basic";q=100;w=60',
+    },
+    "RateLimit": {
+        "description": "What is left: `r` calls, for the next `t` seconds.",
+        "schema": {"type": "string", "pattern": '^"[a-z]+";r=[0-9]+;t=[0-9]+$'},
+        "example": '"basic";r=42;t=31',
+    },
+    "RetryAfter": {
+        "description": "Seconds to wait before the same request, or a look at the loan.",
+        "required": True,
+        "schema": _SECONDS,
+        "example": 2,
+    },
+    "RetryAfterWhereRetryable": {
+        "description": "Seconds to wait before the same request, where `retryable` is true.",
+        "schema": _SECONDS,
+        "example": 1,
+    },
+    "IdempotentReplayed": {
+        "description": "`true` where the `Idempotency-Key` was used before and this is what became of it.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Location": {
+        "description": "The loan's path.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^/partners/loan/[A-Za-z0-9_-]{1,64}$"},
+        "example": "/partners/loan/xyz_loan_12345",
+    },
+    "WWWAuthenticate": {"required": True, "schema": {"type": "string", "const": "Bearer"}},
+    "ContentDisposition": {
+        "required": True,
+        "schema": {"type": "string"},
+        "example": 'attachment; filename="transactions.csv"',
+    },
+}
+
+# What the components are called on the wire.
+NAMES = {
+    "RequestId": "X-Request-Id",
+    "RateLimitPolicy": "RateLimit-Policy",
+    "RateLimit": "RateLimit",
+    "RetryAfter": "Retry-After",
+    "RetryAfterWhereRetryable": "Retry-After",
+    "IdempotentReplayed": "Idempotent-Replayed",
+    "Location": "Location",
+    "WWWAuthenticate": "WWW-Authenticate",
+    "ContentDisposition": "Content-Disposition",
+}
+
+
+def refs(names: list[str]) -> dict[str, Any]:
+    """Headers of an answer, as references to the components."""
+    return {NAMES[name]: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -1,0 +1,33 @@
+"""What the schema's first page tells a partner's engineer; docs/api.md tells the whole."""
+
+TAGS = {
+    "Public": "Readings of the chain, without a key: 60 calls a minute for a client address.",
+    "Loans": "Borrow, repay and read, with an API key.",
+    "Reports": "A partner's own figures and transactions.",
+    "Service": "The service's own state, and this document.",
+}
+
+INTRODUCTION = """\
+Borrow and repay USDC against on-chain credit lines (OAIDs).
+
+**Amounts** are strings of whole USDC base units (6 decimals): `"5000000000"` is $5,000. **Addresses** are taken in any
+case, a mixed-case one with its EIP-55 checksum, and answered checksummed. **Times** are UTC, ISO 8601 with `Z`.
+Bodies are JSON of at most 64 KiB; an unknown field is refused and named. Answers may gain fields: pass over those you
+do not know.
+
+**Authentication**: `Authorization: Bearer pk_…`. Partners that sign send `X-Timestamp` and `X-Signature` too.
+
+**Errors** come in one envelope; act on `code`, and repeat a request only where `retryable` is true, after `Retry-After`
+seconds. Besides what each operation lists, an unknown path is 404 `not_found` and a wrong method 405
+`method_not_allowed`.
+
+**Idempotency**: send an `Idempotency-Key` with every borrow and repayment, and the same one with every retry of it.
+
+**Waiting**: a borrow or repayment is accepted at once and settled on the chain. The request waits for that, 25 seconds
+at most; then the answer is 202, and the loan tells how it ended. `Prefer: respond-async` does not wait.
+
+**Rate limits**: 100, 500 or 2,000 calls in any minute for BASIC, PREMIUM and ENTERPRISE partners; `RateLimit` and
+`RateLimit-Policy` are on every answer that was counted.
+
+**Lists** have `limit` and `offset` (10,000 at most), and in `next` a cursor for `?cursor=` that goes on at any depth.
+"""

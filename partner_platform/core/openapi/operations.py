@@ -1,0 +1,102 @@
+"""What an endpoint says of itself for the schema, beside the serializers it validates with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeVar
+
+from rest_framework.serializers import BaseSerializer
+
+from partner_platform.core.errors import ErrorCode
+
+JSON = "application/json"
+CSV = "text/csv"
+
+View = TypeVar("View", bound=Callable[..., Any])
+Serializer = type[BaseSerializer[Any]]
+
+
+class Caller(Enum):
+    """Who may call."""
+
+    ANYBODY = "anybody"
+    PARTNER = "partner"
+
+
+# What every endpoint with an API key can answer, before it looks at what is asked (`partners.authentication`).
+PARTNER_ERRORS = (
+    ErrorCode.MISSING_API_KEY,
+    ErrorCode.INVALID_API_KEY,
+    ErrorCode.EXPIRED_API_KEY,
+    ErrorCode.WRONG_ENVIRONMENT,
+    ErrorCode.MISSING_SIGNATURE,
+    ErrorCode.INVALID_SIGNATURE,
+    ErrorCode.REQUEST_EXPIRED,
+    ErrorCode.REPLAYED_SIGNATURE,
+    ErrorCode.PARTNER_NOT_ACTIVE,
+    ErrorCode.IP_NOT_ALLOWED,
+    ErrorCode.MISSING_SCOPE,
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.INTERNAL_ERROR,
+    ErrorCode.DATABASE_UNAVAILABLE,
+)
+PUBLIC_ERRORS = (ErrorCode.RATE_LIMITED, ErrorCode.INTERNAL_ERROR)
+BODY_ERRORS = (ErrorCode.INVALID_REQUEST, ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.UNSUPPORTED_MEDIA_TYPE)
+IDEMPOTENCY_ERRORS = (ErrorCode.IDEMPOTENCY_KEY_IN_USE, ErrorCode.IDEMPOTENCY_KEY_REUSED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """What a client does next with an answer: `parameters` and `body` hold OpenAPI runtime expressions."""
+
+    operation: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An answer that is no error: its body (a serializer, or a JSON Schema) and an example of it."""
+
+    status: int
+    when: str
+    body: Serializer | dict[str, Any]
+    example: Any
+    media_type: str = JSON
+    headers: tuple[str, ...] = ()
+    links: Mapping[str, Link] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One method of one path. `errors` are those beside what `PARTNER_ERRORS` or `PUBLIC_ERRORS` tell of every one."""
+
+    id: str
+    tag: str
+    summary: str
+    description: str = ""
+    caller: Caller = Caller.PARTNER
+    is_limited: bool = True
+    path: Serializer | None = None
+    query: Serializer | None = None
+    body: Serializer | None = None
+    body_examples: Mapping[str, Any] = field(default_factory=dict)
+    headers: tuple[str, ...] = ()
+    answers: tuple[Answer, ...]
+    errors: tuple[ErrorCode, ...] = ()
+
+    @property
+    def all_errors(self) -> tuple[ErrorCode, ...]:
+        """Every code the operation can answer, each once."""
+        common = PARTNER_ERRORS if self.caller is Caller.PARTNER else PUBLIC_ERRORS if self.is_limited else ()
+        return tuple(dict.fromkeys((*common, *self.errors)))
+
+
+def described(operation: Operation) -> Callable[[View], View]:
+    """Put an `Operation` on a view's method."""
+
+    def put(view: View) -> View:
+        view.operation = operation  # type: ignore[attr-defined]
+        return view
+
+    return put
