@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -15,10 +17,27 @@ from sandbox.servers.process import Server
 from sandbox.world import World
 from tests.support.chain import Chain
 
+COUNTS: pytest.StashKey[Counter[str]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COUNTS] = Counter()
+
 
 def pytest_unconfigure() -> None:
     """What the servers of this run left behind."""
     shutil.rmtree(settings.TEST_FOLDER, ignore_errors=True)
+
+
+@pytest.fixture
+def api_counts(request: pytest.FixtureRequest) -> Counter[str]:
+    """Counters of the whole run, by what they count: `api_counts["permission cells"] += 1`; `make api-check` tells."""
+    return request.config.stash[COUNTS]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if counts := config.stash[COUNTS]:
+        terminalreporter.write_line("api: " + ", ".join(f"{number} {what}" for what, number in sorted(counts.items())))
 
 
 @pytest.fixture(scope="session", autouse=True)
