@@ -24,6 +24,7 @@ GAS_LIMIT = 3_000_000
 # What the executor gives to each operation: some 3 times what a first borrow or a pulled payoff takes.
 OPERATION_GAS_FLOOR = 400_000
 WAIT_SECONDS = 60.0
+STUCK_SECONDS = 5.0
 ETHER = 10**18
 USDC = 10**6
 LTV_BPS = {"RWA": 7_000, "PRIVATE_ASSET": 6_000}
@@ -151,6 +152,7 @@ def send(*, client: RpcClient, key: str, calls: Sequence[Call], gas: int = GAS_L
 
 def _wait(client: RpcClient, hashes: list[str]) -> list[dict[str, Any]]:
     deadline = time.monotonic() + WAIT_SECONDS
+    ask_to_mine_at = time.monotonic() + STUCK_SECONDS
     while True:
         receipts = client.batch([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in hashes])
         missing = [receipt for receipt in receipts if not isinstance(receipt, dict)]
@@ -158,6 +160,10 @@ def _wait(client: RpcClient, hashes: list[str]) -> list[dict[str, Any]]:
             break
         if time.monotonic() > deadline:
             raise DeploymentFailed(f"{len(missing)} of {len(hashes)} transactions are not mined after {WAIT_SECONDS} s")
+        if time.monotonic() > ask_to_mine_at:
+            # anvil, mining at once, was seen to leave the last one of a batch in its pool; other nodes refuse the call.
+            client.batch([("anvil_mine", [])])
+            ask_to_mine_at = time.monotonic() + STUCK_SECONDS
         time.sleep(0.05)
     for index, receipt in enumerate(receipts):
         if int(receipt["status"], 16) != 1:

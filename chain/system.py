@@ -136,8 +136,11 @@ def read_position(position_id: int) -> PositionReading | None:
 
 
 def read_backing(token_id: int) -> Backing | None:
-    """An OAID and the position behind it, both of the newest block; None where there is no such token."""
-    return _read_at_head(f"backing:{token_id}", lambda head: _fetch_backing(token_id, head))
+    """An OAID and the position behind it, both of the newest block; None where there is no such token.
+
+    Read for each caller: to share it would cost more round trips to Redis than the one to the node that it saves.
+    """
+    return _at_head(lambda head: _fetch_backing(token_id, head))
 
 
 def read_executed(uids: Sequence[str], block_number: int) -> set[str]:
@@ -280,15 +283,19 @@ def _expected(address: str, topics: list[str], number: int | None) -> dict[str, 
 
 
 def _read_at_head(name: str, fetch: Callable[[_Head], T]) -> T:
+    """A reading of the newest block, shared by all that ask for it in that block."""
+    return _at_head(lambda head: once(f"chain:{name}:{head.hash}", READING_SECONDS, lambda: fetch(head)))
+
+
+def _at_head(fetch: Callable[[_Head], T]) -> T:
     """A reading of the newest block, once more where the node refused it: it may have changed blocks meanwhile."""
     head = _head()
     try:
-        return once(f"chain:{name}:{head.hash}", READING_SECONDS, lambda: fetch(head))
+        return fetch(head)
     except ReadingRefused as error:
-        logger.warning("%s at block %s: %s", name, head.number, error)
+        logger.warning("a reading at block %s: %s", head.number, error)
     forget_block()
-    head = _head()
-    return once(f"chain:{name}:{head.hash}", READING_SECONDS, lambda: fetch(head))
+    return fetch(_head())
 
 
 def _fetch_oaid(token_id: int, head: _Head) -> OaidReading | None:

@@ -16,6 +16,7 @@ from loans.models import OaidCredit, PartnerLoan
 from loans.services import credit
 from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
+from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import fee_on
 from partners import limits
 from partners.idempotency import OnAccepted
@@ -88,9 +89,7 @@ def _accept(
             day=today,
             daily_limit=partner.daily_borrow_limit,
         )
-        if selectors.loan_id_exists(partner_pk=partner.pk, partner_loan_id=request.partner_loan_id):
-            raise rules.duplicate_loan_id()
-        backing = rules.require_position(position, reading)
+        backing = _require_position(partner, request, reading, position)
         loan = _open_loan(partner, request, backing, remaining_credit=remaining_credit, day=today)
         if on_accepted is not None:
             on_accepted(loan.pk)
@@ -100,13 +99,27 @@ def _accept(
     try:
         return run_in_transaction(accept)
     except IntegrityError:
-        # Two requests with one partnerLoanId passed the check together; the unique constraint let one through.
-        if selectors.loan_id_exists(partner_pk=partner.pk, partner_loan_id=request.partner_loan_id):
-            raise rules.duplicate_loan_id() from None
+        # Duplicates are the unique constraint's to find: asking first would cost every good borrow a query.
+        _require_new(partner, request)
         consented = request.user_authorization
         if consented is not None and selectors.consent_is_used(user_wallet=request.user_wallet, nonce=consented.nonce):
             raise consent.used() from None
         raise
+
+
+def _require_position(
+    partner: Partner, request: BorrowRequest, reading: OaidReading, position: PositionReading | None
+) -> PositionReading:
+    try:
+        return rules.require_position(position, reading)
+    except BadRequest:
+        _require_new(partner, request)  # the plan names a duplicate first
+        raise
+
+
+def _require_new(partner: Partner, request: BorrowRequest) -> None:
+    if selectors.loan_id_exists(partner_pk=partner.pk, partner_loan_id=request.partner_loan_id):
+        raise rules.duplicate_loan_id()
 
 
 def _require_consent(partner: Partner, request: BorrowRequest) -> None:

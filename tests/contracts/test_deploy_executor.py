@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from chain import deployment
 from chain.clients import get_client
 from tests.contracts.lab import Lab
 
@@ -42,6 +43,17 @@ def test_it_signs_nothing_for_another_chain(lab: Lab, options: dict, settings: S
     with pytest.raises(CommandError, match="No endpoint serves chain 5000"):
         call_command("deploy_executor", **options)
     assert nonce(lab) == before
+
+
+def test_a_transaction_that_anvil_left_in_its_pool_is_mined(
+    lab: Lab, options: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployment, "STUCK_SECONDS", 0.1)
+    lab.client.call("evm_setAutomine", [False])
+    try:
+        call_command("deploy_executor", **options, stdout=StringIO())
+    finally:
+        lab.client.call("evm_setAutomine", [True])
 
 
 @pytest.mark.parametrize("key", ["", "0x12", "not a key"])
