@@ -55,9 +55,7 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
         rules.check_credit_line(reading)
         limit = credit.exact_limit(reading) if exactly else credit.limit_from(reading)
         try:
-            return _accept(partner, request, reading, position, limit, on_accepted)
-        except OaidCredit.DoesNotExist:
-            credit.ensure_row(request.oaid_token_id)
+            return _accept_with_row(partner, request, reading, position, limit, on_accepted)
         except credit.ReadingTooOld:
             system.forget_block()
         except credit.CreditContended:
@@ -69,6 +67,22 @@ def _read(token_id: int) -> tuple[OaidReading, PositionReading | None]:
     backing = system.read_backing(token_id)
     oaid = rules.require_oaid(None if backing is None else backing.oaid, token_id)
     return oaid, None if backing is None else backing.position
+
+
+def _accept_with_row(
+    partner: Partner,
+    request: BorrowRequest,
+    reading: OaidReading,
+    position: PositionReading | None,
+    limit: credit.CreditLimit,
+    on_accepted: OnAccepted | None,
+) -> PartnerLoan:
+    """Accept it; an OAID's first borrow makes the row of its reservations first."""
+    try:
+        return _accept(partner, request, reading, position, limit, on_accepted)
+    except OaidCredit.DoesNotExist:
+        credit.ensure_row(request.oaid_token_id)
+    return _accept(partner, request, reading, position, limit, on_accepted)
 
 
 def _accept(
