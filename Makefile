@@ -19,6 +19,7 @@ TIMES ?= 1
 CMD ?= help
 STEPS ?= 10000
 SEED ?=
+EXAMPLES ?= 200
 COMPILER := .tools/contracts/.installed
 
 export UV_NO_CONFIG := 1
@@ -58,6 +59,10 @@ crash: $(VENV) $(ANVIL) $(DB_TOOLS) ## Kill web and worker at every commit and R
 .PHONY: fuzz
 fuzz: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run random histories of the whole system against M1 to M7 (STEPS=10000, SEED=7, DB=)
 	@DB=$(DB) STEPS=$(STEPS) SEED=$(SEED) $(BIN)/python -m pytest -q -p no:logging tests/fuzz $(ARGS)
+
+.PHONY: api-check
+api-check: $(VENV) $(ANVIL) $(DB_TOOLS) ## Try the API against its schema, the permission matrix, the secrets test (EXAMPLES=200, SEED=, DB=)
+	@DB=$(DB) API_EXAMPLES=$(EXAMPLES) API_SEED=$(SEED) $(BIN)/python -m tests.api $(ARGS)
 
 .PHONY: faults
 faults: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the fault suite and print its table (TIMES=10, DB=, ARGS="-k f12")

@@ -4,7 +4,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -33,11 +32,6 @@ def pytest_unconfigure() -> None:
 def api_counts(request: pytest.FixtureRequest) -> Counter[str]:
     """Counters of the whole run, by what they count: `api_counts["permission cells"] += 1`; `make api-check` tells."""
     return request.config.stash[COUNTS]
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if counts := config.stash[COUNTS]:
-        terminalreporter.write_line("api: " + ", ".join(f"{number} {what}" for what, number in sorted(counts.items())))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,7 +79,9 @@ def log() -> Iterator[io.StringIO]:
         logger.setLevel(level)
 
 
-def test_no_secret_is_anywhere_but_where_it_belongs(chain: Chain, log: io.StringIO, settings: Any) -> None:
+def test_no_secret_is_anywhere_but_where_it_belongs(
+    chain: Chain, log: io.StringIO, settings: Any, api_counts: Counter[str]
+) -> None:
     traces = Traces()
     partner, key = create_partner(
         actor="test",
@@ -112,6 +115,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(chain: Chain, log: io.String
     }
     found = {name: traces.holding(secret) for name, secret in planted.items() if traces.holding(secret)}
     assert found == {}
+    api_counts.update({"secrets looked for": len(planted) + 1, "texts searched for them": len(traces.texts)})
     # A consent is kept with its loan as the proof it is, and nowhere else.
     assert [where for where in traces.holding(signature) if not where.startswith("loans.PartnerLoan")] == []
     # The search finds what is there.
