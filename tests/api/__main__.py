@@ -25,11 +25,12 @@ class Line:
 
         ends = {end: len(terminalreporter.stats.get(end, [])) for end in ("passed", "failed", "error", "skipped")}
         self.counts.update({f"tests {end}": number for end, number in ends.items() if number or end == "passed"})
-        self.counts.update(config.stash[COUNTS])
+        counted: Counter[str] = config.stash[COUNTS]
+        self.counts.update(counted)
 
     def text(self, code: int) -> str:
         """`api-check passed: 1148 permission cells, …`"""
-        told = ", ".join(f"{number} {what}" for what, number in sorted(self.counts.items(), key=lambda item: item[0]))
+        told = ", ".join(f"{number} {what}" for what, number in sorted(self.counts.items()))
         return f"api-check {'passed' if code == 0 else 'FAILED'}: {told}\n"
 
 
