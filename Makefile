@@ -87,7 +87,7 @@ format: $(VENV) ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(VENV) $(ANVIL) ## Measure loans settled a second, beside the literal flow and the ceiling
+bench: $(VENV) $(ANVIL) $(MONGODB) ## Measure settlement, audit, events, and the databases side by side (ARGS="databases")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: openapi

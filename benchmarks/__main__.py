@@ -6,9 +6,14 @@
 import subprocess
 import sys
 
-from benchmarks import audit, events, settlement
+from benchmarks import audit, databases, events, settlement
 
-BENCHMARKS = {"settlement": settlement.main, "audit": audit.main, "events": events.main}
+BENCHMARKS = {
+    "settlement": settlement.main,
+    "audit": audit.main,
+    "events": events.main,
+    "databases": databases.main,
+}
 
 
 def main() -> int:

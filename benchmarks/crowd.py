@@ -97,7 +97,11 @@ class Crowd:
 @contextmanager
 def crowd(*, processes: int = 4, threads: int = 16) -> Iterator[Crowd]:
     """Started on the environment as it is now, ended with the block."""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "partner_platform.settings"}
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "partner_platform.settings",
+        "PYTHONWARNINGS": "ignore:No directory at:UserWarning",  # no static files are collected here
+    }
     command = [sys.executable, "-m", "benchmarks.crowd"]
     started = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)

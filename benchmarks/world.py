@@ -1,5 +1,4 @@
-"""One fresh anvil of 2 s blocks and 30 M gas, one Redis, one SQLite file, and processes of the platform, for a
-benchmark."""
+"""One fresh anvil of 2 s blocks and 30 M gas, one Redis, one database, and the platform's processes for a benchmark."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sandbox import databases
 from sandbox.folder import Folder
 from sandbox.servers import anvil, valkey
 from sandbox.servers.ports import LOOPBACK, free_port
@@ -32,12 +32,13 @@ class Bench:
 
 
 @contextmanager
-def running_servers() -> Iterator[Bench]:
-    """Start anvil and Redis, point the environment at them and set Django up; all ends with the block."""
+def running_servers(engine: str = databases.SQLITE) -> Iterator[Bench]:
+    """Start anvil, Redis and the database, point the environment at them and set Django up; all ends with the block."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="partner-platform-bench-")))
         bench = Bench(folder, free_port(), free_port(), free_port())
         _prepare_environment(bench)
+        os.environ["DATABASE_URL"] = _start_database(bench, engine, stack)
         redis = valkey.valkey(port=bench.redis_port, folder=folder / "redis", log=folder / "redis.log").start()
         stack.callback(redis.stop)
         bench.servers["redis"] = redis
@@ -81,6 +82,18 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
+def _start_database(bench: Bench, engine: str, stack: ExitStack) -> str:
+    """As durable as in production; answers its URL."""
+    folder, port = Folder(bench.folder), free_port()
+    server = databases.server(engine, folder, port)
+    if server is not None:
+        stack.callback(server.stop)
+        server.start()
+        databases.complete(engine, port)
+        bench.servers["database"] = server
+    return databases.url(engine, folder, port)
+
+
 def _prepare_environment(bench: Bench) -> None:
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "partner_platform.settings",
@@ -91,7 +104,6 @@ def _prepare_environment(bench: Bench) -> None:
         "CHAIN_ID": str(anvil.CHAIN_ID),
         "CHAIN_RPC_URLS": anvil.url(bench.anvil_port),
         "REDIS_URL": f"redis://{LOOPBACK}:{bench.redis_port}/0",
-        "DATABASE_URL": f"sqlite:///{bench.folder / 'bench.sqlite3'}",
         "LOG_LEVEL": "WARNING",
         # The ceiling knows no limit for an account either (Mantle: 16 pending ones; a second wallet doubles it).
         "CHAIN_MAX_IN_FLIGHT": "40",
