@@ -5,15 +5,18 @@ from typing import Any
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus
 from loans.pagination import NEWEST_FIRST, Page, paginate
 from partner_platform.core.errors import ErrorCode, NotFound
+from partner_platform.core.lookup import Lookup
 from partners.models import Partner
+
+_loan_of_partner = Lookup(PartnerLoan.objects.all, "partner_id", "partner_loan_id")
 
 
 def get_loan(*, partner: Partner, partner_loan_id: str) -> PartnerLoan:
     """The partner's loan by the partner's own id, or 404."""
-    loan = PartnerLoan.objects.filter(partner=partner, partner_loan_id=partner_loan_id).first()
-    if loan is None:
-        raise NotFound(ErrorCode.LOAN_NOT_FOUND, "Loan not found")
-    return loan
+    try:
+        return _loan_of_partner.get(partner_id=partner.pk, partner_loan_id=partner_loan_id)
+    except PartnerLoan.DoesNotExist:
+        raise NotFound(ErrorCode.LOAN_NOT_FOUND, "Loan not found") from None
 
 
 def loan_id_exists(*, partner_pk: Any, partner_loan_id: str) -> bool:

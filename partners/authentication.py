@@ -19,6 +19,7 @@ from rest_framework.request import Request
 
 from partner_platform.core import clock
 from partner_platform.core.errors import ErrorCode, Unauthorized
+from partner_platform.core.lookup import Lookup
 from partners import admission, keys
 from partners.models import ApiKey
 from partners.permissions import moves_money
@@ -26,6 +27,8 @@ from partners.principal import PartnerPrincipal
 from partners.rules import require_active
 
 SCHEME = "bearer"
+
+_key_with_partner = Lookup(lambda: ApiKey.objects.select_related("partner"), "key_hash")
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -66,10 +69,10 @@ def _find(key: str) -> ApiKey:
         raise Unauthorized(
             ErrorCode.WRONG_ENVIRONMENT, f"This API key is of the {parts.environment} environment; this is {here}"
         )
-    api_key = ApiKey.objects.select_related("partner").filter(key_hash=keys.hash_key(key)).order_by().first()
-    if api_key is None:
-        raise _invalid()
-    return api_key
+    try:
+        return _key_with_partner.get(key_hash=keys.hash_key(key))
+    except ApiKey.DoesNotExist:
+        raise _invalid() from None
 
 
 def _require_live(api_key: ApiKey) -> None:

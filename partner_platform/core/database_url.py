@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 SQLITE_BUSY_TIMEOUT_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 5
 MONGODB_ENGINE = "partner_platform.core.mongodb"
+POSTGRES_ENGINE = "partner_platform.core.postgres"
 
 
 def database_from_url(url: str, *, conn_max_age: int) -> dict[str, Any]:
@@ -41,7 +42,13 @@ def _sqlite(url: str) -> dict[str, Any]:
 def _postgres(url: str, conn_max_age: int) -> dict[str, Any]:
     config = environ.Env.db_url_config(url)
     options = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, **config.get("OPTIONS", {})}
-    return {**config, "OPTIONS": options, "CONN_MAX_AGE": conn_max_age, "CONN_HEALTH_CHECKS": True}
+    return {
+        **config,
+        "ENGINE": POSTGRES_ENGINE,
+        "OPTIONS": options,
+        "CONN_MAX_AGE": conn_max_age,
+        "CONN_HEALTH_CHECKS": True,
+    }
 
 
 def _mongodb(url: str) -> dict[str, Any]:

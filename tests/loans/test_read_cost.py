@@ -1,0 +1,29 @@
+"""What a loan read costs: `make bench ARGS=reads` measures it, this counts it."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django_redis import get_redis_connection
+
+from audit.models import ApiLog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_loan_read_is_three_queries_and_one_script_in_redis(lender: Any, settle: Any, chain: Any) -> None:
+    assert lender.borrow(chain.users[0], 100).status_code == 202
+    settle()
+    lender.get("/partners/loan/loan-1")  # the first call of a minute notes the key's use
+    rows, redis = ApiLog.objects.count(), get_redis_connection("default")
+    calls = redis.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+    with CaptureQueriesContext(connection) as queries:
+        assert lender.get("/partners/loan/loan-1").status_code == 200
+    tables = ("partners_apikey", "loans_partnerloan", "audit_apilog")
+    statements = [query["sql"] for query in queries.captured_queries]
+    assert len(statements) == 3, statements
+    assert all(table in statement for table, statement in zip(tables, statements, strict=True)), statements
+    assert ApiLog.objects.count() == rows + 1  # durable when the answer is there
+    assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == calls + 1
