@@ -39,10 +39,7 @@ def acknowledge(*, operation: Operation) -> bool:
 
     False too where the operation is no longer as the caller read it: a reorg undid that state, or moved it elsewhere.
     """
-    as_read = Operation.objects.filter(
-        pk=operation.pk, acknowledged=False, state=operation.state, block_hash=operation.block_hash
-    )
-    return as_read.update(acknowledged=True) == 1
+    return acknowledge_all(operations=[operation])
 
 
 def acknowledge_all(*, operations: Sequence[Operation]) -> bool:

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError
@@ -12,7 +13,7 @@ from chain import system
 from chain.system import OaidReading, PositionReading
 from loans import consent, rules, selectors
 from loans.consent import UserAuthorization
-from loans.models import OaidCredit, PartnerLoan
+from loans.models import PartnerLoan
 from loans.services import credit
 from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
@@ -55,7 +56,8 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
         rules.check_credit_line(reading)
         limit = credit.exact_limit(reading) if exactly else credit.limit_from(reading)
         try:
-            return _accept_with_row(partner, request, reading, position, limit, on_accepted)
+            accept = partial(_accept, partner, request, reading, position, limit, on_accepted)
+            return credit.with_row(request.oaid_token_id, accept)
         except credit.ReadingTooOld:
             system.forget_block()
         except credit.CreditContended:
@@ -67,22 +69,6 @@ def _read(token_id: int) -> tuple[OaidReading, PositionReading | None]:
     backing = system.read_backing(token_id)
     oaid = rules.require_oaid(None if backing is None else backing.oaid, token_id)
     return oaid, None if backing is None else backing.position
-
-
-def _accept_with_row(
-    partner: Partner,
-    request: BorrowRequest,
-    reading: OaidReading,
-    position: PositionReading | None,
-    limit: credit.CreditLimit,
-    on_accepted: OnAccepted | None,
-) -> PartnerLoan:
-    """Accept it; an OAID's first borrow makes the row of its reservations first."""
-    try:
-        return _accept(partner, request, reading, position, limit, on_accepted)
-    except OaidCredit.DoesNotExist:
-        credit.ensure_row(request.oaid_token_id)
-    return _accept(partner, request, reading, position, limit, on_accepted)
 
 
 def _accept(

@@ -7,8 +7,10 @@ but is not settled in the books yet is counted twice; where that would refuse a 
 the open uids it had run at B.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -20,6 +22,8 @@ from loans.models import OaidCredit
 from partner_platform.core.errors import ErrorCode, Unavailable
 from partner_platform.core.money import MAX_BASE_UNITS
 from partners.limits import InvariantViolation
+
+T = TypeVar("T")
 
 MAX_READINGS = 25
 
@@ -84,6 +88,15 @@ def reserve(limit: CreditLimit, amount: int) -> int:
     if amount <= limit.headroom - current.reserved:
         raise ReadingTooOld  # on PostgreSQL the row may appear or change between the two statements: judge again
     raise rules.insufficient_credit(limit.headroom - current.reserved)
+
+
+def with_row(oaid_token_id: int, accept: Callable[[], T]) -> T:
+    """Run the transaction `accept`; an OAID's first one finds no row of reservations, makes it, and runs once more."""
+    try:
+        return accept()
+    except OaidCredit.DoesNotExist:
+        ensure_row(oaid_token_id)
+    return accept()
 
 
 def ensure_row(oaid_token_id: int) -> None:

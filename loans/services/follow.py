@@ -8,6 +8,7 @@ settled. Positions no partner lent against need no ledger of loans; they take th
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -149,16 +150,17 @@ def _apply_settled(
     behind = [key for key, group in groups.items() if _is_behind(rows[key], group)]
     followed: set[int] = set()
     for chosen in _chunks(behind, POSITIONS_PER_TRANSACTION):
-        mirrored = {key: _mirrored_after(rows[key], groups[key]) for key in chosen}
-
-        def write(mirrored: dict[int, dict[str, Any]] = mirrored) -> set[int]:
-            written = {key for key, fields in mirrored.items() if _write_unmoved(rows[key], fields)}
-            chain_services.note_applied(event_ids=[event.pk for key in sorted(written) for event in groups[key]])
-            return written
-
-        followed |= run_in_transaction(write)
+        followed |= run_in_transaction(partial(_mirror_settled, chosen, groups, rows))
     report.applied += sum(len(groups[key]) for key in followed)
     return followed
+
+
+def _mirror_settled(
+    keys: Sequence[int], groups: dict[int, list[ChainEvent]], rows: dict[int, SolvencyPosition]
+) -> set[int]:
+    written = {key for key in keys if _write_unmoved(rows[key], groups[key])}
+    chain_services.note_applied(event_ids=[event.pk for key in sorted(written) for event in groups[key]])
+    return written
 
 
 def _is_behind(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
@@ -172,9 +174,9 @@ def _mirrored_after(row: SolvencyPosition, events: Sequence[ChainEvent]) -> dict
     return mirror.mirrored_fields(row)
 
 
-def _write_unmoved(row: SolvencyPosition, fields: dict[str, Any]) -> bool:
+def _write_unmoved(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
     mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order)
-    return mine.update(**fields) == 1
+    return mine.update(**_mirrored_after(row, events)) == 1
 
 
 def _apply_busy(position_id: int, events: list[ChainEvent], report: FollowReport) -> None:
@@ -240,7 +242,5 @@ def _act(movement: Movement, event: ChainEvent) -> None:
 
 def _apply_loose(position_id: int, events: Sequence[ChainEvent]) -> None:
     row = SolvencyPosition.objects.get(position_id=position_id)
-    for event in events:
-        mirror.follow(row, event)
-    SolvencyPosition.objects.filter(pk=row.pk).update(**mirror.mirrored_fields(row))
+    SolvencyPosition.objects.filter(pk=row.pk).update(**_mirrored_after(row, events))
     chain_services.note_applied(event_ids=[event.pk for event in events])
