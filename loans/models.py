@@ -158,7 +158,7 @@ class PartnerLoan(models.Model):
     daily_usage_day = models.DateField()  # the UTC day whose limit it counts against
     borrowed_at = models.DateTimeField(null=True, blank=True)  # block time
     last_repayment_at = models.DateTimeField(null=True, blank=True)
-    repayment_in_flight = models.BooleanField(default=False)  # one repayment of a loan at a time
+    repayment_in_flight = models.BooleanField(default=False)  # one is accepted at a time; a reorg can bring one more
     # The user's signature (`loans.consent`), with its nonce once more where the database can hold it once per wallet.
     user_authorization = models.JSONField(null=True, blank=True, editable=False)
     consent_nonce = Uint256Field(null=True, blank=True, editable=False)

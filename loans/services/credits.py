@@ -66,7 +66,11 @@ def rebase(item: Credit) -> None:
 
 
 def update_loan(loan: PartnerLoan, *, frees_loan: bool = False, **changes: Any) -> None:
-    """One guarded update: the loan is as it was read."""
+    """One guarded update: the loan is as it was read.
+
+    `frees_loan`: a repayment ended, and is not PENDING any more. A reorg can have brought an older one back beside it
+    (F40): then the loan is still taken.
+    """
     if changes.get("status", loan.status) != loan.status:
         require_transition(loan.status, changes["status"])
     mine = PartnerLoan.objects.filter(
@@ -76,9 +80,13 @@ def update_loan(loan: PartnerLoan, *, frees_loan: bool = False, **changes: Any) 
         total_repaid=loan.total_repaid,
         **({"repayment_in_flight": True} if frees_loan else {}),
     )
-    freed = {"repayment_in_flight": False} if frees_loan else {}
+    freed = {"repayment_in_flight": _has_pending(loan)} if frees_loan else {}
     if mine.update(updated_at=clock.now(), **freed, **changes) != 1:
         raise InvariantViolation(f"M4: loan {loan.internal_loan_id} changed while it was being credited")
+
+
+def _has_pending(loan: PartnerLoan) -> bool:
+    return Repayment.objects.filter(loan=loan.pk, status=RepaymentStatus.PENDING).exists()
 
 
 def history_entry(paid: int, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime) -> dict[str, str | None]:

@@ -80,8 +80,8 @@ class Platform:
     def _block_of_its_own(self) -> int:
         """A block no other history has; no reorg goes below it.
 
-        anvil forgets the oldest states by their hash. Where a history goes on from the block that all of them share, the
-        state it put back goes with the old entry of that hash, and a reorg to there is "Required data unavailable".
+        anvil forgets the oldest states by their hash. Where a history goes on from the block that all of them share,
+        the state it put back goes with the old entry of that hash, and a reorg to there finds no data.
         """
         self.counts["histories"] += 1
         self.chain.rpc("anvil_setCoinbase", f"0x{self.counts['histories']:040x}")

@@ -274,6 +274,27 @@ def test_f40_loan_and_repayment_are_undone_together_and_come_again_in_their_orde
     accounts.check(paid_out=595 * DOLLAR, fees=5 * DOLLAR, debt=600 * DOLLAR)
 
 
+@pytest.mark.parametrize("first", [400, 500])
+def test_f40_a_repayment_that_comes_back_beside_a_newer_one_and_both_are_settled(
+    chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts, first: int
+) -> None:
+    lender.borrow(chain.users[0], 1_000)
+    driver.step()
+    go(1)
+    lender.repay(first * DOLLAR)
+    driver.step()
+    go(1)
+    chain.rpc("anvil_reorg", 1, [])  # nobody here knows of it yet
+    assert lender.repay((1_000 - first) * DOLLAR).status_code == 202
+    go(1)
+    pending = Repayment.objects.filter(status=RepaymentStatus.PENDING).exists()
+    assert PartnerLoan.objects.get().repayment_in_flight == pending
+    go(5)
+    assert (lender.loan()["status"], PartnerLoan.objects.get().repayment_in_flight) == ("REPAID", False)
+    assert set(Repayment.objects.values_list("status", flat=True)) == {RepaymentStatus.SETTLED}
+    accounts.check(paid_out=-5 * DOLLAR, fees=5 * DOLLAR, debt=0)
+
+
 def test_f40_a_failure_that_was_told_and_undone_ends_as_the_chain_ends(
     chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts
 ) -> None:
