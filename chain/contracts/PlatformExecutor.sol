@@ -226,7 +226,8 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
     }
 
     function _owed(LoanDebt calldata loan) private view returns (uint256) {
-        uint256 growth = loan.rateBps * (block.timestamp - loan.since);
+        // A reorg can put the carrier into an earlier block than the one its terms are of: then nothing has grown since.
+        uint256 growth = loan.rateBps * Math.saturatingSub(block.timestamp, loan.since);
         uint256 prior = loan.priorAccrued + loan.priorPrincipal * growth;
         uint256 withLoan = prior + loan.accrued + loan.principal * growth;
         return loan.principal + Math.ceilDiv(withLoan, INTEREST_SCALE) - Math.ceilDiv(prior, INTEREST_SCALE);

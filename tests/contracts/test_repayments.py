@@ -3,6 +3,7 @@
 import pytest
 
 from chain.encoding import Call, encode_call
+from chain.system import PAYOFF_SIGNATURE
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 DEBT = 1_000 * USDC
@@ -80,6 +81,23 @@ def test_a_payoff_with_interest_is_exact_in_the_block_it_runs_in(lab: Lab, borro
     assert lab.debt(borrower.position) == 0
     assert lab.credit_line(borrower.oaid) == (CREDIT, 0, True)
     assert lab.balance(lab.executor) == 2 * DEBT - owed
+
+
+@pytest.mark.parametrize("later", [0, 3_600], ids=["the block's own time", "an hour later"])
+def test_a_payoff_on_terms_of_a_later_time_than_its_block_owes_no_interest_yet(
+    lab: Lab, indebted: Borrower, later: int
+) -> None:
+    block = lab.now() + 1_000
+    loan = (DEBT, 0, 0, 0, 1_000, block + later)
+    data = encode_call(PAYOFF_SIGNATURE, [lab.vault, indebted.position, loan, 2 * DEBT, lab.settlement.address])
+    lab.fund_usdc(lab.settlement.address, DEBT)
+
+    lab.next_block_at(block)
+    receipt = lab.run(("payoff", [Call(lab.executor, 0, data)]))
+
+    assert lab.block_time(receipt) == block
+    (repaid,) = lab.events(receipt, "PlatformExecutor", "Repaid")
+    assert (repaid["paid"], repaid["debtAfter"]) == (DEBT, 0)
 
 
 def test_a_settlement_address_without_allowance_fails_alone(lab: Lab, indebted: Borrower) -> None:
