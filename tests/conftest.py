@@ -14,7 +14,7 @@ from sandbox.servers import anvil as anvil_server
 from sandbox.servers import mongodb, postgres, valkey
 from sandbox.servers.process import Server
 from sandbox.world import World
-from tests.support.chain import Chain
+from tests.support.chain import SLOTS_IN_EPOCH, Chain
 
 COUNTS: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -73,7 +73,7 @@ def anvil() -> Iterator[Chain]:
     """A node with the whole system deployed, three users' positions open, and mining left to the tests."""
     port = settings.TEST_ANVIL_PORT
     log = settings.TEST_FOLDER / "anvil.log"
-    server = anvil_server.anvil(port=port, log=log, slots_in_epoch=4, states_in_memory=1_000).start()
+    server = anvil_server.anvil(port=port, log=log, slots_in_epoch=SLOTS_IN_EPOCH, states_in_memory=1_000).start()
     from sandbox.furnish import build_world  # web3 takes a second to import: only where a test needs the chain
 
     world = build_world(partners=["partner-1", "partner-2"])
@@ -97,6 +97,8 @@ def chain(anvil: Chain) -> Iterator[Chain]:
     _forget_everything_in_redis()
     snapshot = anvil.rpc("evm_snapshot")
     base_fee = anvil.rpc("eth_getBlockByNumber", "pending", False)["baseFeePerGas"]
+    anvil.begin_history()
+    anvil.rpc("anvil_setNextBlockBaseFeePerGas", base_fee)
     yield anvil
     anvil.rpc("anvil_dropAllTransactions")
     anvil.rpc("evm_setAutomine", False)

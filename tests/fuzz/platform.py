@@ -75,18 +75,7 @@ class Platform:
         self.people = People(self.chain)
         self.http = Client(raise_request_exception=False)
         self.numbers = 0
-        self.first_block = self._block_of_its_own()
-
-    def _block_of_its_own(self) -> int:
-        """A block no other history has; no reorg goes below it.
-
-        anvil forgets the oldest states by their hash. Where a history goes on from the block that all of them share,
-        the state it put back goes with the old entry of that hash, and a reorg to there finds no data.
-        """
-        self.counts["histories"] += 1
-        self.chain.rpc("anvil_setCoinbase", f"0x{self.counts['histories']:040x}")
-        self.chain.mine()
-        return self.chain.block_number()
+        self.first_block = self.chain.begin_history()  # no reorg goes below it
 
     # --- requests ---
 

@@ -1,6 +1,7 @@
 """The chain as a test holds it: a real anvil with everything deployed, mined block by block by the test."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from sandbox.world import SandboxUser, World
 ERC20_BALANCE_OF = "0x70a08231"
 NEWEST_BLOCK = "chain:head"  # of chain.system, remembered for half a second
 DEBT_OF = "0xbd7be5a4"
+SLOTS_IN_EPOCH = 4
+BLOCKS_TO_FINALITY = 2 * SLOTS_IN_EPOCH
+_histories = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,16 @@ class Chain:
         """Mine; the first block takes what is pending. Returns the new head's number."""
         self.rpc("anvil_mine", hex(blocks))
         return self.block_number()
+
+    def begin_history(self) -> int:
+        """Mine blocks that no other history has, the finalized among them; answers the newest one's number.
+
+        anvil keeps states by their block's hash and forgets the oldest entry. Where a history goes on from blocks that
+        others shared, their states go with the oldest entry of that hash, and a reading or a reorg there is "Required
+        data unavailable".
+        """
+        self.rpc("anvil_setCoinbase", f"0x{next(_histories):040x}")
+        return self.mine(BLOCKS_TO_FINALITY + 1)
 
     def now(self) -> int:
         """The newest block's time, in seconds since the epoch."""
