@@ -53,12 +53,14 @@ class OaidCredit(models.Model):
 
     `reserved` adds up the loans in flight. `settled_block` is the newest block in which one of them landed: a
     reservation made against a chain reading older than that would not see the landed loan anywhere, so the guarded
-    update demands a reading at least as new.
+    update demands a reading at least as new. `version` counts the moves of `reserved`, whose sum may be the same again
+    and that of other loans.
     """
 
     id = UUIDPrimaryKey()
     oaid_token_id = Uint256Field(unique=True)
     reserved = BaseUnitsField(default=0)
+    version = models.PositiveBigIntegerField(default=0)
     settled_block = models.PositiveBigIntegerField(default=0)
     frozen = models.BooleanField(default=False)  # the reconciliation found its position wrong: nothing new is drawn
 

@@ -71,9 +71,9 @@ def user_loans_query(*, partner: Partner, user_wallet: str, status: str | None) 
     return loans.order_by(*NEWEST_FIRST)
 
 
-def reserved_credit(oaid_token_id: int) -> int:
-    """Base units of the OAID's credit that loans in flight hold."""
-    return OaidCredit.objects.get(oaid_token_id=oaid_token_id).reserved
+def credit_version(oaid_token_id: int) -> int:
+    """How often the OAID's reservations have moved."""
+    return OaidCredit.objects.get(oaid_token_id=oaid_token_id).version
 
 
 def operations_in_flight(oaid_token_id: int) -> dict[str, int]:

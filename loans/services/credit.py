@@ -4,13 +4,14 @@ A reading of the chain is of one block B. Reserving against it is safe only if n
 given its reservation back: such a loan would be counted nowhere. `OaidCredit.settled_block` remembers the newest
 landing, and the guarded update demands a reading at least as new. The other way round, a loan that has landed by B
 but is not settled in the books yet is counted twice; where that would refuse a borrow, the executor is asked which of
-the open uids it had run at B.
+the open uids it had run at B. That judgement holds for the very reservations it was made on: every move of them is
+counted in `OaidCredit.version`, for one loan may leave while another of the same amount enters.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -38,12 +39,12 @@ class CreditContended(Exception):
 
 @dataclass(frozen=True)
 class CreditLimit:
-    """What may be reserved in all (base units), judged at one block; only for `seen_reserved` where that is set."""
+    """What may be reserved in all (base units), judged at one block; only for `seen_version` where that is set."""
 
     oaid_token_id: int
     headroom: int
     block_number: int
-    seen_reserved: int | None = None
+    seen_version: int | None = None
 
 
 def limit_from(reading: OaidReading) -> CreditLimit:
@@ -53,11 +54,11 @@ def limit_from(reading: OaidReading) -> CreditLimit:
 
 def exact_limit(reading: OaidReading) -> CreditLimit:
     """The limit with every open loan that the reading already contains counted once; costs two queries and one call."""
-    reserved = selectors.reserved_credit(reading.oaid_token_id)
+    version = selectors.credit_version(reading.oaid_token_id)  # before the rest: what moves from here on is seen
     in_flight = selectors.operations_in_flight(reading.oaid_token_id)
     landed = system.read_executed(list(in_flight), reading.block_number) if in_flight else set()
     headroom = min(reading.available, MAX_BASE_UNITS) + sum(in_flight[uid] for uid in landed)
-    return CreditLimit(reading.oaid_token_id, headroom, reading.block_number, seen_reserved=reserved)
+    return CreditLimit(reading.oaid_token_id, headroom, reading.block_number, seen_version=version)
 
 
 def reserve(limit: CreditLimit, amount: int) -> int:
@@ -71,9 +72,9 @@ def reserve(limit: CreditLimit, amount: int) -> int:
         reserved__lte=limit.headroom - amount,
         frozen__in=[False],
     )
-    if limit.seen_reserved is not None:
-        row = row.filter(reserved=limit.seen_reserved)
-    reserved_now = row.update(reserved=F("reserved") + amount) if amount <= limit.headroom else 0
+    if limit.seen_version is not None:
+        row = row.filter(version=limit.seen_version)
+    reserved_now = row.update(**_moved_by(amount)) if amount <= limit.headroom else 0
     current = OaidCredit.objects.get(oaid_token_id=limit.oaid_token_id)
     if reserved_now:
         return limit.headroom - current.reserved
@@ -81,9 +82,9 @@ def reserve(limit: CreditLimit, amount: int) -> int:
         raise rules.position_frozen()
     if current.settled_block > limit.block_number:
         raise ReadingTooOld
-    if limit.seen_reserved is None and current.reserved:
+    if limit.seen_version is None and current.reserved:
         raise CreditContended  # also where it is refused in any case: the refusal names what is available
-    if limit.seen_reserved not in (None, current.reserved):
+    if limit.seen_version not in (None, current.version):
         raise ReadingTooOld
     if amount <= limit.headroom - current.reserved:
         raise ReadingTooOld  # on PostgreSQL the row may appear or change between the two statements: judge again
@@ -111,28 +112,32 @@ def landed(oaid_token_id: int, amount: int, block_number: int) -> None:
     """The loan is on the chain since `block_number`: the chain counts it now, the reservation ends."""
     mine = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount)
     moved = mine.filter(settled_block__lt=block_number).update(
-        reserved=F("reserved") - amount, settled_block=block_number
-    ) or mine.filter(settled_block__gte=block_number).update(reserved=F("reserved") - amount)
+        **_moved_by(-amount), settled_block=block_number
+    ) or mine.filter(settled_block__gte=block_number).update(**_moved_by(-amount))
     _require_one(moved, oaid_token_id, amount)
 
 
 def reserve_again(oaid_token_id: int, amount: int) -> None:
     """A reorg undid the loan's landing, or its failure: the reservation stands again."""
-    moved = OaidCredit.objects.filter(oaid_token_id=oaid_token_id).update(reserved=F("reserved") + amount)
+    moved = OaidCredit.objects.filter(oaid_token_id=oaid_token_id).update(**_moved_by(amount))
     _require_one(moved, oaid_token_id, amount)
 
 
 def release(oaid_token_id: int, amount: int) -> None:
     """The loan never happened: the reservation ends."""
-    moved = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount).update(
-        reserved=F("reserved") - amount
-    )
+    mine = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount)
+    moved = mine.update(**_moved_by(-amount))
     _require_one(moved, oaid_token_id, amount)
 
 
 def unsettled_chain() -> Unavailable:
     """503: the chain answered with readings older than what is settled already, again and again."""
     return Unavailable(ErrorCode.CHAIN_UNAVAILABLE, "The chain's answers are behind; nothing was reserved")
+
+
+def _moved_by(amount: int) -> dict[str, Any]:
+    """The update that every move of `reserved` is."""
+    return {"reserved": F("reserved") + amount, "version": F("version") + 1}
 
 
 def _require_one(moved: int, oaid_token_id: int, amount: int) -> None:

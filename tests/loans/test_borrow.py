@@ -3,8 +3,10 @@
 import pytest
 
 from audit.models import ApiLog, AuditEntry
+from chain import driver, system
 from chain.models import Operation
 from loans.models import OaidCredit, PartnerLoan
+from loans.services.settle import settle_due
 from partners.models import PartnerDailyUsage
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import set_operator
@@ -141,8 +143,6 @@ def test_more_than_the_credit_is_refused_and_says_what_is_available(chain, lende
 def test_a_loan_that_landed_but_is_not_settled_in_the_books_is_counted_once(chain, lender):
     """Between its block and its settlement a loan is in the chain's figure and in the reservation: not twice in the
     refusal."""
-    from chain import driver, system
-
     user = chain.users[0]
     lender.borrow(user, 6_000)
     driver.step()
@@ -155,6 +155,34 @@ def test_a_loan_that_landed_but_is_not_settled_in_the_books_is_counted_once(chai
     assert refused.json()["message"] == "Insufficient credit. Available: $4000"
     assert accepted.status_code == 202
     assert accepted.json()["remainingCredit"] == "0"
+
+
+def test_a_loan_that_settles_while_credit_is_judged_is_not_given_back_twice_though_the_sum_is_the_same_again(
+    chain, lender, monkeypatch
+):
+    """One loan leaves the reservations and another of the same amount enters, between the reading and the update."""
+    user, read_executed, others = chain.users[0], system.read_executed, []
+    lender.borrow(user, 5_000, "landed")
+    driver.step()
+    chain.mine()
+    driver.step()  # it is on the chain, and not settled in the books
+    system.forget_block()
+
+    def read_and_be_overtaken(*arguments):
+        executed = read_executed(*arguments)
+        if not others:
+            others.append("on its way")
+            settle_due()
+            others.append(lender.borrow(user, 5_000, "other").status_code)
+        return executed
+
+    monkeypatch.setattr(system, "read_executed", read_and_be_overtaken)
+    answer = lender.borrow(user, 5_000, "third")
+
+    assert others == ["on its way", 202]
+    assert (answer.status_code, answer.json()["code"]) == (400, "insufficient_credit")
+    assert OaidCredit.objects.get().reserved == 5_000 * DOLLAR
+    assert set(PartnerLoan.objects.values_list("partner_loan_id", flat=True)) == {"landed", "other"}
 
 
 def test_the_daily_limit_is_checked_before_the_total_limit_and_both_before_the_duplicate(chain, make_client):
