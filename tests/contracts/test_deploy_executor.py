@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -9,6 +10,7 @@ from pytest_django import Settings
 
 from chain import deployment
 from chain.clients import get_client
+from chain.encoding import Call
 from tests.contracts.lab import Lab
 
 
@@ -54,6 +56,28 @@ def test_a_transaction_that_anvil_left_in_its_pool_is_mined(
         call_command("deploy_executor", **options, stdout=StringIO())
     finally:
         lab.client.call("evm_setAutomine", [True])
+
+
+def test_transactions_that_anvil_lost_are_sent_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment, "STUCK_SECONDS", 0.1)
+    batch, lost = lab.client.batch, []
+
+    def batch_and_lose(calls: Any) -> Any:
+        answers = batch(calls)
+        if calls[0][0] == "eth_sendRawTransaction" and not lost:
+            lost.extend(calls)
+            lab.client.call("anvil_dropAllTransactions")
+        return answers
+
+    monkeypatch.setattr(lab.client, "batch", batch_and_lose)
+    calls = [Call(lab.stranger.address, 1, b""), Call(lab.stranger.address, 2, b"")]
+    lab.client.call("evm_setAutomine", [False])
+    try:
+        receipts = deployment.send(client=lab.client, key=lab.owner.private_key, calls=calls)
+    finally:
+        lab.client.call("evm_setAutomine", [True])
+    assert [method for method, _ in lost] == ["eth_sendRawTransaction"] * 2
+    assert [int(receipt["status"], 16) for receipt in receipts] == [1, 1]
 
 
 @pytest.mark.parametrize("key", ["", "0x12", "not a key"])
