@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Iterable
 
 from django.conf import settings
+from django.db.models import F
 
 from audit.services import record_change
 from partner_platform.core import clock, crypto, reencryption
@@ -34,8 +35,7 @@ def create_api_key(
     new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
 
     def create() -> None:
-        # Two keys made at once must not each be the second: the partner's row lines them up.
-        Partner.objects.filter(pk=partner.pk).update(updated_at=now)
+        line_up(partner)
         if sum(is_live(key, now) for key in selectors.keys_of(partner)) >= MAX_LIVE_KEYS:
             raise invalid_fields({"apiKey": [f"{MAX_LIVE_KEYS} keys are live; revoke one first."]})
         ApiKey.objects.create(
@@ -54,6 +54,15 @@ def create_api_key(
 
     run_in_transaction(create)
     return new_key.key
+
+
+def line_up(partner: Partner) -> None:
+    """Have this transaction and another that counts the partner's keys go one after the other.
+
+    Two keys made at once must not each be the second, and two rotations must not each spare one. It is a count and no
+    time: on MongoDB an update that writes what is there already is no write, and conflicts with nobody's.
+    """
+    Partner.objects.filter(pk=partner.pk).update(key_changes=F("key_changes") + 1, updated_at=clock.now())
 
 
 def revoke_api_key(*, api_key: ApiKey, actor: str) -> None:

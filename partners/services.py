@@ -14,7 +14,7 @@ from audit.services import record_change
 from partner_platform.core import clock
 from partner_platform.core.database import in_transaction, run_in_transaction
 from partner_platform.core.errors import invalid_fields
-from partners import keys, selectors, terms
+from partners import credentials, keys, selectors, terms
 from partners.models import ApiKey, Partner, PartnerStatus, all_scopes
 from partners.rules import is_live, require_grace_hours
 
@@ -94,8 +94,7 @@ def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str
 
     def rotate() -> None:
         now = clock.now()
-        # Two rotations at once must not each spare a key: the partner's row lines them up.
-        Partner.objects.filter(pk=partner.pk).update(updated_at=now)
+        credentials.line_up(partner)
         live = [key for key in selectors.keys_of(partner) if is_live(key, now)]
         spared = live[:1] if grace_hours else []
         for key in sorted(live, key=lambda key: key.pk):
