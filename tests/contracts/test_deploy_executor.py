@@ -60,7 +60,8 @@ def test_a_transaction_that_anvil_left_in_its_pool_is_mined(
 
 def test_transactions_that_anvil_lost_are_sent_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployment, "STUCK_SECONDS", 0.1)
-    batch, lost = lab.client.batch, []
+    batch = lab.client.batch
+    lost: list[Any] = []
 
     def batch_and_lose(calls: Any) -> Any:
         answers = batch(calls)
@@ -70,7 +71,7 @@ def test_transactions_that_anvil_lost_are_sent_again(lab: Lab, monkeypatch: pyte
         return answers
 
     monkeypatch.setattr(lab.client, "batch", batch_and_lose)
-    calls = [Call(lab.stranger.address, 1, b""), Call(lab.stranger.address, 2, b"")]
+    calls = [Call(lab.stranger.address, wei, "0x") for wei in (1, 2)]
     lab.client.call("evm_setAutomine", [False])
     try:
         receipts = deployment.send(client=lab.client, key=lab.owner.private_key, calls=calls)

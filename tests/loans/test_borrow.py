@@ -161,7 +161,8 @@ def test_a_loan_that_settles_while_credit_is_judged_is_not_given_back_twice_thou
     chain, lender, monkeypatch
 ):
     """One loan leaves the reservations and another of the same amount enters, between the reading and the update."""
-    user, read_executed, others = chain.users[0], system.read_executed, []
+    user, read_executed = chain.users[0], system.read_executed
+    others: list[object] = []
     lender.borrow(user, 5_000, "landed")
     driver.step()
     chain.mine()
