@@ -123,12 +123,13 @@ clean: ## Remove what was installed and built here, and the sandbox's data
 
 # --- set-up ------------------------------------------------------------------------------------------------------------
 
+# Compiled once here: where PYTHONDONTWRITEBYTECODE is set, each process would compile all that it imports (2 s).
 $(VENV): requirements/dev.txt requirements/bootstrap.txt
 	@echo '==> Python packages into .venv'
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/bootstrap.txt requirements/dev.txt \
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/bootstrap.txt requirements/dev.txt \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
