@@ -69,11 +69,22 @@ class PlatformWallet(models.Model):
     fee_cap_wei = models.PositiveBigIntegerField(help_text="Highest max fee per gas that is ever bid, wei")
     status = models.CharField(max_length=10, choices=WalletStatus, default=WalletStatus.ACTIVE)
     status_reason = models.CharField(max_length=300, blank=True, default="")
+    status_changes = models.PositiveBigIntegerField(default=0)  # counted, so that a decision meets what it was made on
     incident = models.CharField(max_length=300, blank=True, default="")  # what was undone last, until a person saw it
     incident_at = models.DateTimeField(null=True, blank=True)
     lease_epoch = models.PositiveBigIntegerField(default=0)  # fencing token: a driver with an older one writes nothing
     lease_holder = models.CharField(max_length=64, blank=True, default="")
     lease_until = models.DateTimeField(null=True, blank=True)
+    # Counted at every hold: on MongoDB an update that changes nothing (the same millisecond) conflicts with nobody's.
+    lease_holds = models.PositiveBigIntegerField(default=0)
+    # The newest block up to which the engine itself verified what it settled, and the newest of these that every
+    # endpoint called final; reorgs are looked for from there, whatever is final by then (`chain.reorgs`).
+    verified_block = models.PositiveBigIntegerField(null=True, blank=True)
+    verified_hash = HashField(blank=True, default="")
+    final_block = models.PositiveBigIntegerField(null=True, blank=True)
+    final_hash = HashField(blank=True, default="")
+    # The block whose count of nonces `next_nonce` and `nonces_from` were last set by.
+    nonces_block = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
@@ -89,6 +100,7 @@ class ChainTransaction(models.Model):
     id = UUIDPrimaryKey()
     wallet = models.ForeignKey(PlatformWallet, on_delete=models.PROTECT, related_name="transactions")
     nonce = models.PositiveBigIntegerField()
+    executor = AddressField(blank=True, default="")  # whom it calls; empty where it carries nothing
     state = models.CharField(max_length=12, choices=TransactionState, default=TransactionState.SIGNED)
     gas_limit = models.PositiveBigIntegerField()
     mined_hash = HashField(blank=True, default="")
@@ -97,6 +109,8 @@ class ChainTransaction(models.Model):
     gas_used = models.PositiveBigIntegerField(null=True, blank=True)
     last_sent_block = models.PositiveBigIntegerField(null=True, blank=True)  # pacing of resends, in blocks not seconds
     last_bump_block = models.PositiveBigIntegerField(null=True, blank=True)
+    open_since_block = models.PositiveBigIntegerField(null=True, blank=True)  # signed at this head (`chain.overdue`)
+    overdue_told = models.BooleanField(default=False)
     note = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(auto_now=True)
@@ -145,6 +159,9 @@ class Operation(models.Model):
     key = models.CharField(max_length=120, unique=True)  # idempotency key; uid = keccak(key)
     uid = HashField(unique=True)
     kind = models.CharField(max_length=20)
+    # Where it is to be done and was promised: stored, for the settings may name another executor tomorrow.
+    chain_id = models.PositiveBigIntegerField(default=0)
+    executor = AddressField(blank=True, default="")
     calls = models.JSONField()
     effect = models.JSONField()
     state = models.CharField(max_length=12, choices=OperationState, default=OperationState.QUEUED)
@@ -163,6 +180,13 @@ class Operation(models.Model):
     outcome_logs = models.JSONField(null=True, blank=True)
     acknowledged = models.BooleanField(default=False)
     reopened = models.BooleanField(default=False)
+    # Its owner could not act on it: how often, and when it is tried again (`services.put_off`).
+    settle_failures = models.PositiveIntegerField(default=0)
+    settle_after = models.DateTimeField(null=True, blank=True)
+    # The head when a driver first saw it open, and whether somebody was told that it is open for long
+    # (`chain.overdue`).
+    open_since_block = models.PositiveBigIntegerField(null=True, blank=True)
+    overdue_told = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -172,10 +196,26 @@ class Operation(models.Model):
             models.Index(fields=["acknowledged", "state", "kind"], name="operation_unacknowledged"),
             models.Index(fields=["carrier", "position_in_carrier"], name="operation_carrier"),
             models.Index(fields=["reopened", "kind"], name="operation_reopened"),
+            models.Index(fields=["state", "open_since_block"], name="operation_open"),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} ({self.state})"
+
+
+class Executor(models.Model):
+    """An executor that operations were made for: its events are followed for as long as the platform lives."""
+
+    id = UUIDPrimaryKey()
+    address = AddressField()
+    chain_id = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["address", "chain_id"], name="executor_once_per_chain")]
+
+    def __str__(self) -> str:
+        return f"{self.address} on {self.chain_id}"
 
 
 class FundingTransfer(models.Model):
@@ -210,6 +250,7 @@ class WatchCursor(models.Model):
     id = UUIDPrimaryKey()
     name = models.CharField(max_length=40, unique=True)
     next_block = models.PositiveBigIntegerField()
+    verified_block = models.PositiveBigIntegerField(default=0)  # up to it, every endpoint gave the same events, final
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:

@@ -99,6 +99,11 @@ class SolvencyPosition(models.Model):
     liquidated_at = models.DateTimeField(null=True, blank=True)
     frozen = models.BooleanField(default=False)
     frozen_reason = models.CharField(max_length=300, blank=True, default="")
+    # Its events could not be applied: how often, when they are tried again, and since which block they wait.
+    follow_failures = models.PositiveIntegerField(default=0)
+    follow_after = models.DateTimeField(null=True, blank=True)
+    waiting_since_block = models.PositiveBigIntegerField(null=True, blank=True)
+    waiting_told = models.BooleanField(default=False)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

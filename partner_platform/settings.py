@@ -140,6 +140,8 @@ CHAIN_OPERATIONS_PER_CARRIER = env.int("CHAIN_OPERATIONS_PER_CARRIER", default=1
 CHAIN_CARRIER_GAS_LIMIT = env.int("CHAIN_CARRIER_GAS_LIMIT", default=5_000_000)
 CHAIN_MAX_FEE_PER_GAS_WEI = env.int("CHAIN_MAX_FEE_PER_GAS_WEI", default=500 * 10**9)
 CHAIN_MAX_IN_FLIGHT = env.int("CHAIN_MAX_IN_FLIGHT", default=12)
+# An operation or transaction that is open for so many blocks is told of, once.
+CHAIN_OVERDUE_BLOCKS = env.int("CHAIN_OVERDUE_BLOCKS", default=100)
 CHAIN_SYSTEM = env.str("CHAIN_SYSTEM", default="plan")  # whose interface the contracts have: plan or public
 WATCH_FROM_BLOCK = env.int("WATCH_FROM_BLOCK", default=0)  # the block the system was deployed in
 OAID_ADDRESS = env.str("OAID_ADDRESS", default="")
@@ -149,6 +151,8 @@ USDC_ADDRESS = env.str("USDC_ADDRESS", default="")
 AUDIT_ANCHOR_ADDRESS = env.str("AUDIT_ANCHOR_ADDRESS", default="")
 PLATFORM_EXECUTOR_ADDRESS = env.str("PLATFORM_EXECUTOR_ADDRESS", default="")
 PLATFORM_PRIVATE_KEY = env.str("PLATFORM_PRIVATE_KEY", default="")
+# Keys that were rotated away: what their wallets have under way is driven to its end.
+PLATFORM_RETIRED_PRIVATE_KEYS = env.list("PLATFORM_RETIRED_PRIVATE_KEYS", default=[])
 
 # --- The record ----------------------------------------------------------------------------------------------------
 # Secrets that audit entries are signed with, the newest first; without any, DJANGO_SECRET_KEY serves.
