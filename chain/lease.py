@@ -37,6 +37,7 @@ class Lease:
         self.wallet_id = wallet_id
         self.epoch = epoch
         self.holder = holder
+        self.notes: dict[str, Any] = {}  # columns of the wallet's row that every hold writes along
         self._renewed_at = time.monotonic()
 
     def hold(self, *, where: dict[str, Any] | None = None, **changes: Any) -> None:
@@ -45,7 +46,9 @@ class Lease:
         `where` adds conditions on the wallet and `changes` writes it in the same guarded update.
         """
         mine = PlatformWallet.objects.filter(pk=self.wallet_id, lease_epoch=self.epoch, **(where or {}))
-        if mine.update(lease_until=_until(), **changes) != 1:
+        # Counted, so that it is a write on MongoDB whatever the clock says: one that changes nothing fences nobody off.
+        held = {"lease_until": _until(), "lease_holds": F("lease_holds") + 1}
+        if mine.update(**{**held, **self.notes, **changes}) != 1:
             raise LeaseLost(f"{self.holder} lost the lease of epoch {self.epoch}")
         self._renewed_at = time.monotonic()
 
@@ -66,7 +69,7 @@ class Lease:
     def release(self) -> None:
         """Let the next driver start at once; nothing where the lease is another's by now."""
         PlatformWallet.objects.filter(pk=self.wallet_id, lease_epoch=self.epoch).update(
-            lease_until=None, lease_holder=""
+            lease_until=None, lease_holder="", **self.notes
         )
 
 
