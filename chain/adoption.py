@@ -7,9 +7,10 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from chain.clients import RpcError
+from chain.clients import ChainUnavailable, RpcError
 from chain.encoding import OPERATION_EXECUTED_TOPIC
 from chain.engine import Engine
+from chain.evidence import corroborated
 from chain.landing import NO_CARRIER, Block, finish_operation
 from chain.models import Operation, OperationState
 from chain.verdicts import Verdict, judge, kept, split_logs
@@ -22,7 +23,10 @@ MAX_WINDOWS = 200
 
 @dataclass(frozen=True)
 class Execution:
-    """Where an operation was executed, and what its logs there say."""
+    """Where an operation was executed, and what its logs there say.
+
+    `depth` is 0 where not every endpoint shows it yet: then it is not told, however deep one endpoint has it.
+    """
 
     tx_hash: str
     block: Block
@@ -48,42 +52,54 @@ def adopt(engine: Engine, operation: Operation) -> None:
 
 
 def find_execution(engine: Engine, operation: Operation) -> Execution | None:
-    """The canonical execution of an operation's uid, None where no log of it is found."""
-    log = _find_log(engine, operation.uid)
+    """The canonical execution of an operation's uid by its executor; None where no log of it is found."""
+    log = _find_log(engine, operation)
     if log is None:
         return None
-    receipt, block = engine.fetch(
-        ("eth_getTransactionReceipt", [log["transactionHash"]]), ("eth_getBlockByNumber", [log["blockNumber"], False])
+    receipt, block, newest = engine.fetch(
+        ("eth_getTransactionReceipt", [log["transactionHash"]]),
+        ("eth_getBlockByNumber", [log["blockNumber"], False]),
+        ("eth_getBlockByNumber", [hex(engine.require_head().number), False]),
     )
+    if newest is None or newest["hash"] != engine.require_head().hash:
+        raise ChainUnavailable("The chain moved while it was read")
     if receipt is None or block is None or block["hash"] != receipt["blockHash"]:
         return None
-    found = split_logs(receipt["logs"], engine.executor).get(operation.uid.lower())
+    found = split_logs(receipt["logs"], operation.executor).get(operation.uid.lower())
+    is_agreed = bool(corroborated(engine.client, [receipt]))
     return Execution(
         tx_hash=log["transactionHash"].lower(),
         block=Block.from_json(block),
-        depth=engine.require_head().number - int(block["number"], 16) + 1,
+        depth=engine.require_head().number - int(block["number"], 16) + 1 if is_agreed else 0,
         verdict=judge(operation, found),
         logs=[] if found is None else [kept(log) for log in found.logs],
     )
 
 
-def _find_log(engine: Engine, uid: str) -> dict[str, Any] | None:
+def _find_log(engine: Engine, operation: Operation) -> dict[str, Any] | None:
     """All of the chain at once where the node allows it, else backwards in windows."""
+    end = engine.require_head().number
     try:
-        return _log_between(engine, uid, "0x0", "latest")
+        return _log_between(engine, operation, 0, end)
     except RpcError as error:
         logger.info("the node limits eth_getLogs (%s): searching in windows", error.message)
-    end = engine.require_head().number
     for _ in range(MAX_WINDOWS):
         start = max(end - WINDOW_BLOCKS + 1, 0)
-        log = _log_between(engine, uid, hex(start), hex(end))
+        log = _log_between(engine, operation, start, end)
         if log is not None or start == 0:
             return log
         end = start - 1
     return None
 
 
-def _log_between(engine: Engine, uid: str, start: str, end: str) -> dict[str, Any] | None:
-    query = {"address": engine.executor, "topics": [OPERATION_EXECUTED_TOPIC, uid], "fromBlock": start, "toBlock": end}
-    logs = engine.client.call("eth_getLogs", [query])
+def _log_between(engine: Engine, operation: Operation, start: int, end: int) -> dict[str, Any] | None:
+    """The newest log of the execution in these blocks, by a node that has the last of them.
+
+    Raises `ChainUnavailable` where it has not: that it knows no log would prove nothing.
+    """
+    topics = [OPERATION_EXECUTED_TOPIC, operation.uid]
+    query = {"address": operation.executor, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
+    logs, last = engine.fetch(("eth_getLogs", [query]), ("eth_getBlockByNumber", [hex(end), False]))
+    if last is None:
+        raise ChainUnavailable("The node lags behind")
     return logs[-1] if logs else None

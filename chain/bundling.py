@@ -25,6 +25,7 @@ from chain.signer import SignerUnavailable
 from chain.simulation import Simulation, simulate
 from chain.states import IN_FLIGHT_STATES, require_edge
 from chain.verdicts import Verdict
+from chain.wallets import ensure_executor
 from partner_platform.core import clock
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def gather_seconds(in_flight: int) -> float:
 
 def bundle(engine: Engine) -> int:
     """Send what is queued and has room; answers how many carriers went out."""
-    if not engine.is_active or time.monotonic() < engine.bundle_not_before:
+    if not engine.is_active or not engine.is_current or engine.held or time.monotonic() < engine.bundle_not_before:
         return 0
     in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES).count()
     slots = engine.wallet.max_in_flight - in_flight
@@ -80,14 +81,14 @@ def _fees(engine: Engine) -> Fees | None:
 
 
 def group(operations: list[Operation], size: int) -> list[list[Operation]]:
-    """Carriers of at most `size` operations in the given order; an operation's own `group_size_limit` makes its
-    carrier smaller.
+    """Carriers of at most `size` operations of one executor in the given order; an operation's own `group_size_limit`
+    makes its carrier smaller.
     """
     groups: list[list[Operation]] = []
     limit = 0
     for operation in operations:
         own = min(size, operation.group_size_limit or size)
-        if groups and len(groups[-1]) < min(limit, own):
+        if groups and groups[-1][0].executor == operation.executor and len(groups[-1]) < min(limit, own):
             groups[-1].append(operation)
             limit = min(limit, own)
         else:
@@ -132,9 +133,14 @@ def _refuse(engine: Engine, operation: Operation, reason: str) -> None:
 
 def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Operation]]:
     """A carrier short of gas is halved. Anything else is not about one operation: the wallet freezes, they stay
-    QUEUED.
+    QUEUED. An executor that was replaced stops only what was promised to it.
     """
     operations = simulation.operations
+    if not simulation.short_of_gas and simulation.executor != settings.PLATFORM_EXECUTOR_ADDRESS:
+        reason = f"the replaced executor {simulation.executor} refuses them: {simulation.whole_failure}"
+        for operation in operations:
+            finish_operation(engine, operation, Verdict(OperationState.NEEDS_REVIEW, reason))
+        return []
     if not simulation.short_of_gas:
         engine.freeze(f"the executor refuses carriers: {simulation.whole_failure}")
         return []
@@ -147,6 +153,9 @@ def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Op
 
 def _dispatch(engine: Engine, simulations: list[Simulation], fees: Fees) -> int:
     """Sign, commit, send."""
+    for executor in {simulation.executor for simulation in simulations} - engine.known_executors:
+        ensure_executor(executor)
+        engine.known_executors.add(executor)
     first = engine.wallet.next_nonce
     carriers = [_prepare(engine, simulation, first + index, fees) for index, simulation in enumerate(simulations)]
     engine.lease.write(
@@ -164,8 +173,15 @@ Carrier = tuple[ChainTransaction, TransactionAttempt, list[Operation]]
 
 def _prepare(engine: Engine, simulation: Simulation, nonce: int, fees: Fees) -> Carrier:
     gas_limit = settings.CHAIN_CARRIER_GAS_LIMIT
-    signed = engine.signer.sign(to=engine.executor, data=simulation.data, nonce=nonce, gas_limit=gas_limit, fees=fees)
-    transaction = ChainTransaction(wallet_id=engine.wallet.pk, nonce=nonce, gas_limit=gas_limit)
+    executor = simulation.executor
+    signed = engine.signer.sign(to=executor, data=simulation.data, nonce=nonce, gas_limit=gas_limit, fees=fees)
+    transaction = ChainTransaction(
+        wallet_id=engine.wallet.pk,
+        nonce=nonce,
+        executor=executor,
+        gas_limit=gas_limit,
+        open_since_block=engine.require_head().number,
+    )
     return transaction, new_attempt(transaction, signed, fees), simulation.operations
 
 

@@ -1,21 +1,27 @@
 """JSON-RPC to the chain: several endpoints, time-outs, one post per batch, and no send that repeats itself.
 
-Reads fail over: the first endpoint that answers is believed, one that failed rests for a while. An endpoint is used
-only after it named our chain id. A send goes out once per endpoint, until one takes it, and every answer is handed to
-the caller. web3's HTTPProvider re-posts sends after a time-out by itself, so requests are made here.
+Reads fail over: the first endpoint that answers is believed, one that failed rests for a while, one that lags is asked
+last (`chain.health`). Conclusions that one node must not be believed in alone are drawn from what every endpoint says.
+An endpoint is used only after it named our chain id. A send goes to every endpoint, for one may take it and pass it on
+to nobody; each answer is handed to the caller. web3's HTTPProvider re-posts sends after a time-out by itself, so
+requests are made here.
 """
 
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 import urllib3
 from django.conf import settings
 
+from chain import health
 from chain.endpoints import Endpoint, EndpointFailed, Request
+from chain.health import Health
 from chain.rpc_errors import RpcError, SendClass, classify, combine
 from partner_platform.core.errors import ErrorCode, Unavailable
 
@@ -23,6 +29,10 @@ __all__ = ["ChainClient", "ChainUnavailable", "RpcError", "SendAnswer", "WrongCh
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+RpcCall = tuple[str, Sequence[Any]]
+
+CHECK_SECONDS = 1.0  # so often the heads of several endpoints are compared
+CHECK_TIMEOUT_SECONDS = 1.0
 
 
 class ChainUnavailable(Unavailable):
@@ -67,6 +77,7 @@ class ChainClient:
         self._endpoints = [Endpoint(url=url, pool=pool, timeout=timeout, chain_id=chain_id) for url in urls]
         self._ids = itertools.count(1)
         self._id_lock = threading.Lock()
+        self._next_check = 0.0
 
     def call(self, method: str, params: Sequence[Any] = ()) -> Any:
         """The result of one call. Raises `RpcError` where the node refuses, `ChainUnavailable` where none answers."""
@@ -75,7 +86,7 @@ class ChainClient:
             raise result
         return result
 
-    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+    def batch(self, calls: Sequence[RpcCall]) -> list[Any]:
         """The results of several calls from one endpoint in one HTTP post, in order; an `RpcError` where one was
         refused.
         """
@@ -86,38 +97,68 @@ class ChainClient:
     def everywhere(self, method: str, params: Sequence[Any] = ()) -> list[Any]:
         """What each reachable endpoint answers to the same call, refusals left out; `ChainUnavailable` where none is
         reachable.
-
-        For conclusions that one lagging or forked node must not be believed in alone.
         """
-        answers: list[Any] = []
-        reachable = 0
-        for endpoint in self._endpoints:
-            try:
-                answer = endpoint.post(self._requests([(method, params)]))[0]
-            except EndpointFailed:
-                continue
-            reachable += 1
-            if not isinstance(answer, RpcError):
-                answers.append(answer)
-        if not reachable:
+        answers = [results[0] for results in self._each([(method, params)]) if not isinstance(results, EndpointFailed)]
+        if not answers:
             raise ChainUnavailable
-        return answers
+        return [answer for answer in answers if not isinstance(answer, RpcError)]
+
+    def everyone(self, calls: Sequence[RpcCall]) -> list[list[Any]]:
+        """The results of the same post from every endpoint, an `RpcError` where a call was refused.
+
+        For conclusions that one node must not be believed in alone: an endpoint is left out only where `chain.health`
+        has told that its head stands still or that it is silent for long. Raises `ChainUnavailable` where another one
+        does not answer now, for nothing can be concluded yet.
+        """
+        heard: list[list[Any]] = []
+        failures: list[EndpointFailed] = []
+        for endpoint, results in zip(self._endpoints, self._each(calls), strict=True):
+            if isinstance(results, EndpointFailed):
+                failures += [results] if endpoint.health.is_heard else []
+            elif endpoint.health.is_heard:
+                heard.append(results)
+        if not heard:
+            raise self._unavailable(failures)
+        if failures:
+            raise ChainUnavailable(f"Nothing is concluded: {failures[0]}")
+        return heard
 
     def send_raw(self, raws: Sequence[str]) -> list[SendAnswer]:
-        """Send signed transactions (0x-hex) in order: one post per endpoint, until each is taken by one. Never raises.
+        """Send signed transactions (0x-hex) in order: one post to every endpoint, all at once. Never raises.
 
-        Nothing here is repeated: what was not answered is UNKNOWN, and resending is the caller's decision.
+        Nothing here is repeated: what was not answered is UNKNOWN, and resending is the caller's decision. Endpoints
+        that failed a moment ago are asked only where no other takes it.
         """
         answers = [SendAnswer() for _ in raws]
-        for endpoint in self._by_health():
-            open_ones = [index for index, answer in enumerate(answers) if not answer.is_settled]
-            if not open_ones:
-                break
-            self._send_to(endpoint, [(raws[index], answers[index]) for index in open_ones])
+        rested = [endpoint for endpoint in self._endpoints if not endpoint.is_resting]
+        self._send_to(rested, raws, answers)
+        if not all(answer.is_settled for answer in answers):
+            self._send_to([endpoint for endpoint in self._endpoints if endpoint not in rested], raws, answers)
         return answers
+
+    def check_heads(self, *, wait: bool = True) -> None:
+        """Compare the endpoints' newest blocks, once a second at most; nothing where there is only one endpoint."""
+        if len(self._endpoints) < 2 or time.monotonic() < self._next_check:
+            return
+        self._next_check = time.monotonic() + CHECK_SECONDS
+        asked = [self._threads.submit(self._ask_head, endpoint) for endpoint in self._endpoints]
+        if wait:
+            for answer in asked:
+                answer.result()
+            health.compare(self.health)
+
+    @property
+    def has_several_endpoints(self) -> bool:
+        return len(self._endpoints) > 1
+
+    @property
+    def health(self) -> list[Health]:
+        """How each endpoint stands, in the order of the settings."""
+        return [endpoint.health for endpoint in self._endpoints]
 
     def block_number(self) -> int:
         """The number of the newest block."""
+        self.check_heads()
         return int(self.call("eth_blockNumber"), 16)
 
     def eth_call(self, to: str, data: str, block: str | int = "latest") -> str:
@@ -125,20 +166,53 @@ class ChainClient:
         at = hex(block) if isinstance(block, int) else block
         return str(self.call("eth_call", [{"to": to, "data": data}, at]))
 
-    def _send_to(self, endpoint: Endpoint, sends: list[tuple[str, SendAnswer]]) -> None:
-        try:
-            results = endpoint.post(self._requests([("eth_sendRawTransaction", [raw]) for raw, _ in sends]))
-        except EndpointFailed as failure:
-            for _, answer in sends:
-                answer.add(SendClass.UNKNOWN, str(failure))
+    def _send_to(self, endpoints: Sequence[Endpoint], raws: Sequence[str], answers: Sequence[SendAnswer]) -> None:
+        calls: list[RpcCall] = [("eth_sendRawTransaction", [raw]) for raw in raws]
+        for results in self._ask_all(endpoints, calls):
+            for index, answer in enumerate(answers):
+                result = results if isinstance(results, EndpointFailed) else results[index]
+                if isinstance(result, EndpointFailed):
+                    answer.add(SendClass.UNKNOWN, str(result))
+                elif isinstance(result, RpcError):
+                    answer.add(classify(result.message), result.message)
+                else:
+                    answer.add(SendClass.ACCEPTED)
+
+    def _each(self, calls: Sequence[RpcCall]) -> list[list[Any] | EndpointFailed]:
+        """What each endpoint answers to the same post, in the order of the settings."""
+        answers = self._ask_all(self._endpoints, calls)
+        health.compare(self.health)
+        return answers
+
+    def _ask_all(self, endpoints: Sequence[Endpoint], calls: Sequence[RpcCall]) -> list[list[Any] | EndpointFailed]:
+        def ask(endpoint: Endpoint) -> list[Any] | EndpointFailed:
+            try:
+                return endpoint.post(self._requests(calls))
+            except EndpointFailed as failure:
+                return failure
+
+        if len(endpoints) < 2:
+            return [ask(endpoint) for endpoint in endpoints]
+        return list(self._threads.map(ask, endpoints))
+
+    def _ask_head(self, endpoint: Endpoint) -> None:
+        if endpoint.is_resting:
             return
-        for (_, answer), result in zip(sends, results, strict=True):
-            if isinstance(result, RpcError):
-                answer.add(classify(result.message), result.message)
-            else:
-                answer.add(SendClass.ACCEPTED)
+        try:
+            [number] = endpoint.post(self._requests([("eth_blockNumber", [])]), timeout=CHECK_TIMEOUT_SECONDS)
+        except EndpointFailed:
+            return
+        if isinstance(number, str):
+            endpoint.health.has_head(int(number, 16))
+        health.compare(self.health)
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        """For posts to several endpoints at once; with one endpoint there are none."""
+        return ThreadPoolExecutor(max_workers=4 * len(self._endpoints), thread_name_prefix="rpc")
 
     def _first_answer(self, ask: Callable[[Endpoint], T]) -> T:
+        self.check_heads(wait=False)
         failures = []
         for endpoint in self._by_health():
             try:
@@ -146,12 +220,20 @@ class ChainClient:
             except EndpointFailed as failure:
                 failures.append(failure)
                 logger.warning("%s", failure)
+        health.compare(self.health)
+        raise self._unavailable(failures)
+
+    def _unavailable(self, failures: Sequence[EndpointFailed]) -> ChainUnavailable:
         if failures and all(failure.is_wrong_chain for failure in failures):
-            raise WrongChain(f"No endpoint serves chain {self.chain_id}")
-        raise ChainUnavailable
+            return WrongChain(f"No endpoint serves chain {self.chain_id}")
+        return ChainUnavailable()
 
     def _by_health(self) -> list[Endpoint]:
-        return sorted(self._endpoints, key=lambda endpoint: endpoint.is_resting)
+        """Those that answer and are up to date first; among equals the order of the settings."""
+        return sorted(
+            self._endpoints,
+            key=lambda endpoint: (endpoint.is_resting, endpoint.health.standing != health.Standing.GOOD),
+        )
 
     def _requests(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Request]:
         with self._id_lock:

@@ -8,8 +8,6 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from django.conf import settings
-
 from chain import bell, hooks, lease, selectors
 from chain.bundling import bundle
 from chain.clients import ChainUnavailable, RpcError, get_client
@@ -41,7 +39,12 @@ class DriveReport:
 
 
 def drive(*, wallet: PlatformWallet | None = None, max_seconds: float) -> DriveReport:
-    """Drive a wallet (the configured one) until nothing is live or `max_seconds` have passed."""
+    """Drive a wallet (the configured one) until nothing is live or `max_seconds` have passed.
+
+    Without `wallet`, those whose key was rotated away come first, one pass each.
+    """
+    if wallet is None:
+        _follow_retired()
     engine = _take(wallet)
     if engine is None:
         return DriveReport(busy=True)
@@ -53,7 +56,9 @@ def drive(*, wallet: PlatformWallet | None = None, max_seconds: float) -> DriveR
 
 
 def step(*, wallet: PlatformWallet | None = None) -> DriveReport:
-    """One pass: recover, tick, bundle. For tests and for operators who want to watch each step."""
+    """One pass: recover, tick, bundle. For wallets that are only followed, tests, and operators who want to watch."""
+    if wallet is None:
+        _follow_retired()
     engine = _take(wallet)
     if engine is None:
         return DriveReport(busy=True)
@@ -67,6 +72,17 @@ def step(*, wallet: PlatformWallet | None = None) -> DriveReport:
         engine.lease.release()
 
 
+def _follow_retired() -> None:
+    """What a key that was rotated away has under way is brought to its end; one wallet's trouble is not another's."""
+    for wallet in selectors.retired_wallets():
+        try:
+            step(wallet=wallet)
+        except (ChainUnavailable, RpcError, LeaseLost) as error:
+            logger.warning("wallet %s, whose key was rotated away, is followed later: %s", wallet.address, error)
+        except Exception:
+            logger.exception("wallet %s, whose key was rotated away, could not be followed", wallet.address)
+
+
 def _take(wallet: PlatformWallet | None) -> Engine | None:
     client = get_client()
     wallet = wallet or platform_wallet(client)
@@ -74,7 +90,7 @@ def _take(wallet: PlatformWallet | None) -> Engine | None:
     if taken is None:
         return None
     wallet.refresh_from_db()
-    return Engine(wallet=wallet, client=client, lease=taken, executor=settings.PLATFORM_EXECUTOR_ADDRESS)
+    return Engine(wallet=wallet, client=client, lease=taken)
 
 
 def _announce(engine: Engine) -> int:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
+from chain.health import Health
 from chain.rpc_errors import RpcError
 
 CONNECT_TIMEOUT_SECONDS = 2.0
@@ -48,31 +49,37 @@ class Endpoint:
         self._chain_id = chain_id
         self._is_verified = False
         self._rests_until = 0.0
+        address = urlsplit(url)
+        # Host and port alone: the rest of a URL may be a key.
+        self.health = Health(f"{address.hostname}:{address.port}" if address.port else str(address.hostname))
 
     @property
     def is_resting(self) -> bool:
         """True for a while after a failure: others are asked first."""
         return time.monotonic() < self._rests_until
 
-    def post(self, batch: list[Request]) -> list[Any]:
+    def post(self, batch: list[Request], *, timeout: float | None = None) -> list[Any]:
         """The results in the order of `batch`, an `RpcError` where one was refused; `EndpointFailed` without a usable
-        answer.
+        answer. `timeout` in seconds, where it is to be shorter than usual.
 
         The chain id is checked before the first use, and again after each failure: what answers may be another node
         now.
         """
+        patience = self._timeout if timeout is None else urllib3.Timeout(connect=timeout, read=timeout)
         if not self._is_verified:
-            self._verify()
-        return self._post(batch)
+            self._verify(patience)
+        results = self._post(batch, patience)
+        self.health.answered()
+        return results
 
-    def _verify(self) -> None:
-        [answer] = self._post([Request(0, "eth_chainId", [])])
+    def _verify(self, patience: urllib3.Timeout) -> None:
+        [answer] = self._post([Request(0, "eth_chainId", [])], patience)
         found = None if isinstance(answer, RpcError) else _as_int(answer)
         if found != self._chain_id:
             raise self._failed(f"it serves chain {found}, not {self._chain_id}", is_wrong_chain=True)
         self._is_verified = True
 
-    def _post(self, batch: list[Request]) -> list[Any]:
+    def _post(self, batch: list[Request], patience: urllib3.Timeout) -> list[Any]:
         body: Any = batch[0].body() if len(batch) == 1 else [request.body() for request in batch]
         try:
             response = self._pool.request(
@@ -80,7 +87,7 @@ class Endpoint:
                 self._url,
                 body=json.dumps(body),
                 headers=_HEADERS,
-                timeout=self._timeout,
+                timeout=patience,
                 retries=False,  # a send that got no answer is never posted again by itself
                 redirect=False,
             )
@@ -114,8 +121,8 @@ class Endpoint:
     def _failed(self, what: str, *, is_wrong_chain: bool = False) -> EndpointFailed:
         self._is_verified = False
         self._rests_until = time.monotonic() + REST_SECONDS
-        host = urlsplit(self._url).hostname
-        return EndpointFailed(f"RPC endpoint {host}: {what}", is_wrong_chain=is_wrong_chain)
+        self.health.failed()
+        return EndpointFailed(f"RPC endpoint {self.health.name}: {what}", is_wrong_chain=is_wrong_chain)
 
 
 def _as_int(value: Any) -> int | None:

@@ -9,10 +9,11 @@ from typing import Any
 from django.conf import settings
 
 from chain.clients import ChainClient, ChainUnavailable, RpcError
+from chain.evidence import Checkpoint
 from chain.fees import Market
 from chain.lease import Lease
 from chain.models import PlatformWallet, WalletStatus
-from chain.signer import Signer, SignerUnavailable, get_signer
+from chain.signer import Signer, get_signer, signing_address
 
 logger = logging.getLogger(__name__)
 
@@ -32,30 +33,56 @@ class Head:
 
 @dataclass
 class Engine:
-    """One driver's hands. `wallet` is a copy of the row; the row is written through `lease` only."""
+    """One driver's hands. `wallet` is a copy of the row; the row is written through `lease` only.
+
+    `verified` is the newest block whose chain all that is settled was compared with, `final` the newest of these that
+    every endpoint called final. Both stand on the wallet's row too, written with whatever else is written there.
+    """
 
     wallet: PlatformWallet
     client: ChainClient
     lease: Lease
-    executor: str
     head: Head | None = None
-    followed: Head | None = None  # the head up to which the settled blocks are known to stand
+    verified: Checkpoint | None = None
+    final: Checkpoint | None = None
+    final_asked_at: int | None = None  # the head at which every endpoint was asked for its final block last
+    held: str = ""  # why nothing new is sent now, although the wallet is ACTIVE
+    known_executors: set[str] = field(default_factory=set)  # whose rows are there
     settled_keys: list[str] = field(default_factory=list)  # made final by this driver, to be announced
     sent_count: int = 0
     last_bundle_at: float = 0.0
     bundle_not_before: float = 0.0  # no key, or too dear: there is no use in trying at every poll
 
+    def __post_init__(self) -> None:
+        wallet = self.wallet
+        if wallet.verified_block is not None:
+            self.verified = Checkpoint(wallet.verified_block, wallet.verified_hash)
+        if wallet.final_block is not None:
+            self.final = Checkpoint(wallet.final_block, wallet.final_hash)
+
     @property
     def signer(self) -> Signer:
         """The wallet's key, asked for when something is signed: `SignerUnavailable` stops that and nothing else."""
-        signer = get_signer()
-        if signer.address != self.wallet.address:
-            raise SignerUnavailable(f"the key at hand is not that of wallet {self.wallet.address}")
-        return signer
+        return get_signer(self.wallet.address)
 
     @property
     def is_active(self) -> bool:
         return self.wallet.status == WalletStatus.ACTIVE
+
+    @property
+    def is_current(self) -> bool:
+        """True for the wallet of the configured key; what a wallet whose key was rotated away has is only followed."""
+        return signing_address() in ("", self.wallet.address)
+
+    def note_verified(self, verified: Checkpoint) -> None:
+        """All that is settled was compared with the chain of this block: to be stored with the next write."""
+        self.verified = verified
+        self.lease.notes |= {"verified_block": verified.number, "verified_hash": verified.hash}
+
+    def note_final(self, final: Checkpoint) -> None:
+        """All that is settled up to this block is final: to be stored with the next write."""
+        self.final = final
+        self.lease.notes |= {"final_block": final.number, "final_hash": final.hash}
 
     def fetch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
         """The results of a batch in which no call may be refused; a refusal is raised."""
@@ -71,6 +98,7 @@ class Engine:
         Raises `ChainUnavailable` where that node lags behind what another one still shows (F41); where the head of
         all has fallen (F39) the lower one is the head.
         """
+        self.client.check_heads()
         block, tip, *results = self.client.batch(
             [("eth_getBlockByNumber", ["latest", False]), ("eth_maxPriorityFeePerGas", []), *calls]
         )

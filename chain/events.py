@@ -9,7 +9,7 @@ from eth_abi.abi import decode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from chain import abis
+from chain import abis, selectors
 from chain.dialects import dialect
 from chain.encoding import OPERATION_EXECUTED_TOPIC, OPERATION_TOPICS, TRANSFER_TOPIC, Log, address_topic, to_bytes
 from chain.log_ranges import Filter
@@ -17,13 +17,16 @@ from chain.models import ChainEvent
 
 
 def filters() -> list[Filter]:
-    """What to ask a node for: all of the system's contracts, and the USDC that goes to or from the platform account."""
-    account = address_topic(settings.PLATFORM_EXECUTOR_ADDRESS)
+    """What to ask a node for: all of the system's contracts, and the USDC that goes to or from the platform account.
+
+    The platform account is every executor that operations were made for: one that was replaced may still pay and hold.
+    """
+    accounts = [address_topic(executor) for executor in selectors.executors()]
     usdc = settings.USDC_ADDRESS
     return [
         {"address": [address for address, _ in _contracts() if address != usdc.lower()]},
-        {"address": usdc, "topics": [TRANSFER_TOPIC, account]},
-        {"address": usdc, "topics": [TRANSFER_TOPIC, None, account]},
+        {"address": usdc, "topics": [TRANSFER_TOPIC, accounts]},
+        {"address": usdc, "topics": [TRANSFER_TOPIC, None, accounts]},
     ]
 
 
@@ -65,7 +68,7 @@ def _contracts() -> tuple[tuple[str, str], ...]:
         (settings.SENIOR_POOL_ADDRESS.lower(), "SeniorPool"),
         (settings.OAID_ADDRESS.lower(), names.oaid),
         (settings.USDC_ADDRESS.lower(), "MockUSDC"),
-        (settings.PLATFORM_EXECUTOR_ADDRESS.lower(), "PlatformExecutor"),
+        *((executor.lower(), "PlatformExecutor") for executor in selectors.executors()),
     )
 
 

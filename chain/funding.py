@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import F
 
+from chain import selectors
 from chain.clients import get_client
 from chain.encoding import OPERATION_TOPICS, TRANSFER_TOPIC, Call, address_topic, encode_call, to_bytes
 from chain.models import FundingTransfer
@@ -125,9 +126,9 @@ def _require_canonical(receipt: dict[str, Any], head: int) -> None:
 
 def _is_our_own(receipt: dict[str, Any]) -> bool:
     """A carrier of ours moves pulled funds the same way, but those have funded their repayment already."""
-    executor = settings.PLATFORM_EXECUTOR_ADDRESS.lower()
+    executors = {executor.lower() for executor in selectors.executors()}
     return any(
-        log["address"].lower() == executor and log["topics"] and log["topics"][0] in OPERATION_TOPICS
+        log["address"].lower() in executors and log["topics"] and log["topics"][0] in OPERATION_TOPICS
         for log in receipt["logs"]
     )
 

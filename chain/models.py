@@ -58,7 +58,7 @@ class PlatformWallet(models.Model):
     id = UUIDPrimaryKey()
     address = AddressField()
     chain_id = models.PositiveBigIntegerField()
-    next_nonce = models.PositiveBigIntegerField(default=0)  # never falls
+    next_nonce = models.PositiveBigIntegerField(default=0)  # moved by what is final alone (`chain.nonces`)
     # Nonces below it were spent before the books knew of them: before the wallet's row, or before a backup was
     # restored.
     nonces_from = models.PositiveBigIntegerField(default=0)
@@ -117,7 +117,10 @@ class ChainTransaction(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["wallet", "nonce"], name="transaction_nonce_once")]
-        indexes = [models.Index(fields=["wallet", "state", "nonce"], name="transaction_live")]
+        indexes = [
+            models.Index(fields=["wallet", "state", "nonce"], name="transaction_live"),
+            models.Index(fields=["wallet", "block_number"], name="transaction_mined"),
+        ]
 
     def __str__(self) -> str:
         return f"nonce {self.nonce} ({self.state})"
@@ -197,6 +200,7 @@ class Operation(models.Model):
             models.Index(fields=["carrier", "position_in_carrier"], name="operation_carrier"),
             models.Index(fields=["reopened", "kind"], name="operation_reopened"),
             models.Index(fields=["state", "open_since_block"], name="operation_open"),
+            models.Index(fields=["state", "block_number"], name="operation_mined"),
         ]
 
     def __str__(self) -> str:

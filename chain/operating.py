@@ -8,8 +8,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.conf import settings
-
 from audit.services import record_change
 from chain import lease, sending
 from chain.clients import ChainClient
@@ -32,7 +30,7 @@ def at_the_wheel(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engine
         raise DecisionRefused("the lease could not be taken")
     try:
         wallet.refresh_from_db()
-        engine = Engine(wallet=wallet, client=client, lease=taken, executor=settings.PLATFORM_EXECUTOR_ADDRESS)
+        engine = Engine(wallet=wallet, client=client, lease=taken)
         engine.look()
         yield engine
     finally:

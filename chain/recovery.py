@@ -10,7 +10,7 @@ import logging
 
 from django.conf import settings
 
-from chain import restoring
+from chain import nonces, restoring
 from chain.attempts import noop_attempt
 from chain.engine import Engine
 from chain.fees import Fees, quote
@@ -23,23 +23,15 @@ logger = logging.getLogger(__name__)
 
 
 def recover(engine: Engine) -> None:
-    """Resend what is in flight, close gaps, and let the counter catch up with the chain; it never falls (F9)."""
+    """Resend what is in flight, close gaps, and compare the counter with the chain's (F9, F12)."""
     engine.look()
-    mined, used = _used_nonces(engine, "latest"), _used_nonces(engine, "pending")
-    if max(mined, used) > engine.wallet.next_nonce:
-        restoring.catch_up(engine, mined=mined, used=max(mined, used))
-    if engine.wallet.scan_pending:
-        restoring.scan(engine)
+    counts = nonces.check(engine)
+    restoring.scan_if_due(engine)
     in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES)
     stored = list(in_flight.order_by("nonce").prefetch_related("attempts"))
-    _close_gaps(engine, range(max(mined, engine.wallet.nonces_from), engine.wallet.next_nonce))
+    if counts is not None:
+        _close_gaps(engine, range(max(counts.mined, engine.wallet.nonces_from), engine.wallet.next_nonce))
     resend(engine, [transaction for transaction in stored if transaction.attempts.all()])
-
-
-def _used_nonces(engine: Engine, block: str) -> int:
-    """How many nonces were used, in blocks or with the pool: the most that any endpoint knows of, for some lag."""
-    counts = engine.client.everywhere("eth_getTransactionCount", [engine.wallet.address, block])
-    return max((int(count, 16) for count in counts), default=0)
 
 
 def _close_gaps(engine: Engine, nonces: range) -> None:
@@ -63,7 +55,11 @@ def _store_noop(engine: Engine, nonce: int) -> Send:
     cap = engine.wallet.fee_cap_wei
     fees = quote(engine.require_head().market, cap=cap) or Fees(max_fee=cap, tip=0)
     transaction = ChainTransaction(
-        wallet_id=engine.wallet.pk, nonce=nonce, gas_limit=settings.CHAIN_CARRIER_GAS_LIMIT, note="it closes a gap"
+        wallet_id=engine.wallet.pk,
+        nonce=nonce,
+        gas_limit=settings.CHAIN_CARRIER_GAS_LIMIT,
+        open_since_block=engine.require_head().number,
+        note="it closes a gap",
     )
     attempt = noop_attempt(engine, transaction, fees)
 

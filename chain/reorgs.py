@@ -1,17 +1,21 @@
 """What was settled is followed until its block is final; a reorg takes it back to BROADCAST and the bytes go out again.
 
-Normally this costs nothing: the new head's parent is the head seen before, so nothing can have moved. Only where that
-does not hold, and once when a driver starts, are the blocks of settled transactions compared with the chain's. A
-block is orphaned when another stands at its height on every endpoint that has one; a node that is merely behind
-proves nothing (F41).
+Evidence: the newest block whose chain everything settled was compared with is stored (`Engine.verified`), and the
+newest of its ancestors that every endpoint called final (`Engine.final`). Where the chain still has the former at its
+height nothing can have moved, and that is all that is asked at a new block. Where it has not, however long no driver
+ran and whatever is final by now, the blocks of all that was settled above the latter are compared. A block is orphaned
+when another stands at its height on every endpoint that has one; a node that is merely behind proves nothing (F41).
 """
 
 import logging
-from collections.abc import Iterable
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from audit.services import record_change
-from chain.clients import RpcError
-from chain.engine import Engine, Head
+from chain.clients import ChainUnavailable
+from chain.engine import Engine
+from chain.evidence import Checkpoint, final_block, hash_of
 from chain.landing import NO_BLOCK, NO_OUTCOME, move_operations, move_transaction
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
 from chain.selectors import operations_of
@@ -21,74 +25,133 @@ from partner_platform.core import clock
 
 logger = logging.getLogger(__name__)
 
-FOLLOW_BLOCKS = 256  # where the node has no finalized block, or one far behind
+ASK_FINAL_EVERY_BLOCKS = 32
+HEADERS_PER_POST = 200
 _WATCHED_STATES = (TransactionState.MINED, *SETTLED_TRANSACTION_STATES)
 
 
-def undo_orphaned(engine: Engine) -> None:
-    """Compare with the chain where the head does not follow the one of the last comparison.
+def undo_orphaned(engine: Engine) -> bool:
+    """Compare with the chain where it is not the one of the last comparison; True where something was undone.
 
     After a fall of the head (F39) blocks of ours may stand above it: nothing is known of them before it has risen
     again, so it is compared at every tick until then.
     """
-    follows = engine.followed is not None and _follows(engine, engine.followed)
-    engine.followed = engine.require_head() if follows or _compare(engine) else None
-
-
-def _compare(engine: Engine) -> bool:
-    """Undo what is orphaned; False where a block of ours has nothing at its height yet."""
-    floor = _final_block(engine)
-    watched = ChainTransaction.objects.filter(
-        wallet=engine.wallet.pk, state__in=_WATCHED_STATES, block_number__gt=floor
-    )
-    transactions = list(watched.order_by("nonce").prefetch_related("attempts"))
-    adopted = list(
-        Operation.objects.filter(carrier__isnull=True, state=OperationState.CONFIRMED, block_number__gt=floor)
-    )
-    rows: list[ChainTransaction | Operation] = [*transactions, *adopted]
-    is_known = all((row.block_number or 0) <= engine.require_head().number for row in rows)
-    orphaned = _orphaned_hashes(engine, rows)
-    if not orphaned:
-        return is_known
-    lost = [transaction for transaction in transactions if transaction.block_hash in orphaned]
-    _undo(engine, lost, [operation for operation in adopted if operation.block_hash in orphaned])
-    resend(engine, lost)
-    return is_known
-
-
-def _follows(engine: Engine, before: Head) -> bool:
     head = engine.require_head()
+    is_undone = False
+    if not _follows(engine):
+        is_known, is_undone = _compare(engine)
+        if not is_known:
+            return is_undone
+    engine.note_verified(Checkpoint(head.number, head.hash))
+    _raise_final(engine)
+    return is_undone
+
+
+def _follows(engine: Engine) -> bool:
+    """True where the block that was verified last is the head, or an ancestor of it."""
+    head, before = engine.require_head(), engine.verified
+    if before is None:
+        return False
     if before.hash in {head.hash, head.parent_hash}:
         return True
     if head.number <= before.number:
         return False
-    [block] = engine.fetch(("eth_getBlockByNumber", [hex(before.number), False]))
-    return block is not None and block["hash"] == before.hash
+    return _hash_at(engine, before.number) == before.hash
 
 
-def _final_block(engine: Engine) -> int:
-    oldest = max(engine.require_head().number - FOLLOW_BLOCKS, 0)
-    [final] = engine.client.batch([("eth_getBlockByNumber", ["finalized", False])])
-    if final is None or isinstance(final, RpcError):
-        return oldest
-    return max(int(final["number"], 16), oldest)
+def _hash_at(engine: Engine, number: int) -> str | None:
+    """The hash at this height of the chain whose newest block is the head, by one node in one post."""
+    head = engine.require_head()
+    block, newest = engine.fetch(
+        ("eth_getBlockByNumber", [hex(number), False]), ("eth_getBlockByNumber", [hex(head.number), False])
+    )
+    if newest is None or newest["hash"] != head.hash:
+        raise ChainUnavailable("The chain moved while it was read")
+    return None if block is None else str(block["hash"])
 
 
-def _orphaned_hashes(engine: Engine, rows: Iterable[ChainTransaction | Operation]) -> set[str]:
-    ours = {row.block_hash: row.block_number for row in rows}
-    calls = [("eth_getBlockByNumber", [hex(number or 0), False]) for number in ours.values()]
+def _compare(engine: Engine) -> tuple[bool, bool]:
+    """Undo what is orphaned. Returns whether every block of ours has one at its height by now, and whether something
+    was undone.
+    """
+    floor = _floor(engine)
+    watched, adopted = watched_transactions(engine.wallet.pk, floor), adopted_operations(floor)
+    ours = {block_hash: number for rows in (watched, adopted) for block_hash, number in _blocks_of(rows)}
+    is_known = all(number <= engine.require_head().number for number in ours.values())
+    orphaned = _orphaned_hashes(engine, ours)
+    if not orphaned:
+        return is_known, False
+    lost = list(watched.filter(block_hash__in=orphaned).order_by("nonce").prefetch_related("attempts"))
+    _undo(engine, lost, list(adopted.filter(block_hash__in=orphaned)))
+    resend(engine, lost)
+    return is_known, True
+
+
+def _blocks_of(rows: Any) -> Any:
+    """`(hash, number)` of each block in which one of the rows stands."""
+    return rows.order_by().values_list("block_hash", "block_number").distinct()
+
+
+def watched_transactions(wallet_id: uuid.UUID, floor: int) -> Any:
+    """Transactions that were mined above the block `floor`: a reorg may undo them. For the index tests too."""
+    return ChainTransaction.objects.filter(wallet=wallet_id, state__in=_WATCHED_STATES, block_number__gt=floor)
+
+
+def adopted_operations(floor: int) -> Any:
+    """Operations settled from an execution above `floor` in a transaction that is not ours. For the index tests too."""
+    return Operation.objects.filter(carrier__isnull=True, state=OperationState.CONFIRMED, block_number__gt=floor)
+
+
+def _floor(engine: Engine) -> int:
+    """The block below which nothing has to be compared; 0 where even what was final is not on the chain any more."""
+    final = engine.final
+    if final is None:
+        return 0
+    if final.number > engine.require_head().number:
+        return final.number  # the head fell below it: nothing is known yet
+    if not _is_orphaned(engine, final.hash, final.number):
+        return final.number
+    logger.error("block %d was final and is not on the chain any more: everything is compared", final.number)
+    return 0
+
+
+def _raise_final(engine: Engine) -> None:
+    """Ask every endpoint for its final block, once in a while; what is settled up to there is settled for good."""
+    head = engine.require_head().number
+    asked = engine.final_asked_at
+    if asked is not None and head - asked < ASK_FINAL_EVERY_BLOCKS:
+        return
+    engine.final_asked_at = head
+    try:
+        final = final_block(engine.client, head=engine.verified)
+    except ChainUnavailable as error:
+        logger.warning("what is final is asked again later: %s", error)
+        return
+    if final is not None and (engine.final is None or final.number > engine.final.number):
+        engine.note_final(final)
+
+
+def _orphaned_hashes(engine: Engine, ours: Mapping[str, int]) -> set[str]:
     suspects = [
         (block_hash, number)
-        for (block_hash, number), block in zip(ours.items(), engine.client.batch(calls), strict=True)
-        if block is not None and not isinstance(block, RpcError) and block["hash"] != block_hash
+        for (block_hash, number), block in zip(ours.items(), _headers(engine, list(ours.values())), strict=True)
+        if hash_of(block) not in (None, block_hash)
     ]
-    return {block_hash for block_hash, number in suspects if _is_orphaned(engine, block_hash, number or 0)}
+    return {block_hash for block_hash, number in suspects if _is_orphaned(engine, block_hash, number)}
+
+
+def _headers(engine: Engine, numbers: Sequence[int]) -> list[Any]:
+    found: list[Any] = []
+    for start in range(0, len(numbers), HEADERS_PER_POST):
+        chosen = numbers[start : start + HEADERS_PER_POST]
+        found += engine.client.batch([("eth_getBlockByNumber", [hex(number), False]) for number in chosen])
+    return found
 
 
 def _is_orphaned(engine: Engine, block_hash: str, number: int) -> bool:
-    blocks = engine.client.everywhere("eth_getBlockByNumber", [hex(number), False])
-    present = [block for block in blocks if block is not None]
-    return bool(present) and all(block["hash"] != block_hash for block in present)
+    answers = engine.client.everyone([("eth_getBlockByNumber", [hex(number), False])])
+    present = [found for [block] in answers if (found := hash_of(block)) is not None]
+    return bool(present) and block_hash not in present
 
 
 def _undo(engine: Engine, transactions: list[ChainTransaction], adopted: list[Operation]) -> None:

@@ -1,18 +1,20 @@
 """After the database was restored from a backup: what does the chain know that the books do not? (F12)
 
-A chain whose nonces are ahead of our counter says so. Until `executed(uid)` was read for every open operation the
-wallet is FROZEN, in the commit that notes it: a driver killed in the middle leaves it to the next. What was executed
-is adopted from its own log. Where the executor ran uids that the books do not know at all, requests were accepted
-after the backup and are lost with their loans: only a person can enter those, so the wallet stays frozen and names
-them.
+A chain whose final nonces are ahead of our counter says so (`chain.nonces`). Until `executed(uid)` was read for every
+open operation the wallet is FROZEN, in the commit that notes it: a driver killed in the middle leaves it to the next.
+What was executed is adopted from its own log. Where the executor ran uids that the books do not know at all, requests
+were accepted after the backup and are lost with their loans: only a person can enter those, so the wallet stays frozen
+and names them.
 """
 
 import logging
 
+from django.db.models import F
+
 from audit.services import record_change
-from chain import system
+from chain import selectors, system
 from chain.adoption import WINDOW_BLOCKS, adopt, find_execution
-from chain.clients import RpcError
+from chain.clients import ChainUnavailable, RpcError
 from chain.encoding import OPERATION_EXECUTED_TOPIC
 from chain.engine import Engine
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
@@ -27,23 +29,30 @@ NAMED_UIDS = 2
 _ADOPTABLE = [state.value for state, targets in OPERATION_EDGES.items() if OperationState.CONFIRMED in targets]
 
 
-def catch_up(engine: Engine, *, mined: int, used: int) -> None:
-    """The chain used nonces up to `used` (those below `mined` in blocks): the counter follows, the wallet freezes."""
+def catch_up(engine: Engine, *, final: int, final_block: int) -> None:
+    """Final state used the nonces below `final`, as of block `final_block`: the counter follows, the wallet freezes."""
     before = engine.wallet.next_nonce
-    incident = f"nonces {before} to {used - 1} were used by transactions that the database does not know"
+    incident = f"nonces {before} to {final - 1} were used by transactions that the database does not know"
 
     def write() -> None:
         mine = PlatformWallet.objects.filter(pk=engine.wallet.pk)
-        mine.filter(next_nonce__lt=used).update(
-            next_nonce=used, nonces_from=mined, scan_pending=True, incident=incident, incident_at=clock.now()
+        mine.filter(next_nonce__lt=final).update(
+            next_nonce=final,
+            nonces_from=final,
+            nonces_block=final_block,
+            scan_pending=True,
+            incident=incident,
+            incident_at=clock.now(),
         )
-        mine.exclude(status=WalletStatus.FROZEN).update(status=WalletStatus.FROZEN, status_reason=SCAN_REASON)
+        mine.exclude(status=WalletStatus.FROZEN).update(
+            status=WalletStatus.FROZEN, status_reason=SCAN_REASON, status_changes=F("status_changes") + 1
+        )
         record_change(
             actor="system:settlement",
             action="settlement.behind_the_chain",
             target=f"wallet:{engine.wallet.address}",
             before={"nextNonce": before},
-            after={"nextNonce": used},
+            after={"nextNonce": final, "finalBlock": final_block},
         )
 
     engine.lease.write(write)
@@ -51,21 +60,29 @@ def catch_up(engine: Engine, *, mined: int, used: int) -> None:
     logger.error("wallet %s: %s", engine.wallet.address, incident)
 
 
+def scan_if_due(engine: Engine) -> None:
+    """Compare the database with the chain where that is pending, whoever noted it."""
+    if engine.wallet.scan_pending:
+        scan(engine)
+
+
 def scan(engine: Engine) -> None:
     """Adopt what was executed, name what is unknown; then the wallet works again, unless something else froze it."""
     open_operations = list(Operation.objects.filter(state__in=_ADOPTABLE).order_by("created_at", "id"))
-    executed = _executed(engine, [operation.uid for operation in open_operations])
+    executed = _executed(engine, open_operations)
     for operation in open_operations:
         if operation.uid in executed:
             _adopt_unless_ours(engine, operation)
-    unknown = _unknown_uids(engine)
+    unknown = [uid for executor in selectors.executors() for uid in _unknown_uids(engine, executor)]
     _finish(engine, unknown)
 
 
-def _executed(engine: Engine, uids: list[str]) -> set[str]:
+def _executed(engine: Engine, operations: list[Operation]) -> set[str]:
     found: set[str] = set()
-    for start in range(0, len(uids), UIDS_PER_POST):
-        found |= system.read_executed(uids[start : start + UIDS_PER_POST], engine.require_head().number)
+    for start in range(0, len(operations), UIDS_PER_POST):
+        chosen = operations[start : start + UIDS_PER_POST]
+        pairs = [(operation.executor, operation.uid) for operation in chosen]
+        found |= system.read_executed(pairs, engine.require_head().number)
     return found
 
 
@@ -78,8 +95,8 @@ def _adopt_unless_ours(engine: Engine, operation: Operation) -> None:
     adopt(engine, operation)
 
 
-def _unknown_uids(engine: Engine) -> list[str]:
-    uids = _executed_uids(engine)
+def _unknown_uids(engine: Engine, executor: str) -> list[str]:
+    uids = _executed_uids(engine, executor)
     known: set[str] = set()
     for start in range(0, len(uids), UIDS_PER_POST):
         chunk = uids[start : start + UIDS_PER_POST]
@@ -87,20 +104,25 @@ def _unknown_uids(engine: Engine) -> list[str]:
     return [uid for uid in uids if uid not in known]
 
 
-def _executed_uids(engine: Engine) -> list[str]:
+def _executed_uids(engine: Engine, executor: str) -> list[str]:
     """Every uid the executor ran, in the order of the chain; in windows where the node limits `eth_getLogs`."""
     head = engine.require_head().number
     try:
-        return _uids_between(engine, 0, head)
+        return _uids_between(engine, executor, 0, head)
     except RpcError as error:
         logger.info("the node limits eth_getLogs (%s): reading in windows", error.message)
     starts = range(0, head + 1, WINDOW_BLOCKS)
-    return [uid for start in starts for uid in _uids_between(engine, start, min(start + WINDOW_BLOCKS - 1, head))]
+    return [
+        uid for start in starts for uid in _uids_between(engine, executor, start, min(start + WINDOW_BLOCKS - 1, head))
+    ]
 
 
-def _uids_between(engine: Engine, start: int, end: int) -> list[str]:
-    query = {"address": engine.executor, "topics": [OPERATION_EXECUTED_TOPIC]}
-    logs = engine.client.call("eth_getLogs", [{**query, "fromBlock": hex(start), "toBlock": hex(end)}])
+def _uids_between(engine: Engine, executor: str, start: int, end: int) -> list[str]:
+    """By a node that has the last of these blocks; `ChainUnavailable` where it has not."""
+    query = {"address": executor, "topics": [OPERATION_EXECUTED_TOPIC], "fromBlock": hex(start), "toBlock": hex(end)}
+    logs, last = engine.fetch(("eth_getLogs", [query]), ("eth_getBlockByNumber", [hex(end), False]))
+    if last is None:
+        raise ChainUnavailable("The node lags behind")
     return [log["topics"][1].lower() for log in logs]
 
 
@@ -113,9 +135,9 @@ def _finish(engine: Engine, unknown: list[str]) -> None:
         mine.update(scan_pending=False)
         ours = mine.filter(status=WalletStatus.FROZEN, status_reason=SCAN_REASON)
         if unknown:
-            ours.update(status_reason=reason[:300])
+            ours.update(status_reason=reason[:300], status_changes=F("status_changes") + 1)
         else:
-            ours.update(status=WalletStatus.ACTIVE, status_reason="")
+            ours.update(status=WalletStatus.ACTIVE, status_reason="", status_changes=F("status_changes") + 1)
 
     engine.lease.write(write)
     engine.wallet.refresh_from_db()

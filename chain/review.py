@@ -11,6 +11,7 @@ from typing import Any
 from audit.services import record_change
 from chain import hooks, system
 from chain.adoption import Execution, find_execution
+from chain.clients import ChainUnavailable, RpcError
 from chain.engine import Engine
 from chain.landing import NO_CARRIER, NO_OUTCOME, move_operations, store_verdicts
 from chain.models import ChainTransaction, Operation, OperationState
@@ -70,24 +71,66 @@ class Evidence:
 
 
 def gather(engine: Engine, operation: Operation) -> Evidence:
-    """Read everything that bears on the operation. Raises `ChainUnavailable`: without the chain nothing is decided."""
+    """Read everything that bears on the operation, of every endpoint; of each answer the one that is the most careful.
+
+    By the executor it was promised to and the wallet that carried it, whatever the settings name now. Raises
+    `ChainUnavailable`: without the chain, or one of its endpoints, nothing is decided.
+    """
     engine.look()
-    finalized = engine.fetch(("eth_getBlockByNumber", ["finalized", False]))[0]
-    final_number = int(finalized["number"], 16) if finalized else 0
-    counts = engine.client.everywhere("eth_getTransactionCount", [engine.wallet.address, "finalized"])
     carrier = operation.carrier
     hashes = [] if carrier is None else list(carrier.attempts.order_by("created_at").values_list("tx_hash", flat=True))
-    executed = bool(system.read_executed([operation.uid], engine.require_head().number))
+    seen = [_seen_by(results) for results in engine.client.everyone(_questions(operation, carrier, hashes))]
+    executed = any(one.executed_latest for one in seen)
     return Evidence(
         operation=operation,
         executed_latest=executed,
-        executed_finalized=bool(system.read_executed([operation.uid], final_number)),
+        executed_finalized=any(one.executed_finalized for one in seen),
         execution=find_execution(engine, operation) if executed else None,
         carrier=carrier,
-        known_hashes=tuple(tx_hash for tx_hash in hashes if _is_known(engine, tx_hash)),
-        finalized_nonce=min((int(count, 16) for count in counts), default=0),
+        known_hashes=tuple(tx_hash for index, tx_hash in enumerate(hashes) if any(one.known[index] for one in seen)),
+        finalized_nonce=min(one.finalized_nonce for one in seen),
         confirmations=engine.confirmations,
     )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one endpoint says."""
+
+    executed_latest: bool
+    executed_finalized: bool
+    finalized_nonce: int
+    known: tuple[bool, ...]
+
+
+def _questions(
+    operation: Operation, carrier: ChainTransaction | None, hashes: list[str]
+) -> list[tuple[str, list[Any]]]:
+    view = {"to": operation.executor, "data": system.executed_call(operation.uid)}
+    sender = operation.executor if carrier is None else carrier.wallet.address
+    return [
+        ("eth_call", [view, "latest"]),
+        ("eth_call", [view, "finalized"]),
+        ("eth_getTransactionCount", [sender, "finalized"]),
+        *[("eth_getTransactionByHash", [tx_hash]) for tx_hash in hashes],
+    ]
+
+
+def _seen_by(results: list[Any]) -> _Seen:
+    latest, finalized, nonce, *found = results
+    if isinstance(latest, RpcError) or isinstance(finalized, RpcError):
+        raise ChainUnavailable("A node does not tell whether the executor ran it")
+    return _Seen(
+        executed_latest=_is_true(latest),
+        executed_finalized=_is_true(finalized),
+        finalized_nonce=0 if isinstance(nonce, RpcError) else int(nonce, 16),
+        known=tuple(answer is not None and not isinstance(answer, RpcError) for answer in found),
+    )
+
+
+def _is_true(word: str) -> bool:
+    """A view's bool; nothing at all where the executor was not there yet."""
+    return bool(int(word, 16)) if len(word) > len("0x") else False
 
 
 def adopt(engine: Engine, evidence: Evidence, *, actor: str, without_proof: bool = False) -> None:
@@ -164,10 +207,6 @@ def _require_open(evidence: Evidence) -> None:
 def _require_not_executed(evidence: Evidence) -> None:
     if evidence.executed_latest or evidence.executed_finalized:
         raise DecisionRefused("the chain executed it: adopt it")
-
-
-def _is_known(engine: Engine, tx_hash: str) -> bool:
-    return any(answer is not None for answer in engine.client.everywhere("eth_getTransactionByHash", [tx_hash]))
 
 
 def _yes(value: bool) -> str:

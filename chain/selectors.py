@@ -3,9 +3,11 @@
 import uuid
 from collections.abc import Iterable
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from chain.models import ChainEvent, ChainTransaction, Operation, OperationState, PlatformWallet, WalletStatus
+from chain.models import ChainEvent, ChainTransaction, Executor, Operation, OperationState, PlatformWallet, WalletStatus
+from chain.signer import signing_address
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
 
 
@@ -32,12 +34,39 @@ def reopened_query(kind: str) -> QuerySet[Operation]:
     return Operation.objects.filter(reopened__in=[True], kind=kind).order_by("-created_at", "id")
 
 
+def executors() -> list[str]:
+    """Every executor that operations of this chain were made for, the configured one among them."""
+    known = Executor.objects.filter(chain_id=settings.CHAIN_ID).order_by("created_at", "id")
+    addresses = [*known.values_list("address", flat=True), settings.PLATFORM_EXECUTOR_ADDRESS]
+    return list(dict.fromkeys(address for address in addresses if address))
+
+
 def has_live_work(wallet: PlatformWallet) -> bool:
     """True while a driver has something to do: transactions to follow, or operations that may be bundled."""
     if ChainTransaction.objects.filter(wallet=wallet, state__in=LIVE_TRANSACTION_STATES).exists():
         return True
+    if signing_address() not in ("", wallet.address):
+        return False
     is_active = PlatformWallet.objects.filter(pk=wallet.pk, status=WalletStatus.ACTIVE).exists()
-    return is_active and Operation.objects.filter(state=OperationState.QUEUED).exists()
+    return is_active and queued_query().exists()
+
+
+def retired_wallets() -> list[PlatformWallet]:
+    """Wallets whose key was rotated away and that have something to follow still: live transactions, or settled ones
+    whose block is not final.
+    """
+    current = signing_address()
+    if not current:
+        return []
+    others = PlatformWallet.objects.filter(chain_id=settings.CHAIN_ID).exclude(address=current)
+    return [wallet for wallet in others.order_by("created_at", "id") if _has_unfinished(wallet)]
+
+
+def _has_unfinished(wallet: PlatformWallet) -> bool:
+    mine = ChainTransaction.objects.filter(wallet=wallet.pk)
+    if mine.filter(state__in=LIVE_TRANSACTION_STATES).exists():
+        return True
+    return mine.filter(block_number__gt=wallet.final_block or 0).exists()
 
 
 def live_transactions(wallet: PlatformWallet) -> list[ChainTransaction]:
@@ -53,8 +82,13 @@ def live_transactions_query(wallet_id: uuid.UUID) -> QuerySet[ChainTransaction]:
 
 
 def queued_operations(limit: int) -> list[Operation]:
-    """Operations that wait for a carrier, oldest first."""
-    return list(Operation.objects.filter(state=OperationState.QUEUED).order_by("created_at", "id")[:limit])
+    """Operations of this chain that wait for a carrier, oldest first."""
+    return list(queued_query().order_by("created_at", "id")[:limit])
+
+
+def queued_query() -> QuerySet[Operation]:
+    """The query of `queued_operations`, for the index tests too."""
+    return Operation.objects.filter(state=OperationState.QUEUED, chain_id=settings.CHAIN_ID)
 
 
 def operations_of(transactions: list[ChainTransaction]) -> dict[object, list[Operation]]:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from celery.exceptions import CeleryError
+from django.conf import settings
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -23,12 +24,19 @@ IDS_PER_QUERY = 500
 def enqueue(*, key: str, kind: str, calls: list[Call], effect: list[dict[str, Any]]) -> Operation:
     """Take an operation to be done at most once, ever; wakes the driver when the caller's transaction commits.
 
+    It is the configured executor's on the configured chain, whatever the settings say when it is done.
     `key` is the idempotency key and decides the uid on the chain; `effect` lists the logs that prove it was done. A
     key that was used before raises the database's `IntegrityError`: it is the caller's transaction that decides what
     that means.
     """
     operation = Operation.objects.create(
-        key=key, uid=uid_of(key), kind=kind, calls=[asdict(call) for call in calls], effect=effect
+        key=key,
+        uid=uid_of(key),
+        kind=kind,
+        chain_id=settings.CHAIN_ID,
+        executor=settings.PLATFORM_EXECUTOR_ADDRESS,
+        calls=[asdict(call) for call in calls],
+        effect=effect,
     )
     on_commit(nudge)
     return operation

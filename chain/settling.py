@@ -14,6 +14,7 @@ from chain import selectors
 from chain.adoption import find_execution
 from chain.encoding import OutcomeStatus
 from chain.engine import Engine
+from chain.evidence import corroborated
 from chain.landing import (
     Block,
     move_operations,
@@ -75,7 +76,9 @@ def settle(engine: Engine, landings: Sequence[Landing]) -> None:
     for landing in landings:
         landing.operations = operations[landing.transaction.pk]
         landing.depth = engine.require_head().number - landing.block.number + 1
-        landing.is_deep = landing.depth >= engine.confirmations
+    told = corroborated(engine.client, [landing.receipt for landing in landings if _is_deep(engine, landing)])
+    for landing in landings:
+        landing.is_deep = landing.receipt["transactionHash"] in told
         if landing.succeeded and not landing.is_noop:
             _judge_operations(engine, landing)
     news = [landing for landing in landings if landing.is_news]
@@ -86,8 +89,12 @@ def settle(engine: Engine, landings: Sequence[Landing]) -> None:
         _tell(engine, landing)
 
 
+def _is_deep(engine: Engine, landing: Landing) -> bool:
+    return landing.depth >= engine.confirmations
+
+
 def _judge_operations(engine: Engine, landing: Landing) -> None:
-    found = split_logs(landing.receipt["logs"], engine.executor)
+    found = split_logs(landing.receipt["logs"], landing.transaction.executor)
     if not found and landing.depth < engine.confirmations + SILENT_RECEIPT_BLOCKS:
         logger.warning("the receipt of nonce %d tells nothing, it is read again", landing.transaction.nonce)
         landing.is_deep = False

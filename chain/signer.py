@@ -5,6 +5,7 @@ eth_account signs through coincurve (libsecp256k1) where that is installed, ten 
 deterministic nonce (RFC 6979) makes the same transaction the same bytes.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -68,9 +69,26 @@ class Signer:
         return SignedTransaction(raw=signed.raw_transaction.to_0x_hex(), tx_hash=signed.hash.to_0x_hex())
 
 
-def get_signer() -> Signer:
-    """The platform's signer, from `PLATFORM_PRIVATE_KEY`; `SignerUnavailable` where that is missing or no key."""
-    return _signer(settings.PLATFORM_PRIVATE_KEY, settings.CHAIN_ID)
+def get_signer(address: str = "") -> Signer:
+    """The platform's signer, from `PLATFORM_PRIVATE_KEY`; with `address` the one of that wallet, whose key may have
+    been rotated away (`PLATFORM_RETIRED_PRIVATE_KEYS`). `SignerUnavailable` where there is no such key.
+    """
+    if not address:
+        return _signer(settings.PLATFORM_PRIVATE_KEY, settings.CHAIN_ID)
+    for key in (settings.PLATFORM_PRIVATE_KEY, *settings.PLATFORM_RETIRED_PRIVATE_KEYS):
+        with suppress(SignerUnavailable):
+            signer = _signer(key, settings.CHAIN_ID)
+            if signer.address == address:
+                return signer
+    raise SignerUnavailable(f"there is no key of wallet {address}")
+
+
+def signing_address() -> str:
+    """The wallet that new transactions are signed with; empty where there is no key."""
+    try:
+        return get_signer().address
+    except SignerUnavailable:
+        return ""
 
 
 @cache

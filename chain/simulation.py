@@ -14,11 +14,16 @@ from chain.models import Operation
 class Simulation:
     """A carrier's calldata and what it would do: outcomes in order, or the reason for which it reverts as a whole."""
 
-    operations: list[Operation]
+    operations: list[Operation]  # of one executor
     data: str
     outcomes: list[Outcome]
     whole_failure: str = ""
     short_of_gas: bool = False
+
+    @property
+    def executor(self) -> str:
+        """Whom the carrier calls: the executor its operations were made for."""
+        return self.operations[0].executor
 
     @property
     def says_no(self) -> bool:
@@ -51,17 +56,20 @@ def simulate(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
 
 def _simulate_once(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
     carriers = [carrier_data(group) for group in groups]
-    calls = [("eth_call", [_transaction(engine, data), "latest"]) for data in carriers]
+    calls = [
+        ("eth_call", [_transaction(engine, group[0].executor, data), "latest"])
+        for group, data in zip(groups, carriers, strict=True)
+    ]
     number, *answers = engine.client.batch([("eth_blockNumber", []), *calls])
     if isinstance(number, RpcError) or int(number, 16) < engine.require_head().number:
         raise ChainUnavailable("The node lags behind")
     return [_read(group, data, answer) for group, data, answer in zip(groups, carriers, answers, strict=True)]
 
 
-def _transaction(engine: Engine, data: str) -> dict[str, str]:
+def _transaction(engine: Engine, executor: str, data: str) -> dict[str, str]:
     return {
         "from": engine.wallet.address,
-        "to": engine.executor,
+        "to": executor,
         "data": data,
         "gas": hex(settings.CHAIN_CARRIER_GAS_LIMIT),
     }
@@ -71,7 +79,7 @@ def _read(operations: list[Operation], data: str, answer: object) -> Simulation:
     if isinstance(answer, RpcError):
         return _whole_failure(operations, data, answer)
     if answer in (None, "0x"):
-        return Simulation(operations, data, [], "there is no executor at PLATFORM_EXECUTOR_ADDRESS")
+        return Simulation(operations, data, [], f"there is no executor at {operations[0].executor}")
     return Simulation(operations, data, decode_outcomes(str(answer)))
 
 

@@ -32,6 +32,7 @@ from chain.encoding import (
     to_bytes,
     uint_topic,
 )
+from chain.models import Operation
 from chain.reading import read
 from chain.single_flight import once
 from partner_platform.core.ethereum import ZERO_ADDRESS
@@ -43,6 +44,7 @@ HEAD_SECONDS = 0.5
 READING_SECONDS = 60
 _HEAD_KEY = "chain:head"
 MAX_POSITION_HINTS = 100_000
+CALLS_PER_POST = 200
 _position_hints: dict[int, int] = {}  # OAID -> position, as this process saw it last
 PAYOFF_SIGNATURE = abis.signature_of(abis.entry("PlatformExecutor", "function", "payoff"))
 _POSITION_TYPES = abis.types_of(abis.entry("SolvencyVault", "function", "positions")["outputs"])
@@ -143,20 +145,38 @@ def read_backing(token_id: int) -> Backing | None:
     return _at_head(lambda head: _fetch_backing(token_id, head))
 
 
-def read_executed(uids: Sequence[str], block_number: int) -> set[str]:
-    """Which of these uids the executor had run at the end of that block, in one post."""
-    executor = settings.PLATFORM_EXECUTOR_ADDRESS
-    calls = [(executor, encode_call("executed(bytes32)", [to_bytes(uid)])) for uid in uids]
+def read_executed(operations: Sequence[tuple[str, str]], block_number: int) -> set[str]:
+    """The uids of those of the operations `(executor, uid)` that had run at the end of that block, in one post."""
+    calls = [(executor, executed_call(uid)) for executor, uid in operations]
     answers = _values(_eth_calls(calls, hex(block_number)))
-    return {uid for uid, answer in zip(uids, answers, strict=True) if int(answer, 16)}
+    return {uid for (_, uid), answer in zip(operations, answers, strict=True) if int(answer, 16)}
 
 
-def read_usdc_funding(owner: str) -> tuple[int, int]:
-    """The USDC balance of `owner` and what the executor may pull from it, as of now (base units, never cached)."""
-    allowance = encode_call("allowance(address,address)", [owner, settings.PLATFORM_EXECUTOR_ADDRESS])
+def executed_call(uid: str) -> str:
+    """Calldata of the view that tells whether an executor has run a uid."""
+    return encode_call("executed(bytes32)", [to_bytes(uid)])
+
+
+def read_usdc_funding(owner: str, *, executor: str = "") -> tuple[int, int]:
+    """The USDC balance of `owner` and what the executor (the configured one) may pull from it, as of now (base units,
+    never cached).
+    """
+    allowance = encode_call("allowance(address,address)", [owner, executor or settings.PLATFORM_EXECUTOR_ADDRESS])
     calls = [(settings.USDC_ADDRESS, encode_call("balanceOf(address)", [owner])), (settings.USDC_ADDRESS, allowance)]
     balance, allowed = _values(_eth_calls(calls, "latest"))
     return int(balance, 16), int(allowed, 16)
+
+
+def read_operators(users: Sequence[str], executor: str) -> set[str]:
+    """Those of the users who let the executor draw on their positions, as of now."""
+    vault, chosen = settings.SOLVENCY_VAULT_ADDRESS, sorted(set(users))
+    allowed: set[str] = set()
+    for start in range(0, len(chosen), CALLS_PER_POST):
+        some = chosen[start : start + CALLS_PER_POST]
+        calls = [(vault, encode_call("isOperator(address,address)", [user, executor])) for user in some]
+        answers = _values(_eth_calls(calls, "latest"))
+        allowed |= {user for user, answer in zip(some, answers, strict=True) if int(answer, 16)}
+    return allowed
 
 
 def newest_block_time() -> int:
@@ -269,10 +289,14 @@ def _debt_updated(position_id: int) -> dict[str, Any]:
     return _expected(settings.SENIOR_POOL_ADDRESS, [DEBT_UPDATED_TOPIC, uint_topic(position_id)], None)
 
 
-def repaid_amount(outcome_logs: Iterable[Log]) -> int:
+def repaid_amount(operation: Operation) -> int:
     """What the executor's `repay` really paid, by its `Repaid` event; `LookupError` unless there is exactly one."""
-    executor = settings.PLATFORM_EXECUTOR_ADDRESS.lower()
-    logs = [log for log in outcome_logs if log["address"].lower() == executor and log["topics"][0] == REPAID_TOPIC]
+    executor = operation.executor.lower()
+    logs = [
+        log
+        for log in operation.outcome_logs or []
+        if log["address"].lower() == executor and log["topics"][0] == REPAID_TOPIC
+    ]
     if len(logs) != 1:
         raise LookupError(f"{len(logs)} Repaid events where one is expected")
     return int(decode_event("PlatformExecutor", "Repaid", logs[0])["paid"])

@@ -6,7 +6,7 @@ Time is counted in blocks: a halted chain (F21) is no reason to bid more.
 import logging
 from typing import Any
 
-from chain import selectors
+from chain import nonces, restoring, selectors
 from chain.adoption import find_execution
 from chain.clients import RpcError
 from chain.engine import Engine
@@ -31,30 +31,56 @@ BUMP_AFTER_BLOCKS = 5
 
 
 def tick(engine: Engine) -> None:
-    """Settle what was mined, undo what a reorg took, push what waits."""
-    transactions = selectors.live_transactions(engine.wallet)
-    attempts = [(transaction, attempt) for transaction in transactions for attempt in transaction.attempts.all()]
-    receipts = engine.look(*[("eth_getTransactionReceipt", [attempt.tx_hash]) for _, attempt in attempts])
+    """Undo what a reorg took, settle what was mined, push what waits.
+
+    In this order, so that what is settled is stored together with the block whose chain all else was compared with.
+    """
+    transactions, attempts, receipts = _look(engine)
+    if engine.held:
+        nonces.check(engine)
+        restoring.scan_if_due(engine)
+    if undo_orphaned(engine):
+        transactions, attempts, receipts = _look(engine)
     landings = _landings(engine, attempts, receipts)
     settle(engine, landings)
-    undo_orphaned(engine)
     landed = {landing.transaction.pk for landing in landings}
     waiting = [transaction for transaction in transactions if transaction.pk not in landed]
     _push(engine, [transaction for transaction in waiting if transaction.state != TransactionState.MINED])
     _resume_if_nothing_waits(engine, waiting)
 
 
-def _landings(
-    engine: Engine, attempts: list[tuple[ChainTransaction, TransactionAttempt]], receipts: list[Any]
-) -> list[Landing]:
-    """The transactions whose receipt stands in a canonical block. A null receipt says nothing: nodes lag."""
+Attempts = list[tuple[ChainTransaction, TransactionAttempt]]
+
+
+def _look(engine: Engine) -> tuple[list[ChainTransaction], Attempts, list[Any]]:
+    """The newest block, and a receipt or null for each attempt of each live transaction, in one post."""
+    transactions = selectors.live_transactions(engine.wallet)
+    attempts = [(transaction, attempt) for transaction in transactions for attempt in transaction.attempts.all()]
+    receipts = engine.look(*[("eth_getTransactionReceipt", [attempt.tx_hash]) for _, attempt in attempts])
+    return transactions, attempts, receipts
+
+
+def _landings(engine: Engine, attempts: Attempts, receipts: list[Any]) -> list[Landing]:
+    """The transactions whose receipt stands in a canonical block. A null receipt says nothing: nodes lag.
+
+    The blocks are read with the head by one node in one post: all of them are ancestors of the head, or nothing lands
+    now.
+    """
     mined = [
         (transaction, attempt, receipt)
         for (transaction, attempt), receipt in zip(attempts, receipts, strict=True)
         if receipt is not None and not isinstance(receipt, RpcError)
     ]
+    if not mined:
+        return []
+    head = engine.require_head()
     numbers = sorted({receipt["blockNumber"] for _, _, receipt in mined})
-    headers = engine.fetch(*[("eth_getBlockByNumber", [number, False]) for number in numbers])
+    newest, *headers = engine.fetch(
+        *[("eth_getBlockByNumber", [number, False]) for number in (hex(head.number), *numbers)]
+    )
+    if newest is None or newest["hash"] != head.hash:
+        logger.info("the chain moved while receipts were read: they are read again")
+        return []
     canonical = {header["hash"]: Block.from_json(header) for header in headers if header is not None}
     return [
         Landing(transaction, attempt, receipt, canonical[receipt["blockHash"]])
@@ -110,18 +136,28 @@ def _resume_if_nothing_waits(engine: Engine, waiting: list[ChainTransaction]) ->
 
 
 def _nonce_was_spent(engine: Engine, transaction: ChainTransaction) -> bool:
-    """True where finalized state shows that a hash which is not ours consumed the nonce; the transaction is then
-    judged.
+    """True where finalized state of every endpoint shows that a hash which is not ours consumed the nonce; the
+    transaction is then judged.
     """
-    counts = engine.client.everywhere("eth_getTransactionCount", [engine.wallet.address, "finalized"])
-    if not counts or min(int(count, 16) for count in counts) <= transaction.nonce:
+    count = ("eth_getTransactionCount", [engine.wallet.address, "finalized"])
+    if not all(_is_passed(counted, transaction) for [counted] in engine.client.everyone([count])):
         return False
-    for attempt in transaction.attempts.all():
-        for method in ("eth_getTransactionByHash", "eth_getTransactionReceipt"):
-            if any(answer is not None for answer in engine.client.everywhere(method, [attempt.tx_hash])):
-                return False
+    known = [
+        (method, [attempt.tx_hash])
+        for attempt in transaction.attempts.all()
+        for method in ("eth_getTransactionByHash", "eth_getTransactionReceipt")
+    ]
+    for counted, *found in engine.client.everyone([count, *known]):
+        if not _is_passed(counted, transaction):
+            return False
+        if any(answer is not None and not isinstance(answer, RpcError) for answer in found):
+            return False
     _give_up(engine, transaction)
     return True
+
+
+def _is_passed(counted: Any, transaction: ChainTransaction) -> bool:
+    return not isinstance(counted, RpcError) and int(counted, 16) > transaction.nonce
 
 
 def _give_up(engine: Engine, transaction: ChainTransaction) -> None:

@@ -1,10 +1,12 @@
-"""The row of the platform's wallet, made at its first use."""
+"""The rows of the platform's wallet and of the executors it calls, each made at its first use."""
+
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import IntegrityError
 
-from chain.clients import ChainClient
-from chain.models import PlatformWallet
+from chain.clients import ChainClient, ChainUnavailable, RpcError
+from chain.models import Executor, PlatformWallet
 from chain.signer import SignerUnavailable, get_signer
 
 
@@ -26,15 +28,35 @@ def platform_wallet(client: ChainClient) -> PlatformWallet:
 
 
 def _create(client: ChainClient, address: str) -> PlatformWallet:
-    nonce = int(client.call("eth_getTransactionCount", [address, "latest"]), 16)
+    nonce, block_number = _nonce_now(client, address)
     try:
         return PlatformWallet.objects.create(
             address=address,
             chain_id=settings.CHAIN_ID,
             next_nonce=nonce,
             nonces_from=nonce,
+            nonces_block=block_number,
             max_in_flight=settings.CHAIN_MAX_IN_FLIGHT,
             fee_cap_wei=settings.CHAIN_MAX_FEE_PER_GAS_WEI,
         )
     except IntegrityError:  # another worker made it at the same moment
         return PlatformWallet.objects.get(address=address, chain_id=settings.CHAIN_ID)
+
+
+def _nonce_now(client: ChainClient, address: str) -> tuple[int, int]:
+    """The most nonces that an endpoint counts, and the newest block of any of them: each says both in one post."""
+    calls = [("eth_getTransactionCount", [address, "latest"]), ("eth_blockNumber", [])]
+    found = client.everyone(calls)
+    if any(isinstance(answer, RpcError) for answers in found for answer in answers):
+        raise ChainUnavailable("A node does not count nonces")
+    return max(int(count, 16) for count, _ in found), max(int(number, 16) for _, number in found)
+
+
+def ensure_executor(address: str) -> None:
+    """Make the executor's row where there is none; to be called outside a transaction.
+
+    Its events are followed from then on, also when the settings name another one.
+    """
+    if not Executor.objects.filter(address=address, chain_id=settings.CHAIN_ID).exists():
+        with suppress(IntegrityError):  # another worker made it at the same moment
+            Executor.objects.create(address=address, chain_id=settings.CHAIN_ID)

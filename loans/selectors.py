@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus
+from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from loans.pagination import NEWEST_FIRST, Page, paginate
 from partner_platform.core.errors import ErrorCode, NotFound
 from partner_platform.core.lookup import Lookup
@@ -71,12 +71,18 @@ def user_loans_query(*, partner: Partner, user_wallet: str, status: str | None) 
     return loans.order_by(*NEWEST_FIRST)
 
 
+def active_positions() -> list[SolvencyPosition]:
+    """Every mirrored position that loans can be drawn on."""
+    return list(SolvencyPosition.objects.filter(active__in=[True]).order_by("position_id"))
+
+
 def credit_version(oaid_token_id: int) -> int:
     """How often the OAID's reservations have moved."""
     return OaidCredit.objects.get(oaid_token_id=oaid_token_id).version
 
 
-def operations_in_flight(oaid_token_id: int) -> dict[str, int]:
-    """uid -> principal of the OAID's PENDING loans."""
+def operations_in_flight(oaid_token_id: int) -> dict[tuple[str, str], int]:
+    """`(executor, uid)` -> principal of the OAID's PENDING loans."""
     pending = PartnerLoan.objects.filter(oaid_token_id=oaid_token_id, status=LoanStatus.PENDING)
-    return dict(pending.values_list("borrow_operation__uid", "principal_amount"))
+    rows = pending.values_list("borrow_operation__executor", "borrow_operation__uid", "principal_amount")
+    return {(executor, uid): principal for executor, uid, principal in rows}

@@ -57,7 +57,8 @@ def exact_limit(reading: OaidReading) -> CreditLimit:
     version = selectors.credit_version(reading.oaid_token_id)  # before the rest: what moves from here on is seen
     in_flight = selectors.operations_in_flight(reading.oaid_token_id)
     landed = system.read_executed(list(in_flight), reading.block_number) if in_flight else set()
-    headroom = min(reading.available, MAX_BASE_UNITS) + sum(in_flight[uid] for uid in landed)
+    counted = sum(principal for (_, uid), principal in in_flight.items() if uid in landed)
+    headroom = min(reading.available, MAX_BASE_UNITS) + counted
     return CreditLimit(reading.oaid_token_id, headroom, reading.block_number, seen_version=version)
 
 

@@ -20,6 +20,7 @@ from chain.models import ChainEvent, Operation
 from chain.watcher import WatchReport
 from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
 from loans.services import mirror, onchain
+from loans.services.gaps import find_missing
 from loans.services.ledger import LedgerContended, LedgerGap, Movement, order_of
 from loans.services.positions import ensure_mirrored
 from loans.services.steps import Step, steps_of
@@ -35,15 +36,24 @@ LENT = (LoanStatus.PENDING, LoanStatus.ACTIVE, LoanStatus.DEFAULTED)
 
 @dataclass
 class FollowReport:
-    """What a pass did: events applied, and positions whose next event waits for an operation's settlement."""
+    """What a pass did: events applied, positions whose next event waits for an operation's settlement, and those whose
+    next movement does not follow the last one (position -> its block).
+    """
 
     applied: int = 0
     waiting: set[int] = field(default_factory=set)
+    gaps: dict[int, int] = field(default_factory=dict)
 
 
 def follow_chain() -> tuple[WatchReport, FollowReport]:
-    """Read the chain up to its head and apply what is new. Raises `ChainUnavailable`."""
-    return watcher.catch_up(), apply_due()
+    """Read the chain up to its head and apply what is new; where an event is missing, read again and look once more.
+
+    Raises `ChainUnavailable`.
+    """
+    watched, report = watcher.catch_up(), apply_due()
+    if report.gaps and find_missing(report.gaps):
+        watched, report = watcher.catch_up(), apply_due()
+    return watched, report
 
 
 def follow_chain_quietly() -> bool:
@@ -200,6 +210,8 @@ def _apply_busy(position_id: int, events: list[ChainEvent], report: FollowReport
     except (LedgerGap, LedgerContended) as error:
         logger.warning("position %d waits: %s", position_id, error)
         report.waiting.add(position_id)
+        if isinstance(error, LedgerGap):
+            report.gaps[position_id] = events[-1].block_number
 
 
 def _behind_the_ledger(position_id: int, steps: Sequence[Step]) -> Sequence[Step]:

@@ -16,6 +16,7 @@ from chain.models import Operation, OperationState
 from loans.models import PartnerLoan, Repayment
 from loans.services import borrow, repay, settle_together, unwind
 from loans.services.follow import follow_chain_quietly
+from loans.services.gaps import find_missing
 from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed
 from loans.services.positions import ensure_mirrored
 from loans.services.settle_borrow import settle_borrow
@@ -36,8 +37,10 @@ def settle_due() -> int:
     """
     _take_back_reopened()
     settled = _settle_all()
-    if _has_gaps() and follow_chain_quietly():
+    if _gaps() and follow_chain_quietly():
         settled += _settle_all()
+        if (gaps := _gaps()) and find_missing(gaps) and follow_chain_quietly():
+            settled += _settle_all()
     return settled
 
 
@@ -72,9 +75,14 @@ def _take_back_reopened() -> None:
                 logger.exception("could not take back %s; it stays reopened", operation.key)
 
 
-def _has_gaps() -> bool:
-    """True where something is confirmed and could not be settled: what happened before it may not be known yet."""
-    return any(operation.state == OperationState.CONFIRMED for operation in _due())
+def _gaps() -> dict[int, int]:
+    """What is confirmed and was not settled, for what happened before it may not be known: position -> block."""
+    confirmed = [operation for operation in _due() if operation.state == OperationState.CONFIRMED]
+    ids = [operation.pk for operation in confirmed]
+    drawn = PartnerLoan.objects.filter(borrow_operation__in=ids).values_list("borrow_operation", "solvency_position_id")
+    paid = Repayment.objects.filter(operation__in=ids).values_list("operation", "loan__solvency_position_id")
+    positions = {**dict(drawn), **dict(paid)}
+    return {positions[row.pk]: row.block_number or 0 for row in confirmed if row.pk in positions}
 
 
 def _due() -> list[Operation]:

@@ -42,7 +42,7 @@ def apply(loan: PartnerLoan, repayment: Repayment, movement: Movement, paid: int
 
 
 def _credit(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
-    paid = system.repaid_amount(operation.outcome_logs or [])
+    paid = system.repaid_amount(operation)
     movement = movement_of(operation, loan.solvency_position_id)
     for item in sorted(apply(loan, repayment, movement, paid), key=lambda item: item.loan.pk):
         if item.loan.pk == loan.pk:

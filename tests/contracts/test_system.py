@@ -11,6 +11,7 @@ from pytest_django import Settings
 from chain import reading, system
 from chain.clients import ChainClient, ChainUnavailable
 from chain.encoding import Call, encode_call, uid_of
+from chain.models import Operation
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 
@@ -162,10 +163,10 @@ def test_the_executed_uids_are_those_of_the_block_asked_for(
 ) -> None:
     before = lab.client.block_number()
     lab.run(("one", lab.borrow_calls(borrower.position, USDC)), ("bad", lab.borrow_calls(999, USDC)))
-    uids = [uid_of(key) for key in ("one", "bad", "never")]
+    operations = [(lab.executor, uid_of(key)) for key in ("one", "bad", "never")]
 
-    assert system.read_executed(uids, before) == set()
-    assert system.read_executed(uids, before + 1) == {uid_of("one")}
+    assert system.read_executed(operations, before) == set()
+    assert system.read_executed(operations, before + 1) == {uid_of("one")}
     assert client.posts == [["eth_call"] * 3] * 2
 
 
@@ -217,13 +218,15 @@ def test_a_repayment_is_proven_by_its_logs_which_tell_what_it_paid(
     logs = proof(lab.run(("repay", calls)), effect)
 
     assert len(logs) == (4 if pulled else 3)
-    assert system.repaid_amount(logs) == paid * USDC
+    assert system.repaid_amount(Operation(executor=lab.executor, outcome_logs=logs)) == paid * USDC
+    with pytest.raises(LookupError):  # another executor's word is not this one's
+        system.repaid_amount(Operation(executor=lab.vault, outcome_logs=logs))
     assert lab.debt(borrower.position) == (100 - paid) * USDC
 
 
 def test_logs_without_one_repayment_tell_no_amount() -> None:
     with pytest.raises(LookupError):
-        system.repaid_amount([])
+        system.repaid_amount(Operation(executor="0x" + "11" * 20, outcome_logs=[]))
 
 
 def test_a_call_survives_being_stored() -> None:

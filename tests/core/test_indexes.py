@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 import audit.reading
 import audit.selectors
+import chain.reorgs
 import chain.selectors
 import loans.pagination
 import loans.selectors
@@ -114,6 +115,11 @@ SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
         "operation_queue",
     ),
     "expired idempotency keys": (lambda: partners.idempotency.expired_query()[:500], "idempotency_expiry"),
+    "transactions that a reorg may undo": (
+        lambda: chain.reorgs.watched_transactions(KEY, 7),
+        "transaction_mined",
+    ),
+    "adopted operations that a reorg may undo": (lambda: chain.reorgs.adopted_operations(7), "operation_mined"),
     "live transactions": (lambda: chain.selectors.live_transactions_query(KEY), "transaction_live"),
 }
 

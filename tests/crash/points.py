@@ -52,10 +52,10 @@ class Points:
         self._passed += 1
 
     def _around_post(self, post: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-        def watched(endpoint: Endpoint, batch: list[Request]) -> list[Any]:
+        def watched(endpoint: Endpoint, batch: list[Request], *args: Any) -> list[Any]:
             names = ", ".join(dict.fromkeys(request.method for request in batch))
             self.pass_by(f"before {names}")
-            answers = post(endpoint, batch)
+            answers = post(endpoint, batch, *args)
             self.pass_by(f"after {names}")
             return answers
 

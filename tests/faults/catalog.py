@@ -53,6 +53,13 @@ FAULTS = {
     42: "cancel against payload",
     43: "a deadline passes after the nonce was bound",
     44: "executor paused or not authorized",
+    45: "a node's answer for logs lacks some",
+    46: "a reorg while nothing ran, or deeper than is usual",
+    47: "one of two endpoints passes nothing on, stands still, or is silent",
+    48: "a wrong count of nonces, or one that a reorg takes back",
+    49: "the executor is replaced under way",
+    50: "the key is rotated under way",
+    51: "two endpoints show an outcome differently",
 }
 
 

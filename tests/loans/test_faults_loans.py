@@ -23,7 +23,7 @@ from partners.models import Partner, PartnerDailyUsage
 from tests.loans.conftest import DOLLAR, PartnerClient
 from tests.support.actors import set_operator
 from tests.support.backup import Backup
-from tests.support.chain import Chain
+from tests.support.chain import FINAL_AFTER_BLOCKS, Chain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,7 +102,7 @@ def test_f12_a_loan_that_was_paid_out_after_the_backup_is_active_after_the_resto
     engine = (PlatformWallet, ChainTransaction, TransactionAttempt, Operation)
     before = Backup(*engine, Partner, PartnerDailyUsage, OaidCredit, PartnerLoan)
     driver.step()
-    chain.mine(3)
+    chain.mine(FINAL_AFTER_BLOCKS + 1)
     before.restore()
     assert lender.loan()["status"] == "PENDING"
     driver.step()

@@ -17,6 +17,7 @@ NEWEST_BLOCK = "chain:head"  # of chain.system, remembered for half a second
 DEBT_OF = "0xbd7be5a4"
 SLOTS_IN_EPOCH = 4
 BLOCKS_TO_FINALITY = 2 * SLOTS_IN_EPOCH
+FINAL_AFTER_BLOCKS = BLOCKS_TO_FINALITY + 1  # what is mined now is final once so many more blocks are
 _histories = itertools.count(1)
 
 

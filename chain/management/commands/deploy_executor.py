@@ -1,18 +1,13 @@
 """`manage.py deploy_executor`: put the platform's account on the chain."""
 
-import os
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from eth_account import Account
-from eth_utils.exceptions import ValidationError
 
 from chain import deployment
 from chain.clients import ChainUnavailable, RpcError, get_client
-from partner_platform.core.ethereum import parse_address
-
-DEFAULT_KEY_VARIABLE = "EXECUTOR_OWNER_PRIVATE_KEY"
+from chain.management.owner import DEFAULT_KEY_VARIABLE, address_of, owner_key
 
 
 class Command(BaseCommand):
@@ -32,11 +27,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        addresses = {name: _address(name, options[name]) for name in ("operator", "treasury", "usdc")}
+        addresses = {name: address_of(f"--{name}", options[name]) for name in ("operator", "treasury", "usdc")}
         try:
             executor = deployment.deploy_executor(
                 client=get_client(),
-                owner_key=_owner_key(options["key_variable"]),
+                owner_key=owner_key(options["key_variable"]),
                 operator_address=addresses["operator"],
                 usdc=addresses["usdc"],
                 treasury=addresses["treasury"],
@@ -45,19 +40,3 @@ class Command(BaseCommand):
         except (ChainUnavailable, RpcError, deployment.DeploymentFailed) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(executor)
-
-
-def _address(name: str, value: str) -> str:
-    try:
-        return parse_address(value)
-    except ValueError as error:
-        raise CommandError(f"--{name}: {error}") from error
-
-
-def _owner_key(variable: str) -> str:
-    key = os.environ.get(variable, "")
-    try:
-        Account.from_key(key)
-    except (ValueError, ValidationError) as error:
-        raise CommandError(f"{variable} holds no private key") from error
-    return key

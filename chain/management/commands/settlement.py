@@ -1,6 +1,5 @@
 """`manage.py settlement`: for the operator whom NEEDS_REVIEW wakes. Every action shows what it saw before it acts."""
 
-import getpass
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -10,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from chain import inspection, operating, review
 from chain.clients import ChainUnavailable, RpcError, get_client
 from chain.engine import Engine
+from chain.management.owner import actor
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
 from chain.review import DecisionRefused, Evidence
 from chain.signer import SignerUnavailable
@@ -58,13 +58,13 @@ class Command(BaseCommand):
     def _freeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
         self._show(wallet)
         self._confirm("Freeze it? Accepted loans wait until it is unfrozen.", options)
-        operating.freeze(wallet, actor=_actor(), reason=options["reason"])
+        operating.freeze(wallet, actor=actor(), reason=options["reason"])
         self.stdout.write(f"frozen: {options['reason']}")
 
     def _unfreeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
         report = self._show(wallet)
         self._confirm("Unfreeze it? Queued operations go out at once.", options)
-        operating.unfreeze(report, actor=_actor())
+        operating.unfreeze(report, actor=actor())
         self.stdout.write("active")
 
     def _resend(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ class Command(BaseCommand):
             f"Send {len(chosen)} stored transactions again? The same bytes, so nothing is done twice.", options
         )
         with operating.at_the_wheel(get_client(), wallet) as engine:
-            operating.resend(engine, chosen, actor=_actor())
+            operating.resend(engine, chosen, actor=actor())
         for transaction in live_rows(chosen):
             self.stdout.write(inspection.transaction_line(transaction, None))
 
@@ -92,7 +92,7 @@ class Command(BaseCommand):
             options,
         )
         with operating.at_the_wheel(get_client(), wallet) as engine:
-            operating.noop(engine, transaction, actor=_actor())
+            operating.noop(engine, transaction, actor=actor())
         [row] = live_rows([transaction])
         self.stdout.write(inspection.transaction_line(row, None))
 
@@ -100,7 +100,7 @@ class Command(BaseCommand):
         if options["incident_seen"]:
             self._show(wallet)
             self._confirm("Note that the incident was read?", options)
-            operating.incident_seen(wallet, actor=_actor())
+            operating.incident_seen(wallet, actor=actor())
             return
         operations = Operation.objects.filter(state=OperationState.NEEDS_REVIEW).order_by("created_at", "id")
         if options["key"]:
@@ -122,13 +122,13 @@ class Command(BaseCommand):
         key = evidence.operation.key
         if options["adopt"]:
             self._confirm(f"Adopt {key} as executed? Its owner books it as done.", options)
-            review.adopt(engine, evidence, actor=_actor(), without_proof=options["without_proof"])
+            review.adopt(engine, evidence, actor=actor(), without_proof=options["without_proof"])
         elif options["fail"]:
             self._confirm(f"Declare {key} failed? Its owner releases what it holds.", options)
-            review.fail(engine, evidence, actor=_actor(), reason=options["fail"])
+            review.fail(engine, evidence, actor=actor(), reason=options["fail"])
         else:
             self._confirm(f"Queue {key} again? It is sent under a new nonce; its uid runs at most once.", options)
-            review.requeue(engine, evidence, actor=_actor())
+            review.requeue(engine, evidence, actor=actor())
         self.stdout.write(f"{key} is {Operation.objects.get(key=key).state}")
 
     def _show(self, wallet: PlatformWallet) -> inspection.WalletReport:
@@ -154,10 +154,3 @@ def live_rows(transactions: list[ChainTransaction]) -> list[ChainTransaction]:
 def _acting(parser: ArgumentParser) -> ArgumentParser:
     parser.add_argument("--yes", action="store_true", help="do not ask")
     return parser
-
-
-def _actor() -> str:
-    try:
-        return f"operator:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container's user without a name
-        return "operator:unknown"

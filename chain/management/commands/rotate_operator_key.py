@@ -1,0 +1,67 @@
+"""`manage.py rotate_operator_key`: another key signs from now on, and nothing that the old one sent is lost."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from chain import rotation
+from chain.clients import ChainUnavailable, RpcError, get_client
+from chain.deployment import DeploymentFailed
+from chain.management.owner import actor, add_owner_arguments, address_of, have_signed
+from chain.selectors import executors
+from chain.signer import signing_address
+
+WEI_PER_ETHER = 10**18
+
+
+class Command(BaseCommand):
+    """Two calls: one before the settings change, one after it."""
+
+    help = (
+        "Let the executors take bundles of a new key (NEW), and after the settings have changed no longer those of the"
+        " old one (--retire OLD). docs/settlement.md has the drill."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("new", nargs="?", help="address of the key that is to sign")
+        parser.add_argument("--retire", metavar="OLD", help="address of the key that signs no longer")
+        parser.add_argument("--compromised", action="store_true", help="with --retire: do not wait for what it sent")
+        add_owner_arguments(parser)
+
+    def handle(self, **options: Any) -> None:
+        if bool(options["new"]) == bool(options["retire"]):
+            raise CommandError("Name the new key's address, or --retire the old one's.")
+        try:
+            if options["new"]:
+                self._allow(address_of("NEW", options["new"]), options)
+            else:
+                self._retire(address_of("--retire", options["retire"]), options)
+        except rotation.RotationRefused as refusal:
+            raise CommandError(f"refused: {refusal}") from refusal
+        except (ChainUnavailable, RpcError, DeploymentFailed) as error:
+            raise CommandError(str(error)) from error
+
+    def _allow(self, new: str, options: dict[str, Any]) -> None:
+        in_use = rotation.executors_in_use()
+        calls = rotation.set_operator_calls(new, allowed=True, executors=in_use)
+        is_done = have_signed(self, calls, options)
+        if is_done:
+            rotation.record("settlement.key_allowed", f"wallet:{new}", actor=actor(), executors=in_use)
+            self.stdout.write(f"{new} may send bundles to {', '.join(in_use)}")
+        money = rotation.gas_money(get_client(), new) / WEI_PER_ETHER
+        self.stdout.write(f"gas money of {new}: {money:.6f}" + ("" if money else ": send it some first"))
+        self.stdout.write(
+            "then, where transactions are signed: PLATFORM_PRIVATE_KEY = the new key, PLATFORM_RETIRED_PRIVATE_KEYS ="
+            f" the old one ({signing_address() or 'none here'}); restart the workers;"
+            f" manage.py rotate_operator_key --retire {signing_address() or 'OLD'}"
+        )
+
+    def _retire(self, old: str, options: dict[str, Any]) -> None:
+        rotation.require_key_is_unused(old, is_compromised=options["compromised"])
+        calls = rotation.set_operator_calls(old, allowed=False, executors=executors())
+        if have_signed(self, calls, options):
+            rotation.record(
+                "settlement.key_retired", f"wallet:{old}", actor=actor(), compromised=options["compromised"]
+            )
+            self.stdout.write(f"no executor on chain {settings.CHAIN_ID} takes bundles of {old} any more")

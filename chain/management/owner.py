@@ -1,0 +1,65 @@
+"""What commands share whose act is the executor owner's: signed with a key from the environment, or shown as calldata
+for a multisig.
+"""
+
+import getpass
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from eth_account import Account
+from eth_utils.exceptions import ValidationError
+
+from chain import deployment
+from chain.clients import get_client
+from chain.encoding import Call
+from partner_platform.core.ethereum import parse_address
+
+DEFAULT_KEY_VARIABLE = "EXECUTOR_OWNER_PRIVATE_KEY"
+
+
+def add_owner_arguments(parser: CommandParser) -> None:
+    """`--key-variable` and `--calldata`."""
+    parser.add_argument(
+        "--key-variable", default=DEFAULT_KEY_VARIABLE, help="environment variable with the owner's key"
+    )
+    parser.add_argument("--calldata", action="store_true", help="sign nothing: show what the owner is to sign")
+
+
+def address_of(name: str, value: str) -> str:
+    """A checksummed address; `CommandError` names the argument."""
+    try:
+        return parse_address(value)
+    except ValueError as error:
+        raise CommandError(f"{name}: {error}") from error
+
+
+def owner_key(variable: str) -> str:
+    """The owner's private key; `CommandError` where the variable holds none."""
+    key = os.environ.get(variable, "")
+    try:
+        Account.from_key(key)
+    except (ValueError, ValidationError) as error:
+        raise CommandError(f"{variable} holds no private key") from error
+    return key
+
+
+def have_signed(command: BaseCommand, calls: Sequence[Call], options: dict[str, Any]) -> bool:
+    """Sign and send the calls and wait for them, or show them; True where they are on the chain now."""
+    if not calls:
+        return True
+    if options["calldata"]:
+        for call in calls:
+            command.stdout.write(f"the owner signs: to {call.to} data {call.data}")
+        return False
+    deployment.send(client=get_client(), key=owner_key(options["key_variable"]), calls=calls)
+    return True
+
+
+def actor() -> str:
+    """Who runs the command, for the audit trail."""
+    try:
+        return f"operator:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user without a name
+        return "operator:unknown"

@@ -1,0 +1,87 @@
+"""`manage.py replace_executor`: loans are drawn and repaid through another executor from now on."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from chain import rotation, system
+from chain.clients import ChainUnavailable, RpcError
+from chain.deployment import DeploymentFailed
+from chain.management.owner import actor, address_of
+from chain.signer import signing_address
+from loans import selectors
+from partner_platform.core.money import format_dollars
+from partners.selectors import active_partners
+
+SHOWN = 20
+
+
+class Command(BaseCommand):
+    """Two calls: one before the settings change, one after it. Nothing is signed here."""
+
+    help = (
+        "Check that a new executor (NEW) can do the platform's work and who must allow it what; after the settings have"
+        " changed, that nothing is open on the old one (--retire OLD). docs/settlement.md has the drill."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("new", nargs="?", help="address that `deploy_executor` printed")
+        parser.add_argument("--retire", metavar="OLD", help="address of the executor that is used no longer")
+
+    def handle(self, **options: Any) -> None:
+        if bool(options["new"]) == bool(options["retire"]):
+            raise CommandError("Name the new executor's address, or --retire the old one's.")
+        try:
+            if options["new"]:
+                self._check(address_of("NEW", options["new"]))
+            else:
+                self._retire(address_of("--retire", options["retire"]))
+        except rotation.RotationRefused as refusal:
+            raise CommandError(f"refused: {refusal}") from refusal
+        except (ChainUnavailable, RpcError, DeploymentFailed) as error:
+            raise CommandError(str(error)) from error
+
+    def _check(self, new: str) -> None:
+        wallet = signing_address()
+        if not wallet:
+            raise CommandError("There is no key here: run it where transactions are signed.")
+        rotation.require_can_replace(rotation.look_at(new, [wallet]), wallet)
+        old = settings.PLATFORM_EXECUTOR_ADDRESS
+        rotation.follow_executors(*[address for address in (old, new) if address])
+        rotation.record("settlement.executor_allowed", f"executor:{new}", actor=actor(), replaces=old)
+        self.stdout.write(f"{new} can do the work of {old or 'none'}; events of both are followed from now on")
+        self._tell_partners(new)
+        self._tell_users(new)
+        self.stdout.write(
+            f"then: PLATFORM_EXECUTOR_ADDRESS={new} everywhere, restart; {rotation.open_operations(old)} operations"
+            f" stay {old}'s; manage.py replace_executor --retire {old}"
+        )
+
+    def _tell_partners(self, new: str) -> None:
+        """Repayments without a hash are pulled by an allowance for the executor."""
+        for partner in active_partners():
+            balance, allowance = system.read_usdc_funding(partner.settlement_address, executor=new)
+            if allowance < balance:
+                self.stdout.write(
+                    f"{partner.partner_id}: {partner.settlement_address} lets it pull {format_dollars(allowance)} of"
+                    f" {format_dollars(balance)}: the partner is to approve {new}"
+                )
+
+    def _tell_users(self, new: str) -> None:
+        """Nothing can be drawn on a position whose user does not let the executor."""
+        positions = selectors.active_positions()
+        allowed = system.read_operators([row.user_wallet for row in positions], new)
+        missing = [row for row in positions if row.user_wallet not in allowed]
+        self.stdout.write(f"{len(missing)} of {len(positions)} active positions do not let it draw yet")
+        for row in missing[:SHOWN]:
+            self.stdout.write(f"  position {row.position_id}: {row.user_wallet} is to call setOperator({new}, true)")
+
+    def _retire(self, old: str) -> None:
+        rotation.require_executor_is_unused(old)
+        view = rotation.look_at(old, [])
+        rotation.record("settlement.executor_retired", f"executor:{old}", actor=actor(), usdcLeft=view.usdc_balance)
+        self.stdout.write(
+            f"nothing is open on {old}; it holds {format_dollars(view.usdc_balance)}: fees, and transfers of partners"
+            " that no repayment has claimed (settle those with the partners before its owner withdraws)"
+        )

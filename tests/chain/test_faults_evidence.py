@@ -1,0 +1,429 @@
+"""F46 to F48, F51: what is believed of nodes, and on which evidence."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from audit.models import AuditEntry
+from chain import clients, driver, health
+from chain.clients import get_client
+from chain.models import (
+    ChainTransaction,
+    Operation,
+    OperationState,
+    PlatformWallet,
+    TransactionAttempt,
+    TransactionState,
+    WalletStatus,
+)
+from tests.chain.book import Book, nonces, wallet
+from tests.support.chain import Chain
+from tests.support.rpc_proxy import RpcProxy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BLOCK = "eth_getBlockByNumber"
+COUNT = "eth_getTransactionCount"
+RECEIPT = "eth_getTransactionReceipt"
+SEND = "eth_sendRawTransaction"
+NOTHING = "0x" + "00" * 32
+
+
+@pytest.fixture
+def endpoints(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[RpcProxy, RpcProxy]]:
+    """Two endpoints of one chain, each of which can misbehave by itself; their heads are compared at every look."""
+    monkeypatch.setattr(clients, "CHECK_SECONDS", 0.0)
+    with RpcProxy(chain.url) as first, RpcProxy(chain.url) as second:
+        settings.CHAIN_RPC_URLS = [first.url, second.url]
+        clients.get_client.cache_clear()
+        yield first, second
+
+
+def roll_back(chain: Chain, blocks: int) -> None:
+    """The newest blocks are gone, and nobody has what was in them."""
+    chain.rpc("anvil_rollback", blocks)
+    chain.rpc("anvil_dropAllTransactions")
+
+
+def step_and_mine(book: Book, blocks: int) -> None:
+    for _ in range(blocks):
+        driver.step()
+        book.chain.mine()
+
+
+def sent_by_somebody_else(book: Book) -> None:
+    """A transaction of the platform's key that the platform did not make, in a block."""
+    operator = book.chain.addresses["operator"]
+    book.chain.rpc("anvil_impersonateAccount", operator)
+    book.chain.rpc("eth_sendTransaction", {"from": operator, "to": operator, "gas": "0x5208"})
+    book.chain.mine()
+    book.chain.rpc("anvil_stopImpersonatingAccount", operator)
+
+
+# --- F46 ---
+
+
+def test_f46_reorged_while_no_driver_ran_and_final_since(book: Book) -> None:
+    first = book.borrow()
+    driver.step()
+    book.settle()
+    roll_back(book.chain, 1)
+    book.finalize()
+    book.chain.mine(3)
+    book.check_nothing_moved()  # on this chain, which is final, nobody ever borrowed
+    driver.step()
+    assert Operation.objects.get().state == OperationState.BUNDLED
+    step_and_mine(book, 3)
+    second = book.borrow()
+    step_and_mine(book, 3)
+    driver.step()
+    book.check(confirmed=[first, second])
+    assert nonces() == [0, 1]
+    assert wallet().incident.startswith("a reorg undid 1 settled operations")
+    assert AuditEntry.objects.filter(action="settlement.reopened").count() == 1
+
+
+def test_f46_mined_below_the_depth_reorged_while_no_driver_ran_and_final_since(book: Book, settings: Settings) -> None:
+    settings.CHAIN_CONFIRMATIONS = 3
+    operation = book.borrow()
+    driver.step()
+    book.chain.mine()
+    driver.step()
+    assert ChainTransaction.objects.get().state == TransactionState.MINED
+    roll_back(book.chain, 1)
+    book.finalize()
+    book.chain.mine(5)
+    step_and_mine(book, 6)
+    book.check(confirmed=[operation])
+
+
+@pytest.mark.parametrize("depth", [200, 300])
+def test_f46_a_reorg_above_the_final_block_however_deep(book: Book, proxy: RpcProxy, depth: int) -> None:
+    """On a chain whose finality comes from another one, hundreds of blocks are not final yet."""
+    proxy.meddle(BLOCK, lambda params: params.__setitem__(0, "0x1") if params[0] == "finalized" else None, times=None)
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    for _ in range(depth // 50):
+        book.chain.mine(50)
+        driver.step()
+    roll_back(book.chain, depth + 2)
+    book.chain.mine(depth + 10)
+    step_and_mine(book, 4)
+    driver.step()
+    book.check(confirmed=[operation])
+
+
+def test_f46_even_a_final_block_that_was_replaced_is_noticed(book: Book, caplog: pytest.LogCaptureFixture) -> None:
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    book.chain.mine(40)
+    driver.step()
+    final = wallet().final_block
+    assert final is not None
+    assert final > (Operation.objects.get().block_number or 0)
+    roll_back(book.chain, 41)
+    book.chain.mine(60)
+    step_and_mine(book, 4)
+    driver.step()
+    book.check(confirmed=[operation])
+    assert f"block {final} was final and is not on the chain any more" in caplog.text
+
+
+def test_f46_what_was_verified_is_stored_with_what_was_settled(book: Book) -> None:
+    book.borrow()
+    driver.step()
+    book.settle()
+    operation, row = Operation.objects.get(), wallet()
+    assert (row.verified_block, row.verified_hash) == (operation.block_number, operation.block_hash)
+
+
+def test_f46_what_is_final_is_not_compared_again(book: Book) -> None:
+    book.borrow()
+    driver.step()
+    book.settle()
+    settled = Operation.objects.get().block_number or 0
+    book.chain.mine(40)
+    driver.step()
+    newest = book.chain.block_number()
+    assert wallet().final_block == newest - 8  # two epochs of the tests' anvil
+    assert newest - 8 > settled
+
+
+# --- F47 ---
+
+
+def test_f47_the_first_endpoint_takes_it_and_passes_nothing_on(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy]
+) -> None:
+    first, second = endpoints
+    first.swallow(SEND, NOTHING, times=None)
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    book.check(confirmed=[operation])
+    assert first.received[SEND] == second.received[SEND]
+    assert TransactionAttempt.objects.count() == 1
+
+
+def test_f47_a_bump_goes_to_every_endpoint_too(book: Book, endpoints: tuple[RpcProxy, RpcProxy]) -> None:
+    first, second = endpoints
+    first.swallow(SEND, NOTHING, times=None)
+    second.swallow(SEND, NOTHING, times=6)
+    operation = book.borrow()
+    step_and_mine(book, 12)
+    book.settle()
+    book.check(confirmed=[operation])
+    assert first.received[SEND] == second.received[SEND]
+
+
+def test_f47_the_first_endpoints_head_stands_still(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = endpoints
+    done = book.borrow()
+    driver.step()
+    book.settle()
+    frozen = book.chain.block_number()
+    stand_still(first, frozen)
+    operation = book.borrow()
+    step_and_mine(book, 8)
+    book.check_states(confirmed=[done], not_done={OperationState.EXECUTED: [operation]})  # the first is waited for
+    step_and_mine(book, health.STALL_BLOCKS)
+    driver.step()
+    book.check(confirmed=[done, operation])
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    behind = f"RPC endpoint {first.url[7:]}: its head {frozen} is"
+    assert errors == [
+        f"{behind} {health.LAG_BLOCKS + 1} blocks behind; the others are asked first until it catches up",
+        (
+            f"{behind} {health.STALL_BLOCKS + 1} blocks behind and stands still; conclusions are drawn without it until"
+            " it catches up"
+        ),
+    ]
+    first.heal()
+    driver.step()
+    assert [one.standing for one in get_client().health] == [health.Standing.GOOD, health.Standing.GOOD]
+
+
+def stand_still(proxy: RpcProxy, number: int) -> None:
+    """The endpoint knows no block above this one any more."""
+
+    def newest(params: list) -> None:
+        if params[0] == "latest":
+            params[0] = hex(number)
+
+    def known(block: dict | None) -> dict | None:
+        return block if block and int(block["number"], 16) <= number else None
+
+    def known_receipt(receipt: dict | None) -> dict | None:
+        return receipt if receipt and int(receipt["blockNumber"], 16) <= number else None
+
+    proxy.meddle(BLOCK, newest, times=None)
+    proxy.rewrite("eth_blockNumber", lambda _: hex(number), times=None)
+    proxy.rewrite(RECEIPT, known_receipt, times=None)
+
+
+def test_f47_a_second_endpoint_that_gives_no_answer_is_waited_for_and_then_told(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, second = endpoints
+    operation = book.borrow()
+    driver.step()
+    for method in ("eth_blockNumber", RECEIPT, BLOCK, COUNT, SEND, "eth_chainId"):
+        second.answer_status(method, 503, times=None)
+    step_and_mine(book, 3)
+    book.check_states(confirmed=[], not_done={OperationState.EXECUTED: [operation]})
+    monkeypatch.setattr(health, "SILENT_SECONDS", 0.0)
+    step_and_mine(book, 2)
+    driver.step()
+    book.check(confirmed=[operation])
+    told = [record for record in caplog.records if record.levelname == "ERROR" and "no answer for" in record.message]
+    assert len(told) == 1
+
+
+# --- F48 ---
+
+
+def test_f48_one_endpoint_names_a_higher_count_once(book: Book, endpoints: tuple[RpcProxy, RpcProxy]) -> None:
+    _, other = endpoints
+    first = book.borrow()
+    driver.step()
+    book.settle()
+    other.rewrite(COUNT, lambda count: hex(int(count, 16) + 3), times=5)  # latest and pending, at two looks
+    second = book.borrow()
+    driver.step()
+    assert nonces() == [0]  # nothing new is sent on such a word
+    driver.step()
+    book.settle()
+    book.check(confirmed=[first, second])
+    assert nonces() == [0, 1]
+    assert (wallet().next_nonce, wallet().incident, wallet().status) == (2, "", WalletStatus.ACTIVE)
+
+
+def test_f48_not_even_a_final_count_is_believed_of_one_of_two(book: Book, endpoints: tuple[RpcProxy, RpcProxy]) -> None:
+    _, other = endpoints
+    first = book.borrow()
+    driver.step()
+    book.settle()
+    other.rewrite(COUNT, lambda count: hex(int(count, 16) + 3), times=3)  # the final one too
+    driver.step()
+    assert (wallet().next_nonce, wallet().nonces_from, wallet().incident) == (1, 0, "")
+    second = book.borrow()
+    driver.step()
+    book.settle()
+    book.check(confirmed=[first, second])
+
+
+def test_f48_a_foreign_transaction_that_a_reorg_took_back_moves_nothing(book: Book) -> None:
+    first = book.borrow()
+    driver.step()
+    book.settle()
+    book.finalize()
+    sent_by_somebody_else(book)
+    held = book.borrow()
+    driver.step()
+    assert (wallet().next_nonce, nonces()) == (1, [0])
+    roll_back(book.chain, 1)
+    book.chain.mine(2)
+    driver.step()
+    book.settle()
+    book.check(confirmed=[first, held])
+    assert nonces() == [0, 1]
+    assert wallet().incident == ""
+
+
+def test_f48_a_foreign_transaction_in_the_pool_holds_sending_back_until_it_is_gone(book: Book) -> None:
+    operator = book.chain.addresses["operator"]
+    driver.step()
+    book.chain.rpc("anvil_impersonateAccount", operator)
+    book.chain.rpc("eth_sendTransaction", {"from": operator, "to": operator, "gas": "0x5208"})
+    book.chain.rpc("anvil_stopImpersonatingAccount", operator)
+    operation = book.borrow()
+    driver.step()
+    assert (nonces(), wallet().next_nonce) == ([], 0)
+    book.chain.rpc("anvil_dropAllTransactions")
+    driver.step()
+    book.settle()
+    book.check(confirmed=[operation])
+    assert nonces() == [0]
+
+
+def test_f48_a_foreign_transaction_that_is_final_moves_the_counter_and_freezes_the_wallet(book: Book) -> None:
+    first = book.borrow()
+    driver.step()
+    book.settle()
+    sent_by_somebody_else(book)
+    book.finalize()
+    held = book.borrow()
+    driver.step()  # the database was compared with the chain, nothing was missing in it
+    assert (wallet().nonces_from, wallet().scan_pending, wallet().status) == (2, False, WalletStatus.ACTIVE)
+    assert wallet().incident == "nonces 1 to 1 were used by transactions that the database does not know"
+    driver.step()
+    book.settle()
+    book.check(confirmed=[first, held])
+    assert nonces() == [0, 2]
+
+
+def test_f48_a_counter_that_a_wrong_word_raised_is_lowered_by_a_newer_final_block(book: Book, proxy: RpcProxy) -> None:
+    first = book.borrow()
+    driver.step()
+    book.settle()
+    proxy.rewrite(COUNT, lambda count: hex(int(count, 16) + 3), times=3)  # the only endpoint, in all it says
+    book.finalize()
+    driver.step()
+    assert (wallet().next_nonce, wallet().nonces_from) == (4, 4)
+    book.chain.mine()
+    driver.step()
+    assert (wallet().next_nonce, wallet().nonces_from) == (1, 1)
+    assert AuditEntry.objects.get(action="settlement.counter_lowered").after["nextNonce"] == 1
+    second = book.borrow()
+    driver.step()
+    book.settle()
+    book.check(confirmed=[first, second])
+    assert nonces() == [0, 1]
+
+
+def test_f48_what_went_out_above_a_wrong_count_is_mined_once_noops_have_filled_the_gap(
+    book: Book, proxy: RpcProxy
+) -> None:
+    proxy.rewrite(COUNT, lambda _: "0x3", times=1)  # at the wallet's first use
+    operation = book.borrow()
+    driver.step()
+    assert nonces() == [3]
+    book.finalize()
+    step_and_mine(book, 2)
+    book.settle()
+    book.check(confirmed=[operation])
+    assert [row.state for row in ChainTransaction.objects.order_by("nonce")] == ["CANCELLED"] * 3 + ["CONFIRMED"]
+
+
+def test_f48_a_wrong_count_at_a_wallets_first_use_is_put_right_too(book: Book, proxy: RpcProxy) -> None:
+    proxy.rewrite(COUNT, lambda _: "0x5", times=1)
+    operation = book.borrow()
+    driver.step()
+    assert PlatformWallet.objects.get().nonces_from == 5
+    book.finalize()
+    step_and_mine(book, 2)
+    book.settle()
+    book.check(confirmed=[operation])
+
+
+# --- F51 ---
+
+
+def test_f51_an_outcome_is_told_when_every_endpoint_shows_it(book: Book, endpoints: tuple[RpcProxy, RpcProxy]) -> None:
+    _, second = endpoints
+    operation = book.borrow()
+    driver.step()
+    second.rewrite(RECEIPT, lambda _: None, times=None)
+    step_and_mine(book, 3)
+    assert Operation.objects.get().state == OperationState.EXECUTED
+    second.heal()
+    driver.step()
+    book.check(confirmed=[operation])
+
+
+def test_f51_a_receipt_that_the_endpoints_show_differently_is_told_to_nobody_but_a_person(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = endpoints
+    operation = book.borrow()
+    driver.step()
+    first.rewrite(RECEIPT, lambda receipt: {**receipt, "logs": receipt["logs"][:-2]} if receipt else None, times=None)
+    book.chain.mine()
+    driver.step()
+    assert Operation.objects.get().state not in (OperationState.CONFIRMED, OperationState.NEEDS_REVIEW)
+    assert "the endpoints disagree about transaction" in caplog.text
+    first.heal()
+    driver.step()
+    book.check(confirmed=[operation])
+
+
+def test_f51_a_receipt_of_a_block_that_is_not_the_chains_is_not_believed(book: Book, proxy: RpcProxy) -> None:
+    operation = book.borrow()
+    driver.step()
+    book.chain.mine()
+    forked = {"blockHash": "0x" + "ab" * 32}
+    proxy.rewrite(RECEIPT, lambda receipt: {**receipt, **forked} if receipt else None, times=1)
+    driver.step()
+    assert Operation.objects.get().state == OperationState.BUNDLED
+    driver.step()
+    book.check(confirmed=[operation])
+
+
+def test_f51_the_endpoints_disagree_about_what_is_final_and_nothing_is(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, second = endpoints
+    book.borrow()
+    driver.step()
+    before = wallet().final_block
+    final = {"hash": "0x" + "cd" * 32}
+    second.rewrite(BLOCK, lambda block: {**block, **final}, times=None)
+    book.chain.mine(40)
+    driver.step()
+    assert wallet().final_block == before
+    assert "the endpoints disagree about block" in caplog.text
