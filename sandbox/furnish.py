@@ -5,6 +5,8 @@ The sandbox and the tests furnish theirs with the same function. The chain is an
 
 from collections.abc import Iterable
 
+from django.conf import settings
+
 from chain import deployment
 from chain.clients import get_client
 from chain.encoding import Call, encode_call
@@ -37,7 +39,7 @@ def build_world(*, partners: Iterable[str]) -> World:
         contracts={**system, "platformExecutor": executor, "auditAnchor": anchor},
         accounts=accounts,
         users=[_open_user(number, system, executor) for number in range(1, len(CREDIT_LINES) + 1)],
-        partners=[_fund_partner(partner_id, system["usdc"], executor) for partner_id in partners],
+        partners=[fund_partner(partner_id, usdc=system["usdc"], executor=executor) for partner_id in partners],
     )
 
 
@@ -55,7 +57,9 @@ def _open_user(number: int, system: deployment.System, executor: str) -> Sandbox
     return SandboxUser(pair.address, pair.private_key, token_id, position_id, dollars * BASE_UNITS_PER_DOLLAR)
 
 
-def _fund_partner(partner_id: str, usdc: str, executor: str) -> SandboxPartner:
+def fund_partner(partner_id: str, *, usdc: str = "", executor: str = "") -> SandboxPartner:
+    """A settlement address with USDC that the executor may pull; both contracts are the settings' by default."""
+    usdc, executor = usdc or settings.USDC_ADDRESS, executor or settings.PLATFORM_EXECUTOR_ADDRESS
     client, pair = get_client(), key_pair(f"settlement:{partner_id}")
     deployment.ensure_gas_money(client=client, address=pair.address)
     mint = Call(usdc, 0, encode_call("mint(address,uint256)", [pair.address, SETTLEMENT_USDC]))

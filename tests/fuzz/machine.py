@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from chain import system
 from chain.encoding import encode_call
 from partner_platform.core import clock
+from tests.fuzz.nodes import LIES, NAMES
 from tests.fuzz.people import UNLIMITED
 from tests.fuzz.platform import ACCEPTED, DEEPEST_REORG, DOLLAR, WORK, Lender, Platform, demand
 
@@ -16,6 +17,7 @@ LIMITS = st.sampled_from([1, 3_000 * DOLLAR, 20_000 * DOLLAR, 500_000 * DOLLAR])
 LENDERS = st.integers(0, 2)
 USERS = st.integers(0, 2)
 CRASHES = st.one_of(st.none(), st.none(), st.none(), st.integers(0, 30))
+NODES = st.sampled_from(NAMES)
 TIPS = st.sampled_from([2, 2, 0])  # before our carriers in a block, or behind them
 SHARES = st.sampled_from(["all", "half", "a unit", "too much"])
 
@@ -101,6 +103,47 @@ class History(RuleBasedStateMachine):
         self.platform.people.repay(who, amount, tip=tip)
         self._mine_if(mined)
 
+    # --- nodes ---
+
+    @rule(node=NODES, blocks=st.integers(1, 4))
+    def node_lags(self, node: str, blocks: int) -> None:
+        self.platform.nodes.by_name[node].lag = blocks
+
+    @rule(node=NODES)
+    def node_stands_still(self, node: str) -> None:
+        self.platform.nodes.by_name[node].stands_at = self.platform.chain.block_number()
+
+    @rule(node=NODES)
+    def node_passes_nothing_on(self, node: str) -> None:
+        self.platform.nodes.by_name[node].swallows = True
+
+    @rule(node=NODES, lie=st.sampled_from(LIES))
+    def node_lies(self, node: str, lie: str) -> None:
+        others = [other for name, other in self.platform.nodes.by_name.items() if name != node]
+        if not any(other.lies for other in others):
+            self.platform.nodes.by_name[node].lies.append(lie)
+
+    @rule()
+    def nodes_are_well_again(self) -> None:
+        self.platform.nodes.heal()
+
+    # --- strangers ---
+
+    @rule(user=USERS, tip=TIPS, mined=st.booleans())
+    def dust(self, user: int, tip: int, mined: bool) -> None:
+        self.platform.people.dust(self.platform.stranger, self.platform.chain.users[user], tip=tip)
+        self._mine_if(mined)
+
+    # --- the platform's own ---
+
+    @rule()
+    def rotate_operator_key(self) -> None:
+        self.platform.rotate_operator_key()
+
+    @rule()
+    def replace_executor(self) -> None:
+        self.platform.replace_executor()
+
     # --- staff and time ---
 
     @rule(lender=LENDERS, active=st.sampled_from([True, True, False]))
@@ -153,6 +196,10 @@ class History(RuleBasedStateMachine):
     @rule(depth=st.integers(1, DEEPEST_REORG), falls=st.booleans(), ours_come_back=st.booleans())
     def reorg(self, depth: int, falls: bool, ours_come_back: bool) -> None:
         self.platform.reorg(depth, falls=falls, ours_come_back=ours_come_back)
+
+    @rule(depth=st.integers(1, DEEPEST_REORG), ours_come_back=st.booleans())
+    def nothing_runs_until_a_reorg_is_final(self, depth: int, ours_come_back: bool) -> None:
+        self.platform.nothing_runs(depth, ours_come_back=ours_come_back)
 
     @rule()
     def wipe_pool(self) -> None:

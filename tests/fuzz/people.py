@@ -21,10 +21,24 @@ class People:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        self._addresses = chain.addresses
+        self._addresses = dict(chain.addresses)
         self._nonces: dict[str, int] = {}
         self._sent: list[tuple[str, str]] = []  # hash and raw bytes, in the order of sending
         self._owner = key_pair("deployer").private_key
+
+    def turn_to(self, executor: str) -> None:
+        """The platform's account is another one from now on, for whoever pays it, allows it something or owns it."""
+        self._addresses["executor"] = executor
+
+    def allow_wallet(self, wallet: str) -> None:
+        """The owner lets a key send bundles to the executor."""
+        self.send(self._owner, "executor", encode_call("setOperator(address,bool)", [wallet, True]))
+
+    def dust(self, stranger: SandboxPartner, user: SandboxUser, *, tip: int) -> None:
+        """A base unit to the platform account, and one to the pool for the user's debt, by nobody we know."""
+        key = stranger.settlement_private_key
+        self.send(key, "usdc", encode_call("transfer(address,uint256)", [self._addresses["executor"], 1]), tip=tip)
+        self.send(key, "solvencyVault", encode_call("repayLoan(uint256,uint256)", [user.position_id, 1]), tip=tip)
 
     def prepare(self, users: list[SandboxUser], dollars: int) -> None:
         """Users hold USDC and let the vault take it."""

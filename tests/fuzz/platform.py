@@ -4,18 +4,21 @@ import datetime as dt
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.conf import settings
 from django.test import Client
 from django_redis import get_redis_connection
 
-from chain import driver, operating, system
-from chain.clients import get_client
+from chain import driver, operating, review, system
+from chain.clients import ChainUnavailable, get_client
 from chain.encoding import encode_call
 from chain.inspection import inspect
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
 from chain.states import FINAL_OPERATION_STATES
+from chain.wallets import platform_wallet
 from loans import tasks
 from loans.models import PartnerLoan
 from partner_platform.core import clock
@@ -24,8 +27,9 @@ from partners.models import Partner, PartnerDailyUsage
 from sandbox.servers.anvil import NodeRefused
 from sandbox.world import SandboxPartner, SandboxUser
 from tests.crash.processes import run
+from tests.fuzz.nodes import Nodes
 from tests.fuzz.people import People
-from tests.support.chain import Chain
+from tests.support.chain import FINAL_AFTER_BLOCKS, Chain
 from tests.support.clocks import SteppedClock
 from tests.support.invariants import Invariants
 from tests.support.snapshots import RESTART_SECONDS, Snapshot
@@ -35,6 +39,7 @@ BEGIN = dt.datetime(2026, 1, 5, 22, 0, tzinfo=dt.UTC)
 ACCEPTED = 202
 REFUSALS = (400, 401, 403, 404, 409, 422, 503)  # in order; a 500 never is
 EXECUTOR_IS_PAUSED = "the executor refuses carriers: EnforcedPause()"
+REPLACED = "the replaced executor"
 ROUNDS_TO_REST = 16
 DEEPEST_REORG = 3  # a head that fell must rise again before what stood there is known to be gone
 WORK: dict[str, Callable[[], object]] = {
@@ -62,17 +67,23 @@ class Platform:
     """One history on a world that every history begins with."""
 
     chain: Chain
+    nodes: Nodes
     snapshot: Snapshot
     invariants: Invariants
     opened: list[Lender]  # as every history finds them
+    stranger: SandboxPartner
+    executors: tuple[str, ...]  # each history begins with the first executor and the first key
+    keys: tuple[str, ...]
     counts: Counter[str]
 
     def begin(self) -> None:
+        self.nodes.heal()
         self.snapshot.restore()
         self.clock = SteppedClock(BEGIN)
         self.clock.start()
         self.lenders = [replace(lender) for lender in self.opened]
         self.people = People(self.chain)
+        self._use(key=self.keys[0], executor=self.executors[0])
         self.http = Client(raise_request_exception=False)
         self.numbers = 0
         self.first_block = self.chain.begin_history()  # no reorg goes below it
@@ -131,17 +142,33 @@ class Platform:
         limit, drawn = int(line[:64], 16), int(line[64:128], 16)
         loans = PartnerLoan.objects.filter(oaid_token_id=user.oaid_token_id).select_related("borrow_operation")
         waiting = [loan for loan in loans if loan.borrow_operation.state not in FINAL_OPERATION_STATES]
-        done = system.read_executed([loan.borrow_operation.uid for loan in waiting], self.chain.block_number())
+        done = self._executed([loan.borrow_operation for loan in waiting])
         coming = sum(loan.principal_amount for loan in waiting if loan.borrow_operation.uid not in done)
         assert drawn + coming <= limit, f"M1: {drawn} drawn, {coming} accepted, of {limit}"
+
+    def _executed(self, operations: list[Operation]) -> set[str]:
+        """The uids that the chain has executed by now, whatever our endpoints say."""
+        found = set()
+        for operation in operations:
+            call = {"to": operation.executor, "data": system.executed_call(operation.uid)}
+            if int(self.chain.rpc("eth_call", call, "latest"), 16):
+                found.add(operation.uid)
+        return found
 
     # --- the worker ---
 
     def work(self, what: str, *, crash_at: int | None = None) -> None:
         if crash_at is None:
-            WORK[what]()
+            self._try(WORK[what])
         elif self._crashes(WORK[what], crash_at):
             self.counts[f"crashes of {what}"] += 1
+
+    def _try(self, body: Callable[[], object]) -> None:
+        """As beat has it: what the chain's nodes stand against is tried again later."""
+        try:
+            body()
+        except ChainUnavailable:
+            self.counts["put off by nodes"] += 1
 
     def settle_a_block(self) -> None:
         """The usual course: sent, mined, settled, followed."""
@@ -152,7 +179,7 @@ class Platform:
 
     def _crashes(self, body: Callable[[], object], crash_at: int) -> bool:
         """Run it in a process that is killed at its point `crash_at`; one that ends before has done it all."""
-        killed = run(lambda: _ignore(body()), kill_at=crash_at).killed
+        killed = run(lambda: _until_done(body), kill_at=crash_at).killed
         self.pass_time(RESTART_SECONDS)
         return killed
 
@@ -166,6 +193,7 @@ class Platform:
 
     def come_to_rest(self) -> None:
         """Everything goes on without a fault until nothing is open; then M7 holds too."""
+        self.nodes.heal()
         self.people.come_back()
         for done in range(1, ROUNDS_TO_REST + 1):
             self.pass_time(RESTART_SECONDS)
@@ -185,6 +213,26 @@ class Platform:
         open_ones = Operation.objects.exclude(state__in=FINAL_OPERATION_STATES, acknowledged__in=[True])
         return open_ones.exclude(state=reviewed).exists()
 
+    # --- the platform's own ---
+
+    def rotate_operator_key(self) -> None:
+        """The other key signs from now on; this one is known as a retired one."""
+        index = self.keys.index(settings.PLATFORM_PRIVATE_KEY)
+        self._use(key=self.keys[index - 1], executor=settings.PLATFORM_EXECUTOR_ADDRESS)
+        self.counts["key rotations"] += 1
+
+    def replace_executor(self) -> None:
+        """Operations are promised to the other executor from now on."""
+        index = self.executors.index(settings.PLATFORM_EXECUTOR_ADDRESS)
+        self._use(key=settings.PLATFORM_PRIVATE_KEY, executor=self.executors[index - 1])
+        self.counts["executors replaced"] += 1
+
+    def _use(self, *, key: str, executor: str) -> None:
+        settings.PLATFORM_PRIVATE_KEY = key
+        settings.PLATFORM_RETIRED_PRIVATE_KEYS = [other for other in self.keys if other != key]
+        settings.PLATFORM_EXECUTOR_ADDRESS = executor
+        self.people.turn_to(executor)
+
     # --- staff ---
 
     def operator_looks(self) -> None:
@@ -193,9 +241,15 @@ class Platform:
         A reorg can take the owner's `unpause` back to the pool: who then sends the next carrier finds the executor
         paused (F44).
         """
-        wallet = PlatformWallet.objects.filter(status=WalletStatus.FROZEN).first()
-        if wallet is None:
-            return
+        for wallet in PlatformWallet.objects.filter(status=WalletStatus.FROZEN):
+            self._look_at_frozen(wallet)
+        for operation in Operation.objects.filter(state=OperationState.NEEDS_REVIEW):
+            if operation.reason.startswith(REPLACED):
+                with operating.at_the_wheel(get_client(), platform_wallet(get_client())) as engine:
+                    review.requeue(engine, review.gather(engine, operation), actor="test")
+                self.counts["operations queued again"] += 1
+
+    def _look_at_frozen(self, wallet: PlatformWallet) -> None:
         assert wallet.status_reason == EXECUTOR_IS_PAUSED, f"M7: the wallet froze: {wallet.status_reason}"
         report = inspect(get_client(), wallet)
         if not report.chain.executor_is_paused:
@@ -238,6 +292,12 @@ class Platform:
             except NodeRefused:
                 continue  # mined, known, or another attempt of its nonce is there
 
+    def nothing_runs(self, depth: int, *, ours_come_back: bool) -> None:
+        """A reorg, and then so many blocks that the new branch is final before any process of ours looks again."""
+        self.reorg(depth, falls=True, ours_come_back=ours_come_back)
+        self.chain.mine(FINAL_AFTER_BLOCKS + DEEPEST_REORG)
+        self.first_block = max(self.first_block, self.chain.block_number() - DEEPEST_REORG)
+
     def wipe_pool(self) -> None:
         self.chain.rpc("anvil_dropAllTransactions")
         self.people.come_back()
@@ -249,5 +309,7 @@ def demand(violations: list[str]) -> None:
         raise AssertionError("\n".join(violations))
 
 
-def _ignore(_: object) -> None:
-    """A process has no result."""
+def _until_done(body: Callable[[], object]) -> None:
+    """A process has no result; what the chain's nodes stand against ends it."""
+    with suppress(ChainUnavailable):
+        body()

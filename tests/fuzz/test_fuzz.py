@@ -6,7 +6,6 @@ A violation prints the shortest history that leads to it, as code; the same SEED
 import logging
 import os
 import random
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,11 +15,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 from pytest_django.fixtures import Settings
 
+from chain import deployment
+from chain.clients import ChainClient, get_client
+from chain.encoding import encode_call
 from chain.models import PlatformWallet, WalletStatus
 from loans.models import LoanStatus, PartnerLoan
 from partners.services import create_partner
+from sandbox.furnish import fund_partner
+from sandbox.keys import key_pair
+from sandbox.world import SandboxPartner
 from tests.fuzz.machine import History
-from tests.fuzz.people import People
+from tests.fuzz.nodes import Nodes
+from tests.fuzz.people import UNLIMITED, People
 from tests.fuzz.platform import DOLLAR, EXECUTOR_IS_PAUSED, Lender, Platform
 from tests.support.chain import Chain
 from tests.support.clocks import shift_clock
@@ -36,7 +42,7 @@ USERS_DOLLARS = 1_000_000
 
 @pytest.fixture
 def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """Three partners, two of them with one settlement address; nothing depends on the machine's clock or speed."""
+    """Three partners, two executors, two keys, two endpoints; nothing depends on the machine's clock or speed."""
     settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 10**6)
     for module in ("services", "operating"):
         monkeypatch.setattr(f"chain.{module}.nudge", lambda: None)
@@ -44,10 +50,28 @@ def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("chain.system.HEAD_SECONDS", 10**6)
     logging.disable(logging.CRITICAL)  # thousands of histories; a failure prints its own
     forget()
-    invariants = Invariants(chain)
-    People(chain).prepare(chain.users, USERS_DOLLARS)
-    lenders = [_open_lender(chain, name, account) for name, account in (("one", 0), ("two", 1), ("three", 0))]
-    yield Platform(chain, Snapshot(chain), invariants, lenders, Counter())
+    nodes = Nodes(chain)
+    with chain.automine():
+        other = deploy_second_executor(chain)
+        accounts = [*chain.world.partners, fund_partner("partner-3"), fund_partner("stranger")]
+    invariants = Invariants(chain, other)
+    another_key = prepare(chain, accounts, other)
+    lenders = [_open_lender(account, name) for account, name in zip(accounts, ("one", "two", "three"), strict=False)]
+    settings.CHAIN_RPC_URLS = nodes.urls
+    nodes.install()
+    monkeypatch.setattr(ChainClient, "check_heads", nodes.checking_heads(ChainClient.check_heads))
+    yield Platform(
+        chain=chain,
+        nodes=nodes,
+        snapshot=Snapshot(chain),
+        invariants=invariants,
+        opened=lenders,
+        stranger=accounts[3],
+        executors=(settings.PLATFORM_EXECUTOR_ADDRESS, other),
+        keys=(settings.PLATFORM_PRIVATE_KEY, another_key),
+        counts=nodes.counts,
+    )
+    nodes.remove()
     shift_clock()
     logging.disable(logging.NOTSET)
     forget()
@@ -72,7 +96,7 @@ def test_no_history_of_the_whole_system_breaks_m1_to_m7(platform: Platform, caps
         number += 1
     with capsys.disabled():
         if chosen:
-            print("\n".join(f"{what:>24} {count:>7}" for what, count in sorted(platform.counts.items())))  # noqa: T201
+            print("\n".join(f"{what:>40} {count:>7}" for what, count in sorted(platform.counts.items())))  # noqa: T201
 
 
 def test_an_unpause_that_a_reorg_undid_freezes_the_wallet_until_the_operator_has_looked(platform: Platform):
@@ -106,7 +130,37 @@ def _settings(histories: int, *, derandomize: bool) -> hypothesis_settings:
     )
 
 
-def _open_lender(chain: Chain, name: str, account: int) -> Lender:
+def prepare(chain: Chain, accounts: list[SandboxPartner], other: str) -> str:
+    """Whatever one executor is allowed, the other is too; so are two keys. Returns the second key."""
+    pair = key_pair("operator-2")
+    deployment.ensure_gas_money(client=get_client(), address=pair.address)
+    people = People(chain)
+    people.prepare(chain.users, USERS_DOLLARS)
+    for executor in (chain.addresses["executor"], other):
+        people.turn_to(executor)
+        people.allow_wallet(pair.address)
+        for user in chain.users:
+            people.set_operator(user, allowed=True, tip=2)
+        for account in accounts:
+            people.allow(account, UNLIMITED, tip=2)
+        chain.mine()
+    vault = chain.addresses["solvencyVault"]
+    people.send(accounts[3].settlement_private_key, "usdc", encode_call("approve(address,uint256)", [vault, UNLIMITED]))
+    chain.mine()
+    return pair.private_key
+
+
+def deploy_second_executor(chain: Chain) -> str:
+    return deployment.deploy_executor(
+        client=get_client(),
+        owner_key=key_pair("deployer").private_key,
+        operator_address=chain.addresses["operator"],
+        treasury=chain.addresses["treasury"],
+        usdc=chain.addresses["usdc"],
+    )
+
+
+def _open_lender(account: SandboxPartner, name: str) -> Lender:
     partner, key = create_partner(
         actor="test",
         partner_id=f"partner_{name}",
@@ -115,7 +169,7 @@ def _open_lender(chain: Chain, name: str, account: int) -> Lender:
         daily_borrow_limit=str(60_000 * DOLLAR),
         total_borrow_limit=str(120_000 * DOLLAR),
         platform_fee_percentage=50,
-        settlement_address=chain.world.partners[account].settlement_address,
+        settlement_address=account.settlement_address,
         contact_email="dev@lender.example",
     )
-    return Lender(partner.pk, key, chain.world.partners[account])
+    return Lender(partner.pk, key, account)

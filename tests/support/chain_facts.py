@@ -60,9 +60,9 @@ class Seen:
 class ChainReader:
     """Reads what happened after the block in which it was made."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Chain, *executors: str) -> None:
         self._client = ChainClient(urls=[chain.url], chain_id=settings.CHAIN_ID, timeout=30.0)
-        self.executor = chain.addresses["executor"].lower()
+        self.executors = frozenset(address.lower() for address in (chain.addresses["executor"], *executors))
         self._addresses = {name: address.lower() for name, address in chain.addresses.items()}
         self._positions = [user.position_id for user in chain.users]
         self._from = chain.block_number() + 1
@@ -70,8 +70,8 @@ class ChainReader:
 
     def see(self) -> Seen:
         """Everything up to now."""
-        watched = ("usdc", "solvencyVault", "executor")
-        query = {"fromBlock": hex(self._from), "address": [self._addresses[name] for name in watched]}
+        watched = [self._addresses["usdc"], self._addresses["solvencyVault"], *sorted(self.executors)]
+        query = {"fromBlock": hex(self._from), "address": watched}
         head, logs = self._client.batch([("eth_getBlockByNumber", ["latest", False]), ("eth_getLogs", [query])])
         executed, twice, outside = self._sort(logs)
         hashes = sorted(set(Operation.objects.exclude(block_hash="").values_list("block_hash", flat=True)))
@@ -96,7 +96,7 @@ class ChainReader:
             if log["transactionHash"] != transaction:
                 self._take(current, outside)
                 current, transaction = [], log["transactionHash"]
-            if log["address"].lower() == self._addresses["executor"] and log["topics"][0] in OPERATION_TOPICS:
+            if log["address"].lower() in self.executors and log["topics"][0] in OPERATION_TOPICS:
                 if log["topics"][0] == OPERATION_EXECUTED_TOPIC:
                     uid = log["topics"][1]
                     twice += [uid] if uid in executed else []

@@ -28,8 +28,9 @@ NOT_DONE = (OperationState.REFUSED, OperationState.FAILED)
 class Invariants:
     """Made where nothing was borrowed yet; then `violations()` at any time, `violations_at_rest()` once all settled."""
 
-    def __init__(self, chain: Chain) -> None:
-        self._reader = ChainReader(chain)
+    def __init__(self, chain: Chain, *executors: str) -> None:
+        """`executors` beside the chain's own, where another one may take its place."""
+        self._reader = ChainReader(chain, *executors)
 
     def violations(self) -> list[str]:
         """One sentence for each invariant that does not hold now."""
@@ -41,15 +42,15 @@ class Invariants:
         return [*comparison.problems(), *comparison.unfinished()]
 
     def _compare(self) -> "_Comparison":
-        return _Comparison(self._reader.see(), self._reader.executor, self._reader.debts_before)
+        return _Comparison(self._reader.see(), self._reader.executors, self._reader.debts_before)
 
 
 class _Comparison:
     """The books as they are now, held against what was seen."""
 
-    def __init__(self, seen: Seen, executor: str, debts_before: dict[int, int]) -> None:
+    def __init__(self, seen: Seen, executors: frozenset[str], debts_before: dict[int, int]) -> None:
         self._seen = seen
-        self._executor = executor
+        self._executors = executors
         self._debts_before = debts_before
         self._operations_made = list(Operation.objects.all())
         self._loans = list(PartnerLoan.objects.select_related("borrow_operation"))
@@ -130,14 +131,14 @@ class _Comparison:
         found += _differ(f"{name} drew", moved.drawn, {})
         if set(moved.repaid) != {position} or (repayment.status == RepaymentStatus.SETTLED and repayment.amount > paid):
             found.append(f"{name} of {repayment.amount} repaid {dict(moved.repaid)}")
-        pulled = sum(amount for (_, to), amount in moved.usdc.items() if to == self._executor)
+        pulled = sum(amount for (_, to), amount in moved.usdc.items() if to in self._executors)
         if (pulled == 0) != (repayment.funding != FundingSource.PULLED) or (pulled and pulled < paid):
             found.append(f"{name} pulled {pulled} and paid {paid}")
         return found
 
     def _paid_out(self, moved: Moved) -> dict[str, int]:
         """What left the platform account, other than to the pool."""
-        sent = {to: amount for (sender, to), amount in moved.usdc.items() if sender == self._executor}
+        sent = {to: amount for (sender, to), amount in moved.usdc.items() if sender in self._executors}
         sent.pop(settings.SENIOR_POOL_ADDRESS.lower(), None)
         return sent
 
@@ -179,16 +180,17 @@ class _Comparison:
         found = [
             f"M3: {amount} left for {to} outside any operation"
             for (s, to), amount in sent.items()
-            if s == self._executor
+            if s in self._executors
         ]
-        paid: Counter[str] = Counter()
+        paid: Counter[tuple[str, str]] = Counter()
         for repayment in self._own_repayments:
             moved = self._seen.executed.get(repayment.operation.uid)
             if repayment.funding == FundingSource.TRANSFER and moved is not None:
-                paid[repayment.funding_transfer.sender.lower()] += sum(moved.repaid.values())
-        for sender, amount in paid.items():
-            if amount > sent[sender, self._executor]:
-                found.append(f"M3: {sender} sent {sent[sender, self._executor]}, which funded {amount}")
+                brought = repayment.funding_transfer.sender.lower(), repayment.operation.executor.lower()
+                paid[brought] += sum(moved.repaid.values())
+        for (sender, executor), amount in paid.items():
+            if amount > sent[sender, executor]:
+                found.append(f"M3: {sender} sent {sent[sender, executor]} to {executor}, which funded {amount}")
         found += [
             f"M3: {row} is used beyond its value" for row in FundingTransfer.objects.all() if row.used > row.value
         ]
