@@ -14,6 +14,7 @@ from chain.clients import ChainClient
 from chain.engine import Engine
 from chain.inspection import WalletReport
 from chain.models import AttemptKind, ChainTransaction, PlatformWallet, WalletStatus
+from chain.reorgs import undo_orphaned
 from chain.review import DecisionRefused
 from chain.services import nudge
 from chain.states import IN_FLIGHT_STATES
@@ -32,6 +33,7 @@ def at_the_wheel(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engine
         wallet.refresh_from_db()
         engine = Engine(wallet=wallet, client=client, lease=taken)
         engine.look()
+        undo_orphaned(engine)  # what is decided next is stored beside the block that all else was compared with
         yield engine
     finally:
         taken.release()

@@ -15,6 +15,7 @@ from chain.attempts import noop_attempt
 from chain.engine import Engine
 from chain.fees import Fees, quote
 from chain.models import ChainTransaction, TransactionAttempt
+from chain.reorgs import undo_orphaned
 from chain.sending import Send, resend, send
 from chain.signer import SignerUnavailable
 from chain.states import IN_FLIGHT_STATES
@@ -23,8 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 def recover(engine: Engine) -> None:
-    """Resend what is in flight, close gaps, and compare the counter with the chain's (F9, F12)."""
+    """Undo what a reorg took since the last driver, compare the counter with the chain's (F9, F12), resend what is in
+    flight, close gaps.
+    """
     engine.look()
+    undo_orphaned(engine)
     counts = nonces.check(engine)
     restoring.scan_if_due(engine)
     in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES)

@@ -54,12 +54,14 @@ def has_live_work(wallet: PlatformWallet) -> bool:
 def retired_wallets() -> list[PlatformWallet]:
     """Wallets whose key was rotated away and that have something to follow still: live transactions, or settled ones
     whose block is not final.
+
+    Without any key none of several wallets is the platform's: then all of them are only followed.
     """
     current = signing_address()
-    if not current:
+    wallets = list(PlatformWallet.objects.filter(chain_id=settings.CHAIN_ID).order_by("created_at", "id"))
+    if not current and len(wallets) == 1:
         return []
-    others = PlatformWallet.objects.filter(chain_id=settings.CHAIN_ID).exclude(address=current)
-    return [wallet for wallet in others.order_by("created_at", "id") if _has_unfinished(wallet)]
+    return [wallet for wallet in wallets if wallet.address != current and _has_unfinished(wallet)]
 
 
 def _has_unfinished(wallet: PlatformWallet) -> bool:

@@ -16,6 +16,7 @@ from chain.encoding import encode_call
 from chain.models import ChainEvent, ChainTransaction, Executor, Operation, OperationState, TransactionState
 from chain.operating import at_the_wheel
 from chain.review import gather
+from chain.signer import SignerUnavailable
 from chain.watcher import catch_up
 from sandbox.keys import key_pair
 from tests.chain.book import Book, wallet
@@ -345,3 +346,17 @@ def test_f50_a_wallet_whose_key_is_gone_is_still_followed(
     driver.step()
     book.check(confirmed=[operation])
     assert set_operator(book.chain, book.user, allowed=True)  # the chain goes on
+
+
+def test_f50_without_any_key_every_wallet_is_followed(book: Book, settings: Settings, new_key: LocalAccount) -> None:
+    first = book.borrow()
+    driver.step()
+    run(book, "rotate_operator_key", new_key.address)
+    switch_key(settings, new_key)
+    second = book.borrow()
+    driver.step()
+    settings.PLATFORM_PRIVATE_KEY, settings.PLATFORM_RETIRED_PRIVATE_KEYS = "", []
+    book.chain.mine(2)
+    with pytest.raises(SignerUnavailable):
+        driver.step()
+    book.check(confirmed=[first, second])
