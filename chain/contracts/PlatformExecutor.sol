@@ -61,6 +61,18 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
     uint256 private constant REASON_BYTES = 512;
     /// @dev The pool's INTEREST_SCALE.
     uint256 private constant INTEREST_SCALE = 10_000 * 365 days;
+    /// @dev Beside ERC-20's own three: OpenZeppelin's changes of an allowance, old and new, and ERC-1363.
+    bytes4 private constant INCREASE_ALLOWANCE = bytes4(keccak256("increaseAllowance(address,uint256)"));
+    bytes4 private constant DECREASE_ALLOWANCE = bytes4(keccak256("decreaseAllowance(address,uint256)"));
+    bytes4 private constant INCREASE_APPROVAL = bytes4(keccak256("increaseApproval(address,uint256)"));
+    bytes4 private constant DECREASE_APPROVAL = bytes4(keccak256("decreaseApproval(address,uint256)"));
+    bytes4 private constant TRANSFER_AND_CALL = bytes4(keccak256("transferAndCall(address,uint256)"));
+    bytes4 private constant TRANSFER_AND_CALL_DATA = bytes4(keccak256("transferAndCall(address,uint256,bytes)"));
+    bytes4 private constant TRANSFER_FROM_AND_CALL = bytes4(keccak256("transferFromAndCall(address,address,uint256)"));
+    bytes4 private constant TRANSFER_FROM_AND_CALL_DATA =
+        bytes4(keccak256("transferFromAndCall(address,address,uint256,bytes)"));
+    bytes4 private constant APPROVE_AND_CALL = bytes4(keccak256("approveAndCall(address,uint256)"));
+    bytes4 private constant APPROVE_AND_CALL_DATA = bytes4(keccak256("approveAndCall(address,uint256,bytes)"));
     IERC20 public immutable usdc;
     /// @notice The gas every operation gets: never less, so that a shortage cannot look like a failed loan, and never more, so
     /// that none can use up what the others need.
@@ -86,6 +98,7 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
     error CarrierOutOfGas();
     error NotAContract(address to);
     error NothingOwed(uint256 positionId);
+    error TokenRefused(address token);
     error ZeroAddress();
 
     constructor(address owner_, address operator, IERC20 usdc_, address treasury_, uint256 operationGasFloor_)
@@ -127,7 +140,7 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
         }
     }
 
-    /// @notice One operation, all or nothing. Only `execute` calls it.
+    /// @notice One operation, all or nothing. Only `execute` calls it. A token that answers false has failed.
     function run(Operation calldata operation) external onlySelf {
         executed[operation.uid] = true; // first, so that no call can run the uid again
         for (uint256 i; i < operation.calls.length; ++i) {
@@ -140,6 +153,7 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
                     revert(add(answer, 32), mload(answer))
                 }
             }
+            if (answer.length != 0 && !_isTrue(answer) && _movesTokens(bytes4(item.data))) revert TokenRefused(to);
         }
     }
 
@@ -223,6 +237,22 @@ contract PlatformExecutor is Ownable2Step, Pausable, ERC721Holder {
             mstore(reason, size)
             returndatacopy(add(reason, 32), 0, size)
         }
+    }
+
+    function _isTrue(bytes memory answer) private pure returns (bool yes) {
+        assembly ("memory-safe") {
+            yes := and(gt(mload(answer), 31), eq(mload(add(answer, 32)), 1))
+        }
+    }
+
+    /// @dev The functions whose answer SafeERC20 reads: true, or nothing. What others answer means what they say it means.
+    function _movesTokens(bytes4 selector) private pure returns (bool) {
+        return selector == IERC20.transfer.selector || selector == IERC20.transferFrom.selector
+            || selector == IERC20.approve.selector || selector == INCREASE_ALLOWANCE || selector == DECREASE_ALLOWANCE
+            || selector == INCREASE_APPROVAL || selector == DECREASE_APPROVAL || selector == TRANSFER_AND_CALL
+            || selector == TRANSFER_AND_CALL_DATA || selector == TRANSFER_FROM_AND_CALL
+            || selector == TRANSFER_FROM_AND_CALL_DATA || selector == APPROVE_AND_CALL
+            || selector == APPROVE_AND_CALL_DATA;
     }
 
     function _owed(LoanDebt calldata loan) private view returns (uint256) {

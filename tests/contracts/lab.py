@@ -21,6 +21,7 @@ from chain.encoding import (
     topic_of,
     uid_of,
 )
+from chain.system import PAYOFF_SIGNATURE
 from sandbox.keys import KeyPair, key_pair
 from sandbox.servers import anvil
 from tests.support.waiting import eventually
@@ -77,13 +78,15 @@ class Lab:
     def oaid(self) -> str:
         return self.system["oaid"]
 
-    def deploy_executor(self, operation_gas_floor: int = deployment.OPERATION_GAS_FLOOR) -> str:
+    def deploy_executor(
+        self, operation_gas_floor: int = deployment.OPERATION_GAS_FLOOR, *, usdc: str | None = None
+    ) -> str:
         return deployment.deploy_executor(
             client=self.client,
             owner_key=self.owner.private_key,
             operator_address=self.operator.address,
             treasury=self.treasury,
-            usdc=self.usdc,
+            usdc=usdc or self.usdc,
             operation_gas_floor=operation_gas_floor,
         )
 
@@ -175,6 +178,20 @@ class Lab:
         args = [self.vault, position, amount, close]
         return Call(self.executor, 0, encode_call("repay(address,uint256,uint256,bool)", args))
 
+    def payoff_call(
+        self,
+        position: int,
+        loan: tuple[int, ...],
+        *,
+        most: int,
+        payer: str,
+        vault: str | None = None,
+        executor: str | None = None,
+    ) -> Call:
+        """`loan` is a `LoanDebt`: principal, accrued, priorPrincipal, priorAccrued, rateBps, since."""
+        args = [vault or self.vault, position, loan, most, payer]
+        return Call(executor or self.executor, 0, encode_call(PAYOFF_SIGNATURE, args))
+
     def pull_call(self, amount: int) -> Call:
         args = [self.settlement.address, self.executor, amount]
         return Call(self.usdc, 0, encode_call("transferFrom(address,address,uint256)", args))
@@ -187,13 +204,19 @@ class Lab:
         """Mine a carrier of `(key, calls)`; answers its receipt."""
         return self.send(keys or self.operator, self.carrier(*operations))[0]
 
-    def simulate(self, *operations: tuple[str, Sequence[Call]], sender: str | None = None) -> list[Outcome]:
-        call = self.carrier(*operations)
+    def simulate(
+        self,
+        *operations: tuple[str, Sequence[Call]],
+        sender: str | None = None,
+        executor: str | None = None,
+        gas: int = CARRIER_GAS,
+    ) -> list[Outcome]:
+        call = self.carrier(*operations, executor=executor)
         transaction = {
             "from": sender or self.operator.address,
             "to": call.to,
             "data": call.data,
-            "gas": hex(CARRIER_GAS),
+            "gas": hex(gas),
         }
         return decode_outcomes(self.client.call("eth_call", [transaction, "latest"]))
 
