@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import pytest
-
-from chain import deployment
 from chain.encoding import Call, OutcomeStatus, describe_revert, encode_call, uid_of
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
@@ -40,9 +37,11 @@ def test_nobody_calls_the_inner_functions_from_outside(lab: Lab, borrower: Borro
         0,
         encode_call("run((bytes32,(address,uint256,bytes)[]))", [(bytes(32), [(lab.usdc, 0, b"")])]),
     )
-    for caller in (lab.operator.address, lab.owner.address):
-        assert lab.refusal(caller, run) == f"OnlySelf(caller={caller})"
-        assert lab.refusal(caller, lab.repay_call(borrower.position, 1)) == f"OnlySelf(caller={caller})"
+    repay = lab.repay_call(borrower.position, 1)
+    payoff = lab.payoff_call(borrower.position, (1, 0, 0, 0, 0, 0), most=1, payer=lab.settlement.address)
+    for caller in (lab.operator.address, lab.owner.address, lab.stranger.address):
+        for inner in (run, repay, payoff):
+            assert lab.refusal(caller, inner) == f"OnlySelf(caller={caller})"
 
 
 def test_an_operator_that_is_dismissed_runs_nothing_more(lab: Lab) -> None:
@@ -181,65 +180,18 @@ def test_of_a_long_reason_the_beginning_is_kept(lab: Lab, borrower: Borrower) ->
     assert loan.status == OutcomeStatus.EXECUTED
 
 
-def test_a_paused_executor_runs_nothing_until_it_is_unpaused(lab: Lab, borrower: Borrower) -> None:
-    carrier = lab.carrier(("loan", lab.borrow_calls(borrower.position, USDC)))
-    lab.send(lab.owner, Call(lab.executor, 0, encode_call("pause()")))
-    assert lab.refusal(lab.operator.address, carrier) == "EnforcedPause()"
+def test_a_carrier_may_bring_the_ether_that_its_operations_send(lab: Lab) -> None:
+    carrier = lab.carrier(("gift", [Call(OTHER, 3, "0x")]))
+    (receipt,) = lab.send(lab.operator, Call(carrier.to, 5, carrier.data))
 
-    lab.send(lab.owner, Call(lab.executor, 0, encode_call("unpause()")))
-    assert lab.refusal(lab.operator.address, carrier) is None
-
-
-def test_fees_go_to_the_treasury_by_the_owner_alone(lab: Lab, borrower: Borrower) -> None:
-    lab.run(("loan", lab.borrow_calls(borrower.position, 1_000 * USDC, 995 * USDC)))
-    withdraw = Call(lab.executor, 0, encode_call("withdrawFees(uint256)", [3 * USDC]))
-    for nobody in (lab.operator, lab.stranger):
-        assert lab.refusal(nobody.address, withdraw) == f"OwnableUnauthorizedAccount(account={nobody.address})"
-
-    (receipt,) = lab.send(lab.owner, withdraw)
-
-    assert lab.balance(lab.treasury) == 3 * USDC
-    assert lab.balance(lab.executor) == 2 * USDC
-    withdrawn = lab.events(receipt, "PlatformExecutor", "FeesWithdrawn")
-    assert withdrawn == [{"treasury": lab.treasury, "amount": 3 * USDC}]
+    assert outcomes_of(lab, receipt) == ["EXECUTED"]
+    assert [int(lab.client.call("eth_getBalance", [who, "latest"]), 16) for who in (OTHER, lab.executor)] == [3, 2]
 
 
-@pytest.mark.parametrize(
-    ("signature", "args"),
-    [
-        ("setOperator(address,bool)", [OTHER, True]),
-        ("setTreasury(address)", [OTHER]),
-        ("withdrawFees(uint256)", [0]),
-        ("pause()", []),
-        ("unpause()", []),
-        ("transferOwnership(address)", [OTHER]),
-    ],
-)
-def test_the_owners_functions_refuse_operators_strangers_and_operations(lab: Lab, signature: str, args: list) -> None:
-    call = Call(lab.executor, 0, encode_call(signature, args))
-
-    for nobody in (lab.operator.address, lab.stranger.address):
-        assert lab.refusal(nobody, call) == f"OwnableUnauthorizedAccount(account={nobody})"
-    (outcome,) = lab.simulate(("escalate", [call]))
-    assert describe_revert(outcome.reason) == f"OwnableUnauthorizedAccount(account={lab.executor})"
+def test_an_operation_of_no_calls_is_executed(lab: Lab) -> None:
+    assert outcomes_of(lab, lab.run(("nothing", []))) == ["EXECUTED"]
+    assert lab.executed("nothing") is True
 
 
-def test_ownership_moves_only_when_the_new_owner_accepts(lab: Lab) -> None:
-    lab.send(lab.owner, Call(lab.executor, 0, encode_call("transferOwnership(address)", [lab.stranger.address])))
-    assert lab.read("PlatformExecutor", lab.executor, "owner") == lab.owner.address.lower()
-
-    lab.send(lab.stranger, Call(lab.executor, 0, encode_call("acceptOwnership()")))
-    assert lab.read("PlatformExecutor", lab.executor, "owner") == lab.stranger.address.lower()
-
-
-def test_an_executor_without_operator_or_treasury_cannot_be_deployed(lab: Lab) -> None:
-    zero = "0x" + "00" * 20
-    for operator, treasury in ((zero, lab.treasury), (lab.operator.address, zero)):
-        with pytest.raises(deployment.DeploymentFailed):
-            deployment.deploy_executor(
-                client=lab.client,
-                owner_key=lab.owner.private_key,
-                operator_address=operator,
-                treasury=treasury,
-                usdc=lab.usdc,
-            )
+def test_no_operations_are_no_events(lab: Lab) -> None:
+    assert lab.run()["logs"] == []

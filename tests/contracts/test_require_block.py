@@ -2,6 +2,7 @@
 
 import pytest
 
+from chain.clients import RpcError
 from chain.encoding import Call, OutcomeStatus, describe_revert, encode_call, to_bytes
 from tests.contracts.lab import USDC, Lab
 
@@ -84,6 +85,37 @@ def test_a_simulation_on_the_very_block_passes_and_on_a_replaced_one_says_so(fun
     assert fresh[0].status == OutcomeStatus.EXECUTED
     assert replaced[0].status == OutcomeStatus.FAILED
     assert describe_revert(replaced[0].reason).startswith("BlockReplaced(")
+
+
+def test_a_simulation_at_a_gas_price_is_judged_as_a_carrier_is(funded: Lab) -> None:
+    """Only a call that costs nothing, and so moves nothing, may pass unseen in the very block it names."""
+    number, block_hash = newest(funded)
+    guard = payment_after(funded, number, block_hash)[0]
+    free = {"from": funded.operator.address, "to": guard.to, "data": guard.data, "gas": hex(100_000)}
+    price = {"gasPrice": funded.client.call("eth_gasPrice")}
+
+    assert funded.client.call("eth_call", [free, "latest"]) == "0x"
+    with pytest.raises(RpcError) as refused:
+        funded.client.call("eth_call", [{**free, **price}, "latest"])
+    assert describe_revert(refused.value.data) == f"BlockReplaced(number={number}, expected={block_hash})"
+
+
+def test_a_simulation_of_a_block_to_come_fails(funded: Lab) -> None:
+    number, block_hash = newest(funded)
+    (outcome,) = funded.simulate(("pay", payment_after(funded, number + 1, block_hash)))
+    assert describe_revert(outcome.reason).startswith("BlockReplaced(")
+
+
+@pytest.mark.parametrize(("age", "runs"), [(256, False), (257, True)])
+def test_a_wrong_hash_is_noticed_as_far_back_as_the_chain_can_look(funded: Lab, age: int, runs: bool) -> None:
+    """`age` blocks before the carrier's own."""
+    number, _ = newest(funded)
+    funded.client.call("anvil_mine", [hex(age - 1)])
+
+    receipt = funded.run(("pay", payment_after(funded, number, FORGED)))
+
+    assert int(receipt["blockNumber"], 16) - number == age
+    assert funded.balance(funded.treasury) == (USDC if runs else 0)
 
 
 def test_it_answers_anybody_and_changes_nothing(funded: Lab) -> None:
