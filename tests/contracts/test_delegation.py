@@ -5,6 +5,7 @@ from eth_account import Account
 
 from chain.encoding import Call, encode_call, encode_execute, uid_of
 from tests.contracts.lab import CARRIER_GAS, USDC, Borrower, Lab
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -25,7 +26,10 @@ def account(lab: Lab) -> str:
         "maxPriorityFeePerGas": 1,
         "authorizationList": [authorization],
     }
-    lab.client.call("eth_sendRawTransaction", ["0x" + signer.sign_transaction(transaction).raw_transaction.hex()])
+    raw = "0x" + signer.sign_transaction(transaction).raw_transaction.hex()
+    tx_hash = lab.client.call("eth_sendRawTransaction", [raw])
+    # anvil, mining at once, answers a send before the block is there.
+    eventually(lambda: lab.client.call("eth_getTransactionReceipt", [tx_hash]))
     code = lab.client.call("eth_getCode", [signer.address, "latest"])
     assert code == "0xef0100" + lab.executor[2:].lower()
     assert int(lab.client.call("eth_getTransactionCount", [signer.address, "latest"]), 16) == nonce + 2
