@@ -1,6 +1,7 @@
 """Bytes on the wire: calls, the executor's carriers and their outcomes, topics, logs, revert reasons. Pure functions.
 
-Bytes are 0x-hex strings in lower case throughout, as JSON-RPC has them.
+Bytes are 0x-hex strings in lower case throughout, as JSON-RPC has them. What comes from outside and is not of the form
+it should have raises `Undecodable`, and nothing else.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,14 +10,21 @@ from enum import IntEnum
 from functools import cache
 from typing import Any
 
-from eth_abi.abi import decode, encode
+from eth_abi.abi import decode as decode_abi
+from eth_abi.abi import encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from chain import abis
+from partner_platform.core.printable import printable
 
 Log = Mapping[str, Any]
+REASON_LENGTH = 300  # characters of a reason that are shown and stored
+
+
+class Undecodable(ValueError):
+    """Bytes from outside that are not what they should be."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,33 @@ def to_bytes(value: str) -> bytes:
     return bytes.fromhex(value[2:])
 
 
+def decode(types: Sequence[str], data: str) -> tuple[Any, ...]:
+    """ABI values out of 0x-hex data; `Undecodable` where it does not hold them."""
+    return _decode(types, _bytes_of(data))
+
+
+def decode_uint(data: str) -> int:
+    """The number that is all of the data."""
+    raw = _bytes_of(data)
+    if len(raw) != 32:
+        raise Undecodable(f"{len(raw)} bytes where a number of 32 is expected")
+    return int.from_bytes(raw)
+
+
+def _decode(types: Sequence[str], raw: bytes) -> tuple[Any, ...]:
+    try:
+        return tuple(decode_abi(types, raw))
+    except (DecodingError, OverflowError, ValueError) as error:  # offsets beyond the data, lengths beyond memory
+        raise Undecodable(f"{type(error).__name__} in {len(raw)} bytes") from error
+
+
+def _bytes_of(data: Any) -> bytes:
+    try:
+        return to_bytes(data)
+    except (TypeError, ValueError) as error:
+        raise Undecodable("not hexadecimal") from error
+
+
 EXECUTE_SIGNATURE = abis.signature_of(abis.entry("PlatformExecutor", "function", "execute"))
 _OUTCOMES = abis.types_of(abis.entry("PlatformExecutor", "function", "execute")["outputs"])
 
@@ -110,8 +145,11 @@ def encode_execute(operations: Iterable[tuple[str, Sequence[Call]]]) -> str:
 
 def decode_outcomes(data: str) -> list[Outcome]:
     """What `execute` answered to an `eth_call`: one outcome per operation, in order."""
-    (rows,) = decode(_OUTCOMES, to_bytes(data))
-    return [Outcome(OutcomeStatus(status), "0x" + reason.hex()) for status, reason in rows]
+    (rows,) = decode(_OUTCOMES, data)
+    try:
+        return [Outcome(OutcomeStatus(status), "0x" + reason.hex()) for status, reason in rows]
+    except ValueError as error:
+        raise Undecodable("an outcome that there is none of") from error
 
 
 def _hash_of(contract: str, kind: str, member: str) -> bytes:
@@ -163,14 +201,23 @@ def operation_events(logs: Iterable[Log], executor: str) -> list[OperationEvent]
             log_index=int(log["logIndex"], 16),
         )
         for log in logs
-        if log["address"].lower() == executor.lower() and log["topics"] and log["topics"][0] in OPERATION_TOPICS
+        if log["address"].lower() == executor.lower()
+        and len(log["topics"]) == 2
+        and log["topics"][0] in OPERATION_TOPICS
     ]
+
+
+def _is_mark(topics: Sequence[str]) -> bool:
+    return len(topics) == 2 and topics[0] in OPERATION_TOPICS
 
 
 def _reason_of(log: Log) -> str:
     if log["topics"][0] != OPERATION_FAILED_TOPIC:
         return "0x"
-    (reason,) = decode(["bytes"], to_bytes(log["data"]))
+    try:
+        (reason,) = decode(["bytes"], log["data"])
+    except Undecodable:
+        return str(log["data"])  # it failed, that much is said
     return "0x" + bytes(reason).hex()
 
 
@@ -179,11 +226,13 @@ def decode_event(contract: str, event: str, log: Log) -> dict[str, Any]:
     inputs = abis.entry(contract, "event", event)["inputs"]
     indexed = [item for item in inputs if item["indexed"]]
     others = [item for item in inputs if not item["indexed"]]
-    topics = [to_bytes(topic) for topic in log["topics"][1:]]
+    topics = log["topics"][1:]
+    if len(topics) != len(indexed):
+        raise Undecodable(f"{len(topics)} indexed arguments where {event} has {len(indexed)}")
     values = {
         item["name"]: decode(abis.types_of([item]), topic)[0] for item, topic in zip(indexed, topics, strict=True)
     }
-    plain = decode(abis.types_of(others), to_bytes(log["data"]))
+    plain = decode(abis.types_of(others), log["data"])
     values |= {item["name"]: value for item, value in zip(others, plain, strict=True)}
     return {item["name"]: _readable(item["type"], values[item["name"]]) for item in inputs}
 
@@ -207,17 +256,33 @@ def _errors() -> dict[bytes, dict[str, Any]]:
 
 
 def describe_revert(data: str) -> str:
-    """Revert data for a person: `InsufficientCredit(tokenId=1, available=5, requested=6)`; unknown data stays hex."""
-    raw = to_bytes(data)
+    """Revert data for a person: `InsufficientCredit(tokenId=1, available=5, requested=6)`; unknown data stays hex.
+
+    At most `REASON_LENGTH` printable characters, never none, whatever the data: a contract's reason is bytes of its own
+    choosing, and bytes they stay until here.
+    """
+    return printable(_described(data), REASON_LENGTH)
+
+
+def _described(data: str) -> str:
+    try:
+        raw = _bytes_of(data)
+    except Undecodable:
+        return f"reverted with {data}"
     item = _errors().get(raw[:4])
     if item is None:
         return f"reverted with {data}" if raw else "reverted without a reason"
+    types = [abi_type.replace("string", "bytes") for abi_type in abis.types_of(item["inputs"])]
     try:
-        values = decode(abis.types_of(item["inputs"]), raw[4:])
-    except DecodingError:
+        values = _decode(types, raw[4:])
+    except Undecodable:
         return f"{item['name']} ({data})"
     if item["name"] == "Error":
-        return str(values[0])
+        return printable(values[0], REASON_LENGTH) or "reverted with an empty reason"
     pairs = zip(item["inputs"], values, strict=True)
-    named = [f"{parameter['name']}={_readable(parameter['type'], value)}" for parameter, value in pairs]
+    named = [f"{parameter['name']}={_shown(parameter['type'], value)}" for parameter, value in pairs]
     return f"{item['name']}({', '.join(named)})"
+
+
+def _shown(abi_type: str, value: Any) -> str:
+    return printable(value if abi_type == "string" else _readable(abi_type, value), REASON_LENGTH)

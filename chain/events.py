@@ -1,19 +1,29 @@
 """The system's events as rows: which contracts are watched, how a log becomes a `ChainEvent`."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from django.conf import settings
-from eth_abi.abi import decode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from chain import abis, selectors
 from chain.dialects import dialect
-from chain.encoding import OPERATION_EXECUTED_TOPIC, OPERATION_TOPICS, TRANSFER_TOPIC, Log, address_topic, to_bytes
+from chain.encoding import (
+    OPERATION_EXECUTED_TOPIC,
+    OPERATION_TOPICS,
+    TRANSFER_TOPIC,
+    Log,
+    Undecodable,
+    address_topic,
+    decode,
+)
 from chain.log_ranges import Filter
 from chain.models import ChainEvent
+
+logger = logging.getLogger(__name__)
 
 
 def filters() -> list[Filter]:
@@ -33,7 +43,8 @@ def filters() -> list[Filter]:
 def rows(logs: Iterable[Log], block_times: Mapping[str, int]) -> list[ChainEvent]:
     """The logs that are kept, in their order; `block_times` by block hash, in seconds since the epoch.
 
-    The executor's own marks name the operation that an event belongs to, and are not kept themselves.
+    The executor's own marks name the operation that an event belongs to, and are not kept themselves. A log that does
+    not hold what its event should (an upgraded contract's) is left out and told at ERROR: those after it go on.
     """
     found: list[ChainEvent] = []
     open_ones: list[ChainEvent] = []  # of the operation under way, in this transaction
@@ -42,17 +53,37 @@ def rows(logs: Iterable[Log], block_times: Mapping[str, int]) -> list[ChainEvent
         kind = kinds.get((log["address"].lower(), log["topics"][0] if log["topics"] else ""))
         if kind is None:
             continue
-        event = _row(log, kind, block_times)
-        if open_ones and open_ones[-1].tx_hash != event.tx_hash:
+        if open_ones and open_ones[-1].tx_hash != log["transactionHash"]:
             open_ones = []
         if log["topics"][0] in OPERATION_TOPICS:
-            for inner in open_ones if log["topics"][0] == OPERATION_EXECUTED_TOPIC else []:
-                inner.operation_uid = log["topics"][1]
+            _name_operation(open_ones, log)
             open_ones = []
-        else:
+        elif (event := _readable_row(log, kind, block_times)) is not None:
             open_ones.append(event)
             found.append(event)
     return [event for event in found if not _is_known_from_operations(event)]
+
+
+def _name_operation(events: Iterable[ChainEvent], mark: Log) -> None:
+    """The executor's mark ends an operation: what stood before it happened in that one, where it was executed."""
+    if len(mark["topics"]) != 2:
+        _tell_unreadable(mark, "PlatformExecutor", "no uid")
+    elif mark["topics"][0] == OPERATION_EXECUTED_TOPIC:
+        for event in events:
+            event.operation_uid = mark["topics"][1]
+
+
+def _readable_row(log: Log, kind: "_Kind", block_times: Mapping[str, int]) -> ChainEvent | None:
+    try:
+        return _row(log, kind, block_times)
+    except Undecodable as error:
+        _tell_unreadable(log, kind.name, error)
+        return None
+
+
+def _tell_unreadable(log: Log, name: str, why: object) -> None:
+    place = f"log {log['logIndex']} of {log['transactionHash']}"
+    logger.error("%s at %s: %s does not decode (%s) and is left out", name, log["address"], place, why)
 
 
 def _is_known_from_operations(event: ChainEvent) -> bool:
@@ -83,10 +114,12 @@ class _Kind:
         self.plain_types = abis.types_of(plain)
 
     def args(self, log: Log) -> dict[str, Any]:
-        values = {
-            name: _indexed(kind, topic) for (name, kind), topic in zip(self.indexed, log["topics"][1:], strict=True)
-        }
-        plain = decode(self.plain_types, to_bytes(log["data"]))
+        """By name; raises `Undecodable`."""
+        topics = log["topics"][1:]
+        if len(topics) != len(self.indexed):
+            raise Undecodable(f"{len(topics)} indexed arguments instead of {len(self.indexed)}")
+        values = {name: _indexed(kind, topic) for (name, kind), topic in zip(self.indexed, topics, strict=True)}
+        plain = decode(self.plain_types, log["data"])
         return values | {name: _readable(kind, value) for (name, kind), value in zip(self.plain, plain, strict=True)}
 
 
@@ -116,9 +149,13 @@ def _row(log: Log, kind: _Kind, block_times: Mapping[str, int]) -> ChainEvent:
 
 
 def _indexed(kind: str, topic: str) -> Any:
-    if kind == "address":
-        return str(to_checksum_address("0x" + topic[-40:]))
-    return str(int(topic, 16)) if kind.startswith("uint") else topic
+    """By hand: there are millions of them."""
+    try:
+        if kind == "address":
+            return str(to_checksum_address("0x" + topic[-40:]))
+        return str(int(topic, 16)) if kind.startswith("uint") else topic
+    except ValueError as error:
+        raise Undecodable(f"no {kind}") from error
 
 
 def _readable(kind: str, value: Any) -> Any:

@@ -6,6 +6,7 @@ indexes. What was claimed is paid out only on a chain that still has the transfe
 repayment's operation, and makes it revert where another block stands in the place of the one that was proven.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,11 +17,22 @@ from django.db.models import F
 
 from chain import selectors
 from chain.clients import get_client
-from chain.encoding import OPERATION_TOPICS, TRANSFER_TOPIC, Call, address_topic, encode_call, to_bytes
+from chain.encoding import (
+    OPERATION_TOPICS,
+    TRANSFER_TOPIC,
+    Call,
+    Undecodable,
+    address_topic,
+    decode_uint,
+    encode_call,
+    to_bytes,
+)
 from chain.models import FundingTransfer
 from chain.reading import read, read_everywhere
 from partner_platform.core.errors import BadRequest, ErrorCode
 from partner_platform.core.money import MAX_BASE_UNITS, format_dollars
+
+logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2  # a block
 
@@ -134,14 +146,23 @@ def _is_our_own(receipt: dict[str, Any]) -> bool:
 
 
 def _value_from(receipt: dict[str, Any], sender: str) -> int:
-    """By the logs of USDC itself, whatever other tokens say."""
+    """By the logs of USDC itself, whatever other tokens say; one that is no transfer's is worth nothing."""
     wanted = [TRANSFER_TOPIC, address_topic(sender), address_topic(settings.PLATFORM_EXECUTOR_ADDRESS)]
     usdc = settings.USDC_ADDRESS.lower()
-    return sum(
-        int(log["data"], 16)
+    logs = [
+        log
         for log in receipt["logs"]
         if log["address"].lower() == usdc and [topic.lower() for topic in log["topics"]] == wanted
-    )
+    ]
+    return sum(_amount(log) for log in logs)
+
+
+def _amount(log: dict[str, Any]) -> int:
+    try:
+        return decode_uint(log["data"])
+    except Undecodable as error:
+        logger.error("USDC: %s says no amount (%s)", log.get("transactionHash"), error)  # noqa: TRY400 - whose is told
+        return 0
 
 
 def _create(transfer: ProvenTransfer) -> FundingTransfer | None:

@@ -8,16 +8,22 @@ docs/settlement.md.
 from enum import StrEnum
 from typing import Any
 
+from partner_platform.core.printable import printable
+
+MESSAGE_LENGTH = 2_000
+
 
 class RpcError(Exception):
     """The node answered with a JSON-RPC error object: its `code`, `message` and `data` (revert data where it has
     some).
+
+    The message is the node's own words: what is kept of them can be shown, logged and stored as it is.
     """
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
-        super().__init__(f"{message} ({code})")
         self.code = code
-        self.message = message
+        self.message = printable(message, MESSAGE_LENGTH)
+        super().__init__(f"{self.message} ({code})")
         self.data = data
 
 

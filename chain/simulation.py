@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from chain.clients import ChainUnavailable, RpcError
-from chain.encoding import Call, Outcome, OutcomeStatus, decode_outcomes, describe_revert, encode_execute
+from chain.encoding import (
+    Call,
+    Outcome,
+    OutcomeStatus,
+    Undecodable,
+    decode_outcomes,
+    describe_revert,
+    encode_execute,
+)
 from chain.engine import Engine
 from chain.models import Operation
 
@@ -80,7 +88,18 @@ def _read(operations: list[Operation], data: str, answer: object) -> Simulation:
         return _whole_failure(operations, data, answer)
     if answer in (None, "0x"):
         return Simulation(operations, data, [], f"there is no executor at {operations[0].executor}")
-    return Simulation(operations, data, decode_outcomes(str(answer)))
+    return Simulation(operations, data, _outcomes(str(answer), len(operations)))
+
+
+def _outcomes(answer: str, count: int) -> list[Outcome]:
+    """What would become of each operation; an answer that is not an executor's says nothing of any of them."""
+    try:
+        outcomes = decode_outcomes(answer)
+    except Undecodable as error:
+        raise ChainUnavailable(f"The answer to a simulation is no executor's: {error}") from error
+    if len(outcomes) != count:
+        raise ChainUnavailable(f"A simulation of {count} operations told of {len(outcomes)}")
+    return outcomes
 
 
 def _whole_failure(operations: list[Operation], data: str, error: RpcError) -> Simulation:

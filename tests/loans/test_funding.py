@@ -153,6 +153,16 @@ class TestHashesThatProveNothing:
         reorg(chain, 1)
         assert refused(borrowed, "transfer_reorged", repaymentTxHash=tx_hash)["retryable"] is True
 
+    @pytest.mark.parametrize("data", ["0x", "0x01", "not hexadecimal", "0x" + "00" * 31 + "05" + "00" * 32])
+    def test_a_log_of_usdc_that_says_no_amount(self, chain, borrowed, proxy, data):
+        tx_hash = send_to_platform(chain)
+
+        def without_amount(receipt):
+            return {**receipt, "logs": [{**log, "data": data} for log in receipt["logs"]]}
+
+        proxy.rewrite("eth_getTransactionReceipt", without_amount)
+        refused(borrowed, "transfer_not_to_platform", repaymentTxHash=tx_hash)
+
     def test_a_receipt_of_a_block_that_is_not_canonical(self, chain, borrowed, proxy):
         """A node that still shows a receipt of a block which others replaced."""
         tx_hash = send_to_platform(chain)
