@@ -143,6 +143,14 @@ def send(*, client: RpcClient, key: str, calls: Sequence[Call], gas: int = GAS_L
         _sign(account, {"chainId": chain_id, "nonce": nonce + index, "gas": gas, **fees, **_fields(call)})
         for index, call in enumerate(calls)
     ]
+    return send_signed(client=client, raws=raws)
+
+
+def send_signed(*, client: RpcClient, raws: Sequence[str]) -> list[dict[str, Any]]:
+    """Send signed transactions (0x-hex) in one batch and wait until all are mined; answers their receipts in order.
+
+    A node that mines each transaction at once still answers before it has: what it did is read after its receipt.
+    """
     hashes = client.batch([("eth_sendRawTransaction", [raw]) for raw in raws])
     for answer in hashes:
         if isinstance(answer, Exception):
@@ -150,7 +158,7 @@ def send(*, client: RpcClient, key: str, calls: Sequence[Call], gas: int = GAS_L
     return _wait(client, hashes, raws)
 
 
-def _wait(client: RpcClient, hashes: list[str], raws: list[str]) -> list[dict[str, Any]]:
+def _wait(client: RpcClient, hashes: Sequence[str], raws: Sequence[str]) -> list[dict[str, Any]]:
     deadline = time.monotonic() + WAIT_SECONDS
     ask_again_at = time.monotonic() + STUCK_SECONDS
     while True:

@@ -43,7 +43,7 @@ class Borrower:
 
 @dataclass
 class Lab:
-    """Everything deployed; a block per transaction."""
+    """Everything deployed; a block per transaction, made after the node answered (see `deployment.send_signed`)."""
 
     url: str
     client: ChainClient = field(init=False)

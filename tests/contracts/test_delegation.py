@@ -3,9 +3,9 @@
 import pytest
 from eth_account import Account
 
+from chain import deployment
 from chain.encoding import Call, encode_call, encode_execute, uid_of
 from tests.contracts.lab import CARRIER_GAS, USDC, Borrower, Lab
-from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -26,10 +26,7 @@ def account(lab: Lab) -> str:
         "maxPriorityFeePerGas": 1,
         "authorizationList": [authorization],
     }
-    raw = "0x" + signer.sign_transaction(transaction).raw_transaction.hex()
-    tx_hash = lab.client.call("eth_sendRawTransaction", [raw])
-    # anvil, mining at once, answers a send before the block is there.
-    eventually(lambda: lab.client.call("eth_getTransactionReceipt", [tx_hash]))
+    deployment.send_signed(client=lab.client, raws=["0x" + signer.sign_transaction(transaction).raw_transaction.hex()])
     code = lab.client.call("eth_getCode", [signer.address, "latest"])
     assert code == "0xef0100" + lab.executor[2:].lower()
     assert int(lab.client.call("eth_getTransactionCount", [signer.address, "latest"]), 16) == nonce + 2
