@@ -21,8 +21,12 @@ COPY sandbox sandbox
 RUN DJANGO_SECRET_KEY=only-for-collecting-static-files \
     FIELD_ENCRYPTION_KEYS=$(python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())') \
     python manage.py collectstatic --noinput \
-    && useradd --system --no-create-home platform
+    && useradd --system --no-create-home --uid 10001 platform \
+    && install -d -o platform -m 700 /run/partner-platform/metrics
 USER platform
+
+# Web, worker and beat count into files in it; docker-compose.yml has them share it.
+ENV PROMETHEUS_MULTIPROC_DIR=/run/partner-platform/metrics
 
 EXPOSE 8000
 CMD ["gunicorn", "partner_platform.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \

@@ -10,8 +10,10 @@ class ChainConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import anchors
+        from chain import metrics
         from chain.anchoring import read_anchors
         from chain.checks import check_chain_settings
 
         anchors.register(read_anchors)
         checks.register(check_chain_settings)
+        metrics.register()

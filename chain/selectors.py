@@ -4,11 +4,13 @@ import uuid
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from chain.models import ChainEvent, ChainTransaction, Executor, Operation, OperationState, PlatformWallet, WalletStatus
 from chain.signer import signing_address
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
+
+OPEN_OPERATION_STATES = tuple(state for state in OperationState if state not in FINAL_OPERATION_STATES)
 
 
 def unacknowledged(kind: str, limit: int) -> list[Operation]:
@@ -153,3 +155,24 @@ def operations_by_uid(uids: Iterable[str]) -> dict[str, Operation]:
 def open_operations_count() -> int:
     """Operations that were accepted and are not final (M7)."""
     return Operation.objects.filter(~Q(state__in=FINAL_OPERATION_STATES)).count()
+
+
+def open_operations_by_state() -> dict[str, int]:
+    """How many operations are in each state that is not final, 0 included; the settled ones are not looked at."""
+    rows = open_operations_query().values_list("state").annotate(count=Count("pk"))
+    return {**{str(state): 0 for state in OPEN_OPERATION_STATES}, **dict(rows)}
+
+
+def overdue_operations_count() -> int:
+    """Open operations of which somebody was told that they are open for long (`CHAIN_OVERDUE_BLOCKS`)."""
+    return open_operations_query().filter(overdue_told__in=[True]).count()
+
+
+def open_operations_query() -> QuerySet[Operation]:
+    """The operations that are not final, by their states, for which there is an index; for the index tests too."""
+    return Operation.objects.filter(state__in=OPEN_OPERATION_STATES)
+
+
+def frozen_wallets_count() -> int:
+    """Wallets that send nothing new until a person looks."""
+    return PlatformWallet.objects.filter(status=WalletStatus.FROZEN).count()

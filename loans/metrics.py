@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import REGISTRY, Collector
+from prometheus_client.registry import Collector
 
 from loans.models import ReconciliationRun
+from partner_platform.core import metrics
 
 
 class ReconciliationCollector(Collector):
@@ -28,11 +29,7 @@ class ReconciliationCollector(Collector):
         yield found
         yield when
 
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing is read from the database at registration."""
-        return []
-
 
 def register() -> None:
-    """Offer the metrics to whoever scrapes this process."""
-    REGISTRY.register(ReconciliationCollector())
+    """Put the metrics on the page."""
+    metrics.register(ReconciliationCollector())

@@ -2,8 +2,8 @@
 
 import os
 
-from celery import Celery
-from celery.signals import worker_init
+from celery import Celery, Task
+from celery.signals import after_task_publish, task_postrun, worker_init
 
 from partner_platform.core.interpreter import share_fairly
 
@@ -17,3 +17,17 @@ app.autodiscover_tasks()
 @worker_init.connect
 def _share_fairly(**_: object) -> None:
     share_fairly()
+
+
+@after_task_publish.connect
+def _count_published(sender: str, **_: object) -> None:
+    from partner_platform.core import task_metrics  # when Django is set up
+
+    task_metrics.published.labels(task=sender).inc()
+
+
+@task_postrun.connect
+def _count_run(task: Task, state: str | None, **_: object) -> None:
+    from partner_platform.core import task_metrics
+
+    task_metrics.run.labels(task=task.name, state=state or "UNKNOWN").inc()

@@ -58,6 +58,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "partner_platform.core.request_metrics.BeforeMiddleware",
     "partner_platform.core.middleware.RequestIdMiddleware",
     "audit.middleware.ApiLogMiddleware",
     "partner_platform.core.middleware.BodySizeMiddleware",
@@ -70,6 +71,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "partner_platform.core.request_metrics.AfterMiddleware",
 ]
 
 ROOT_URLCONF = "partner_platform.urls"
@@ -183,6 +185,15 @@ if min(RATE_LIMITS.values()) < 1:
 # --- HTTP ----------------------------------------------------------------------------------------------------------
 # CIDRs of the proxies whose forwarding headers are believed; empty: the peer's address is the client's.
 TRUSTED_PROXIES = require_networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
+# Who may read /metrics: a caller with this token, or from one of these networks (CIDRs).
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+if 0 < len(METRICS_TOKEN) < 32:
+    raise environ.ImproperlyConfigured("METRICS_TOKEN must have 32 characters at least: nothing counts wrong guesses")
+METRICS_NETWORKS = require_networks(
+    "METRICS_NETWORKS", env.list("METRICS_NETWORKS", default=["127.0.0.0/8", "::1/128"] if IS_SANDBOX else [])
+)
+# The folder in which web, worker and beat count together (prometheus-client's variable); empty: each for itself.
+PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["partners.authentication.ApiKeyAuthentication"],
@@ -214,6 +225,7 @@ SESSION_COOKIE_SECURE = SECURE_COOKIES
 CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", default=not IS_SANDBOX)
+SECURE_REDIRECT_EXEMPT = [r"^metrics$"]  # Prometheus asks each process's own port, inside the network
 SECURE_HSTS_SECONDS = 0 if IS_SANDBOX else env.int("DJANGO_HSTS_SECONDS", default=31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not IS_SANDBOX
 SECURE_HSTS_PRELOAD = not IS_SANDBOX

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import include, path
 
-from partner_platform import api_docs, console, health
+from partner_platform import api_docs, console, health, scraping
 from partner_platform.core import exception_handler
 
 handler400 = exception_handler.bad_request
@@ -22,6 +22,7 @@ urlpatterns = [
     path("", include("loans.urls")),
     path("health/live", health.Live.as_view()),
     path("health/ready", health.Ready.as_view()),
+    path("metrics", scraping.metrics_page),
     path("openapi.json", api_docs.Schema.as_view()),
     path("docs", api_docs.swagger),
     path("docs/redoc", api_docs.redoc),

@@ -65,6 +65,10 @@ class Folder:
     def beat_schedule(self) -> Path:
         return self.root / "beat-schedule"
 
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics"
+
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"
 
@@ -91,6 +95,11 @@ class Folder:
                 shutil.rmtree(path)
             elif path.name != "lock":
                 path.unlink()
+
+    def forget_metrics(self) -> None:
+        """This run's figures begin at zero; only where none of its processes runs."""
+        shutil.rmtree(self.metrics, ignore_errors=True)
+        self.metrics.mkdir(mode=0o700)
 
     def rotate_logs(self) -> None:
         """This run's logs begin empty; the last run's stay as `*.log.1`."""

@@ -58,6 +58,7 @@ class Sandbox:
         if self.options.fresh:
             self.folder.wipe()
         self.folder.rotate_logs()
+        self.folder.forget_metrics()
         known, last = files.read_json(self.folder.state), files.read_env(self.folder.env)
         self.engine = self._choose_engine(last)
         self._choose_ports(last)
@@ -113,6 +114,7 @@ class Sandbox:
             "REDIS_URL": f"redis://{LOOPBACK}:{self.redis_port}/0",
             "CHAIN_ID": str(anvil.CHAIN_ID),
             "CHAIN_RPC_URLS": anvil.url(self.rpc_port),
+            "PROMETHEUS_MULTIPROC_DIR": str(self.folder.metrics),
             "SANDBOX_RPC_PORT": str(self.rpc_port),
             "SANDBOX_REDIS_PORT": str(self.redis_port),
             "SANDBOX_DATABASE_PORT": str(self.database_port),

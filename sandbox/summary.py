@@ -54,6 +54,7 @@ def page(told: dict[str, Any], folder: Folder, loan_id: str) -> str:
         f"  Console  {told['consoleUrl']}   {told['admin']['username']} / {told['admin']['password']}",
         f"  Chain    {told['rpcUrl']}   chain id {told['chainId']}",
         f"  Database {told['databaseUrl']}",
+        f"  Metrics  {told['baseUrl']}/metrics",
         f"  All of it, with keys: {folder.state}; logs: {folder.log('*')}",
         "",
         "  Partners",

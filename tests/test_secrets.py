@@ -20,7 +20,6 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django_redis import get_redis_connection
-from prometheus_client import generate_latest
 
 from audit.models import ApiLog, AuditEntry
 from chain import system
@@ -37,6 +36,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "planted-staff-password-7f3a"
 WEBHOOK_SECRET = "whsec_planted_webhook_secret_9c1d"
 RPC_TOKEN = "planted-rpc-token-5e2b"
+METRICS_TOKEN = "planted-metrics-token-with-32-characters"
 
 
 class Traces:
@@ -83,6 +83,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
     chain: Chain, log: io.StringIO, settings: Any, api_counts: Counter[str]
 ) -> None:
     traces = Traces()
+    settings.METRICS_TOKEN = METRICS_TOKEN
     partner, key = create_partner(
         actor="test",
         partner_name="Lender",
@@ -100,7 +101,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
     traces.add("log", log.getvalue())
     _dump_database(traces)
     _dump_redis(traces)
-    traces.add("metrics", generate_latest().decode())
+    traces.answer("GET /metrics", Client().get("/metrics", HTTP_AUTHORIZATION=f"Bearer {METRICS_TOKEN}"))
 
     planted = {
         "API key": key,
@@ -112,6 +113,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
         "encryption key": settings.FIELD_ENCRYPTION_KEYS[0],
         "Django's secret": settings.SECRET_KEY,
         "token in the RPC URL": RPC_TOKEN,
+        "token for the metrics": METRICS_TOKEN,
     }
     found = {name: traces.holding(secret) for name, secret in planted.items() if traces.holding(secret)}
     assert found == {}
@@ -119,7 +121,14 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
     # A consent is kept with its loan as the proof it is, and nowhere else.
     assert [where for where in traces.holding(signature) if not where.startswith("loans.PartnerLoan")] == []
     # The search finds what is there.
-    for where in ("log", "loans.PartnerLoan", "answer of GET /partners/loan/loan-1", "redis", "page "):
+    for where in (
+        "log",
+        "loans.PartnerLoan",
+        "answer of GET /partners/loan/loan-1",
+        "answer of GET /metrics",
+        "redis",
+        "page ",
+    ):
         assert any(place.startswith(where) and text for place, text in traces.texts), where
     assert ApiLog.objects.count() >= 20
     assert AuditEntry.objects.count() > 3

@@ -2,10 +2,12 @@
 
 from django.apps import AppConfig
 
+from partner_platform.core import metrics  # noqa: F401 - first of all apps: where metrics are kept, it says before any is made
+
 
 class CoreConfig(AppConfig):
     name = "partner_platform.core"
     label = "core"
 
     def ready(self) -> None:
-        from partner_platform.core import checks  # noqa: F401 - registers them
+        from partner_platform.core import checks, task_metrics  # noqa: F401 - registers them

@@ -32,6 +32,7 @@ CALLERS = (*REFUSED, OTHER_PARTNER)
 READ, BORROW, REPAY = "read", "borrow", "repay"  # a partner's endpoint, and the scope that its key needs
 PUBLIC = "public"  # a key is not looked at: everybody is answered alike, and the call is logged as nobody's
 OPEN = "open"  # the same, outside the API: not logged
+HIDDEN = "hidden"  # for those who run the platform: to everybody else there is no such path; not logged
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Row:
         """The answer to one who is not the right partner."""
         if self.kind in (PUBLIC, OPEN):
             return self.right, ""
+        if self.kind == HIDDEN:
+            return NOT_FOUND
         if caller == OTHER_PARTNER:
             assert self.other_partner is not None, self
             return self.other_partner
@@ -57,6 +60,7 @@ class Row:
 
 ITS_OWN = (200, "")  # the other partner sees what is its own, and nothing of the right one's
 NOT_THERE = (404, "loan_not_found")
+NOT_FOUND = (404, "not_found")
 NOT_AGREED = (403, "consent_invalid")  # the user signed for the right partner
 
 # methods        path                                             kind   right  other partner
@@ -74,6 +78,7 @@ TABLE = (
     Row("GET HEAD", "/health/live", OPEN, 200),
     Row("GET HEAD", "/health/ready", OPEN, 200),
     Row("GET HEAD", "/openapi.json", OPEN, 200),
+    Row("GET", "/metrics", HIDDEN, 404),  # a partner is nobody here either: tests/test_scraping.py has who may
     Row("GET", "/docs", OPEN, 200),
     Row("GET", "/docs/redoc", OPEN, 200),
     Row("GET", "/", OPEN, 302),

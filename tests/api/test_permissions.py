@@ -31,6 +31,7 @@ from tests.api.permission_table import (
     CONSOLE_ASKED_BY_EVERYBODY,
     CONSOLE_EXCEPTIONS,
     CONSOLE_LOGIN,
+    HIDDEN,
     OPEN,
     OTHER_PARTNER,
     PUBLIC,
@@ -141,6 +142,7 @@ def test_every_endpoint_answers_everybody_as_the_table_says(
 ) -> None:
     settings.BORROW_CONSENT = "required"
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "PUBLIC": 1_000}  # the matrix asks from one address
+    settings.METRICS_NETWORKS = []  # as in production; the sandbox lets its own machine read them
     world = World(chain)
     wrong = []
     for row in TABLE:
@@ -195,7 +197,7 @@ def _wrong_answer(call: Call, expected: tuple[int, str], answer: Any, text: str)
 def _wrong_log(world: World, row: Row, caller: str, ids: list[str], logged_before: int) -> list[str]:
     """Each call to the API is in the log once, with its code, under the name of the partner whose key it was."""
     rows = ApiLog.objects.count() - logged_before
-    if row.kind == OPEN:
+    if row.kind in (OPEN, HIDDEN):
         return [f"{rows} rows in the log"] if rows else []
     if rows != len(ids):
         return [f"{rows} rows in the log, not {len(ids)}"]

@@ -27,8 +27,8 @@ OPERATIONS = {
     for path, item in SCHEMA["paths"].items()
     for method, operation in item.items()
 }
-# Pages for people; everything else is an API.
-PAGES = {"", "docs", "docs/redoc"}
+# Pages for people, and one for Prometheus that partners are not told of; everything else is an API.
+PAGES = {"", "docs", "docs/redoc", "metrics"}
 # What belongs to no operation: unknown paths and methods, and codes that nothing answers with today.
 OF_NO_OPERATION = {ErrorCode.METHOD_NOT_ALLOWED, ErrorCode.NOT_ACCEPTABLE, ErrorCode.PERMISSION_DENIED}
 

@@ -21,7 +21,10 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 120
 STOP_SECONDS = 40
 # What tests set for themselves must not reach a sandbox of its own.
-FOREIGN = ("TEST_", "PYTEST_", "DATABASE_URL", "REDIS_URL", "CHAIN_", "DJANGO_", "PLATFORM_", "ENV_FILE", "LOG_LEVEL")
+FOREIGN = (
+    *("TEST_", "PYTEST_", "DATABASE_URL", "REDIS_URL", "CHAIN_", "DJANGO_", "PLATFORM_", "ENV_FILE", "LOG_LEVEL"),
+    *("METRICS_", "PROMETHEUS_"),
+)
 
 
 @dataclass

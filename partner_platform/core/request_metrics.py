@@ -1,0 +1,32 @@
+"""What django-prometheus counts of each request, with labels that a caller cannot choose.
+
+As it comes, a histogram is labelled with the method as the caller wrote it, and a malformed Content-Length raises: an
+attacker without a key could fill the memory with made-up methods, or be answered 500.
+"""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django_prometheus.middleware import Metrics, PrometheusAfterMiddleware, PrometheusBeforeMiddleware
+
+
+class BeforeMiddleware(PrometheusBeforeMiddleware):
+    """The outermost: all requests, and their time with all middleware."""
+
+
+class AfterMiddleware(PrometheusAfterMiddleware):
+    """The innermost: requests by view, method and status."""
+
+    metrics_cls = Metrics
+
+    def process_request(self, request: HttpRequest) -> None:
+        try:
+            super().process_request(request)
+        except ValueError:  # the Content-Length is no number; others refuse such a request, or read nothing
+            return
+
+    def label_metric(self, metric: Any, request: HttpRequest, response: Any = None, **labels: str) -> Any:
+        """A child of `metric`; the method is one of HTTP's."""
+        if "method" in labels:
+            labels["method"] = self._method(request)
+        return super().label_metric(metric, request, response, **labels)
