@@ -7,6 +7,7 @@ docs/audit.md.
 
 import datetime as dt
 import logging
+from functools import partial
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -22,6 +23,7 @@ from chain.encoding import Call, address_topic, encode_call, to_bytes, topic_of,
 from chain.models import Operation, OperationState
 from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
+from partner_platform.core.wording import reason
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ ACTOR = "system:anchor"
 ATTEMPTS_A_DAY = 5
 ANCHORED_TOPIC = topic_of("AuditAnchor", "Anchored")
 READ_AT_ONCE = 200
+AT_ONCE = 10  # of those that became final
 
 
 def anchor_due() -> Operation | None:
@@ -97,10 +100,14 @@ def _free_key(day: dt.date) -> str | None:
 
 def _record_settled() -> None:
     """What became of earlier ones, into the trail: once each, and once more where a reorg undid what was told."""
-    for operation in selectors.reopened(KIND, 10):
+    for operation in selectors.reopened(KIND, AT_ONCE):
         services.acknowledge_reopened(operation_id=operation.pk)  # the engine recorded that it was undone
-    for operation in selectors.unacknowledged(KIND, 10):
-        run_in_transaction(lambda operation=operation: _record(operation))  # type: ignore[misc]
+    for operation in [*selectors.unacknowledged(KIND, AT_ONCE), *selectors.due_again(KIND, AT_ONCE)]:
+        try:
+            run_in_transaction(partial(_record, operation))
+        except Exception as error:
+            logger.exception("%s could not be recorded; it is put off by itself", operation.key)
+            services.put_off(operation=operation, why=reason(error))
 
 
 def _record(operation: Operation) -> None:

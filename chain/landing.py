@@ -8,6 +8,7 @@ from typing import Any
 
 from chain.engine import Engine
 from chain.models import ChainTransaction, Operation, OperationState, TransactionState
+from chain.services import NOT_PUT_OFF
 from chain.states import FINAL_OPERATION_STATES, allowed_from
 from chain.verdicts import Verdict
 from partner_platform.core import clock
@@ -39,6 +40,8 @@ class Block:
 
 NO_BLOCK: dict[str, Any] = {"block_number": None, "block_hash": ""}
 NO_CARRIER: dict[str, Any] = {"carrier": None, "position_in_carrier": 0}
+# Whoever acts on a final state begins anew with it: nothing was tried yet, and from now on it is theirs that waits.
+NEWS: dict[str, Any] = {**NOT_PUT_OFF, "open_since_block": None, "overdue_told": False}
 NO_OUTCOME: dict[str, Any] = {"tx_hash": "", **NO_BLOCK, "block_time": None, "outcome_logs": None}
 
 
@@ -66,12 +69,12 @@ def move_transaction(transaction: ChainTransaction, target: TransactionState, **
 def store_verdicts(judged: Sequence[tuple[Operation, Verdict]], **fields: Any) -> None:
     """Final states of operations that landed together: one update for all that are alike, one for all their logs."""
     confirmed = [operation for operation, verdict in judged if verdict.state == OperationState.CONFIRMED]
-    move_operations(confirmed, OperationState.CONFIRMED, reason="", **fields)
+    move_operations(confirmed, OperationState.CONFIRMED, reason="", **NEWS, **fields)
     for operation, verdict in judged:
         if verdict.state == OperationState.CONFIRMED:
             operation.outcome_logs = verdict.logs
         else:
-            move_operations([operation], verdict.state, reason=verdict.reason[:_REASON_LENGTH], **fields)
+            move_operations([operation], verdict.state, reason=verdict.reason[:_REASON_LENGTH], **NEWS, **fields)
     Operation.objects.bulk_update(confirmed, ["outcome_logs"])
 
 

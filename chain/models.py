@@ -183,9 +183,10 @@ class Operation(models.Model):
     outcome_logs = models.JSONField(null=True, blank=True)
     acknowledged = models.BooleanField(default=False)
     reopened = models.BooleanField(default=False)
-    # Its owner could not act on it: how often, and when it is tried again (`services.put_off`).
+    # Its owner could not act on it: how often, why, and when it is tried again (`services.put_off`). Null: at once.
     settle_failures = models.PositiveIntegerField(default=0)
     settle_after = models.DateTimeField(null=True, blank=True)
+    settle_error = models.CharField(max_length=300, blank=True, default="")
     # The head when a driver first saw it open, and whether somebody was told that it is open for long
     # (`chain.overdue`).
     open_since_block = models.PositiveBigIntegerField(null=True, blank=True)
@@ -196,10 +197,11 @@ class Operation(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["state", "created_at"], name="operation_queue"),
-            models.Index(fields=["acknowledged", "state", "kind"], name="operation_unacknowledged"),
+            models.Index(fields=["acknowledged", "state", "kind", "settle_after"], name="operation_unacknowledged"),
+            models.Index(fields=["acknowledged", "settle_after"], name="operation_put_off"),
             models.Index(fields=["carrier", "position_in_carrier"], name="operation_carrier"),
-            models.Index(fields=["reopened", "kind"], name="operation_reopened"),
-            models.Index(fields=["state", "open_since_block"], name="operation_open"),
+            models.Index(fields=["reopened", "kind", "settle_after"], name="operation_reopened"),
+            models.Index(fields=["acknowledged", "overdue_told", "state", "open_since_block"], name="operation_open"),
             models.Index(fields=["state", "block_number"], name="operation_mined"),
         ]
 
@@ -290,11 +292,12 @@ class ChainEvent(models.Model):
     operation_uid = HashField(blank=True, default="")
     args = models.JSONField()
     applied = models.BooleanField(default=False)
+    follow_after = models.DateTimeField(null=True, blank=True)  # its consumer could not act on it: not before then
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["block_number", "log_index"], name="chain_event_once")]
         indexes = [
-            models.Index(fields=["applied", "block_number", "log_index"], name="chain_event_due"),
+            models.Index(fields=["applied", "follow_after", "block_number", "log_index"], name="chain_event_due"),
             models.Index(fields=["position_id", "block_number", "log_index"], name="chain_event_position"),
         ]
 

@@ -1,39 +1,89 @@
 """Reads of the settlement engine's records."""
 
+import datetime as dt
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 
-from chain.models import ChainEvent, ChainTransaction, Executor, Operation, OperationState, PlatformWallet, WalletStatus
+from chain.models import (
+    ChainEvent,
+    ChainTransaction,
+    Executor,
+    Operation,
+    OperationState,
+    PlatformWallet,
+    WalletStatus,
+    WatchCursor,
+)
 from chain.signer import signing_address
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
+from partner_platform.core import clock
+from partner_platform.core.batches import batched
 
 OPEN_OPERATION_STATES = tuple(state for state in OperationState if state not in FINAL_OPERATION_STATES)
 
 
-def unacknowledged(kind: str, limit: int) -> list[Operation]:
-    """Final operations of `kind` whose owner has not acted yet, oldest first, at most `limit`."""
-    return list(unacknowledged_query(kind)[:limit])
+def unacknowledged(kinds: str | Sequence[str], limit: int) -> list[Operation]:
+    """Final operations of these kinds whose owner has not tried to act on them yet, oldest first, at most `limit`."""
+    return list(unacknowledged_query(kinds)[:limit])
 
 
-def unacknowledged_query(kind: str) -> QuerySet[Operation]:
+def unacknowledged_query(kinds: str | Sequence[str]) -> QuerySet[Operation]:
     """The query of `unacknowledged`, for the index tests too."""
-    # __in, for `acknowledged=False` becomes NOT acknowledged on SQLite, which no index serves.
-    final = Operation.objects.filter(acknowledged__in=[False], state__in=FINAL_OPERATION_STATES, kind=kind)
+    final = _final_and_unacknowledged(kinds).filter(settle_after__isnull=True)
     return final.order_by("created_at", "id")
 
 
-def reopened(kind: str, limit: int) -> list[Operation]:
-    """Operations of `kind` whose owner acted on a state that a reorg undid since; newest first, to be taken back."""
-    return list(reopened_query(kind)[:limit])
+def due_again(kinds: str | Sequence[str], limit: int) -> list[Operation]:
+    """The same where the owner could not act and the pause after that is over; whose was over first comes first."""
+    return list(due_again_query(kinds, clock.now())[:limit])
 
 
-def reopened_query(kind: str) -> QuerySet[Operation]:
-    """The query of `reopened`, for the index tests too."""
+def due_again_query(kinds: str | Sequence[str], now: dt.datetime) -> QuerySet[Operation]:
+    """The query of `due_again`, for the index tests too."""
+    return _final_and_unacknowledged(kinds).filter(settle_after__lte=now).order_by("settle_after")
+
+
+def unacknowledged_among(operation_ids: Iterable[uuid.UUID]) -> list[tuple[int, uuid.UUID]]:
+    """Which of these are final and not acted on, put off or not: block and key of each, in the order of blocks."""
+    found: list[tuple[int, uuid.UUID]] = []
+    for chosen in batched(operation_ids):
+        final = Operation.objects.filter(pk__in=chosen, acknowledged=False, state__in=FINAL_OPERATION_STATES)
+        found += [(block or 0, pk) for block, pk in final.values_list("block_number", "pk")]
+    return sorted(found)
+
+
+def _final_and_unacknowledged(kinds: str | Sequence[str]) -> QuerySet[Operation]:
+    wanted = [kinds] if isinstance(kinds, str) else list(kinds)
+    # __in, for `acknowledged=False` becomes NOT acknowledged on SQLite, which no index serves.
+    return Operation.objects.filter(acknowledged__in=[False], state__in=FINAL_OPERATION_STATES, kind__in=wanted)
+
+
+def reopened(kinds: str | Sequence[str], limit: int) -> list[Operation]:
+    """Operations of these kinds whose owner acted on a state that a reorg undid since, and may take that back now.
+
+    Newest first; those that could not be taken back only once their pause is over.
+    """
+    fresh = list(reopened_query(kinds)[:limit])
+    return [*fresh, *reopened_again_query(kinds, clock.now())[: limit - len(fresh)]] if len(fresh) < limit else fresh
+
+
+def reopened_query(kinds: str | Sequence[str]) -> QuerySet[Operation]:
+    """The query of `reopened` for those that nothing was tried with yet, for the index tests too."""
+    return _reopened(kinds).filter(settle_after__isnull=True).order_by("-created_at", "id")
+
+
+def reopened_again_query(kinds: str | Sequence[str], now: dt.datetime) -> QuerySet[Operation]:
+    """The query of `reopened` for those that were put off, for the index tests too."""
+    return _reopened(kinds).filter(settle_after__lte=now).order_by("settle_after")
+
+
+def _reopened(kinds: str | Sequence[str]) -> QuerySet[Operation]:
+    wanted = [kinds] if isinstance(kinds, str) else list(kinds)
     # __in, for `reopened=True` becomes the bare column on SQLite, which no index serves.
-    return Operation.objects.filter(reopened__in=[True], kind=kind).order_by("-created_at", "id")
+    return Operation.objects.filter(reopened__in=[True], kind__in=wanted)
 
 
 def executors() -> list[str]:
@@ -105,17 +155,50 @@ def operations_of(transactions: list[ChainTransaction]) -> dict[object, list[Ope
 
 
 def unapplied_events(limit: int, *, after: tuple[int, int] = (-1, -1)) -> list[ChainEvent]:
-    """Events nobody acted on yet, in the order of the chain, from behind `after` (block, log)."""
+    """Events nobody tried to act on yet, in the order of the chain, from behind `after` (block, log)."""
     return list(unapplied_events_query(after)[:limit])
 
 
 def unapplied_events_query(after: tuple[int, int]) -> QuerySet[ChainEvent]:
     """The query of `unapplied_events`, for the index tests too."""
     block, log = after
-    due = ChainEvent.objects.filter(applied__in=[False]).order_by("block_number", "log_index")
+    due = ChainEvent.objects.filter(applied__in=[False], follow_after__isnull=True)
+    due = due.order_by("follow_after", "block_number", "log_index")  # all null: named for PostgreSQL's planner
     if block < 0:
         return due
     return due.filter(block_number__gte=block).exclude(block_number=block, log_index__lte=log)
+
+
+def events_due_again(limit: int) -> list[ChainEvent]:
+    """Events that could not be acted on and whose pause is over, at most `limit`; whose was over first come first."""
+    return list(events_due_again_query(clock.now())[:limit])
+
+
+def events_due_again_query(now: dt.datetime) -> QuerySet[ChainEvent]:
+    """The query of `events_due_again`, for the index tests too."""
+    return ChainEvent.objects.filter(applied__in=[False], follow_after__lte=now).order_by("follow_after")
+
+
+def unapplied_events_of(position_id: int, *, from_block: int, limit: int) -> list[ChainEvent]:
+    """A position's first events since a block that nobody acted on, put off or not, in the order of the chain."""
+    found = ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block, applied__in=[False])
+    return list(found.order_by("block_number", "log_index")[:limit])
+
+
+def positions_put_off(position_ids: Iterable[int]) -> set[int]:
+    """Which of these positions have events that nobody acted on and that were put off."""
+    found: set[int] = set()
+    for chosen in batched(sorted(position_ids)):
+        waiting = ChainEvent.objects.filter(position_id__in=chosen, applied__in=[False], follow_after__isnull=False)
+        found |= {
+            position_id for position_id in waiting.values_list("position_id", flat=True) if position_id is not None
+        }
+    return found
+
+
+def watched_up_to() -> int:
+    """The newest block that the watcher has read; -1 where it has read none."""
+    return max(WatchCursor.objects.values_list("next_block", flat=True), default=0) - 1
 
 
 def positions_since(block_number: int) -> set[int]:
@@ -144,11 +227,8 @@ def last_event_before(position_id: int, *, block_number: int, log_index: int, na
 def operations_by_uid(uids: Iterable[str]) -> dict[str, Operation]:
     """The operations of ours among these uids."""
     found: dict[str, Operation] = {}
-    wanted = sorted(set(uids))
-    for start in range(0, len(wanted), 500):
-        chunk = wanted[start : start + 500]
-        chosen = Operation.objects.filter(uid__in=chunk)
-        found |= {operation.uid: operation for operation in chosen}
+    for chosen in batched(sorted(set(uids))):
+        found |= {operation.uid: operation for operation in Operation.objects.filter(uid__in=chosen)}
     return found
 
 

@@ -1,5 +1,6 @@
 """What other apps ask of the engine: take an operation, note that an outcome was acted on, wake the driver."""
 
+import datetime as dt
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,17 +9,21 @@ from uuid import UUID
 
 from celery.exceptions import CeleryError
 from django.conf import settings
+from django.db.models import F
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from chain import bell
 from chain.encoding import Call, uid_of
 from chain.models import ChainEvent, Operation, PlatformWallet, WalletStatus
+from partner_platform.core import backoff, clock
+from partner_platform.core.batches import batched
 from partner_platform.core.database import on_commit
 
 logger = logging.getLogger(__name__)
 
-IDS_PER_QUERY = 500
+REASON_LENGTH = 300
+NOT_PUT_OFF = {"settle_failures": 0, "settle_after": None, "settle_error": ""}
 
 
 def enqueue(*, key: str, kind: str, calls: list[Call], effect: list[dict[str, Any]]) -> Operation:
@@ -58,8 +63,38 @@ def acknowledge_all(*, operations: Sequence[Operation]) -> bool:
     noted = 0
     for (state, block_hash), ids in sorted(blocks.items()):
         as_read = Operation.objects.filter(pk__in=ids, acknowledged=False, state=state, block_hash=block_hash)
-        noted += as_read.update(acknowledged=True)
+        noted += as_read.update(acknowledged=True, **NOT_PUT_OFF)
     return noted == len(operations)
+
+
+def put_off(*, operation: Operation, why: str) -> dt.datetime:
+    """The owner could not act on a final state, or take back one: tried again after a pause that grows each time.
+
+    In a transaction of its own, after the one that failed. Answers when it is tried again; `why` is kept and shown.
+    """
+    until = backoff.next_try(operation.settle_failures + 1)
+    as_read = Operation.objects.filter(pk=operation.pk, acknowledged=operation.acknowledged, state=operation.state)
+    as_read.update(settle_failures=F("settle_failures") + 1, settle_after=until, settle_error=why[:REASON_LENGTH])
+    return until
+
+
+def put_off_behind(*, operation_ids: Sequence[UUID], until: dt.datetime, why: str, only_due: bool = False) -> None:
+    """These come after one that was put off: they are not tried before it. No failure of theirs.
+
+    `only_due`: those of them alone that were put off before and whose pause is over.
+    """
+    for chosen in batched(operation_ids):
+        waiting = Operation.objects.filter(pk__in=chosen, acknowledged=False)
+        if only_due:
+            waiting = waiting.filter(settle_after__lte=clock.now())
+        waiting.update(settle_after=until, settle_error=why[:REASON_LENGTH])
+
+
+def look_again(*, operation_ids: Sequence[UUID]) -> None:
+    """What these were put off for may be over: they are tried at once."""
+    for chosen in batched(operation_ids):
+        waiting = Operation.objects.filter(pk__in=chosen, acknowledged=False, settle_after__isnull=False)
+        waiting.update(settle_after=None)
 
 
 def acknowledge_reopened(*, operation_id: UUID) -> bool:
@@ -68,7 +103,7 @@ def acknowledge_reopened(*, operation_id: UUID) -> bool:
     True for the one caller who was first; from then on the operation's next final state is the owner's business again.
     """
     reopened = Operation.objects.filter(pk=operation_id, reopened=True)
-    return reopened.update(reopened=False, acknowledged=False) == 1
+    return reopened.update(reopened=False, acknowledged=False, **NOT_PUT_OFF) == 1
 
 
 def unacknowledge(*, operation_id: UUID) -> None:
@@ -79,14 +114,32 @@ def unacknowledge(*, operation_id: UUID) -> None:
 
 def note_applied(*, event_ids: Sequence[UUID]) -> None:
     """The consumer acted on these events of the chain, in its transaction."""
-    for start in range(0, len(event_ids), IDS_PER_QUERY):
-        chosen = list(event_ids[start : start + IDS_PER_QUERY])
-        ChainEvent.objects.filter(pk__in=chosen, applied__in=[False]).update(applied=True)
+    for chosen in batched(event_ids):
+        ChainEvent.objects.filter(pk__in=chosen, applied__in=[False]).update(applied=True, follow_after=None)
+
+
+def put_off_events(*, event_ids: Sequence[UUID], until: dt.datetime) -> None:
+    """The consumer cannot act on these events now: they are not looked at before `until`."""
+    for chosen in batched(event_ids):
+        ChainEvent.objects.filter(pk__in=chosen, applied__in=[False]).update(follow_after=until)
+
+
+def put_off_events_of(*, position_id: int, from_block: int, until: dt.datetime) -> None:
+    """The same for all of a position's events since a block, in one statement however many they are."""
+    waiting = ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block, applied__in=[False])
+    waiting.update(follow_after=until)
+
+
+def look_at_events_again(*, position_id: int) -> None:
+    """What a position's events were put off for may be over: they are looked at at once."""
+    waiting = ChainEvent.objects.filter(position_id=position_id, applied__in=[False], follow_after__isnull=False)
+    waiting.update(follow_after=None)
 
 
 def forget_applied(*, position_id: int, from_block: int) -> None:
     """The consumer took back what it did about a position's events since `from_block`: they are to be applied again."""
-    ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block).update(applied=False)
+    since = ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block)
+    since.update(applied=False, follow_after=None)
 
 
 def nudge() -> None:

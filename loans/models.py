@@ -99,11 +99,16 @@ class SolvencyPosition(models.Model):
     liquidated_at = models.DateTimeField(null=True, blank=True)
     frozen = models.BooleanField(default=False)
     frozen_reason = models.CharField(max_length=300, blank=True, default="")
-    # Its events could not be applied: how often, when they are tried again, and since which block they wait.
+    # It is held (`services.holding`), for an event or an operation of it could not be applied: how often, why, when
+    # that is tried again, the block of what comes first, and whether somebody was told that it waits for long.
     follow_failures = models.PositiveIntegerField(default=0)
     follow_after = models.DateTimeField(null=True, blank=True)
+    follow_error = models.CharField(max_length=300, blank=True, default="")
+    held_for = models.UUIDField(null=True, blank=True)  # the operation of ours that failed; null where an event did
     waiting_since_block = models.PositiveBigIntegerField(null=True, blank=True)
     waiting_told = models.BooleanField(default=False)
+    # A reorg undid what was applied from this place on, and that could not be taken back yet.
+    undo_from = models.PositiveBigIntegerField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -112,6 +117,8 @@ class SolvencyPosition(models.Model):
             models.Index(fields=["health_factor"], name="position_health"),
             models.Index(fields=["ledger_order"], name="position_ledger"),
             models.Index(fields=["total_partner_debt"], name="position_partner_debt"),
+            models.Index(fields=["waiting_told", "waiting_since_block"], name="position_waiting"),
+            models.Index(fields=["undo_from"], name="position_undo_from"),
         ]
 
     def __str__(self) -> str:

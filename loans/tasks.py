@@ -16,6 +16,7 @@ from loans.services.lifecycle import mark_overdue
 from loans.services.reconcile import reconcile
 from loans.services.settle import settle_due
 from partner_platform.core import clock
+from partner_platform.core.isolation import alone
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +74,8 @@ def watch_loans() -> None:
     except ChainUnavailable as error:
         logger.warning("loans are watched later: %s", error)
         return
-    mark_overdue(now=clock.from_seconds(moment))
-    check_positions(moment=moment)
+    alone(lambda: mark_overdue(now=clock.from_seconds(moment)), "marking overdue loans")
+    alone(lambda: check_positions(moment=moment), "checking positions")
 
 
 @shared_task(name="loans.tasks.reconcile")

@@ -2,47 +2,60 @@
 
 What the platform did itself is settled from its own operations (`services.settle`); its events are recognized by the
 operation they happened in and only waited for: a position's later events are applied once its earlier operation is
-settled. Positions no partner lent against need no ledger of loans; they take the pool's last word.
+settled. How events are applied to a position is in `services.applying`.
+
+Positions fail by themselves: one that cannot be followed is held (`services.holding`) and its events are put off, so
+that a pass neither reads them again nor stops at them. It catches up by itself once what was wrong is put right.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import takewhile
-from typing import Any
+
+from django.db import IntegrityError
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain import system, watcher
 from chain.clients import ChainUnavailable
-from chain.models import ChainEvent, Operation
+from chain.models import ChainEvent
 from chain.watcher import WatchReport
 from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
-from loans.services import mirror, onchain
+from loans.services import applying, holding, mirror, unwind, waiting
+from loans.services.applying import Progress
 from loans.services.gaps import find_missing
-from loans.services.ledger import LedgerContended, LedgerGap, Movement, order_of
-from loans.services.positions import ensure_mirrored
-from loans.services.steps import Step, steps_of
+from loans.services.ledger import LOGS_PER_BLOCK, LedgerContended, LedgerGap
+from loans.services.positions import mirrored, rows_of
+from partner_platform.core import backoff
+from partner_platform.core.batches import IDS_PER_QUERY, batched
 from partner_platform.core.database import run_in_transaction
+from partner_platform.core.wording import reason
 
 logger = logging.getLogger(__name__)
 
 BATCH = 10_000
-IDS_PER_QUERY = 500
+AGAIN = 200  # events that were put off before, in a pass
+EVENTS_OF_ONE = 2_000  # of a position that was held, in a pass
 POSITIONS_PER_TRANSACTION = 50
+PATIENCE_BLOCKS = 10  # a position waits for an operation of ours at every pass; from then on it is held
+UNKNOWN_POSITION_FAILURES = 6  # as after so many: it has no row to count them on
 LENT = (LoanStatus.PENDING, LoanStatus.ACTIVE, LoanStatus.DEFAULTED)
 
 
 @dataclass
 class FollowReport:
-    """What a pass did: events applied, positions whose next event waits for an operation's settlement, and those whose
+    """What a pass did: events applied, positions whose next event waits for an operation, or failed, and those whose
     next movement does not follow the last one (position -> its block).
     """
 
     applied: int = 0
     waiting: set[int] = field(default_factory=set)
     gaps: dict[int, int] = field(default_factory=dict)
+
+
+class WaitsForOperation(Exception):
+    """An operation of ours did this; the position's ledger goes on once it is settled."""
 
 
 def follow_chain() -> tuple[WatchReport, FollowReport]:
@@ -53,6 +66,7 @@ def follow_chain() -> tuple[WatchReport, FollowReport]:
     watched, report = watcher.catch_up(), apply_due()
     if report.gaps and find_missing(report.gaps):
         watched, report = watcher.catch_up(), apply_due()
+    waiting.tell_overdue(head=watched.next_block - 1)
     return watched, report
 
 
@@ -67,192 +81,219 @@ def follow_chain_quietly() -> bool:
 
 
 def apply_due() -> FollowReport:
-    """Apply every event nobody acted on yet; what waits stays for the next pass."""
-    report = FollowReport()
+    """Apply every event nobody acted on yet; what waits stays for the next pass, what fails for a later one."""
+    one_pass = _Pass()
+    for row in unwind.owing(IDS_PER_QUERY):
+        one_pass.undo(row)
     after = (-1, -1)
     while events := chain_selectors.unapplied_events(BATCH, after=after):
-        after = (events[-1].block_number, events[-1].log_index)
-        system.forget_block()  # whoever is told of a payment must not be shown the chain as it was before it
-        _apply_batch(events, report)
-        if len(events) < BATCH:
+        is_last = len(events) < BATCH
+        chosen = events if is_last else _whole_blocks(events)
+        after = (chosen[-1].block_number, chosen[-1].log_index)
+        one_pass.take(chosen)
+        if is_last:
             break
-    return report
+    if again := chain_selectors.events_due_again(AGAIN):
+        one_pass.take(again)
+    return one_pass.report
 
 
-def _apply_batch(events: Sequence[ChainEvent], report: FollowReport) -> None:
+class _Pass:
+    """One pass over the events that are due."""
+
+    def __init__(self) -> None:
+        self.report = FollowReport()
+
+    def take(self, events: Sequence[ChainEvent]) -> None:
+        """Apply these to their positions; those of positions that fail or are held are put off."""
+        system.forget_block()  # whoever is told of a payment must not be shown the chain as it was before it
+        self._note_those_of_no_position([event for event in events if event.position_id is None])
+        groups = _by_position(events)
+        rows = self._rows(groups)
+        holding.let_go_where_it_is_over(rows.values())
+        self._leave_out_what_waits(groups, rows)
+        busy = _lent_positions(groups) | {
+            key for key, group in groups.items() if any(event.operation_uid for event in group)
+        }
+        quiet = [key for key in sorted(groups) if key not in busy]
+        self._together(quiet, groups, rows, applying.apply_quiet)
+        behind = [key for key in sorted(busy) if self._is_behind(rows[key], groups[key])]
+        settled: set[int] = set()
+        for chosen in batched(behind, POSITIONS_PER_TRANSACTION):
+            settled |= self._together(chosen, groups, rows, applying.apply_settled)
+        for key in sorted(busy - settled - self.report.waiting):
+            self._one_by_one(rows[key], groups[key])
+
+    def undo(self, row: SolvencyPosition) -> bool:
+        """Take back what a reorg undid on the position and could not be taken back then; False where it cannot be."""
+        try:
+            unwind.undo_owed(row)
+        except Exception as error:  # noqa: BLE001 - told by `_hold`
+            self._hold(row, (row.undo_from or 0) // LOGS_PER_BLOCK, error)
+            return False
+        return True
+
+    def _note_those_of_no_position(self, events: Sequence[ChainEvent]) -> None:
+        chain_services.note_applied(event_ids=[event.pk for event in events])
+        self.report.applied += len(events)
+
+    def _rows(self, groups: dict[int, list[ChainEvent]]) -> dict[int, SolvencyPosition]:
+        """The positions' rows. One that has its row only now takes all its events, those put off before included."""
+        known = rows_of(groups)
+        _open(event for key, group in groups.items() if key not in known for event in group)
+        news = mirrored(set(groups) - set(known))
+        for key in chain_selectors.positions_put_off(news):
+            groups[key] = _first_events(key, 0)
+        return known | news
+
+    def _leave_out_what_waits(self, groups: dict[int, list[ChainEvent]], rows: dict[int, SolvencyPosition]) -> None:
+        for key, group in sorted(groups.items()):
+            row = rows.get(key)
+            if row is None:
+                self._put_off_unknown(key, groups.pop(key))
+            elif holding.must_wait(row, group[0].block_number) or not (row.undo_from is None or self.undo(row)):
+                holding.put_off_events(row, groups.pop(key))
+                self.report.waiting.add(key)
+            elif key in self.report.waiting:
+                groups.pop(key)  # it waits since an earlier part of this pass
+            elif row.follow_failures:
+                since = row.waiting_since_block if row.waiting_since_block is not None else group[0].block_number
+                groups[key] = _first_events(key, min(group[0].block_number, since))
+
+    def _together(
+        self,
+        keys: Sequence[int],
+        groups: dict[int, list[ChainEvent]],
+        rows: dict[int, SolvencyPosition],
+        act: Callable[[applying.Groups, applying.Rows], set[int]],
+    ) -> set[int]:
+        """Act on many positions in one transaction, and where one of them fails on the halves, until it is alone.
+
+        Answers which were followed.
+        """
+        if not keys:
+            return set()
+        try:
+            followed = act({key: groups[key] for key in keys}, rows)
+        except Exception as error:  # noqa: BLE001 - told by `_fail` once it is clear whose it is
+            if len(keys) == 1:
+                self._fail(rows[keys[0]], groups[keys[0]], error)
+                return set()
+            middle = len(keys) // 2
+            halves = (keys[:middle], keys[middle:])
+            return {key for half in halves for key in self._together(half, groups, rows, act)}
+        for key in sorted(followed):
+            self.report.applied += len(groups[key])
+            holding.let_go(rows[key])
+        return followed
+
+    def _is_behind(self, row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
+        try:
+            return applying.is_behind(row, events)
+        except Exception as error:  # noqa: BLE001 - told by `_fail`
+            self._fail(row, events, error)
+            return False
+
+    def _one_by_one(self, row: SolvencyPosition, events: Sequence[ChainEvent]) -> None:
+        progress, error = Progress(events), None
+        try:
+            applying.apply_busy(row.position_id, progress)
+        except Exception as failure:  # noqa: BLE001 - told by `_fail`
+            error = failure
+        self.report.applied += progress.applied
+        if progress.applied:
+            holding.let_go(row)
+        if error is not None:
+            self._fail(row, progress.left, error)
+        elif progress.waits_for:
+            self._wait(row, progress)
+
+    def _wait(self, row: SolvencyPosition, progress: Progress) -> None:
+        """For an operation of ours: settling it lets go of the position, so it is only held where that takes long."""
+        self.report.waiting.add(row.position_id)
+        first = progress.left[0]
+        if chain_selectors.watched_up_to() - first.block_number > PATIENCE_BLOCKS:
+            self._fail(row, progress.left, WaitsForOperation(f"operation {progress.waits_for} is to be settled first"))
+
+    def _fail(self, row: SolvencyPosition, events: Sequence[ChainEvent], error: Exception) -> None:
+        self.report.waiting.add(row.position_id)
+        if isinstance(error, LedgerContended):
+            logger.info("position %d is followed in the next pass: %s", row.position_id, error)
+            return
+        self._hold(row, events[0].block_number, error)
+
+    def _hold(self, row: SolvencyPosition, block: int, error: Exception) -> None:
+        if isinstance(error, LedgerGap):
+            self.report.gaps[row.position_id] = block
+        if row.follow_failures or isinstance(error, LedgerGap | WaitsForOperation):
+            logger.warning("position %d waits: %s", row.position_id, reason(error))
+        else:
+            logger.error("position %d cannot be followed; it is put off by itself", row.position_id, exc_info=error)
+        until = backoff.next_try(row.follow_failures + 1)
+        holding.hold(row, until=until, block=block, why=error)
+        chain_services.put_off_events_of(position_id=row.position_id, from_block=block, until=until)
+
+    def _put_off_unknown(self, position_id: int, events: Sequence[ChainEvent]) -> None:
+        """There is no row of it, and the chain shows no such position now, or not to us."""
+        if any(event.follow_after is None for event in events):
+            logger.error("events of position %d wait: the chain does not show such a position", position_id)
+        until = backoff.next_try(UNKNOWN_POSITION_FAILURES)
+        chain_services.put_off_events_of(position_id=position_id, from_block=events[0].block_number, until=until)
+        self.report.waiting.add(position_id)
+
+
+def _whole_blocks(events: Sequence[ChainEvent]) -> Sequence[ChainEvent]:
+    """Without the last block, of which a part may be missing: what one transaction did is applied together."""
+    last = events[-1].block_number
+    whole = [event for event in events if event.block_number < last]
+    return whole or events
+
+
+def _first_events(position_id: int, from_block: int) -> list[ChainEvent]:
+    events = chain_selectors.unapplied_events_of(position_id, from_block=from_block, limit=EVENTS_OF_ONE)
+    return list(events if len(events) < EVENTS_OF_ONE else _whole_blocks(events))
+
+
+def _by_position(events: Iterable[ChainEvent]) -> dict[int, list[ChainEvent]]:
     groups: dict[int, list[ChainEvent]] = {}
-    done = [event for event in events if event.position_id is None]
-    for event in events:
+    for event in sorted(events, key=lambda event: (event.block_number, event.log_index)):
         if event.position_id is not None:
             groups.setdefault(event.position_id, []).append(event)
-    rows = _rows(groups)
-    lent = _lent_positions(groups)
-    busy = {key for key, group in groups.items() if key in lent or any(event.operation_uid for event in group)}
-    quiet = {key: group for key, group in groups.items() if key not in busy and key in rows}
-    run_in_transaction(lambda: _apply_quiet(quiet, rows, done))
-    report.applied += len(done) + sum(len(group) for group in quiet.values())
-    settled = _apply_settled({key: groups[key] for key in busy if key in rows}, rows, report)
-    for key in sorted(busy - settled):
-        _apply_busy(key, groups[key], report)
+    return groups
 
 
-def _rows(groups: dict[int, list[ChainEvent]]) -> dict[int, SolvencyPosition]:
-    """The mirrored positions, made from their opening, or from a reading where that was before the watcher's time."""
-    found = _mirrored(groups)
-    news = [
-        mirror.opened(event)
-        for key, group in groups.items()
-        if key not in found
-        for event in group
-        if event.name.endswith(".PositionOpened")
-    ]
-    run_in_transaction(lambda: SolvencyPosition.objects.bulk_create(news, batch_size=IDS_PER_QUERY))
-    ensure_mirrored(set(groups) - set(found) - {row.position_id for row in news})
-    return _mirrored(groups)
+def _open(events: Iterable[ChainEvent]) -> None:
+    """Rows of positions that were opened in these events."""
+    news: dict[int, SolvencyPosition] = {}
+    for event in events:
+        if event.name.endswith(".PositionOpened"):
+            try:
+                row = mirror.opened(event)
+            except Exception:
+                logger.exception("the opening of position %s cannot be read", event.position_id)
+            else:
+                news[row.position_id] = row
+    if not news:
+        return
+    try:
+        run_in_transaction(lambda: SolvencyPosition.objects.bulk_create(news.values(), batch_size=IDS_PER_QUERY))
+    except Exception as error:  # noqa: BLE001 - told where they are taken one by one
+        logger.info("%d positions are opened one by one: %s", len(news), error)
+        for row in news.values():
+            _open_one(row)
 
 
-def _mirrored(position_ids: Iterable[int]) -> dict[int, SolvencyPosition]:
-    rows: dict[int, SolvencyPosition] = {}
-    for chosen in _chunks(position_ids):
-        rows |= {row.position_id: row for row in SolvencyPosition.objects.filter(position_id__in=chosen)}
-    return rows
+def _open_one(row: SolvencyPosition) -> None:
+    try:
+        with suppress(IntegrityError):  # another worker mirrored it at the same moment
+            row.save(force_insert=True)
+    except Exception:
+        logger.exception("position %d cannot be mirrored", row.position_id)
 
 
 def _lent_positions(position_ids: Iterable[int]) -> set[int]:
     lent: set[int] = set()
-    for chosen in _chunks(position_ids):
+    for chosen in batched(sorted(position_ids)):
         found = PartnerLoan.objects.filter(solvency_position_id__in=chosen, status__in=LENT)
         lent |= set(found.values_list("solvency_position_id", flat=True))
     return lent
-
-
-def _chunks(ids: Iterable[int], size: int = IDS_PER_QUERY) -> list[list[int]]:
-    every = sorted(ids)
-    return [every[start : start + size] for start in range(0, len(every), size)]
-
-
-def _apply_quiet(
-    groups: dict[int, list[ChainEvent]], rows: dict[int, SolvencyPosition], done: list[ChainEvent]
-) -> None:
-    """Positions without partner loans: the mirror and the pool's last word, one guarded update each."""
-    applied = list(done)
-    for key in sorted(groups):
-        row = rows[key]
-        before = row.ledger_order
-        for event in groups[key]:
-            mirror.follow(row, event)
-            if event.name == "SeniorPool.DebtUpdated" and order_of(event.block_number, event.log_index) > before:
-                mirror.take_pools_word(row, event)
-        mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=before, loans_principal=0)
-        if mine.update(**mirror.mirrored_fields(row), **mirror.pools_word(row)) == 1:
-            applied += groups[key]
-    chain_services.note_applied(event_ids=[event.pk for event in applied])
-
-
-def _apply_settled(
-    groups: dict[int, list[ChainEvent]], rows: dict[int, SolvencyPosition], report: FollowReport
-) -> set[int]:
-    """The usual case: positions whose ledger is past all these events, for the platform settled them itself.
-
-    Only the mirror learns from them, many positions in one transaction; answers which it did. A position that moved
-    meanwhile is not among them.
-    """
-    behind = [key for key, group in groups.items() if _is_behind(rows[key], group)]
-    followed: set[int] = set()
-    for chosen in _chunks(behind, POSITIONS_PER_TRANSACTION):
-        followed |= run_in_transaction(partial(_mirror_settled, chosen, groups, rows))
-    report.applied += sum(len(groups[key]) for key in followed)
-    return followed
-
-
-def _mirror_settled(
-    keys: Sequence[int], groups: dict[int, list[ChainEvent]], rows: dict[int, SolvencyPosition]
-) -> set[int]:
-    written = {key for key in keys if _write_unmoved(rows[key], groups[key])}
-    chain_services.note_applied(event_ids=[event.pk for key in sorted(written) for event in groups[key]])
-    return written
-
-
-def _is_behind(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
-    steps, _ = steps_of(row.position_id, events)
-    return all(step.movement.order <= row.ledger_order for step in steps)
-
-
-def _mirrored_after(row: SolvencyPosition, events: Sequence[ChainEvent]) -> dict[str, Any]:
-    for event in events:
-        mirror.follow(row, event)
-    return mirror.mirrored_fields(row)
-
-
-def _write_unmoved(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
-    mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order)
-    return mine.update(**_mirrored_after(row, events)) == 1
-
-
-def _apply_busy(position_id: int, events: list[ChainEvent], report: FollowReport) -> None:
-    """A position with partner loans: event by event, as far as nothing has to be waited for."""
-    operations = chain_selectors.operations_by_uid(event.operation_uid for event in events if event.operation_uid)
-    steps, loose = steps_of(position_id, events)
-    try:
-        past = _behind_the_ledger(position_id, steps)
-        if past:
-            run_in_transaction(lambda: _apply_past(position_id, past))
-            report.applied += sum(len(step.events) for step in past)
-        for step in steps[len(past) :]:
-            if not run_in_transaction(lambda step=step: _apply_step(step, operations)):  # type: ignore[misc]
-                report.waiting.add(position_id)
-                break
-            report.applied += len(step.events)
-        else:
-            if loose:
-                run_in_transaction(lambda: _apply_loose(position_id, loose))
-            report.applied += len(loose)
-    except (LedgerGap, LedgerContended) as error:
-        logger.warning("position %d waits: %s", position_id, error)
-        report.waiting.add(position_id)
-        if isinstance(error, LedgerGap):
-            report.gaps[position_id] = events[-1].block_number
-
-
-def _behind_the_ledger(position_id: int, steps: Sequence[Step]) -> Sequence[Step]:
-    """The first steps, as far as the ledger has them already: what the platform did and settled itself."""
-    order = SolvencyPosition.objects.values_list("ledger_order", flat=True).get(position_id=position_id)
-    return list(takewhile(lambda step: step.movement.order <= order, steps))
-
-
-def _apply_past(position_id: int, steps: Sequence[Step]) -> None:
-    """Only the mirror learns from them, all in one update."""
-    _apply_loose(position_id, [event for step in steps for event in step.events])
-
-
-def _apply_step(step: Step, operations: dict[str, Operation]) -> bool:
-    """Apply one movement; False where it is an operation of ours that is not settled yet."""
-    movement, event = step.movement, step.event
-    row = SolvencyPosition.objects.get(position_id=movement.position_id)
-    operation = operations.get(event.operation_uid)
-    if movement.order > row.ledger_order:
-        if operation is not None and (row.ledger_order or not operation.acknowledged):
-            return False  # settling it moves the ledger past this
-        if operation is None:
-            _act(movement, event)
-            row.refresh_from_db()
-    mirror.follow(row, event)
-    SolvencyPosition.objects.filter(pk=row.pk).update(**mirror.mirrored_fields(row))
-    chain_services.note_applied(event_ids=[part.pk for part in step.events])
-    return True
-
-
-def _act(movement: Movement, event: ChainEvent) -> None:
-    kind = event.name.partition(".")[2]
-    if kind == "USDCBorrowed":
-        onchain.user_drew(movement, event)
-    elif kind == "LoanRepaid":
-        onchain.user_repaid(movement, event)
-    else:
-        onchain.liquidated(movement, event)
-
-
-def _apply_loose(position_id: int, events: Sequence[ChainEvent]) -> None:
-    row = SolvencyPosition.objects.get(position_id=position_id)
-    SolvencyPosition.objects.filter(pk=row.pk).update(**_mirrored_after(row, events))
-    chain_services.note_applied(event_ids=[event.pk for event in events])

@@ -7,6 +7,7 @@ it on the position: an outbox of webhooks stands beside `record_change` when the
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 
@@ -17,6 +18,7 @@ from loans.services.ledger import pool_debt_at
 from loans.services.mirror import BASIS_POINTS, health_factor
 from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
+from partner_platform.core.isolation import alone
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def positions_at_risk(*, moment: int) -> list[Health]:
 
 def check_positions(*, moment: int) -> int:
     """Refresh the health of every position partners lent against, warn where it is due; answers the warnings."""
-    return sum(_check(row, moment) for row in SolvencyPosition.objects.filter(total_partner_debt__gt=0))
+    lent_against = SolvencyPosition.objects.filter(total_partner_debt__gt=0)
+    return sum(alone(partial(_check, row, moment), f"checking position {row.position_id}") for row in lent_against)
 
 
 def _check(row: SolvencyPosition, moment: int) -> bool:

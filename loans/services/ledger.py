@@ -251,6 +251,8 @@ def pool_debt_at(row: SolvencyPosition, moment: int) -> int:
 
 def _pool_before(row: SolvencyPosition, movement: Movement, *, drawn: int = 0, paid: int = 0) -> PositionDebt:
     """The pool's debt just before the event, as one part; from the event itself where the ledger begins with it."""
+    if row.undo_from is not None:
+        raise LedgerGap(f"position {row.position_id}: what a reorg undid is taken back first")
     if row.ledger_order >= movement.order:
         raise LedgerPassed(movement)
     if row.ledger_order:

@@ -7,6 +7,7 @@ Time is the chain's, as for interest.
 """
 
 import datetime as dt
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from loans.states import IllegalTransition, require_transition
 from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode
+from partner_platform.core.isolation import alone
 
 
 def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:
@@ -39,7 +41,7 @@ def cure(*, loan_id: UUID, actor: str, reason: str = "") -> PartnerLoan:
 def mark_overdue(*, now: dt.datetime) -> int:
     """Mark what is overdue at `now` (the newest block's time); answers how many loans changed."""
     overdue = list(overdue_query(now).values_list("pk", flat=True))
-    return sum(run_in_transaction(lambda pk=pk: _mark_one(pk, now)) for pk in overdue)  # type: ignore[misc]
+    return sum(alone(partial(_mark_one, pk, now), f"marking loan {pk}") for pk in overdue)
 
 
 def overdue_query(now: dt.datetime) -> Any:
@@ -48,6 +50,10 @@ def overdue_query(now: dt.datetime) -> Any:
 
 
 def _mark_one(pk: UUID, now: dt.datetime) -> bool:
+    return run_in_transaction(lambda: _mark(pk, now))
+
+
+def _mark(pk: UUID, now: dt.datetime) -> bool:
     loan = PartnerLoan.objects.get(pk=pk)
     if loan.status != LoanStatus.ACTIVE or loan.next_due_at is None or loan.next_due_at >= now:
         return False

@@ -2,155 +2,159 @@
 
 A sweep over operations that are final and not acknowledged, so that a lost message heals itself. Each is settled in one
 transaction that begins by acknowledging it: whoever comes second finds that done and does nothing. Plain draws share a
-transaction (`services.settle_together`)."""
+transaction (`services.settle_together`).
+
+What cannot be settled (an event before it is not known yet, a broken invariant, any error) is put off by itself, with a
+pause that grows; it leaves the sweep's query, so that it costs the others nothing, and its position is held
+(`services.holding`), so that what comes after it on that position waits behind it. What was never tried comes first,
+oldest first; then a few of those whose pause is over.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain import system
-from chain.models import Operation, OperationState
-from loans.models import PartnerLoan, Repayment
-from loans.services import borrow, repay, settle_together, unwind
+from chain.models import Operation
+from loans.services import borrow, holding, repay, settle_together, unwind
 from loans.services.follow import follow_chain_quietly
 from loans.services.gaps import find_missing
 from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed
-from loans.services.positions import ensure_mirrored
-from loans.services.settle_borrow import settle_borrow
-from loans.services.settle_repayment import settle_repayment
+from loans.services.settling_work import Nobodys, Work
 from partner_platform.core import wakeup
 from partner_platform.core.database import run_in_transaction
+from partner_platform.core.wording import reason
 
 logger = logging.getLogger(__name__)
 
+KINDS = (borrow.OPERATION_KIND, repay.OPERATION_KIND)
 BATCH = 100
+AGAIN = 20  # operations that failed before, in a sweep: whatever their number, a sweep stays short
 MAX_TRIES = 5
 
 
 def settle_due() -> int:
-    """Settle whatever is due, in the order of the chain; answers how many operations were settled.
-
-    One that cannot be settled (a broken invariant) is logged and left unacknowledged; it never holds up the others.
-    """
+    """Settle whatever is due, in the order of the chain; answers how many operations were settled."""
     _take_back_reopened()
-    settled = _settle_all()
-    if _gaps() and follow_chain_quietly():
-        settled += _settle_all()
-        if (gaps := _gaps()) and find_missing(gaps) and follow_chain_quietly():
-            settled += _settle_all()
-    return settled
-
-
-def _settle_all() -> int:
-    settled = 0
-    while operations := _due():
-        system.forget_block()  # whoever is told of a settled loan must not be shown the chain as it was before it
-        loans = _loans_of(operations)
-        ends = _ends(operations, loans)
-        before = settled
-        for run in settle_together.runs(operations, loans):
-            settled += _settle_run(run, loans, ends)
-        if settled == before:
-            break
-    return settled
-
-
-def _settle_run(run: list[Operation], loans: dict[Any, PartnerLoan], ends: dict[Any, Callable[[], None]]) -> int:
-    if len(run) > 1 and settle_together.settle_together(run, loans):
-        wakeup.ring(*(operation.key for operation in run))
-        return len(run)
-    return sum(_settle_one(operation, ends[operation.pk]) for operation in run)
+    sweep = _Sweep()
+    sweep.run()
+    if sweep.gaps and follow_chain_quietly():
+        sweep.run_fresh()  # what was followed let go of what waited for it
+        if sweep.gaps and find_missing(sweep.gaps) and follow_chain_quietly():
+            sweep.run_fresh()
+    return sweep.settled
 
 
 def _take_back_reopened() -> None:
     """What a reorg undid after it was settled is taken back first; the newest operation first."""
-    for kind in (borrow.OPERATION_KIND, repay.OPERATION_KIND):
-        for operation in chain_selectors.reopened(kind, BATCH):
+    for operation in chain_selectors.reopened(KINDS, BATCH):
+        try:
+            unwind.take_back(operation)
+        except Exception as error:  # noqa: BLE001 - told by `_tell`
+            _tell(operation, error, "could not take back")
+            chain_services.put_off(operation=operation, why=reason(error))
+
+
+class _Sweep:
+    """One pass over all that is due."""
+
+    def __init__(self) -> None:
+        self.settled = 0
+        # Something was confirmed before whose place on the chain another event is missing: position -> its block.
+        self.gaps: dict[int, int] = {}
+
+    def run(self) -> None:
+        self.run_fresh()
+        if operations := chain_selectors.due_again(KINDS, AGAIN):
+            before = self.settled
+            self._moves(operations)
+            if self.settled > before:
+                self.run_fresh()
+
+    def run_fresh(self) -> None:
+        """Settle or put off all that was never tried, or waits for nothing any more."""
+        while (operations := chain_selectors.unacknowledged(KINDS, BATCH)) and self._moves(operations):
+            pass
+
+    def _moves(self, operations: Sequence[Operation]) -> bool:
+        """Settle these or put them off; False where another sweep did all of that meanwhile."""
+        system.forget_block()  # whoever is told of a settled loan must not be shown the chain as it was before it
+        work, self._moved = Work(operations), 0
+        behind: dict[int, list[Operation]] = {}
+        for run in settle_together.runs(work.operations, work.loans):
+            waiting = [operation for operation in run if work.must_wait(operation)]
+            for operation in waiting:
+                behind.setdefault(work.position_id_of(operation), []).append(operation)
+            self._settle_run([operation for operation in run if operation not in waiting], work)
+        for position_id, operations_behind in behind.items():
+            self._moved += holding.put_off_behind(work.rows[position_id], operations_behind)
+        return self._moved > 0
+
+    def _settle_run(self, run: list[Operation], work: Work) -> None:
+        if len(run) > 1 and settle_together.settle_together(run, work.loans):
+            self._note_settled(run, work)
+            return
+        for operation in run:
             try:
-                unwind.take_back(operation)
-            except Exception:
-                logger.exception("could not take back %s; it stays reopened", operation.key)
+                if _settle_one(operation, work.end_of(operation)):
+                    self._note_settled([operation], work)
+            except Exception as error:  # noqa: BLE001 - told by `_put_off`
+                self._put_off(operation, work, error)
 
+    def _note_settled(self, run: list[Operation], work: Work) -> None:
+        self.settled += len(run)
+        self._moved += len(run)
+        wakeup.ring(*(operation.key for operation in run))
+        for operation in run:
+            if (row := work.position_of(operation)) is not None:
+                self.gaps.pop(row.position_id, None)
+                holding.let_go(row)
 
-def _gaps() -> dict[int, int]:
-    """What is confirmed and was not settled, for what happened before it may not be known: position -> block."""
-    confirmed = [operation for operation in _due() if operation.state == OperationState.CONFIRMED]
-    ids = [operation.pk for operation in confirmed]
-    drawn = PartnerLoan.objects.filter(borrow_operation__in=ids).values_list("borrow_operation", "solvency_position_id")
-    paid = Repayment.objects.filter(operation__in=ids).values_list("operation", "loan__solvency_position_id")
-    positions = {**dict(drawn), **dict(paid)}
-    return {positions[row.pk]: row.block_number or 0 for row in confirmed if row.pk in positions}
-
-
-def _due() -> list[Operation]:
-    """Borrows and repayments together: a position's ledger takes its events in the order they stand on the chain."""
-    found = [
-        operation
-        for kind in (borrow.OPERATION_KIND, repay.OPERATION_KIND)
-        for operation in chain_selectors.unacknowledged(kind, BATCH)
-    ]
-    return sorted(found, key=lambda operation: (operation.block_number or 0, _index(operation)))
-
-
-def _index(operation: Operation) -> int:
-    return system.movement_index(operation.outcome_logs or [])
-
-
-def _ends(operations: Sequence[Operation], loans: dict[Any, PartnerLoan]) -> dict[Any, Callable[[], None]]:
-    """What is to be done for each operation."""
-    repayments = _repayments_of([operation for operation in operations if operation.pk not in loans])
-    ends: dict[Any, Callable[[], None]] = {}
-    for operation in operations:
-        if operation.pk in loans:
-            ends[operation.pk] = partial(settle_borrow, loans[operation.pk], operation)
-        else:
-            ends[operation.pk] = partial(settle_repayment, repayments[operation.pk], operation)
-    return ends
+    def _put_off(self, operation: Operation, work: Work, error: Exception) -> None:
+        _tell(operation, error, "could not settle")
+        until = chain_services.put_off(operation=operation, why=reason(error))
+        self._moved += 1
+        if (row := work.position_of(operation)) is not None:
+            if isinstance(error, LedgerGap):
+                self.gaps[row.position_id] = operation.block_number or 0
+            was_held = row.follow_failures > 0
+            work.stopped.add(row.position_id)
+            holding.hold(row, until=until, block=operation.block_number or 0, why=error, operation=operation)
+            if was_held:
+                holding.put_off_all_behind(row)
 
 
 def _settle_one(operation: Operation, end: Callable[[], None]) -> bool:
+    """Settle it; False where another sweep did, or a reorg undid it. Raises what stands in the way."""
+
     def settle_once() -> bool:
         if not chain_services.acknowledge(operation=operation):
             return False
         end()
         return True
 
-    try:
-        done = _with_patience(settle_once, operation)
-    except Exception:
-        logger.exception("could not settle %s; it stays unacknowledged", operation.key)
-        return False
-    if done:
-        wakeup.ring(operation.key)
-    return done
-
-
-def _with_patience(settle_once: Callable[[], bool], operation: Operation) -> bool:
-    """Run it in a transaction; again where the position moved meanwhile, or had moved too far."""
-    for _ in range(MAX_TRIES):
+    for tries_left in reversed(range(MAX_TRIES)):
         try:
             return run_in_transaction(settle_once)
         except LedgerContended as error:
+            if not tries_left:
+                raise
             logger.info("%s again: %s", operation.key, error)
         except LedgerPassed as passed:
+            if not tries_left:
+                raise
             logger.warning("%s: %s; that is taken back and applied again in its order", operation.key, passed)
             unwind.unwind(passed.position_id, passed.order)
-        except LedgerGap as gap:
-            logger.warning("%s waits for what happened before it: %s", operation.key, gap)
-            return False
-    return False
+    raise AssertionError("unreachable")
 
 
-def _loans_of(operations: Sequence[Operation]) -> dict[Any, PartnerLoan]:
-    found = PartnerLoan.objects.filter(borrow_operation__in=[operation.pk for operation in operations])
-    loans = {loan.borrow_operation_id: loan for loan in found}
-    ensure_mirrored({loan.solvency_position_id for loan in loans.values()})
-    return loans
-
-
-def _repayments_of(operations: Sequence[Operation]) -> dict[Any, Repayment]:
-    found = Repayment.objects.filter(operation__in=[operation.pk for operation in operations])
-    return {repayment.operation_id: repayment for repayment in found}
+def _tell(operation: Operation, error: Exception, what: str) -> None:
+    """At ERROR with its trace the first time; then a line. One that waits for an event is none yet."""
+    if isinstance(error, LedgerGap | LedgerContended):
+        logger.warning("%s waits for what happened before it: %s", operation.key, error)
+    elif operation.settle_failures or isinstance(error, Nobodys):
+        level = logging.WARNING if operation.settle_failures else logging.ERROR
+        logger.log(level, "%s %s: %s", what, operation.key, reason(error))
+    else:
+        logger.error("%s %s; it is put off by itself", what, operation.key, exc_info=error)

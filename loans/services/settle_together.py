@@ -10,17 +10,12 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from django.db import DatabaseError
-
 from chain import services as chain_services
 from chain.models import Operation, OperationState
 from loans.models import PartnerLoan
-from loans.services.ledger import LedgerContended, LedgerGap
 from loans.services.movements import movement_of
 from loans.services.settle_borrow import Draw, activate_all
-from loans.states import IllegalTransition
 from partner_platform.core.database import run_in_transaction
-from partners.limits import InvariantViolation
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +52,7 @@ def settle_together(operations: Sequence[Operation], loans: Mapping[Any, Partner
     try:
         draws = [_draw(operation, loans[operation.pk]) for operation in operations]
         run_in_transaction(lambda: _settle(operations, draws), retry_seconds=0)
-    except (_NotAsRead, LedgerGap, LedgerContended, InvariantViolation, IllegalTransition, DatabaseError) as reason:
+    except Exception as reason:  # noqa: BLE001 - what is wrong is told by whoever takes them one by one
         logger.info("%d draws are settled one by one: %s", len(operations), reason)
         return False
     return True

@@ -2,15 +2,21 @@
 
 A ledger entry knows what stood there before it. Undone, an operation of ours is unacknowledged again and its loan or
 repayment PENDING: it is settled anew when it lands again. What others did is applied again when the watcher reads it.
+
+A position that cannot be unwound does not keep the watcher from its rollback: `undo_from` says what is owed on it, and
+its ledger takes nothing before that was made up for.
 """
 
 import datetime as dt
+import logging
 from typing import Any
 
 from audit.services import record_change
 from chain import selectors as chain_selectors
 from chain import services as chain_services
+from chain.clients import ChainUnavailable
 from chain.models import Operation
+from chain.system import ReadingRefused
 from loans.models import (
     FundingSource,
     LedgerEntry,
@@ -20,13 +26,16 @@ from loans.models import (
     RepaymentStatus,
     SolvencyPosition,
 )
-from loans.services import credit, rewind
+from loans.services import credit, holding, rewind
 from loans.services.ledger import CREDIT_FIELDS, LOGS_PER_BLOCK, PART_FIELDS, POOL_FIELDS, order_of
+from loans.services.positions import rows_of
 from loans.states import REPAYABLE, require_undoing
-from partner_platform.core import clock
+from partner_platform.core import backoff, clock
 from partner_platform.core.database import run_in_transaction
 from partners import limits
 from partners.limits import InvariantViolation
+
+logger = logging.getLogger(__name__)
 
 DATES = ("last_repayment_at", "next_due_at", "defaulted_at")
 TEXTS = ("status", "repay_tx_hash", "schedule")
@@ -37,8 +46,35 @@ def roll_back(block: int) -> None:
     order = order_of(block, 0)
     moved = SolvencyPosition.objects.filter(ledger_order__gte=order).values_list("position_id", flat=True)
     for position_id in sorted({*moved, *chain_selectors.positions_since(block)}):
-        unwind(position_id, order)
-        rewind.rewind_mirror(position_id, order)
+        try:
+            _roll_back_one(position_id, order)
+        except ChainUnavailable as error:
+            if not isinstance(error, ReadingRefused):
+                raise
+            _owe(position_id, order, error)
+        except Exception as error:  # noqa: BLE001 - told by `_owe`
+            _owe(position_id, order, error)
+
+
+def owing(limit: int) -> list[SolvencyPosition]:
+    """Positions on which a reorg is still to be undone and whose pause is over."""
+    return list(owing_query(clock.now())[:limit])
+
+
+def owing_query(now: dt.datetime) -> Any:
+    """The query of `owing`, for the index tests too."""
+    return SolvencyPosition.objects.filter(undo_from__gte=0, follow_after__lte=now)
+
+
+def undo_owed(row: SolvencyPosition) -> None:
+    """Undo on the position what could not be undone when the reorg was seen. `row` is altered too."""
+    owed = row.undo_from
+    if owed is None:
+        return
+    _roll_back_one(row.position_id, owed)
+    SolvencyPosition.objects.filter(pk=row.pk, undo_from=owed).update(undo_from=None)
+    row.undo_from = None
+    holding.let_go(row)
 
 
 def unwind(position_id: int, order: int) -> None:
@@ -48,6 +84,24 @@ def unwind(position_id: int, order: int) -> None:
         run_in_transaction(lambda entry=entry: _undo(entry))  # type: ignore[misc]
     rewind.rewind_pools_word(position_id, order)
     chain_services.forget_applied(position_id=position_id, from_block=order // LOGS_PER_BLOCK)
+
+
+def _roll_back_one(position_id: int, order: int) -> None:
+    unwind(position_id, order)
+    rewind.rewind_mirror(position_id, order)
+    for row in rows_of([position_id]).values():
+        if row.undo_from is None:
+            holding.let_go(row)
+
+
+def _owe(position_id: int, order: int, error: Exception) -> None:
+    """Note that what a reorg undid is still to be undone on the position, and hold it until it is."""
+    logger.error("position %d: what a reorg undid cannot be taken back yet", position_id, exc_info=error)
+    for row in rows_of([position_id]).values():
+        owed = order if row.undo_from is None else min(order, row.undo_from)
+        SolvencyPosition.objects.filter(pk=row.pk).update(undo_from=owed)
+        until = backoff.next_try(row.follow_failures + 1)
+        holding.hold(row, until=until, block=owed // LOGS_PER_BLOCK, why=error)
 
 
 def take_back(operation: Operation) -> None:
@@ -76,6 +130,8 @@ def _undo(entry: LedgerEntry) -> None:
         _restore_loan(entry, PartnerLoan.objects.get(pk=key), entry.before["loans"][key])
     if entry.loan_id is not None:
         _undo_draw(PartnerLoan.objects.get(pk=entry.loan_id))
+    # With it, not after all of them: stopped in between, no event is left that nothing would apply again.
+    chain_services.forget_applied(position_id=entry.position_id, from_block=entry.order // LOGS_PER_BLOCK)
     entry.delete()
 
 

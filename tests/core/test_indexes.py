@@ -106,10 +106,17 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
 
 SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "unacknowledged operations": (
-        lambda: chain.selectors.unacknowledged_query("borrow")[:100],
+        lambda: chain.selectors.unacknowledged_query(("borrow", "repay"))[:100],
         "operation_unacknowledged",
     ),
-    "operations that a reorg undid": (lambda: chain.selectors.reopened_query("borrow")[:100], "operation_reopened"),
+    "operations that a reorg undid": (
+        lambda: chain.selectors.reopened_query(("borrow", "repay"))[:100],
+        "operation_reopened",
+    ),
+    "operations that a reorg undid, put off": (
+        lambda: chain.selectors.reopened_again_query(("borrow", "repay"), clock.now())[:100],
+        "operation_reopened",
+    ),
     "operations queue": (
         lambda: Operation.objects.filter(state=OperationState.QUEUED).order_by("created_at", "id")[:10],
         "operation_queue",
@@ -122,6 +129,21 @@ SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "adopted operations that a reorg may undo": (lambda: chain.reorgs.adopted_operations(7), "operation_mined"),
     "live transactions": (lambda: chain.selectors.live_transactions_query(KEY), "transaction_live"),
 }
+
+
+# The same, and in order: what they pass by would be thousands of rows, and they are asked every two seconds.
+SWEEPS_IN_ORDER: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
+    "operations put off that are due": (
+        lambda: chain.selectors.due_again_query(("borrow", "repay"), clock.now())[:20],
+        "operation_put_off",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SWEEPS_IN_ORDER)
+def test_a_sweep_finds_what_is_due_in_order_by_an_index(name: str) -> None:
+    query, index = SWEEPS_IN_ORDER[name]
+    assert_uses_index(query(), index=index)
 
 
 @pytest.mark.parametrize("name", LOOKUPS)

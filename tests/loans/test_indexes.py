@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 import chain.selectors
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, SolvencyPosition
-from loans.services import ledger, lifecycle
+from loans.services import ledger, lifecycle, unwind, waiting
 from partner_platform.core import clock
 from tests.support.planner import assert_uses_index
 
@@ -37,6 +37,14 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     ),
     "a payment of a loan by its place": lambda: Repayment.objects.filter(loan=KEY, chain_order=7),
     "overdue loans": lambda: lifecycle.overdue_query(clock.now()),
+    "positions that wait for long": lambda: waiting.overdue_query(500),
+    "positions on which a reorg is to be undone": lambda: unwind.owing_query(clock.now()),
+    "events of a position that wait": lambda: ChainEvent.objects.filter(
+        position_id=7, block_number__gte=7, applied__in=[False]
+    ).order_by("block_number", "log_index"),
+    "loans of a position with a repayment under way": lambda: PartnerLoan.objects.filter(
+        solvency_position_id=7, repayment_in_flight=True
+    ),
 }
 
 
@@ -46,5 +54,9 @@ def test_a_query_finds_its_rows_by_an_index(name: str) -> None:
 
 
 @pytest.mark.parametrize("after", [(-1, -1), (7, 3)])
-def test_events_to_apply_are_found_by_the_index_made_for_them(after: tuple[int, int]) -> None:
-    assert_uses_index(chain.selectors.unapplied_events_query(after)[:100], sorts=True, index="chain_event_due")
+def test_events_to_apply_are_found_in_order_by_the_index_made_for_them(after: tuple[int, int]) -> None:
+    assert_uses_index(chain.selectors.unapplied_events_query(after)[:100], index="chain_event_due")
+
+
+def test_events_put_off_are_found_in_order_by_the_same_index() -> None:
+    assert_uses_index(chain.selectors.events_due_again_query(clock.now())[:100], index="chain_event_due")

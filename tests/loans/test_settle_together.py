@@ -11,6 +11,7 @@ from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan
 from loans.services import settle, settle_together
 from loans.services.settle import settle_due
+from loans.services.settling_work import Work
 from partners.models import Partner
 from tests.loans.conftest import DOLLAR, PartnerClient
 from tests.support.chain import Chain
@@ -73,7 +74,7 @@ def test_a_draw_that_another_sweep_settled_meanwhile_is_not_settled_twice(
     together = settle_together.settle_together
 
     def overtaken(operations: Any, loans: Any) -> bool:
-        settle._settle_one(operations[0], settle._ends(operations, loans)[operations[0].pk])
+        settle._settle_one(operations[0], Work(operations).end_of(operations[0]))
         return together(operations, loans)
 
     monkeypatch.setattr(settle_together, "settle_together", overtaken)

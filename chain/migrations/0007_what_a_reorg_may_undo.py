@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chain', '0005_evidence_and_authority'),
+        ('chain', '0006_put_off_and_overdue'),
     ]
 
     operations = [

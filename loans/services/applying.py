@@ -1,0 +1,178 @@
+"""Applying the watcher's events to positions and their loans. What fails here is isolated by `services.follow`."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+from uuid import UUID
+
+from chain import selectors as chain_selectors
+from chain import services as chain_services
+from chain.models import ChainEvent, Operation
+from loans.models import SolvencyPosition
+from loans.services import mirror, onchain
+from loans.services.ledger import Movement, order_of
+from loans.services.steps import Step, steps_of
+from partner_platform.core.database import run_in_transaction
+
+Groups = Mapping[int, Sequence[ChainEvent]]  # events by position, each list in the order of the chain
+Rows = Mapping[int, SolvencyPosition]
+
+
+@dataclass
+class Progress:
+    """How far a position's events were applied, whatever stopped it; `waits_for` is the key of an operation of ours
+    that is to be settled first.
+    """
+
+    events: Sequence[ChainEvent]
+    waits_for: str = ""
+    _applied: set[UUID] = field(default_factory=set)
+
+    @property
+    def applied(self) -> int:
+        return len(self._applied)
+
+    @property
+    def left(self) -> list[ChainEvent]:
+        return [event for event in self.events if event.pk not in self._applied]
+
+    def note(self, events: Iterable[ChainEvent]) -> None:
+        self._applied |= {event.pk for event in events}
+
+
+def apply_quiet(groups: Groups, rows: Rows) -> set[int]:
+    """Positions without partner loans: the mirror and the pool's last word, one guarded update each, in one
+    transaction. Answers which were followed; one that moved meanwhile is not among them.
+    """
+
+    def apply() -> set[int]:
+        followed = {key for key in sorted(groups) if _take_last_word(copy(rows[key]), groups[key])}
+        _note_applied(groups, followed)
+        return followed
+
+    return run_in_transaction(apply)
+
+
+def apply_settled(groups: Groups, rows: Rows) -> set[int]:
+    """The usual case: positions whose ledger is past all these events, for the platform settled them itself.
+
+    Only the mirror learns from them, in one transaction. Answers which were followed; one that moved meanwhile is not
+    among them.
+    """
+
+    def apply() -> set[int]:
+        followed = {key for key in sorted(groups) if _write_unmoved(copy(rows[key]), groups[key])}
+        _note_applied(groups, followed)
+        return followed
+
+    return run_in_transaction(apply)
+
+
+def is_behind(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
+    """True where the ledger has all that these events did to the debt already."""
+    steps, _ = steps_of(row.position_id, events)
+    return all(step.movement.order <= row.ledger_order for step in steps)
+
+
+def apply_busy(position_id: int, progress: Progress) -> None:
+    """A position with partner loans: event by event, as far as nothing has to be waited for, each in a transaction."""
+    events = progress.events
+    operations = chain_selectors.operations_by_uid(event.operation_uid for event in events if event.operation_uid)
+    steps, _ = steps_of(position_id, events)
+    past = _behind_the_ledger(position_id, steps)
+    for part in _parts(events, steps[len(past) :]):
+        if isinstance(part, Step):
+            if not run_in_transaction(lambda step=part: _apply_step(step, operations)):  # type: ignore[misc]
+                progress.waits_for = operations[part.event.operation_uid].key
+                return
+            progress.note(part.events)
+        else:
+            run_in_transaction(lambda loose=part: _apply_loose(position_id, loose))  # type: ignore[misc]
+            progress.note(part)
+
+
+def _parts(events: Sequence[ChainEvent], steps: Sequence[Step]) -> Iterator[Step | list[ChainEvent]]:
+    """The steps, and between them what only the mirror learns from: it moves no debt, or the ledger has that already.
+
+    All in the order of the chain, so that where one stops nothing from before it is left.
+    """
+    first = {step.events[0].pk: step for step in steps}
+    of_steps = {event.pk for step in steps for event in step.events}
+    loose: list[ChainEvent] = []
+    for event in events:
+        if event.pk in first:
+            if loose:
+                yield loose
+            loose = []
+            yield first[event.pk]
+        elif event.pk not in of_steps:
+            loose.append(event)
+    if loose:
+        yield loose
+
+
+def _take_last_word(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
+    before = row.ledger_order
+    for event in events:
+        mirror.follow(row, event)
+        if event.name == "SeniorPool.DebtUpdated" and order_of(event.block_number, event.log_index) > before:
+            mirror.take_pools_word(row, event)
+    mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=before, loans_principal=0)
+    return mine.update(**mirror.mirrored_fields(row), **mirror.pools_word(row)) == 1
+
+
+def _write_unmoved(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
+    mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order)
+    return mine.update(**_mirrored_after(row, events)) == 1
+
+
+def _note_applied(groups: Groups, followed: Iterable[int]) -> None:
+    chain_services.note_applied(event_ids=[event.pk for key in sorted(followed) for event in groups[key]])
+
+
+def _mirrored_after(row: SolvencyPosition, events: Iterable[ChainEvent]) -> dict[str, Any]:
+    for event in events:
+        mirror.follow(row, event)
+    return mirror.mirrored_fields(row)
+
+
+def _behind_the_ledger(position_id: int, steps: Sequence[Step]) -> Sequence[Step]:
+    """The first steps, as far as the ledger has them already: what the platform did and settled itself."""
+    order = SolvencyPosition.objects.values_list("ledger_order", flat=True).get(position_id=position_id)
+    return list(takewhile(lambda step: step.movement.order <= order, steps))
+
+
+def _apply_step(step: Step, operations: Mapping[str, Operation]) -> bool:
+    """Apply one movement; False where it is an operation of ours that is not settled yet."""
+    movement, event = step.movement, step.event
+    row = SolvencyPosition.objects.get(position_id=movement.position_id)
+    operation = operations.get(event.operation_uid)
+    if movement.order > row.ledger_order:
+        if operation is not None and (row.ledger_order or not operation.acknowledged):
+            return False  # settling it moves the ledger past this
+        if operation is None:
+            _act(movement, event)
+            row.refresh_from_db()
+    mirror.follow(row, event)
+    SolvencyPosition.objects.filter(pk=row.pk).update(**mirror.mirrored_fields(row))
+    chain_services.note_applied(event_ids=[part.pk for part in step.events])
+    return True
+
+
+def _act(movement: Movement, event: ChainEvent) -> None:
+    kind = event.name.partition(".")[2]
+    if kind == "USDCBorrowed":
+        onchain.user_drew(movement, event)
+    elif kind == "LoanRepaid":
+        onchain.user_repaid(movement, event)
+    else:
+        onchain.liquidated(movement, event)
+
+
+def _apply_loose(position_id: int, events: Sequence[ChainEvent]) -> None:
+    """Only the mirror learns from them, all in one update."""
+    row = SolvencyPosition.objects.get(position_id=position_id)
+    SolvencyPosition.objects.filter(pk=row.pk).update(**_mirrored_after(row, events))
+    chain_services.note_applied(event_ids=[event.pk for event in events])
