@@ -5,11 +5,11 @@ import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 
 from chain.health import Health
+from chain.metrics import endpoint_label
 from chain.rpc_errors import RpcError
 
 CONNECT_TIMEOUT_SECONDS = 2.0
@@ -49,9 +49,7 @@ class Endpoint:
         self._chain_id = chain_id
         self._is_verified = False
         self._rests_until = 0.0
-        address = urlsplit(url)
-        # Host and port alone: the rest of a URL may be a key.
-        self.health = Health(f"{address.hostname}:{address.port}" if address.port else str(address.hostname))
+        self.health = Health(endpoint_label(url))
 
     @property
     def is_resting(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chain import metrics
 from chain.clients import ChainClient, ChainUnavailable, RpcError
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def final_block(client: ChainClient, *, head: Checkpoint | None = None) -> Check
         shown = client.everyone([("eth_getBlockByNumber", [hex(number), False]), newest])
     finals = {_checkpoint(final) for final, _ in shown}
     if len(finals) > 1:
+        metrics.endpoints_disagree.labels("final block").inc()
         logger.error("the endpoints disagree about block %d, which they call final", number)
         return None
     if head is not None:
@@ -101,6 +103,7 @@ def _is_same(receipt: Receipt, other: Any, block: Any) -> bool:
         return False
     is_same = block["hash"] == receipt["blockHash"] and _essence(other) == _essence(receipt)
     if not is_same:
+        metrics.endpoints_disagree.labels("receipt").inc()
         logger.error("the endpoints disagree about transaction %s", receipt["transactionHash"])
     return is_same
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Sequence
 from enum import StrEnum
 
+from chain import metrics
+
 logger = logging.getLogger(__name__)
 
 LAG_BLOCKS = 3  # further behind than this, an endpoint is asked last
@@ -57,6 +59,7 @@ class Health:
         """Its newest block is this one; a head that fell is news too, it is compared from there."""
         if self.head is None or number != self.head:
             self._best_when_it_advanced = 0
+            metrics.endpoint_head.labels(self.name).set(number)
         self.head = number
 
     def judge(self, best: int | None) -> None:
@@ -64,6 +67,7 @@ class Health:
         before, self.standing = self.standing, self._judged(best)
         if self.standing == before:
             return
+        metrics.endpoint_lagging.labels(self.name).set(self.standing != Standing.GOOD)
         if self.standing == Standing.GOOD:
             logger.warning("RPC endpoint %s is well again", self.name)
         elif before == Standing.GOOD or not self.is_heard:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audit.services import record_change
+from chain import metrics
 from chain.clients import ChainUnavailable
 from chain.engine import Engine
 from chain.evidence import Checkpoint, final_block, hash_of
@@ -170,6 +171,7 @@ def _undo(engine: Engine, transactions: list[ChainTransaction], adopted: list[Op
             _raise_incident(engine, settled)
 
     engine.lease.write(write)
+    metrics.reorgs.inc()
     engine.settled_keys += [operation.key for operation in settled]  # their owners take back what they did
     for transaction in transactions:
         logger.log(

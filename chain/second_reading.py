@@ -8,7 +8,7 @@ import logging
 from collections import defaultdict
 from typing import Any
 
-from chain import events
+from chain import events, metrics
 from chain.clients import ChainUnavailable, RpcError
 from chain.evidence import final_block
 from chain.log_ranges import RangeReader, header_calls, in_order, log_calls
@@ -83,6 +83,7 @@ def differing_block(reader: RangeReader, first: int, last: int) -> int | None:
     ours: Found = frozenset(stored.values_list("block_number", "block_hash", "log_index"))
     shown = _shown_by_all(reader, first, last)
     if len(shown) > 1:
+        metrics.endpoints_disagree.labels("events").inc()
         if first not in _told:
             _told.add(first)
             logger.error("the endpoints disagree about the events of blocks %d to %d", first, last)

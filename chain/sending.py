@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from django.db.models import F
 
+from chain import metrics
 from chain.attempts import best_attempt, dearer_attempt, fees_of, noop_attempt
 from chain.clients import SendAnswer
 from chain.engine import Engine
@@ -134,6 +135,7 @@ def _react(engine: Engine, transaction: ChainTransaction, answer: SendAnswer, *,
     meaning = answer.meaning
     if meaning in _ON_ITS_WAY:
         return
+    metrics.send_refusals.labels(meaning).inc()
     logger.warning("nonce %d was not taken (%s): %s", transaction.nonce, meaning, answer.error)
     if meaning == SendClass.UNDERPRICED and may_bump:
         engine.look()  # the market moved since the quote

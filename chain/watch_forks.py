@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from chain import hooks
+from chain import hooks, metrics
 from chain.clients import ChainClient, ChainUnavailable
 from chain.evidence import hash_of
 from chain.log_ranges import HEADERS_PER_POST, header_calls
@@ -57,6 +57,7 @@ def follow(client: ChainClient, next_block: int) -> Fork:
 def roll_back(fork: int, next_block: int) -> Fork:
     """Forget everything from block `fork` on, consumers first; returns where to read on."""
     logger.warning("blocks %d to %d are read again: their events are undone", fork, next_block - 1)
+    metrics.reorgs.inc()
     hooks.announce_rollback(fork)
 
     def forget() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError
 
-from chain import events, second_reading, watch_forks
+from chain import events, metrics, second_reading, watch_forks
 from chain.clients import ChainClient, ChainUnavailable, RpcError, get_client
 from chain.evidence import DEPTH_WITHOUT_FINALITY, number_of
 from chain.log_ranges import HEADERS_PER_POST, LogRange, RangeReader, header_calls
@@ -51,6 +51,7 @@ def catch_up(*, client: ChainClient | None = None, to_block: int | None = None) 
         newest = head - settings.CHAIN_CONFIRMATIONS + 1
         last = newest if to_block is None else min(newest, to_block)
         report.next_block = fork.next_block
+        metrics.watcher_blocks_behind.set(max(head - fork.next_block + 1, 0))
         if fork.next_block > last:
             if second_reading.read_again(reader, cursor()):
                 continue
