@@ -15,6 +15,7 @@ MONGODB := .tools/mongodb/.installed
 
 DB ?= sqlite
 ARGS ?=
+JOBS ?= 2
 TIMES ?= 1
 CMD ?= help
 STEPS ?= 10000
@@ -29,6 +30,9 @@ export UV_LINK_MODE ?= copy
 ifeq ($(DB),mongodb)
 DB_TOOLS := $(MONGODB)
 endif
+
+# All tests run in two processes (tests/parallel.py); a few of them are sooner done in one.
+IN_PARALLEL := $(if $(ARGS)$(filter 1,$(JOBS)),,-n $(JOBS) --max-worker-restart 0)
 
 # A sandbox goes on with the database it began with, unless somebody names one.
 SANDBOX_DB := $(if $(filter file,$(origin DB)),,--db $(DB))
@@ -50,8 +54,8 @@ manage: $(VENV) ## Run a manage.py command on the sandbox's data (CMD="create_pa
 	@ENV_FILE=.sandbox/env $(BIN)/python manage.py $(CMD)
 
 .PHONY: test
-test: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the tests (DB=sqlite|postgres|mongodb, ARGS="path -k name")
-	@DB=$(DB) $(BIN)/python -m pytest $(ARGS)
+test: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the tests (DB=sqlite|postgres|mongodb, ARGS="path -k name"; all of them in JOBS=2 processes)
+	@DB=$(DB) $(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 .PHONY: crash
 crash: $(VENV) $(ANVIL) $(DB_TOOLS) ## Kill web and worker at every commit and RPC call of the money flows (DB=, ARGS="-k repay")

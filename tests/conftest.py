@@ -4,6 +4,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -14,6 +15,7 @@ from sandbox.servers import anvil as anvil_server
 from sandbox.servers import mongodb, postgres, valkey
 from sandbox.servers.process import Server
 from sandbox.world import World
+from tests import parallel
 from tests.support.chain import SLOTS_IN_EPOCH, Chain
 
 COUNTS: pytest.StashKey[Counter[str]] = pytest.StashKey()
@@ -21,6 +23,15 @@ COUNTS: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[COUNTS] = Counter()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> parallel.Scheduling:
+    return parallel.Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one of several processes
+        parallel.first_things_first(items)
 
 
 def pytest_unconfigure() -> None:

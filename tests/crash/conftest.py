@@ -19,7 +19,7 @@ class CrashReport:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = [
-        value
+        CrashReport(**value)  # a plain dict on its way between test processes
         for report in terminalreporter.getreports("passed")
         for name, value in report.user_properties
         if name == "crash"

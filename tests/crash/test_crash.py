@@ -7,6 +7,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -54,7 +55,8 @@ def test_killed_at_any_point_nothing_is_lost_and_nothing_doubled(
         assert invariants.violations_at_rest() == [], name
         assert flow.end() == flow.expected, name
 
-    record_property("crash", CrashReport(flow.name, killed, len(points), len(chosen), time.monotonic() - began))
+    report = CrashReport(flow.name, killed, len(points), len(chosen), time.monotonic() - began)
+    record_property("crash", asdict(report))
 
 
 def _warm_up(flow: Flow, world: World) -> None:

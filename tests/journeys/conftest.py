@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,10 +103,17 @@ def platform(chain: Chain, transactional_db: None) -> Iterator[Platform]:
         "worker": programs.worker(folder, environment, settings.TEST_REDIS_PORT),
         "beat": programs.beat(folder, environment),
     }
+    with running(servers):
+        yield Platform(port, servers, chain)
+
+
+@contextmanager
+def running(servers: dict[str, Server]) -> Iterator[None]:
+    """Started together, and killed: a kind end takes seconds, and what they hold is forgotten with the test."""
     with ExitStack() as stack:
         for server in servers.values():
-            stack.callback(server.stop)
+            stack.callback(server.kill_group)
             server.launch()
         for server in servers.values():
             server.wait_ready()
-        yield Platform(port, servers, chain)
+        yield

@@ -6,7 +6,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from sandbox import programs
 from sandbox.folder import Folder
 from sandbox.servers.ports import LOOPBACK, free_port
 from sandbox.servers.process import Server
+from tests.journeys.conftest import running
 from tests.support.chain import Chain
 from tests.support.waiting import eventually
 
@@ -90,12 +90,7 @@ def scraped(chain: Chain, transactional_db: None) -> Iterator[Scraped]:
         "worker": programs.worker(folder, environment, settings.TEST_REDIS_PORT),
         "beat": programs.beat(folder, environment),
     }
-    with ExitStack() as stack:
-        for server in servers.values():
-            stack.callback(server.stop)
-            server.launch()
-        for server in servers.values():
-            server.wait_ready()
+    with running(servers):
         yield Scraped(port, folder.metrics, servers)
 
 
@@ -126,8 +121,7 @@ def test_counters_of_all_processes_add_up_and_no_restart_loses_any(scraped: Scra
 
     published = eventually(lambda: scraped.figure("celery_tasks_published_total"), FRESH_SECONDS, every=0.5)
     for server in scraped.servers.values():
-        os.killpg(server.pid, signal.SIGKILL)  # gunicorn's processes with their master
-        server.kill()
+        server.kill_group()
     for server in scraped.servers.values():
         server.launch()
     for server in scraped.servers.values():

@@ -4,8 +4,6 @@ What can die differs. PostgreSQL and MongoDB are servers: clients see success or
 the processes that have its file open, so there these are killed: connections are cut as well.
 """
 
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -155,8 +153,7 @@ def _all_is_settled() -> bool:
 
 def _kill_and_launch(servers: list[Server]) -> None:
     for server in servers:
-        os.killpg(server.pid, signal.SIGKILL)  # each leads a group: gunicorn's workers die with their master
-        server.kill()
+        server.kill_group()  # gunicorn's workers die with their master
     for server in servers:
         server.launch()
 
