@@ -21,8 +21,10 @@ CMD ?= help
 STEPS ?= 10000
 SEED ?=
 EXAMPLES ?= 200
+SAMPLE ?= 600
 COMPILER := .tools/contracts/.installed
 RIVAL := .tools/bench/.installed
+MUTATIONS := .tools/mutations/.installed
 
 export UV_NO_CONFIG := 1
 export UV_LINK_MODE ?= copy
@@ -74,7 +76,11 @@ faults: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the fault suite and print its table 
 	@DB=$(DB) $(BIN)/python -m tests.faults --times $(TIMES) $(ARGS)
 
 .PHONY: mutations
-mutations: $(VENV) $(ANVIL) ## Break the engine on purpose, again and again: the fault suite must notice each time
+mutations: $(VENV) $(ANVIL) $(MUTATIONS) ## Change the code in small ways, one after the other, and print how many the tests notice (SAMPLE=600, SEED=1, ARGS=)
+	@PYTHONPATH=.tools/mutations/packages $(BIN)/python -m tools.mutations --sample $(SAMPLE) --seed $(or $(SEED),1) $(ARGS)
+
+.PHONY: mutations-named
+mutations-named: $(VENV) $(ANVIL) ## Break the engine in the ways that settlement systems are known for: the fault suite must notice each
 	@$(BIN)/python -m pytest -q tests/mutations -m mutation $(ARGS)
 
 .PHONY: lint
@@ -115,10 +121,13 @@ lock: $(VENV) ## Resolve the dependencies of pyproject.toml anew into requiremen
 	$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements/runtime.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK) -o requirements/dev.txt
 	$(BIN)/uv pip compile --group pyproject.toml:bench -c requirements/runtime.txt $(LOCK) $(SHARED) -o requirements/bench.txt
+	$(BIN)/uv pip compile --group pyproject.toml:mutations -c requirements/dev.txt $(LOCK) $(SHARED_WITH_MUTATIONS) -o requirements/mutations.txt
 
 LOCK := --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
 # What the rival of `make bench` shares with us, it takes from the environment.
 SHARED := $(addprefix --no-emit-package ,asgiref django djangorestframework packaging sqlparse) --no-annotate
+SHARED_WITH_MUTATIONS := $(addprefix --no-emit-package ,aiohappyeyeballs aiohttp aiosignal attrs click frozenlist idna iniconfig \
+	markdown-it-py mdurl multidict packaging pluggy propcache pygments pytest rich typing-extensions yarl) --no-annotate
 
 .PHONY: clean
 clean: ## Remove what was installed and built here, and the sandbox's data
@@ -156,6 +165,13 @@ $(RIVAL): requirements/bench.txt | $(VENV)
 	@rm -rf .tools/bench
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 		--target .tools/bench -r requirements/bench.txt
+	@touch $@
+
+$(MUTATIONS): requirements/mutations.txt | $(VENV)
+	@echo '==> the packages that `make mutations` makes mutants with into .tools'
+	@rm -rf .tools/mutations/packages
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		--target .tools/mutations/packages -r requirements/mutations.txt
 	@touch $@
 
 $(COMPILER): chain/contracts/package.json chain/contracts/package-lock.json | $(VENV)

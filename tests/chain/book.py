@@ -1,6 +1,7 @@
 """The test's own book: what was accepted, and what must have moved on the chain once all of it is settled."""
 
 import itertools
+from collections.abc import Sequence
 
 from chain import driver, selectors, services, system
 from chain.encoding import Call, encode_call
@@ -44,11 +45,17 @@ class Book:
         return self._enqueue([calls[0], Call(self.chain.addresses["usdc"], 0, data)], effect[:1])
 
     def check(
-        self, *, confirmed: list[Operation], not_done: dict[OperationState, list[Operation]] | None = None
+        self,
+        *,
+        confirmed: list[Operation],
+        not_done: dict[OperationState, list[Operation]] | None = None,
+        moved: Sequence[Operation] = (),
     ) -> None:
-        """The two checks: every accepted operation is in its final state; the money moved once for each success."""
+        """The two checks: every accepted operation is in its final state; the money moved once for each success, and
+        for each of `moved`, which the chain executed and the books do not know.
+        """
         self.check_states(confirmed=confirmed, not_done=not_done)
-        count = len(confirmed)
+        count = len(confirmed) + len(moved)
         assert self._moved() == {
             "debt": count * AMOUNT,
             "paid out": count * NET,

@@ -4,24 +4,10 @@ Each mutant is one of the mistakes that settlement systems are known for, put in
 function. Where a name has moved the mutant fails loudly: it replaces only what is there.
 """
 
-import dataclasses
-from collections.abc import Callable
 from typing import Any
 
-Change = Callable[[], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Mutant:
-    """`change` breaks the engine; each of `noticed_by` must fail on it."""
-
-    change: Change
-    noticed_by: tuple[str, ...]
-
-
-def replace(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Put `make(original)` in the place of an attribute that exists."""
-    setattr(owner, name, make(getattr(owner, name)))
+from tests.mutations.guards import GUARDS
+from tests.mutations.mutant import Mutant, faults, replace
 
 
 def abandon(transaction: Any) -> None:
@@ -225,40 +211,36 @@ def write_without_the_lease() -> None:
     replace(Lease, "hold", lambda _: lambda _self, **_kwargs: None)
 
 
-def _faults(file: str, *tests: str) -> tuple[str, ...]:
-    return tuple(f"tests/{file}.py::{test}" for test in tests)
-
-
 MUTANTS = {
     "renonce_on_timeout": Mutant(
-        renonce_on_timeout, _faults("chain/test_faults_network", "test_f04_accepted_but_the_answer_is_lost")
+        renonce_on_timeout, faults("chain/test_faults_network", "test_f04_accepted_but_the_answer_is_lost")
     ),
     "save_the_bump_after_the_send": Mutant(
         save_the_bump_after_the_send,
-        _faults("chain/test_faults_mempool", "test_f20_stuck_below_the_price_the_lowest_is_bumped_after_five_blocks"),
+        faults("chain/test_faults_mempool", "test_f20_stuck_below_the_price_the_lowest_is_bumped_after_five_blocks"),
     ),
     "believe_one_null_receipt": Mutant(
         believe_one_null_receipt,
-        _faults("chain/test_faults_network", "test_f07_the_receipt_is_null_n_times_after_mining"),
+        faults("chain/test_faults_network", "test_f07_the_receipt_is_null_n_times_after_mining"),
     ),
     "release_the_credit_twice": Mutant(
         release_the_credit_twice,
-        _faults("loans/test_faults_loans", "test_f29_the_user_takes_the_permission_back_between_send_and_mine"),
+        faults("loans/test_faults_loans", "test_f29_the_user_takes_the_permission_back_between_send_and_mine"),
     ),
     "release_the_limits_twice": Mutant(
         release_the_limits_twice,
-        _faults("loans/test_faults_loans", "test_f29_the_user_takes_the_permission_back_between_send_and_mine"),
+        faults("loans/test_faults_loans", "test_f29_the_user_takes_the_permission_back_between_send_and_mine"),
     ),
     "let_the_counter_fall": Mutant(
         let_the_counter_fall,
-        _faults(
+        faults(
             "chain/test_faults_submission",
             "test_f09_a_node_that_reports_a_stale_lower_nonce_does_not_lower_the_counter",
         ),
     ),
     "send_after_a_restore_without_looking": Mutant(
         send_after_a_restore_without_looking,
-        _faults(
+        faults(
             "chain/test_faults_submission",
             "test_f12_what_was_accepted_after_the_backup_is_told_to_a_person",
             "test_f12_frozen_until_every_open_operation_was_compared",
@@ -266,11 +248,11 @@ MUTANTS = {
     ),
     "believe_one_node_about_a_reorg": Mutant(
         believe_one_node_about_a_reorg,
-        _faults("chain/test_faults_reorg", "test_f41_a_node_that_forks_on_its_own_is_not_believed_alone"),
+        faults("chain/test_faults_reorg", "test_f41_a_node_that_forks_on_its_own_is_not_believed_alone"),
     ),
     "tell_the_outcome_at_the_first_block": Mutant(
         tell_the_outcome_at_the_first_block,
-        _faults(
+        faults(
             "chain/test_faults_reorg",
             "test_f30_failed_then_reorged_then_a_success_is_never_told_as_a_failure",
             "test_f36_gone_below_the_confirmation_depth_it_was_told_to_nobody",
@@ -278,29 +260,29 @@ MUTANTS = {
     ),
     "take_unknown_words_for_a_refusal": Mutant(
         take_unknown_words_for_a_refusal,
-        _faults("chain/test_faults_network", "test_f15_an_unknown_error_text_is_no_failure"),
+        faults("chain/test_faults_network", "test_f15_an_unknown_error_text_is_no_failure"),
     ),
     "believe_the_event_without_its_effect": Mutant(
         believe_the_event_without_its_effect,
-        _faults(
+        faults(
             "chain/test_faults_execution",
             "test_f31_an_execution_without_the_expected_log_or_amount_is_for_a_person",
         ),
     ),
     "bump_too_little": Mutant(
         bump_too_little,
-        _faults("chain/test_faults_mempool", "test_f23_every_replacement_is_dear_enough_for_geth"),
+        faults("chain/test_faults_mempool", "test_f23_every_replacement_is_dear_enough_for_geth"),
     ),
     "bump_by_the_clock": Mutant(
-        bump_by_the_clock, _faults("chain/test_faults_mempool", "test_f21_a_halted_chain_is_no_reason_to_bump")
+        bump_by_the_clock, faults("chain/test_faults_mempool", "test_f21_a_halted_chain_is_no_reason_to_bump")
     ),
     "look_at_no_reorg": Mutant(
         look_at_no_reorg,
-        _faults("chain/test_faults_reorg", "test_f36_the_receipt_is_gone_and_nobody_pooled_it_again"),
+        faults("chain/test_faults_reorg", "test_f36_the_receipt_is_gone_and_nobody_pooled_it_again"),
     ),
     "forget_that_the_owner_acted": Mutant(
         forget_that_the_owner_acted,
-        _faults(
+        faults(
             "loans/test_faults_loans",
             "test_f40_a_loan_reverted_past_confirmation_is_pending_again_and_settled_anew",
             "test_f40_a_loan_that_cannot_be_drawn_again_fails_and_releases_everything",
@@ -308,9 +290,10 @@ MUTANTS = {
     ),
     "sign_for_any_chain": Mutant(
         sign_for_any_chain,
-        _faults("chain/test_faults_network", "test_f16_a_wrong_chain_is_neither_read_nor_signed_for"),
+        faults("chain/test_faults_network", "test_f16_a_wrong_chain_is_neither_read_nor_signed_for"),
     ),
     "write_without_the_lease": Mutant(
-        write_without_the_lease, _faults("chain/test_faults_crash", "test_f11_a_stale_driver_writes_nothing")
+        write_without_the_lease, faults("chain/test_faults_crash", "test_f11_a_stale_driver_writes_nothing")
     ),
+    **GUARDS,
 }

@@ -1,0 +1,196 @@
+"""Guards against answers that only look like evidence: a node in the middle of a reorg, a driver that is late, somebody
+who acts between a reading and a commit. `tests/mutations` takes each guard away and sees its test fail.
+"""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from pytest_django.fixtures import Settings
+
+from audit.models import AuditEntry
+from chain import driver, lease
+from chain.clients import ChainUnavailable
+from chain.lease import LeaseLost
+from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
+from chain.wallets import platform_wallet
+from tests.chain.book import Book, nonces, wallet
+from tests.support.rpc_proxy import RpcProxy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SEND = "eth_sendRawTransaction"
+RECEIPT = "eth_getTransactionReceipt"
+
+
+def on_next_call(proxy: RpcProxy, wanted: str, act: Callable[[], object]) -> None:
+    """Once, before the node hears of the next call of that method."""
+    before = proxy.on_call
+    done: list[bool] = []
+
+    def on_call(method: str, params: list[Any]) -> None:
+        before(method, params)
+        if method == wanted and not done:
+            done.append(True)
+            try:
+                act()
+            finally:
+                connection.close()  # this thread's
+
+    proxy.on_call = on_call
+
+
+def as_a_backup_has_it() -> None:
+    """The operation is queued again, and knows nothing of the carrier that it had."""
+    Operation.objects.update(state=OperationState.QUEUED, carrier=None, tx_hash="", block_number=None, block_hash="")
+
+
+def nothing_was_told_that_had_to_be_taken_back() -> bool:
+    """No outcome was final and reopened since; a driver does both in one step where it finds out in time."""
+    taken_back = AuditEntry.objects.filter(action="settlement.reopened").exists()
+    return not taken_back and wallet().incident == "" and not Operation.objects.filter(reopened=True).exists()
+
+
+def test_a_receipt_whose_block_is_not_canonical_settles_nothing(book: Book, proxy: RpcProxy) -> None:
+    operation = book.borrow()
+    driver.step()
+    book.chain.mine()
+    proxy.rewrite(RECEIPT, lambda receipt: receipt and {**receipt, "blockHash": "0x" + "ab" * 32}, times=None)
+    driver.step()
+    waiting = Operation.objects.get()
+    assert (waiting.state, waiting.tx_hash, waiting.block_hash) == (OperationState.BUNDLED, "", "")
+    assert nothing_was_told_that_had_to_be_taken_back()
+    proxy.heal()
+    book.settle()
+    book.check(confirmed=[operation])
+    settled = Operation.objects.get()
+    block = book.chain.rpc("eth_getBlockByNumber", hex(settled.block_number or 0), False)
+    assert settled.block_hash == block["hash"]
+    assert nonces() == [0]
+
+
+def test_a_receipt_without_a_word_about_its_operations_is_read_again(book: Book, proxy: RpcProxy) -> None:
+    operation = book.borrow()
+    driver.step()
+    proxy.rewrite(RECEIPT, lambda receipt: receipt and {**receipt, "logs": []}, times=None)
+    for _ in range(3):
+        book.chain.mine()
+        driver.step()
+        assert Operation.objects.get().state == OperationState.BUNDLED
+    proxy.heal()
+    driver.step()
+    book.check(confirmed=[operation])
+
+
+def test_a_receipt_that_stays_silent_is_for_a_person(book: Book, proxy: RpcProxy) -> None:
+    operation = book.borrow()
+    driver.step()
+    proxy.rewrite(RECEIPT, lambda receipt: receipt and {**receipt, "logs": []}, times=None)
+    for _ in range(4):
+        book.chain.mine()
+        driver.step()
+    book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]}, moved=[operation])
+
+
+def test_an_operation_that_leaves_the_queue_while_it_is_simulated_is_not_sent(book: Book, proxy: RpcProxy) -> None:
+    taken, other = book.borrows(2)
+    queued = Operation.objects.filter(pk=taken.pk, state=OperationState.QUEUED)
+    on_next_call(proxy, "eth_call", lambda: queued.update(state=OperationState.REFUSED))
+    with contextlib.suppress(LeaseLost):
+        driver.step()
+    assert (nonces(), TransactionAttempt.objects.count(), wallet().next_nonce) == ([], 0, 0)
+    assert proxy.received[SEND] == 0
+    assert Operation.objects.get(pk=other.pk).state == OperationState.QUEUED
+    driver.step()
+    book.settle()
+    book.check(confirmed=[other], not_done={OperationState.REFUSED: [taken]})
+
+
+def test_what_the_chain_executed_is_not_adopted_before_it_is_deep_enough(book: Book, settings: Settings) -> None:
+    settings.CHAIN_CONFIRMATIONS = 3
+    operation = book.borrow()
+    driver.step()
+    first = TransactionAttempt.objects.get()
+    as_a_backup_has_it()
+    states = []
+    for _ in range(3):
+        book.chain.mine()
+        driver.step()
+        states.append(Operation.objects.get().state)
+    assert states == [OperationState.QUEUED, OperationState.QUEUED, OperationState.CONFIRMED]
+    book.check(confirmed=[operation])
+    assert (Operation.objects.get().tx_hash, nonces()) == (first.tx_hash, [0])
+
+
+def test_a_skipped_operation_is_not_adopted_from_a_block_that_a_reorg_just_made(
+    book: Book, proxy: RpcProxy, settings: Settings
+) -> None:
+    """Two carriers have its uid, three blocks deep. While the log of its execution is looked for, a reorg leaves the
+    first one alone, in the newest block.
+    """
+    settings.CHAIN_CONFIRMATIONS = 3
+    operation = book.borrow()
+    driver.step()
+    first = TransactionAttempt.objects.get()
+    as_a_backup_has_it()
+    driver.step()
+    book.chain.mine(3)
+
+    def reorg() -> None:
+        book.chain.rpc("anvil_rollback", 3)
+        book.chain.rpc("anvil_dropAllTransactions")
+        book.chain.mine(2)
+        book.chain.rpc(SEND, first.raw)
+        book.chain.mine()
+
+    on_next_call(proxy, "eth_getLogs", reorg)
+    with contextlib.suppress(ChainUnavailable):
+        driver.step()
+    assert Operation.objects.get().state != OperationState.CONFIRMED
+    assert nothing_was_told_that_had_to_be_taken_back()
+    book.settle(blocks=12)
+    book.check(confirmed=[operation])
+    assert Operation.objects.get().tx_hash == first.tx_hash
+
+
+def test_a_driver_that_lost_its_lease_does_not_release_that_of_its_successor(book: Book) -> None:
+    late = lease.take(platform_wallet_key())
+    assert late is not None
+    successor = lease.take(platform_wallet_key(), by_force=True)
+    assert successor is not None
+    late.release()
+    held = PlatformWallet.objects.get()
+    assert (held.lease_epoch, held.lease_holder) == (successor.epoch, successor.holder)
+    assert lease.take(held.pk) is None
+    successor.release()
+    assert lease.take(held.pk) is not None
+
+
+def platform_wallet_key() -> Any:
+    from chain.clients import get_client
+
+    return platform_wallet(get_client()).pk
+
+
+@pytest.mark.parametrize("message", ["the flux capacitor is cold", "insufficient funds for gas * price + value"])
+def test_a_paused_wallet_does_not_resume_on_an_answer_that_takes_nothing(
+    book: Book, proxy: RpcProxy, message: str
+) -> None:
+    operation = book.borrow()
+    proxy.refuse(SEND, "insufficient funds for gas * price + value")
+    driver.step()
+    assert wallet().status == WalletStatus.PAUSED
+    later = book.borrow()
+    proxy.refuse(SEND, message, times=2)
+    for _ in range(2):
+        book.chain.mine()
+        driver.step()
+        assert wallet().status == WalletStatus.PAUSED
+    assert ChainTransaction.objects.count() == 1
+    book.chain.mine()
+    driver.step()  # the node takes it now
+    assert wallet().status == WalletStatus.ACTIVE
+    book.settle()
+    book.check(confirmed=[operation, later])

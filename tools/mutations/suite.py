@@ -1,0 +1,248 @@
+"""Which tests run which line, and how long each takes: seen in a run of all tests, remembered until one changes."""
+
+import ast
+import hashlib
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from coverage import CoverageData
+
+from tools.mutations.mutants import Mutant
+from tools.mutations.nursery import Nursery, Run
+
+# Tests that watch other processes see no line of them; these start whole systems, or are what this tool is about.
+NO_JUDGES = ("tests/crash", "tests/journeys", "tests/sandbox", "tests/mutations")
+MEASURED = ("chain", "loans", "partners")
+BUDGET_SECONDS = 40.0  # of undisturbed tests for one mutant, of the 120 that it may take
+HOUR = 3_600.0
+_IS_TEST = re.compile(r"^tests/.*/test_\w+\.py$|^tests/test_\w+\.py$")
+_IS_OURS = re.compile(r"tools/mutations/|tests/mutations/|docs/")
+_NOTHING_SELECTED = 5
+
+Lines = dict[int, list[int]]
+
+
+@dataclass
+class Suite:
+    """`lines` by file and line: the tests (by their place in `tests`) that run it, beyond importing it.
+
+    `code` stands for all but the files of tests, `files` has a digest of each of those.
+    """
+
+    code: str
+    files: dict[str, str]
+    tests: list[str]
+    seconds: list[float]
+    lines: dict[str, Lines]
+    broken: list[str]
+
+    def mark(self, tests: Iterable[str]) -> str:
+        """Changes where these tests, or anything but tests, did."""
+        used = [f"{test} {self.files[_file(test)]}" for test in tests]
+        return _digest("\n".join([self.code, *used]).encode())
+
+    def judges(self, mutant: Mutant, project: Path) -> tuple[list[str], int]:
+        """The tests that can notice it, the fastest first; and how many more there are beyond the budget."""
+        reach = _Reach((project / mutant.file).read_text(), mutant.span[0][0])
+        found = self._on(mutant.file, reach.lines) | self._mentioning(reach.names)
+        found = found or self._on(mutant.file, self.lines.get(mutant.file, {}))
+        chosen = self._within_budget(found)
+        return [self.tests[index] for index in sorted(chosen, key=self._duration)], len(found) - len(chosen)
+
+    def _on(self, file: str, numbers: Iterable[int]) -> set[int]:
+        lines = self.lines.get(file, {})
+        return {test for number in numbers for test in lines.get(number, ())}
+
+    def _mentioning(self, names: Iterable[str]) -> set[int]:
+        found: set[int] = set()
+        for name in names:
+            word = re.compile(rf"\b{name}\b")
+            for file, text in self._texts.items():
+                numbers = [number for number, line in enumerate(text, 1) if word.search(line)]
+                found |= self._on(file, numbers)
+        return found
+
+    @cached_property
+    def _texts(self) -> dict[str, list[str]]:
+        return {file: Path(file).read_text().splitlines() for file in self.lines}
+
+    def _within_budget(self, found: set[int]) -> set[int]:
+        """All where there is time for all; else the fastest of each test file in turn, for they look at different
+        things.
+        """
+        if sum(map(self._duration, found)) <= BUDGET_SECONDS:
+            return found
+        by_file: defaultdict[str, list[int]] = defaultdict(list)
+        for index in sorted(found, key=self._duration):
+            by_file[_file(self.tests[index])].append(index)
+        chosen: set[int] = set()
+        left = BUDGET_SECONDS
+        for index in (index for turn in zip_longest(*by_file.values()) for index in turn if index is not None):
+            if self._duration(index) <= left:
+                chosen.add(index)
+                left -= self._duration(index)
+        return chosen
+
+    def _duration(self, index: int) -> float:
+        return self.seconds[index]
+
+
+class _Reach:
+    """What runs where a change is: `lines` of a statement, or `names` where the statement runs on import only."""
+
+    def __init__(self, source: str, line: int) -> None:
+        path = list(_path(ast.parse(source), line))
+        *owners, statement = path
+        functions = [node for node in owners if isinstance(node, ast.FunctionDef)]
+        self.names: list[str] = []
+        self.lines: range = range(0)
+        if functions:
+            self.lines = _header(statement)
+        elif isinstance(statement, ast.FunctionDef):  # its decorators, its defaults
+            self.lines = range(statement.body[0].lineno, (statement.end_lineno or 0) + 1)
+        else:
+            self.names = list(_names(statement))
+        if self.names and owners and isinstance(owners[-1], ast.ClassDef):
+            self.lines = range(owners[-1].lineno, (owners[-1].end_lineno or 0) + 1)
+
+
+def _path(node: ast.AST, line: int) -> Iterator[ast.stmt]:
+    """The statements around a line, the innermost last."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            first = min([child.lineno, *(decorator.lineno for decorator in getattr(child, "decorator_list", []))])
+            if first <= line <= (child.end_lineno or child.lineno):
+                yield child
+                yield from _path(child, line)
+        else:
+            yield from _path(child, line)
+
+
+def _header(statement: ast.stmt) -> range:
+    """A statement's own lines, without those of the statements in it."""
+    inner: list[Any] = getattr(statement, "body", []) or []
+    last = max(statement.lineno, inner[0].lineno - 1) if inner else (statement.end_lineno or statement.lineno)
+    return range(statement.lineno, last + 1)
+
+
+def _names(statement: ast.stmt) -> Iterator[str]:
+    if isinstance(statement, ast.ClassDef):
+        yield statement.name
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    for target in targets:
+        yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name)) if target else ()
+
+
+def up_to_date(nurseries: list[Nursery], path: Path, project: Path, tracked: Iterable[str]) -> Suite:
+    """What is remembered in `path`, where files of tests have changed since seen anew for those."""
+    seen = [file for file in sorted(tracked) if file.endswith((".py", ".json", ".toml")) and not _IS_OURS.match(file)]
+    tests = {file: _digest((project / file).read_bytes()) for file in seen if _IS_TEST.search(file)}
+    code = _digest(
+        "\n".join(file + _digest((project / file).read_bytes()) for file in seen if file not in tests).encode()
+    )
+    known = _load(path)
+    if known is None or known.code != code:
+        known = Suite(code, {}, [], [], {}, [])
+    changed = sorted(file for file, digest in tests.items() if known.files.get(file) != digest)
+    if changed or known.files.keys() - tests.keys():
+        observed = (
+            _observe(nurseries, path.with_suffix(".coverage"), changed if known.files else []) if changed else None
+        )
+        known = _merge(known, tests, changed, observed)
+        path.write_text(json.dumps(asdict(known)))
+    return known
+
+
+@dataclass
+class _Observed:
+    seconds: dict[str, float]
+    ran: dict[str, dict[int, set[str]]]
+    broken: set[str]
+
+
+def _observe(nurseries: list[Nursery], data: Path, files: list[str]) -> _Observed:
+    """Run the tests of some files (of all: none) twice, at once where there are two nurseries: under coverage, and
+    undisturbed for the times.
+    """
+    print(f"==> {len(files) or 'all'} files of tests, to see which lines each test runs", flush=True)
+    data.unlink(missing_ok=True)
+    ignored = [f"--ignore={path}" for path in NO_JUDGES]
+    selected = ["--tb=short", "-m", "not journey and not mutation", *ignored, *files]
+    cov = [*(f"--cov={package}" for package in MEASURED), "--cov-context=test", "--cov-report="]
+    env = {"COVERAGE_FILE": str(data), "COVERAGE_CORE": "ctrace"}
+    with ThreadPoolExecutor(2) as pool:
+        covered = pool.submit(nurseries[0].pytest, [*selected, *cov], limit=HOUR, env=env)
+        plain = pool.submit(nurseries[-1].pytest, selected, limit=HOUR)
+        runs = covered.result(), plain.result()
+    for run in runs:
+        _require_sound(run)
+    broken = {test for run in runs for test, _ in run.failed}
+    seconds = {test: duration for test, duration in runs[1].durations.items() if test not in broken}
+    return _Observed(seconds, _lines(data, nurseries[0].copy), broken)
+
+
+def _require_sound(run: Run) -> None:
+    if run.code not in (0, 1, _NOTHING_SELECTED):
+        raise SystemExit(f"the tests do not run:\n{run.output}")
+    for test, message in run.failed:
+        print(f"  fails without a mutant: {test}: {message}", file=sys.stderr)
+
+
+def _lines(data: Path, root: Path) -> dict[str, dict[int, set[str]]]:
+    coverage = CoverageData(str(data))
+    coverage.read()
+    found: dict[str, dict[int, set[str]]] = {}
+    for file in coverage.measured_files():
+        lines = coverage.contexts_by_lineno(file)
+        ran = {line: {context.partition("|")[0] for context in contexts if context} for line, contexts in lines.items()}
+        found[str(Path(file).relative_to(root))] = ran
+    return found
+
+
+def _merge(known: Suite, files: dict[str, str], changed: list[str], new: _Observed | None) -> Suite:
+    """What stays true of the known, and what was seen now."""
+    kept = {file for file in files if file not in changed}
+    seconds = {test: known.seconds[index] for index, test in enumerate(known.tests) if _file(test) in kept}
+    seconds |= new.seconds if new else {}
+    numbers = {test: index for index, test in enumerate(sorted(seconds))}
+    lines: defaultdict[str, defaultdict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for file, ran in known.lines.items():
+        for line, tests in ran.items():
+            lines[file][line] |= {numbers[known.tests[test]] for test in tests if known.tests[test] in numbers}
+    for file, seen in (new.ran if new else {}).items():
+        for line, names in seen.items():
+            lines[file][line] |= {numbers[name] for name in names if name in numbers}
+    broken = {test for test in known.broken if _file(test) in kept} | (new.broken if new else set())
+    return Suite(
+        code=known.code,
+        files=files,
+        tests=list(numbers),
+        seconds=[seconds[test] for test in numbers],
+        lines={file: {line: sorted(tests) for line, tests in ran.items() if tests} for file, ran in lines.items()},
+        broken=sorted(broken),
+    )
+
+
+def _load(path: Path) -> Suite | None:
+    if not path.exists():
+        return None
+    data = json.loads(path.read_text())
+    lines = {file: {int(line): tests for line, tests in lines.items()} for file, lines in data.pop("lines").items()}
+    return Suite(**data, lines=lines)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
