@@ -248,7 +248,7 @@ def test_f41_a_node_that_forks_on_its_own_is_not_believed_alone(
         book.settle()
         book.check(confirmed=[operation])
         proxy.rewrite("eth_getBlockByNumber", lambda block: {**block, "hash": "0x" + "ab" * 32}, times=None)
-        book.chain.mine()
+        book.chain.mine(2)
         driver.step()
         book.check(confirmed=[operation])
         assert AuditEntry.objects.filter(action="settlement.reopened").count() == 0

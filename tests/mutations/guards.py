@@ -164,7 +164,6 @@ GUARDS = {
         faults(
             "chain/test_guards",
             "test_what_the_chain_executed_is_not_adopted_before_it_is_deep_enough",
-            "test_a_skipped_operation_is_not_adopted_from_a_block_that_a_reorg_just_made",
         ),
     ),
     "release_anybodys_lease": Mutant(

@@ -6,6 +6,7 @@ function. Where a name has moved the mutant fails loudly: it replaces only what 
 
 from typing import Any
 
+from tests.mutations.beliefs import BELIEFS
 from tests.mutations.guards import GUARDS
 from tests.mutations.mutant import Mutant, faults, replace
 
@@ -185,9 +186,10 @@ def bump_by_the_clock() -> None:
 
 def look_at_no_reorg() -> None:
     """What is confirmed is confirmed."""
-    from chain import tracking
+    from chain import recovery, tracking
 
-    replace(tracking, "undo_orphaned", lambda _: lambda _engine: None)
+    for module in (recovery, tracking):
+        replace(module, "undo_orphaned", lambda _: lambda _engine: False)
 
 
 def forget_that_the_owner_acted() -> None:
@@ -201,7 +203,7 @@ def sign_for_any_chain() -> None:
     """The node's chain id is not asked for."""
     from chain.endpoints import Endpoint
 
-    replace(Endpoint, "_verify", lambda _: lambda _self: None)
+    replace(Endpoint, "_verify", lambda _: lambda _self, _patience: None)
 
 
 def write_without_the_lease() -> None:
@@ -296,4 +298,5 @@ MUTANTS = {
         write_without_the_lease, faults("chain/test_faults_crash", "test_f11_a_stale_driver_writes_nothing")
     ),
     **GUARDS,
+    **BELIEFS,
 }
