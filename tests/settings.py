@@ -29,6 +29,7 @@ def _prepare_environment(worker: str) -> None:
     # In the system's temporary folder and open to pass through: PostgreSQL's user must reach its own folder in it.
     folder = Path(tempfile.mkdtemp(prefix="partner-platform-tests-"))
     folder.chmod(0o711)
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     ports = {name: free_port() for name in ("redis", "anvil", "database")}
     os.environ |= {
         "TEST_WORKER": worker,

@@ -22,6 +22,8 @@ from prometheus_client import values
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
 
 class Places:
     """The places of one folder, and which of them this process holds."""
@@ -49,7 +51,7 @@ class Places:
                 self._forget_living(number)
                 return
 
-    def metrics(self) -> list[Metric]:
+    def collect(self) -> list[Metric]:
         """What all processes counted together, those that ended included."""
         for path in self._folder.glob("place-*"):
             holder = _hold(path)
@@ -82,9 +84,13 @@ def _hold(path: Path) -> IO[str] | None:
     return file
 
 
-def use(folder: Path) -> Places:
-    """Have all metrics that are made from now on count into `folder`."""
-    places = Places(folder)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where prometheus-client looks for it
+def use(folder: str) -> Places | None:
+    """Have all metrics that are made from now on count into `folder`, or in memory where it is empty."""
+    if not folder:
+        os.environ.pop(VARIABLE, None)  # prometheus-client asks whether it is set, not to what
+        values.ValueClass = values.MutexValue
+        return None
+    places = Places(Path(folder))
+    os.environ[VARIABLE] = folder
     values.ValueClass = values.MultiProcessValue(places.mine)  # type: ignore[no-untyped-call]
     return places

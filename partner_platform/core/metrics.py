@@ -27,7 +27,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from django.conf import settings
@@ -44,10 +43,10 @@ READ_SECONDS = 5.0  # Prometheus itself waits 10
 
 # How a gauge that several processes set becomes one figure. `mostrecent`: the last one set, by a process that lives or
 # not. `live…`: of the living only.
-GaugeMode = Literal["mostrecent", "livemostrecent", "livesum", "livemin", "livemax"]
+GaugeMode = Literal["mostrecent", "livemostrecent", "livesum", "livemax"]
 Value = float | Mapping[Any, float]  # by the value of the label, or by a tuple of the labels' values
 
-_places = metric_files.use(Path(settings.PROMETHEUS_MULTIPROC_DIR)) if settings.PROMETHEUS_MULTIPROC_DIR else None
+_places = metric_files.use(settings.PROMETHEUS_MULTIPROC_DIR)
 
 
 @dataclass(frozen=True)
@@ -111,10 +110,11 @@ def build() -> bytes:
     """The page as of now."""
     _Guarded.deadline = time.monotonic() + READ_SECONDS
     try:
-        if _places is None:
+        if _processes is None:
             return generate_latest(REGISTRY)
-        read = [metric for guarded in _at_scrape for metric in guarded.collect()]
-        return generate_latest(_Families([*_places.metrics(), *read]))
+        # What processes counted comes first: it is there however long the database takes.
+        found = [metric for guarded in (_processes, *_at_scrape) for metric in guarded.collect()]
+        return generate_latest(_Families(found))
     finally:
         _Guarded.deadline = math.inf
 
@@ -210,5 +210,6 @@ class _Page:
             return self._text
 
 
+_processes = None if _places is None else _Guarded("processes", _places)
 _page = _Page()
 failures = counter("metrics_collector_failures_total", "Readings for this page that raised", ["collector"])

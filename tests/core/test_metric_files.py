@@ -15,9 +15,8 @@ from partner_platform.core.metric_files import Places
 # A process that counts what it is told: `refusals UNKNOWN 3` adds 3, `head node 17` sets, `fork` goes on in a child.
 COUNTING = """
 import os, sys
-from pathlib import Path
 from partner_platform.core import metric_files
-places = metric_files.use(Path(sys.argv[1]))
+places = metric_files.use(sys.argv[1])
 from prometheus_client import Counter, Gauge, Histogram
 plain = Counter("plain_total", "h")
 refusals = Counter("refusals_total", "h", ["meaning"])
@@ -72,7 +71,7 @@ def figures(folder: Path) -> dict[str, float]:
     """Every sample on the page: `name` or `name value-of-its-label`."""
     return {
         " ".join([sample.name, *sample.labels.values()]): sample.value
-        for metric in Places(folder).metrics()
+        for metric in Places(folder).collect()
         for sample in metric.samples
     }
 

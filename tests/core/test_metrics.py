@@ -2,6 +2,7 @@
 
 import logging
 import re
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from partner_platform.core import metrics
+from partner_platform.core.metric_files import Places
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([^|]*)\| [^|]+ \|$", re.MULTILINE)
@@ -134,6 +136,23 @@ def test_a_collector_of_its_own_kind_is_called_and_kept_from_harm_too() -> None:
 
     assert lines("test_kinds") == []  # all of it or nothing
     assert failing("Kinds") == 1
+
+
+@pytest.mark.django_db
+def test_a_file_of_the_processes_that_cannot_be_read_leaves_what_the_database_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    too_long = struct.pack("=iii", 80, 0, 5_000)  # an entry that ends behind the end of the file
+    (tmp_path / "counter_0.db").write_bytes(too_long.ljust(100, b"\0"))
+    monkeypatch.setattr(metrics, "_processes", metrics._Guarded("processes", Places(tmp_path)))
+
+    with caplog.at_level(logging.ERROR, logger=metrics.__name__):
+        pages = [metrics.build().decode() for _ in range(2)]
+
+    assert all("# TYPE settlement_operations gauge" in page for page in pages)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the metrics of processes cannot be read; they are missing until they can"
+    ]
 
 
 def test_what_hangs_takes_only_its_time_and_the_rest_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
