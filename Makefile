@@ -25,6 +25,7 @@ SAMPLE ?= 600
 COMPILER := .tools/contracts/.installed
 RIVAL := .tools/bench/.installed
 MUTATIONS := .tools/mutations/.installed
+SLITHER := .tools/slither/.installed
 
 export UV_NO_CONFIG := 1
 export UV_LINK_MODE ?= copy
@@ -79,6 +80,10 @@ faults: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the fault suite and print its table 
 mutations: $(VENV) $(ANVIL) $(MUTATIONS) ## Change the code in small ways, one after the other, and print how many the tests notice (SAMPLE=600, SEED=1, ARGS=)
 	@PYTHONPATH=.tools/mutations/packages $(BIN)/python -m tools.mutations --sample $(SAMPLE) --seed $(or $(SEED),1) $(ARGS)
 
+.PHONY: mutations-contracts
+mutations-contracts: $(VENV) $(ANVIL) $(COMPILER) $(MUTATIONS) $(SLITHER) ## Change the executor's Solidity in every small way, and print how many changes tests/contracts notices (ARGS=--report)
+	@PYTHONPATH=.tools/mutations/packages tools/with-node $(BIN)/python -m tools.mutations.contracts $(ARGS)
+
 .PHONY: mutations-named
 mutations-named: $(VENV) $(ANVIL) ## Break the engine in the ways that settlement systems are known for: the fault suite must notice each
 	@$(BIN)/python -m pytest -q tests/mutations -m mutation $(ARGS)
@@ -122,6 +127,7 @@ lock: $(VENV) ## Resolve the dependencies of pyproject.toml anew into requiremen
 	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCK) -o requirements/dev.txt
 	$(BIN)/uv pip compile --group pyproject.toml:bench -c requirements/runtime.txt $(LOCK) $(SHARED) -o requirements/bench.txt
 	$(BIN)/uv pip compile --group pyproject.toml:mutations -c requirements/dev.txt $(LOCK) $(SHARED_WITH_MUTATIONS) -o requirements/mutations.txt
+	$(BIN)/uv pip compile --group pyproject.toml:slither $(LOCK) --no-annotate -o requirements/slither.txt
 
 LOCK := --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
 # What the rival of `make bench` shares with us, it takes from the environment.
@@ -172,6 +178,13 @@ $(MUTATIONS): requirements/mutations.txt | $(VENV)
 	@rm -rf .tools/mutations/packages
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
 		--target .tools/mutations/packages -r requirements/mutations.txt
+	@touch $@
+
+$(SLITHER): requirements/slither.txt | $(VENV)
+	@echo '==> slither, in an environment of its own, into .tools'
+	@rm -rf .tools/slither
+	@$(BIN)/python -m venv .tools/slither
+	@.tools/slither/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/slither.txt
 	@touch $@
 
 $(COMPILER): chain/contracts/package.json chain/contracts/package-lock.json | $(VENV)

@@ -17,14 +17,20 @@ const SETTINGS = {
   outputSelection: { "*": { "*": ["abi", "evm.bytecode.object"] } },
 };
 
-function compile(solc, names) {
-  const sources = Object.fromEntries(
-    names.map((name) => [`${name}.sol`, { content: fs.readFileSync(path.join(__dirname, `${name}.sol`), "utf8") }]),
-  );
+let loaded = null;
+
+function solc() {
+  loaded = loaded || require(path.join(MODULES, "solc"));
+  return loaded;
+}
+
+const compiler = () => solc().version().replace(/\.Emscripten.*$/, "");
+
+function compile(sources, { warnings = false } = {}) {
   const input = JSON.stringify({ language: "Solidity", sources, settings: SETTINGS });
   const library = (file) => ({ contents: fs.readFileSync(path.join(MODULES, file), "utf8") });
-  const output = JSON.parse(solc.compile(input, { import: library }));
-  const problems = output.errors || [];
+  const output = JSON.parse(solc().compile(input, { import: library }));
+  const problems = (output.errors || []).filter((problem) => !warnings || problem.severity === "error");
   problems.forEach((problem) => console.error(problem.formattedMessage));
   if (problems.length) throw new Error("the contracts do not compile without a warning");
   return output.contracts;
@@ -35,30 +41,34 @@ function artifact(name, contract, compiler) {
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
+const source = (name) => fs.readFileSync(path.join(__dirname, `${name}.sol`), "utf8");
+
 function main() {
   const check = process.argv.includes("--check");
-  const solc = require(path.join(MODULES, "solc"));
-  const compiler = solc.version().replace(/\.Emscripten.*$/, "");
   const names = fs.readdirSync(__dirname).filter((file) => file.endsWith(".sol")).map((file) => path.basename(file, ".sol")).sort();
-  const contracts = compile(solc, names);
-  const built = new Map(names.map((name) => [`${name}.json`, artifact(name, contracts[`${name}.sol`][name], compiler)]));
+  const contracts = compile(Object.fromEntries(names.map((name) => [`${name}.sol`, { content: source(name) }])));
+  const built = new Map(names.map((name) => [`${name}.json`, artifact(name, contracts[`${name}.sol`][name], compiler())]));
   const present = fs.readdirSync(OUTPUT).filter((file) => file.endsWith(".json"));
   if (check) {
     const read = (file) => (present.includes(file) ? fs.readFileSync(path.join(OUTPUT, file), "utf8") : null);
     const different = [...new Set([...built.keys(), ...present])].filter((file) => built.get(file) !== read(file));
     if (different.length) throw new Error(`chain/abi differs from the contracts: ${different.join(", ")}; run: make contracts`);
-    console.log(`chain/abi: ${built.size} contracts rebuilt identically with solc ${compiler}`);
+    console.log(`chain/abi: ${built.size} contracts rebuilt identically with solc ${compiler()}`);
     return;
   }
   fs.mkdirSync(OUTPUT, { recursive: true });
   built.forEach((content, file) => fs.writeFileSync(path.join(OUTPUT, file), content));
   present.filter((file) => !built.has(file)).forEach((file) => fs.unlinkSync(path.join(OUTPUT, file)));
-  console.log(`chain/abi: ${built.size} contracts written with solc ${compiler}`);
+  console.log(`chain/abi: ${built.size} contracts written with solc ${compiler()}`);
 }
 
-try {
-  main();
-} catch (error) {
-  console.error(error.message);
-  process.exit(1);
+module.exports = { artifact, compile, compiler };
+
+if (require.main === module) {
+  try {
+    main();
+  } catch (error) {
+    console.error(error.message);
+    process.exit(1);
+  }
 }

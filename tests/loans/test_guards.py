@@ -6,6 +6,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain import clients, funding, system
+from chain.encoding import OPERATION_EXECUTED_TOPIC
 from chain.models import FundingTransfer, Operation
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from partner_platform.core.database import atomic
@@ -92,3 +93,79 @@ def test_a_transfer_that_one_node_shows_in_another_block_funds_nothing(
     assert refused.json()["retryable"] is True
     assert accepted.status_code == 202
     assert (Repayment.objects.count(), FundingTransfer.objects.get().used) == (1, 10 * DOLLAR)
+
+
+def test_a_transfer_that_is_known_in_its_block_is_found_with_one_query(
+    chain: Chain, lender: PartnerClient, django_assert_num_queries: Any
+) -> None:
+    sender = lender.partner.settlement_address
+    tx_hash = transfer_usdc(chain, sender, chain.addresses["executor"], 100 * DOLLAR)
+    proven = funding.prove_transfer(tx_hash=tx_hash, sender=sender)
+    made = funding.record(proven)
+    with django_assert_num_queries(1):
+        assert funding.record(proven) == made
+    assert (made.tx_hash, made.sender, made.recipient) == (tx_hash, sender, chain.addresses["executor"])
+    assert (made.value, made.used) == (100 * DOLLAR, 0)
+
+
+@pytest.mark.parametrize("beside", ["anybody's event with our name", "another event of ours", "a log without a topic"])
+def test_a_log_beside_the_transfer_makes_it_no_carrier_of_ours(
+    chain: Chain, lender: PartnerClient, settings: Settings, beside: str
+) -> None:
+    sender, executor = lender.partner.settlement_address, chain.addresses["executor"]
+    tx_hash = transfer_usdc(chain, sender, executor, 100 * DOLLAR)
+    other_event = "0x" + "0f" * 32
+    log = {
+        "anybody's event with our name": {
+            "address": "0x" + "0a" * 20,
+            "topics": [OPERATION_EXECUTED_TOPIC],
+            "data": "0x",
+        },
+        "another event of ours": {"address": executor, "topics": [other_event], "data": "0x"},
+        "a log without a topic": {"address": executor, "topics": [], "data": "0x"},
+    }[beside]
+    with RpcProxy(chain.url) as node:
+        settings.CHAIN_RPC_URLS = [node.url]
+        clients.get_client.cache_clear()
+        node.rewrite("eth_getTransactionReceipt", lambda receipt: {**receipt, "logs": [log, *receipt["logs"]]})
+        proven = funding.prove_transfer(tx_hash=tx_hash, sender=sender)
+    clients.get_client.cache_clear()
+    assert proven.value == 100 * DOLLAR
+
+
+def test_two_transfers_of_one_transaction_are_one_sum_and_a_piece_of_it_is_claimed_and_given_back_once(
+    chain: Chain, lender: PartnerClient, settings: Settings
+) -> None:
+    sender, executor = lender.partner.settlement_address, chain.addresses["executor"]
+    tx_hash = transfer_usdc(chain, sender, executor, 100 * DOLLAR)
+    with RpcProxy(chain.url) as node:
+        settings.CHAIN_RPC_URLS = [node.url]
+        clients.get_client.cache_clear()
+        node.rewrite("eth_getTransactionReceipt", lambda receipt: {**receipt, "logs": receipt["logs"] * 2})
+        row = funding.record(funding.prove_transfer(tx_hash=tx_hash, sender=sender))
+    clients.get_client.cache_clear()
+    other = FundingTransfer.objects.create(
+        tx_hash="0x" + "0b" * 32,
+        sender=sender,
+        recipient=executor,
+        value=50,
+        used=50,
+        block_number=1,
+        block_hash="0x0c",
+    )
+    with atomic():
+        assert funding.claim(row, 300 * DOLLAR, 150 * DOLLAR) == 150 * DOLLAR
+
+    with pytest.raises(BadRequest) as refusal, atomic():
+        funding.claim(row, 50 * DOLLAR + 1)
+    assert (refusal.value.code, refusal.value.details["unused"]) == ("transfer_insufficient", str(50 * DOLLAR))
+    assert funding.give_back(transfer_id=row.pk, amount=150 * DOLLAR + 1) is False
+    assert funding.give_back(transfer_id=row.pk, amount=150 * DOLLAR) is True
+    assert funding.give_back(transfer_id=row.pk, amount=1) is False
+    with atomic():
+        assert funding.claim(row, 200 * DOLLAR) == 200 * DOLLAR
+    with pytest.raises(BadRequest) as empty, atomic():
+        funding.claim(row, 1)
+    assert (empty.value.code, empty.value.details["unused"]) == ("transfer_already_used", "0")
+    other.refresh_from_db()
+    assert other.used == 50

@@ -112,6 +112,8 @@ def test_one_plan_is_active_per_position(chain, lender, settle):
 
     assert (later.status_code, later.json()["code"]) == (400, "position_has_loan")
     assert later.json()["details"] == {"positionId": str(user.position_id), "debt": "900000000"}
+    duplicate = lender.borrow(user, 100)
+    assert (duplicate.status_code, duplicate.json()["code"]) == (409, "duplicate_loan_id")  # named first
     assert lender.loan("at-once")["status"] == "FAILED"
     assert lender.loan("at-once")["failureReason"] == f"PlanActive(positionId={user.position_id})"
     assert PartnerLoan.objects.filter(status="ACTIVE").count() == 1

@@ -32,16 +32,17 @@ def tracked() -> list[str]:
 class Copies:
     """The copies and their nurseries; use as a context manager."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, name: str = "python") -> None:
         self.nurseries: list[Nursery] = []
         self._count = count
+        self._name = name
         self._free: list[Nursery] = []
         self._times = itertools.count(_FIRST_TIME)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         files = tracked()
-        places = [WORK / "copies" / str(number) for number in range(self._count)]
+        places = [WORK / "copies" / f"{self._name}-{number}" for number in range(self._count)]
         for place in places:
             _copy(files, place)
         with ThreadPoolExecutor(self._count) as pool:
@@ -66,9 +67,9 @@ class Copies:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def run(self, nursery: Nursery, mutant: Mutant, code: str, tests: list[str], limit: float) -> Run:
-        """pytest on the changed file, which is put back."""
-        file = nursery.copy / mutant.file
+    def run(self, nursery: Nursery, name: str, code: str, tests: list[str], limit: float) -> Run:
+        """pytest on a changed file, which is put back."""
+        file = nursery.copy / name
         original, times = file.read_bytes(), file.stat()
         moment = next(self._times)
         try:
@@ -103,15 +104,20 @@ class Judge:
         mark = self.suite.mark(tests)
         if not tests:
             return Result("survived", 0.0, mark, 0, [], beyond, message="no test runs the line")
-        run = copies.run(nursery, mutant, code, tests, self.limit)
-        ran = [event["started"] for event in run.events if "started" in event]
-        test, message = run.failed[0] if run.failed else ("", run.output.strip()[-300:])
-        how = _how(run)
-        if how == "time-out":
-            test, message = ran[-1] if ran else "", ""
-        if how == "survived":
-            test = message = ""
-        return Result(how, round(run.seconds, 2), mark, len(ran), tests, beyond, test, message)
+        run = copies.run(nursery, mutant.file, code, tests, self.limit)
+        return result_of(run, mark=mark, tests=tests, beyond=beyond)
+
+
+def result_of(run: Run, *, mark: str, tests: list[str], beyond: int) -> Result:
+    """What a run of these tests says about a mutant."""
+    ran = [event["started"] for event in run.events if "started" in event]
+    how = _how(run)
+    noticed_by, message = run.failed[0] if run.failed else ("", run.output.strip()[-300:])
+    if how == "time-out":
+        noticed_by, message = ran[-1] if ran else "", ""
+    if how == "survived":
+        noticed_by = message = ""
+    return Result(how, round(run.seconds, 2), mark, len(ran), tests, beyond, noticed_by, message)
 
 
 def _how(run: Run) -> str:
