@@ -8,7 +8,9 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from chain import bell, hooks, lease, selectors
+from django.conf import settings
+
+from chain import bell, hooks, lease, overdue, selectors, silence
 from chain.bundling import bundle
 from chain.clients import ChainUnavailable, RpcError, get_client
 from chain.engine import Engine
@@ -65,6 +67,7 @@ def step(*, wallet: PlatformWallet | None = None) -> DriveReport:
     try:
         recover(engine)
         tick(engine)
+        _look_for_what_is_stuck(engine)
         carriers = bundle(engine)
         settled = _announce(engine)
         return DriveReport(carriers=carriers, ticks=1, settled=settled, live=selectors.has_live_work(engine.wallet))
@@ -91,6 +94,11 @@ def _take(wallet: PlatformWallet | None) -> Engine | None:
         return None
     wallet.refresh_from_db()
     return Engine(wallet=wallet, client=client, lease=taken)
+
+
+def _look_for_what_is_stuck(engine: Engine) -> None:
+    silence.note_head(engine.require_head().number)
+    overdue.tell_overdue(engine)
 
 
 def _announce(engine: Engine) -> int:
@@ -124,6 +132,7 @@ class _Loop:
                 return replace(self._report, busy=True)
             except (ChainUnavailable, RpcError) as error:
                 logger.warning("the chain does not answer: %s", error)
+                silence.note_failure(error)
                 self._note(settled=_announce(self._engine))
                 if time.monotonic() >= self._deadline:
                     return replace(self._report, live=True)
@@ -147,6 +156,7 @@ class _Loop:
 
     def _tick(self) -> None:
         tick(self._engine)
+        _look_for_what_is_stuck(self._engine)
         self._note(ticks=1, settled=_announce(self._engine))
 
     def _has_new_block(self) -> bool:

@@ -12,6 +12,8 @@ from django.conf import settings
 from chain.clients import ChainClient, ChainUnavailable, RpcError
 from chain.encoding import encode_call
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
+from chain.overdue import overdue_query, told_query
+from chain.reasons import Circumstances
 from chain.selectors import live_transactions
 from chain.states import FINAL_OPERATION_STATES
 
@@ -39,6 +41,8 @@ class WalletReport:
     live: list[ChainTransaction]
     states: dict[str, int]
     in_review: list[Operation]
+    overdue: list[str]  # the first SHOWN of what is open for long, each with its reason
+    overdue_count: int
     reopened: int
     chain: ChainView | None
     trouble: str = ""
@@ -55,7 +59,10 @@ class WalletReport:
             f"  operations: {', '.join(f'{count} {state}' for state, count in sorted(self.states.items())) or 'none'}",
             *(f"  {transaction_line(transaction, self.chain)}" for transaction in self.live[:SHOWN]),
             *(f"  to review: {op.kind} {op.key}: {op.reason}" for op in self.in_review[:SHOWN]),
+            *(f"  open for long: {line}" for line in self.overdue),
         ]
+        if self.overdue_count > len(self.overdue):
+            lines.append(f"  open for long: {self.overdue_count - len(self.overdue)} more")
         if wallet.incident:
             lines.append(f"  incident of {wallet.incident_at:%Y-%m-%d %H:%M:%S} UTC: {wallet.incident}")
         return lines + [f"  ! {warning}" for warning in self.warnings]
@@ -83,17 +90,29 @@ def inspect(client: ChainClient, wallet: PlatformWallet) -> WalletReport:
         view = _view(client, wallet, live)
     except (ChainUnavailable, RpcError) as error:
         trouble = str(error)
+    overdue, overdue_count = _overdue(wallet, view)
     report = WalletReport(
         wallet=wallet,
         live=live,
         states=dict(states),
         in_review=list(review),
+        overdue=overdue,
+        overdue_count=overdue_count,
         reopened=Operation.objects.filter(reopened__in=[True]).count(),
         chain=view,
         trouble=trouble,
     )
     report.warnings.extend(_warnings(report))
     return report
+
+
+def _overdue(wallet: PlatformWallet, view: ChainView | None) -> tuple[list[str], int]:
+    """What is open for long, told of or not; without the chain, which knows the newest block, what was told of."""
+    query = overdue_query(view.head, told=(False, True)) if view is not None else told_query()
+    operations = list(query[:SHOWN])
+    why = Circumstances.of_wallet(wallet) if operations else None
+    lines = [f"{row.key} {row.state}, {why.of_operation(row)}" for row in operations if why is not None]
+    return lines, query.count() if len(operations) == SHOWN else len(operations)
 
 
 def transaction_line(transaction: ChainTransaction, chain: ChainView | None) -> str:

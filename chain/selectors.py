@@ -232,6 +232,18 @@ def operations_by_uid(uids: Iterable[str]) -> dict[str, Operation]:
     return found
 
 
+def count_by_state(operations: QuerySet[Operation]) -> dict[str, int]:
+    """How many of them are in each state, without the states that none is in."""
+    counted = operations.order_by().values("state").annotate(count=Count("pk"))
+    return {row["state"]: row["count"] for row in counted}
+
+
+def put_off_count() -> int:
+    """Final operations that their owner could not act on, or that wait behind one of these. For metrics."""
+    waiting = Operation.objects.filter(acknowledged__in=[False], settle_after__isnull=False)
+    return waiting.filter(state__in=FINAL_OPERATION_STATES).count()
+
+
 def open_operations_count() -> int:
     """Operations that were accepted and are not final (M7)."""
     return Operation.objects.filter(~Q(state__in=FINAL_OPERATION_STATES)).count()

@@ -144,6 +144,9 @@ CHAIN_MAX_FEE_PER_GAS_WEI = env.int("CHAIN_MAX_FEE_PER_GAS_WEI", default=500 * 1
 CHAIN_MAX_IN_FLIGHT = env.int("CHAIN_MAX_IN_FLIGHT", default=12)
 # An operation or transaction that is open for so many blocks is told of, once.
 CHAIN_OVERDUE_BLOCKS = env.int("CHAIN_OVERDUE_BLOCKS", default=100)
+# A newest block that is so old, or no answer for so long (seconds), is told of, once; 0: never, where blocks come only
+# with transactions.
+CHAIN_SILENT_SECONDS = env.int("CHAIN_SILENT_SECONDS", default=120)
 CHAIN_SYSTEM = env.str("CHAIN_SYSTEM", default="plan")  # whose interface the contracts have: plan or public
 WATCH_FROM_BLOCK = env.int("WATCH_FROM_BLOCK", default=0)  # the block the system was deployed in
 OAID_ADDRESS = env.str("OAID_ADDRESS", default="")

@@ -115,6 +115,8 @@ class Sandbox:
             "CHAIN_ID": str(anvil.CHAIN_ID),
             "CHAIN_RPC_URLS": anvil.url(self.rpc_port),
             "PROMETHEUS_MULTIPROC_DIR": str(self.folder.metrics),
+            # With a block per transaction an idle chain stands still, and nothing is wrong.
+            "CHAIN_SILENT_SECONDS": "120" if self.options.block_time else "0",
             "SANDBOX_RPC_PORT": str(self.rpc_port),
             "SANDBOX_REDIS_PORT": str(self.redis_port),
             "SANDBOX_DATABASE_PORT": str(self.database_port),

@@ -25,7 +25,6 @@ def tell_overdue(*, head: int) -> None:
             holding.let_go(row)
     if not waiting:
         return
-    SolvencyPosition.objects.filter(pk__in=[row.pk for row in waiting]).update(waiting_told=True)
     for row in waiting[:NAMED]:
         logger.error(
             "position %d waits since block %s, for %d blocks: %s",
@@ -36,6 +35,7 @@ def tell_overdue(*, head: int) -> None:
         )
     if others := waiting[NAMED:]:
         logger.error("%d more positions wait for as long: %s", len(others), _names(others))
+    SolvencyPosition.objects.filter(pk__in=[row.pk for row in waiting]).update(waiting_told=True)
 
 
 def overdue_query(head: int) -> Any:

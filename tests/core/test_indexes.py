@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 import audit.reading
 import audit.selectors
+import chain.overdue
 import chain.reorgs
 import chain.selectors
 import loans.pagination
@@ -117,6 +118,13 @@ SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
         lambda: chain.selectors.reopened_again_query(("borrow", "repay"), clock.now())[:100],
         "operation_reopened",
     ),
+    "open operations that nobody dated": (lambda: chain.overdue.unseen_query()[:1], "operation_open"),
+    "operations open for long": (lambda: chain.overdue.overdue_query(500)[:500], "operation_open"),
+    "operations open for long, for the operator": (
+        lambda: chain.overdue.overdue_query(500, told=(False, True))[:20],
+        "operation_open",
+    ),
+    "operations that somebody was told of": (lambda: chain.overdue.told_query()[:20], "operation_open"),
     "operations queue": (
         lambda: Operation.objects.filter(state=OperationState.QUEUED).order_by("created_at", "id")[:10],
         "operation_queue",
