@@ -127,9 +127,13 @@ def test_it_is_looked_for_once_in_ten_blocks(book: Book, engine: Engine, monkeyp
     assert looked == [first, first + 10, first + 20]
 
 
-def test_a_look_that_finds_nothing_costs_five_queries_whatever_is_settled(book: Book, engine: Engine) -> None:
+def test_a_look_that_finds_nothing_costs_five_queries_whatever_is_settled(
+    book: Book, soon: None, engine: Engine
+) -> None:
     for _ in range(3):
         book.borrow()
+    book.chain.mine(20)
+    engine.look()
     overdue.look(engine)
     Operation.objects.update(acknowledged=True, state=OperationState.CONFIRMED)
     with CaptureQueriesContext(connection) as queries:
