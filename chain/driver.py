@@ -8,8 +8,6 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from django.conf import settings
-
 from chain import bell, hooks, lease, overdue, selectors, silence
 from chain.bundling import bundle
 from chain.clients import ChainUnavailable, RpcError, get_client
