@@ -30,9 +30,13 @@ _looked: dict[UUID, int] = {}  # at which block this process looked last, by wal
 
 
 def tell_overdue(engine: Engine) -> None:
-    """Tell of what is open for more than `CHAIN_OVERDUE_BLOCKS`; for each tick: it looks once in ten blocks."""
+    """Tell of what is open for more than `CHAIN_OVERDUE_BLOCKS`; for each tick: it looks once in ten blocks.
+
+    The driver of the wallet that sends looks for all of it; one that only follows a retired wallet does not know why
+    the queue waits.
+    """
     head = engine.require_head().number
-    if 0 <= head - _looked.get(engine.wallet.pk, -LOOK_EVERY_BLOCKS) < LOOK_EVERY_BLOCKS:
+    if not engine.is_current or 0 <= head - _looked.get(engine.wallet.pk, -LOOK_EVERY_BLOCKS) < LOOK_EVERY_BLOCKS:
         return
     _looked[engine.wallet.pk] = head
     try:

@@ -1,7 +1,7 @@
 """Why an operation or a transaction is still open, in a sentence for the person who is woken. Reads only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from chain import selectors
@@ -26,11 +26,13 @@ class Circumstances:
     first_queued: str  # the key of the operation that is bundled next; empty where none waits
     key_trouble: str
     market: Market | None
+    held: str = ""  # why the driver sends nothing new although the wallet is ACTIVE
 
     @classmethod
     def of_engine(cls, engine: Engine) -> Self:
         """As a driver sees them."""
-        return cls.of_wallet(PlatformWallet.objects.get(pk=engine.wallet.pk), market=engine.require_head().market)
+        wallet = PlatformWallet.objects.get(pk=engine.wallet.pk)
+        return replace(cls.of_wallet(wallet, market=engine.require_head().market), held=engine.held)
 
     @classmethod
     def of_wallet(cls, wallet: PlatformWallet, *, market: Market | None = None) -> Self:
@@ -68,7 +70,7 @@ class Circumstances:
 
     def _of_queued(self, operation: Operation) -> str:
         in_flight = [row for row in self.live if row.state in IN_FLIGHT_STATES]
-        if reasons := [*self._of_wallet(self.wallet), *([self.key_trouble] if self.key_trouble else [])]:
+        if reasons := [*self._of_wallet(self.wallet), *(why for why in (self.key_trouble, self.held) if why)]:
             return "; ".join(reasons)
         if self.market is not None and self.market.base_fee > self.wallet.fee_cap_wei:
             return f"the base fee of {self.market.base_fee} wei is above the cap of {self.wallet.fee_cap_wei} wei"

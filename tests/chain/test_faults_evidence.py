@@ -311,6 +311,21 @@ def test_f48_a_foreign_transaction_in_the_pool_holds_sending_back_until_it_is_go
     assert nonces() == [0]
 
 
+def test_f48_somebody_is_told_why_nothing_is_sent_for_long(
+    book: Book, proxy: RpcProxy, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CHAIN_OVERDUE_BLOCKS = 10
+    driver.step()
+    deployer = book.chain.addresses["deployer"]
+    proxy.meddle(COUNT, lambda params: params.__setitem__(0, deployer) if params[1] == "pending" else None, times=None)
+    book.borrow()
+    step_and_mine(book, 40)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(told) == 1
+    assert f"nonces of {wallet().address} used, the database knows those below 0" in told[0]
+    assert nonces() == []
+
+
 def test_f48_a_foreign_transaction_that_is_final_moves_the_counter_and_freezes_the_wallet(book: Book) -> None:
     first = book.borrow()
     driver.step()
