@@ -12,6 +12,7 @@ from partner_platform.core.database import run_in_transaction
 from partners import limits
 from tests.support.chain import Chain
 
+GONE = -2  # Redis' answer for the lifetime of a key that is not there
 RESTART_SECONDS = 10  # from a kill until a supervisor's new process works; the lease has run out by then
 
 
@@ -22,7 +23,9 @@ class Snapshot:
         self._chain = chain
         self._rows = {model: list(model._base_manager.all()) for model in _models()}
         redis = get_redis_connection("default")
-        self._redis = {key: (redis.dump(key), max(redis.pttl(key), 0)) for key in redis.keys()}  # noqa: SIM118
+        found = {key: (redis.dump(key), redis.pttl(key)) for key in redis.keys()}  # noqa: SIM118
+        # What expired between these questions is gone: its dump is None, or its lifetime GONE.
+        self._redis = {key: (dump, max(left, 0)) for key, (dump, left) in found.items() if dump and left != GONE}
         self._id = chain.rpc("evm_snapshot")
 
     def restore(self) -> None:
