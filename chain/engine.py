@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from chain import freezing
 from chain.clients import ChainClient, ChainUnavailable, RpcError
 from chain.evidence import Checkpoint
 from chain.fees import Market
@@ -126,7 +127,7 @@ class Engine:
 
         def move() -> bool:
             mine = PlatformWallet.objects.filter(pk=self.wallet.pk, status__in=only_from)
-            return mine.update(status=status, status_reason=reason[:300]) == 1
+            return mine.update(status=status, status_reason=reason[:300], **freezing.SEEN_ANEW) == 1
 
         moved = self.lease.write(move)
         if moved:
@@ -137,7 +138,9 @@ class Engine:
 
     def freeze(self, reason: str) -> None:
         """Stop bundling until a person has looked; what is in flight is followed on. Nothing is lost."""
-        self.set_status(WalletStatus.FROZEN, reason, only_from=(WalletStatus.ACTIVE, WalletStatus.PAUSED))
+        if self.lease.write(lambda: freezing.freeze(self.wallet.pk, reason)):
+            self.wallet.refresh_from_db(fields=["status", "status_reason"])
+            logger.error("wallet %s is %s: %s", self.wallet.address, self.wallet.status, self.wallet.status_reason)
 
     @property
     def operations_per_carrier(self) -> int:

@@ -35,7 +35,10 @@ class ChainView:
 
 @dataclass(frozen=True)
 class WalletReport:
-    """The wallet's row, what is under way, what waits for a person, and the chain's side where it answers."""
+    """The wallet's row, what is under way, what waits for a person, and the chain's side where it answers.
+
+    `wallet` is a copy that nothing refreshes: what a person saw is what their act is guarded by.
+    """
 
     wallet: PlatformWallet
     live: list[ChainTransaction]
@@ -80,6 +83,7 @@ class WalletReport:
 
 def inspect(client: ChainClient, wallet: PlatformWallet) -> WalletReport:
     """Read it all. Never raises for a chain that does not answer: that is part of what there is to see."""
+    wallet = PlatformWallet.objects.get(pk=wallet.pk)
     live = live_transactions(wallet)
     states = Counter(
         Operation.objects.exclude(state__in=FINAL_OPERATION_STATES).order_by().values_list("state", flat=True)

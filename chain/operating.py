@@ -2,14 +2,18 @@
 
 Decisions about single operations are in `chain.review`. An operator takes the lease from a running driver: its epoch
 rises, so that the driver writes nothing more, and the next one recovers as after a crash.
+
+Each act is guarded by what the operator was shown: where that is no longer so it is refused, and they look again.
 """
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.db.models import QuerySet
+
 from audit.services import record_change
-from chain import lease, sending
+from chain import freezing, lease, sending
 from chain.clients import ChainClient
 from chain.engine import Engine
 from chain.inspection import WalletReport
@@ -41,12 +45,24 @@ def at_the_wheel(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engine
 
 
 def freeze(wallet: PlatformWallet, *, actor: str, reason: str) -> None:
-    """Send nothing new until a person says so; what is under way is followed on. Works while a driver runs."""
-    _set(wallet, WalletStatus.FROZEN, reason, actor=actor, action="settlement.frozen")
+    """Send nothing new until a person says so; what is under way is followed on. Works while a driver runs.
+
+    What the wallet is frozen for already stays readable beside it.
+    """
+
+    def write() -> None:
+        before = PlatformWallet.objects.get(pk=wallet.pk)
+        freezing.freeze(wallet.pk, reason)
+        after = PlatformWallet.objects.get(pk=wallet.pk)
+        _record(wallet, actor, "settlement.frozen", before=_status(before), after={**_status(after), "for": reason})
+
+    run_in_transaction(write)
+    wallet.refresh_from_db()
+    logger.warning("wallet %s is %s by %s: %s", wallet.address, wallet.status, actor, wallet.status_reason)
 
 
 def unfreeze(report: WalletReport, *, actor: str) -> None:
-    """Work again. Refused while what froze it still stands."""
+    """Work again. Refused while what froze it still stands, and where the report does not show all of that."""
     wallet, chain = report.wallet, report.chain
     if wallet.status != WalletStatus.FROZEN:
         raise DecisionRefused(f"the wallet is {wallet.status}")
@@ -56,30 +72,47 @@ def unfreeze(report: WalletReport, *, actor: str) -> None:
         raise DecisionRefused("the comparison after the restore is not finished; the driver unfreezes it by itself")
     if chain.executor_is_paused or not chain.is_operator:
         raise DecisionRefused("the executor would refuse every carrier and freeze it again")
-    _set(wallet, WalletStatus.ACTIVE, "", actor=actor, action="settlement.unfrozen")
+
+    def write() -> None:
+        as_shown = _as_shown(wallet).filter(scan_pending__in=[False])
+        if as_shown.update(status=WalletStatus.ACTIVE, status_reason="", **freezing.SEEN_ANEW) != 1:
+            raise DecisionRefused(_news(wallet))
+        after = {"status": str(WalletStatus.ACTIVE), "reason": ""}
+        _record(wallet, actor, "settlement.unfrozen", before=_status(wallet), after=after)
+
+    run_in_transaction(write)
+    logger.warning("wallet %s is ACTIVE by %s, no longer frozen for: %s", wallet.address, actor, wallet.status_reason)
     nudge()
 
 
-def incident_seen(wallet: PlatformWallet, *, actor: str) -> None:
-    """A person has read the incident."""
-    incident = wallet.incident
+def incident_seen(report: WalletReport, *, actor: str) -> None:
+    """A person has read the incidents of the report; refused where there is one more by now."""
+    wallet = report.wallet
+    if not wallet.incident:
+        raise DecisionRefused("there is no incident")
 
     def write() -> None:
-        PlatformWallet.objects.filter(pk=wallet.pk, incident=incident).update(incident="", incident_at=None)
-        _record(wallet, actor, "settlement.incident_seen", before={"incident": incident})
+        if _as_shown(wallet).filter(incident=wallet.incident).update(incident="", incident_at=None) != 1:
+            raise DecisionRefused(_news(wallet))
+        _record(wallet, actor, "settlement.incident_seen", before={"incident": wallet.incident})
 
     run_in_transaction(write)
 
 
 def resend(engine: Engine, transactions: list[ChainTransaction], *, actor: str) -> None:
-    """Send the stored bytes of the dearest attempts again."""
-    numbers = [transaction.nonce for transaction in transactions]
+    """Send the stored bytes of the dearest attempts again; `transactions` as they were shown, attempts prefetched."""
+    rows = [_require_as_shown(transaction) for transaction in transactions]
+    numbers = [row.nonce for row in rows]
     run_in_transaction(lambda: _record(engine.wallet, actor, "settlement.resent", after={"nonces": numbers}))
-    sending.resend(engine, transactions)
+    sending.resend(engine, rows)
 
 
 def noop(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
-    """Sign and send one that does nothing for the same nonce; whichever is mined, the operations are done once."""
+    """Sign and send one that does nothing for the same nonce; whichever is mined, the operations are done once.
+
+    `transaction` as it was shown, its attempts prefetched.
+    """
+    transaction = _require_as_shown(transaction)
     if transaction.state not in IN_FLIGHT_STATES:
         raise DecisionRefused(f"nonce {transaction.nonce} is {transaction.state}: there is nothing to take it from")
     counts = engine.client.everywhere("eth_getTransactionCount", [engine.wallet.address, "latest"])
@@ -91,21 +124,39 @@ def noop(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
     sending.cancel(engine, transaction, f"given up by {actor}")
 
 
-def _set(wallet: PlatformWallet, status: WalletStatus, reason: str, *, actor: str, action: str) -> None:
-    def write() -> None:
-        before = PlatformWallet.objects.get(pk=wallet.pk)
-        PlatformWallet.objects.filter(pk=wallet.pk).update(status=status, status_reason=reason[:300])
-        _record(
-            wallet,
-            actor,
-            action,
-            before={"status": before.status, "reason": before.status_reason},
-            after={"status": str(status), "reason": reason[:300]},
-        )
+def _as_shown(wallet: PlatformWallet) -> QuerySet[PlatformWallet]:
+    """The wallet's row, where its status, its reason and its incident are those that were shown."""
+    mine = PlatformWallet.objects.filter(pk=wallet.pk, status_changes=wallet.status_changes)
+    return mine.filter(status=wallet.status, status_reason=wallet.status_reason)
 
-    run_in_transaction(write)
-    wallet.refresh_from_db()
-    logger.warning("wallet %s is %s by %s: %s", wallet.address, status, actor, reason)
+
+def _news(shown: PlatformWallet) -> str:
+    """What a refused operator did not know."""
+    now = PlatformWallet.objects.get(pk=shown.pk)
+    said = [f"it is {now.status}" + (f", because {now.status_reason}" if now.status_reason else "")]
+    if now.incident != shown.incident:
+        said.append(f"incident: {now.incident or 'none'}")
+    return f"the wallet changed since it was shown: {'; '.join(said)}. Look again"
+
+
+def _require_as_shown(shown: ChainTransaction) -> ChainTransaction:
+    """The transaction as it is now, which must be as it was shown: its state, its block, its attempts."""
+    now = ChainTransaction.objects.prefetch_related("attempts").get(pk=shown.pk)
+    if _seen(now) != _seen(shown):
+        attempts = len(now.attempts.all())
+        raise DecisionRefused(
+            f"nonce {now.nonce} changed since it was shown: it is {now.state} with {attempts} attempts. Look again"
+        )
+    return now
+
+
+def _seen(transaction: ChainTransaction) -> tuple[str, str, list[str]]:
+    hashes = sorted(attempt.tx_hash for attempt in transaction.attempts.all())
+    return transaction.state, transaction.block_hash, hashes
+
+
+def _status(wallet: PlatformWallet) -> dict[str, str]:
+    return {"status": str(wallet.status), "reason": wallet.status_reason}
 
 
 def _record(wallet: PlatformWallet, actor: str, action: str, **what: object) -> None:

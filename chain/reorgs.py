@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audit.services import record_change
-from chain import metrics
+from chain import freezing, metrics
 from chain.clients import ChainUnavailable
 from chain.engine import Engine
 from chain.evidence import Checkpoint, final_block, hash_of
 from chain.landing import NO_BLOCK, NO_OUTCOME, move_operations, move_transaction
-from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
+from chain.models import ChainTransaction, Operation, OperationState, TransactionState
 from chain.selectors import operations_of
 from chain.sending import resend
 from chain.states import FINAL_OPERATION_STATES, SETTLED_TRANSACTION_STATES
@@ -210,4 +210,4 @@ def _raise_incident(engine: Engine, settled: list[Operation]) -> None:
         )
     keys = ", ".join(operation.key for operation in settled)
     incident = f"a reorg undid {len(settled)} settled operations, which were reopened: {keys}"
-    PlatformWallet.objects.filter(pk=engine.wallet.pk).update(incident=incident[:300], incident_at=clock.now())
+    freezing.raise_incident(engine.wallet.pk, incident)

@@ -9,17 +9,14 @@ and names them.
 
 import logging
 
-from django.db.models import F
-
 from audit.services import record_change
-from chain import selectors, system
+from chain import freezing, selectors, system
 from chain.adoption import WINDOW_BLOCKS, adopt, find_execution
 from chain.clients import ChainUnavailable, RpcError
 from chain.encoding import OPERATION_EXECUTED_TOPIC
 from chain.engine import Engine
-from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
+from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt
 from chain.states import OPERATION_EDGES
-from partner_platform.core import clock
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +34,10 @@ def catch_up(engine: Engine, *, final: int, final_block: int) -> None:
     def write() -> None:
         mine = PlatformWallet.objects.filter(pk=engine.wallet.pk)
         mine.filter(next_nonce__lt=final).update(
-            next_nonce=final,
-            nonces_from=final,
-            nonces_block=final_block,
-            scan_pending=True,
-            incident=incident,
-            incident_at=clock.now(),
+            next_nonce=final, nonces_from=final, nonces_block=final_block, scan_pending=True
         )
-        mine.exclude(status=WalletStatus.FROZEN).update(
-            status=WalletStatus.FROZEN, status_reason=SCAN_REASON, status_changes=F("status_changes") + 1
-        )
+        freezing.raise_incident(engine.wallet.pk, incident)
+        freezing.freeze(engine.wallet.pk, SCAN_REASON)
         record_change(
             actor="system:settlement",
             action="settlement.behind_the_chain",
@@ -131,13 +122,10 @@ def _finish(engine: Engine, unknown: list[str]) -> None:
     reason = f"the chain executed {len(unknown)} operations that the database does not know: {named}" if unknown else ""
 
     def write() -> None:
-        mine = PlatformWallet.objects.filter(pk=engine.wallet.pk)
-        mine.update(scan_pending=False)
-        ours = mine.filter(status=WalletStatus.FROZEN, status_reason=SCAN_REASON)
+        PlatformWallet.objects.filter(pk=engine.wallet.pk).update(scan_pending=False)
+        freezing.drop_reason(engine.wallet.pk, SCAN_REASON)
         if unknown:
-            ours.update(status_reason=reason[:300], status_changes=F("status_changes") + 1)
-        else:
-            ours.update(status=WalletStatus.ACTIVE, status_reason="", status_changes=F("status_changes") + 1)
+            freezing.freeze(engine.wallet.pk, reason)
 
     engine.lease.write(write)
     engine.wallet.refresh_from_db()

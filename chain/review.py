@@ -34,6 +34,7 @@ class Evidence:
     executed_finalized: bool
     execution: Execution | None
     carrier: ChainTransaction | None
+    attempts: tuple[str, ...]  # the hashes of its carrier's attempts
     known_hashes: tuple[str, ...]  # of its carrier's attempts, those that some endpoint still knows
     finalized_nonce: int
     confirmations: int
@@ -42,6 +43,17 @@ class Evidence:
     def nonce_is_spent(self) -> bool:
         """True where no attempt of its carrier can be mined any more."""
         return self.carrier is None or self.finalized_nonce > self.carrier.nonce
+
+    @property
+    def decisive(self) -> tuple[object, ...]:
+        """What a decision rests on: where it differs, somebody else acted or the chain went on."""
+        operation, carrier, execution = self.operation, self.carrier, self.execution
+        return (
+            *(operation.state, operation.reason, operation.carrier_id, operation.tx_hash, operation.block_hash),
+            *(None if carrier is None else (carrier.state, carrier.block_hash), self.attempts, self.nonce_is_spent),
+            *(self.executed_latest, self.executed_finalized),
+            None if execution is None else (execution.tx_hash, execution.block.hash, execution.verdict.state),
+        )
 
     @property
     def advice(self) -> str:
@@ -70,12 +82,19 @@ class Evidence:
         ]
 
 
+def require_same(shown: Evidence, now: Evidence) -> None:
+    """Raise `DecisionRefused` unless a person decides on what is still so: `shown` to them, and gathered again."""
+    if shown.decisive != now.decisive:
+        raise DecisionRefused("it is not as it was shown any more. Look again:\n" + "\n".join(now.lines()))
+
+
 def gather(engine: Engine, operation: Operation) -> Evidence:
     """Read everything that bears on the operation, of every endpoint; of each answer the one that is the most careful.
 
     By the executor it was promised to and the wallet that carried it, whatever the settings name now. Raises
     `ChainUnavailable`: without the chain, or one of its endpoints, nothing is decided.
     """
+    operation = Operation.objects.select_related("carrier__wallet").get(pk=operation.pk)
     engine.look()
     carrier = operation.carrier
     hashes = [] if carrier is None else list(carrier.attempts.order_by("created_at").values_list("tx_hash", flat=True))
@@ -87,6 +106,7 @@ def gather(engine: Engine, operation: Operation) -> Evidence:
         executed_finalized=any(one.executed_finalized for one in seen),
         execution=find_execution(engine, operation) if executed else None,
         carrier=carrier,
+        attempts=tuple(hashes),
         known_hashes=tuple(tx_hash for index, tx_hash in enumerate(hashes) if any(one.known[index] for one in seen)),
         finalized_nonce=min(one.finalized_nonce for one in seen),
         confirmations=engine.confirmations,
@@ -168,6 +188,7 @@ def requeue(engine: Engine, evidence: Evidence, *, actor: str) -> None:
         raise DecisionRefused("its transaction is still under way")
 
     def write() -> None:
+        _require_unmoved(evidence)
         fields = {**NO_CARRIER, **NO_OUTCOME, "reason": "", "group_size_limit": 0}
         if move_operations([evidence.operation], OperationState.QUEUED, **fields) != 1:
             raise DecisionRefused("it moved while it was looked at")
@@ -178,9 +199,7 @@ def requeue(engine: Engine, evidence: Evidence, *, actor: str) -> None:
 
 def _decide(engine: Engine, evidence: Evidence, verdict: Verdict, *, actor: str, action: str, **fields: Any) -> None:
     def write() -> None:
-        waiting = Operation.objects.filter(pk=evidence.operation.pk, state=OperationState.NEEDS_REVIEW)
-        if not waiting.exists():
-            raise DecisionRefused("it moved while it was looked at")
+        _require_unmoved(evidence)
         store_verdicts([(evidence.operation, verdict)], **fields, **(NO_CARRIER if fields else {}))
         _record(evidence, actor, action, verdict.state, reason=verdict.reason)
 
@@ -197,6 +216,18 @@ def _record(evidence: Evidence, actor: str, action: str, state: OperationState, 
         before={"state": str(operation.state), "reason": operation.reason},
         after={"state": str(state), "evidence": evidence.lines(), **after},
     )
+
+
+def _require_unmoved(evidence: Evidence) -> None:
+    """In the transaction of a decision: operation and carrier are as the evidence has them, not one attempt more."""
+    shown, carrier = evidence.operation, evidence.carrier
+    waiting = Operation.objects.filter(pk=shown.pk, state=OperationState.NEEDS_REVIEW, carrier=shown.carrier_id)
+    is_same = waiting.filter(reason=shown.reason, tx_hash=shown.tx_hash, block_hash=shown.block_hash).exists()
+    if is_same and carrier is not None:
+        same = ChainTransaction.objects.filter(pk=carrier.pk, state=carrier.state, block_hash=carrier.block_hash)
+        is_same = same.exists() and carrier.attempts.count() == len(evidence.attempts)
+    if not is_same:
+        raise DecisionRefused("it moved while it was looked at")
 
 
 def _require_open(evidence: Evidence) -> None:

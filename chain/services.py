@@ -13,7 +13,7 @@ from django.db.models import F
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chain import bell
+from chain import bell, freezing
 from chain.encoding import Call, uid_of
 from chain.models import ChainEvent, Operation, PlatformWallet, WalletStatus
 from partner_platform.core import backoff, clock
@@ -155,16 +155,21 @@ def nudge() -> None:
 
 
 def freeze_wallets(*, reason: str) -> int:
-    """Stop sending until a person has looked: books and chain disagree about money; answers how many stopped."""
-    working = PlatformWallet.objects.filter(status__in=[WalletStatus.ACTIVE, WalletStatus.PAUSED])
-    return working.update(status=WalletStatus.FROZEN, status_reason=reason[:300])
+    """Stop sending until a person has looked: books and chain disagree about money.
+
+    A wallet that is frozen for something else is frozen for this too. Answers for how many the reason is new.
+    """
+    wallets = list(PlatformWallet.objects.order_by("pk").values_list("pk", flat=True))
+    return sum(freezing.freeze(wallet_id, reason) for wallet_id in wallets)
 
 
-def resume_wallet(*, wallet_id: UUID) -> bool:
-    """A person looked into it: let a frozen wallet work again; False where it was not frozen."""
-    resumed = PlatformWallet.objects.filter(pk=wallet_id, status=WalletStatus.FROZEN).update(
-        status=WalletStatus.ACTIVE, status_reason=""
-    )
+def resume_wallet(*, wallet_id: UUID, status_changes: int) -> bool:
+    """A person looked into it: let a frozen wallet work again.
+
+    `status_changes` is the wallet's as that person saw it; False where it was not frozen then, or changed since.
+    """
+    as_seen = PlatformWallet.objects.filter(pk=wallet_id, status=WalletStatus.FROZEN, status_changes=status_changes)
+    resumed = as_seen.update(status=WalletStatus.ACTIVE, status_reason="", **freezing.SEEN_ANEW)
     if resumed:
         nudge()
     return resumed == 1

@@ -1,20 +1,25 @@
 """The books in the console: to look at; a default is marked and cured here, nothing else is written."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 
 from chain.system import LIQUIDATION_BPS
 from loans.models import LedgerEntry, OaidCredit, PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
 from loans.services.health import warning_factor
-from loans.services.lifecycle import cure, mark_defaulted
+from loans.services.lifecycle import cure, mark_defaulted, times_defaulted
 from loans.services.mirror import BASIS_POINTS
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
+
+CURE_PAGE = "admin/loans/partnerloan/cure.html"
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -72,22 +77,29 @@ class PartnerLoanAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Mark as defaulted (with a reason)", permissions=["credit"])
     def default_loans(self, request: HttpRequest, loans: QuerySet[PartnerLoan]) -> None:
-        self._decide(request, loans, mark_defaulted)
+        for loan in loans:
+            self._decide(request, loan, partial(mark_defaulted, reason=request.POST.get("reason", "")))
 
     @admin.action(description="Cure: no longer in default", permissions=["credit"])
-    def cure_loans(self, request: HttpRequest, loans: QuerySet[PartnerLoan]) -> None:
-        self._decide(request, loans, cure)
-
-    def _decide(self, request: HttpRequest, loans: QuerySet[PartnerLoan], decide: Any) -> None:
+    def cure_loans(self, request: HttpRequest, loans: QuerySet[PartnerLoan]) -> HttpResponse | None:
+        """Shows first why each is in default; what is cured then is what was shown."""
+        reason = request.POST.get("reason", "")
+        if "confirmed" not in request.POST:
+            shown = [(loan, times_defaulted(loan)) for loan in loans]
+            context = {**self.admin_site.each_context(request), "title": "Cure", "opts": PartnerLoan._meta}
+            return TemplateResponse(request, CURE_PAGE, {**context, "shown": shown, "reason": reason})
         for loan in loans:
-            try:
-                decide(
-                    loan_id=loan.pk, actor=f"staff:{request.user.get_username()}", reason=request.POST.get("reason", "")
-                )
-            except BadRequest as error:
-                self.message_user(request, f"{loan.partner_loan_id}: {error.message}", messages.ERROR)
-            else:
-                self.message_user(request, f"{loan.partner_loan_id}: done", messages.SUCCESS)
+            seen = request.POST.get(f"seen_{loan.pk}", "")
+            self._decide(request, loan, partial(cure, reason=reason, seen=int(seen) if seen.isdecimal() else -1))
+        return None
+
+    def _decide(self, request: HttpRequest, loan: PartnerLoan, decide: Callable[..., PartnerLoan]) -> None:
+        try:
+            decide(loan_id=loan.pk, actor=f"staff:{request.user.get_username()}")
+        except BadRequest as error:
+            self.message_user(request, f"{loan.partner_loan_id}: {error.message}", messages.ERROR)
+        else:
+            self.message_user(request, f"{loan.partner_loan_id}: done", messages.SUCCESS)
 
 
 class AtRiskFilter(admin.SimpleListFilter):

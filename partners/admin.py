@@ -12,7 +12,7 @@ from partners import credentials, services
 from partners.forms import PartnerForm
 from partners.key_admin import ApiKeyAdmin
 from partners.models import ApiKey, Partner
-from partners.shown_once import actor_of, show_once
+from partners.shown_once import actor_of, ask_to_activate, show_once
 
 __all__ = ["ApiKeyAdmin", "PartnerAdmin"]
 
@@ -43,6 +43,7 @@ class PartnerAdmin(admin.ModelAdmin):
         "partner_id",
         "partner_name",
         "status",
+        "status_reason",
         "tier",
         "daily_limit",
         "total_limit",
@@ -67,7 +68,16 @@ class PartnerAdmin(admin.ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Partner | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
-        return ("partner_id", "status", "signing_required", *SUMS, "created_by", "created_at", "last_used_at")
+        return (
+            "partner_id",
+            "status",
+            "status_reason",
+            "signing_required",
+            *SUMS,
+            "created_by",
+            "created_at",
+            "last_used_at",
+        )
 
     def get_inlines(self, request: HttpRequest, obj: Partner | None) -> list[Any]:
         return self.inlines if obj is not None else []
@@ -97,10 +107,22 @@ class PartnerAdmin(admin.ModelAdmin):
             self.message_user(request, f"{partner} is suspended.", messages.SUCCESS)
 
     @admin.action(description="Activate", permissions=["change"])
-    def activate(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
-        for partner in queryset.order_by("pk"):
-            services.activate_partner(partner=partner, actor=actor_of(request))
-            self.message_user(request, f"{partner} is active.", messages.SUCCESS)
+    def activate(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
+        """Shows first what each was suspended for; what is activated then is what was shown."""
+        partners = list(queryset.order_by("pk"))
+        if "confirmed" not in request.POST:
+            return ask_to_activate(self.admin_site, request, partners)
+        for partner in partners:
+            seen = request.POST.get(f"seen_{partner.pk}", "")
+            try:
+                services.activate_partner(
+                    partner=partner, actor=actor_of(request), seen=int(seen) if seen.isdecimal() else -1
+                )
+            except BadRequest as error:
+                self.message_user(request, f"{partner}: {error.message}", messages.ERROR)
+            else:
+                self.message_user(request, f"{partner} is active.", messages.SUCCESS)
+        return None
 
     @admin.action(description="Rotate API key: the old one dies at once", permissions=["change"])
     def rotate_key_now(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:

@@ -56,6 +56,8 @@ class Partner(models.Model):
     key_label = models.CharField(max_length=20, help_text="The {partner} in pk_{partner}_{env}_…")
     public_key = AddressField(blank=True, default="", help_text="The partner's Ethereum address, optional")
     status = models.CharField(max_length=10, choices=PartnerStatus, default=PartnerStatus.ACTIVE)
+    status_reason = models.CharField(max_length=300, blank=True, default="", editable=False)
+    status_changes = models.PositiveBigIntegerField(default=0, editable=False)  # counted, as are those of a wallet
     tier = models.CharField(max_length=10, choices=PartnerTier, default=PartnerTier.BASIC)
     daily_borrow_limit = BaseUnitsField(help_text="USDC base units a UTC day")
     total_borrow_limit = BaseUnitsField(help_text="USDC base units outstanding at once")

@@ -9,11 +9,13 @@ import datetime as dt
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import F
 
 from audit.services import record_change
 from partner_platform.core import clock
 from partner_platform.core.database import in_transaction, run_in_transaction
-from partner_platform.core.errors import invalid_fields
+from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
+from partner_platform.core.wording import joined
 from partners import credentials, keys, selectors, terms
 from partners.models import ApiKey, Partner, PartnerStatus, all_scopes
 from partners.rules import is_live, require_grace_hours
@@ -74,14 +76,41 @@ def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner
     return run_in_transaction(update)
 
 
-def suspend_partner(*, partner: Partner, actor: str) -> Partner:
-    """Refuse the partner's calls from now on; a borrow that is being accepted at this moment is refused too."""
-    return _set_status(partner, PartnerStatus.SUSPENDED, actor=actor, action="partner.suspended")
+def suspend_partner(*, partner: Partner, actor: str, reason: str = "") -> Partner:
+    """Refuse the partner's calls from now on; a borrow that is being accepted at this moment is refused too.
+
+    One that is suspended for something else is suspended for this reason too.
+    """
+
+    def suspend() -> Partner:
+        before = Partner.objects.get(pk=partner.pk)
+        was = before.status_reason if before.status == PartnerStatus.SUSPENDED else ""
+        reasons = joined(was, reason) if reason else was
+        if before.status == PartnerStatus.SUSPENDED and reasons == was:
+            return before  # asked twice: nothing changed, nothing to tell
+        return _set_status(before, PartnerStatus.SUSPENDED, reasons, actor=actor, action="partner.suspended")
+
+    return run_in_transaction(suspend)
 
 
-def activate_partner(*, partner: Partner, actor: str) -> Partner:
-    """Let a suspended or inactive partner act again."""
-    return _set_status(partner, PartnerStatus.ACTIVE, actor=actor, action="partner.activated")
+def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -> Partner:
+    """Let a suspended or inactive partner act again.
+
+    `seen` is the partner's `status_changes` as somebody was shown them: 400 `invalid_request` where its status or the
+    reason for it changed since.
+    """
+
+    def activate() -> Partner:
+        before = Partner.objects.get(pk=partner.pk)
+        if before.status == PartnerStatus.ACTIVE:
+            return before
+        if seen is not None and before.status_changes != seen:
+            why = f", because {before.status_reason}" if before.status_reason else ""
+            message = f"It changed since it was shown: it is {before.status}{why}. Look again"
+            raise BadRequest(ErrorCode.INVALID_REQUEST, message, details={"status": before.status})
+        return _set_status(before, PartnerStatus.ACTIVE, "", actor=actor, action="partner.activated")
+
+    return run_in_transaction(activate)
 
 
 def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str:
@@ -136,22 +165,24 @@ def _insert(partner: Partner, new_key: keys.NewKey, actor: str) -> None:
     )
 
 
-def _set_status(partner: Partner, status: PartnerStatus, *, actor: str, action: str) -> Partner:
-    def change() -> Partner:
-        before = Partner.objects.get(pk=partner.pk)
-        if before.status == status:
-            return before  # asked twice: nothing changed, nothing to tell
-        Partner.objects.filter(pk=partner.pk).update(status=status, updated_at=clock.now())
-        record_change(
-            actor=actor,
-            action=action,
-            target=_target(partner),
-            before={"status": before.status},
-            after={"status": str(status)},
-        )
-        return Partner.objects.get(pk=partner.pk)
+def _set_status(before: Partner, status: PartnerStatus, reason: str, *, actor: str, action: str) -> Partner:
+    """In a transaction: the status and why, where both are as they were read."""
+    as_read = Partner.objects.filter(pk=before.pk, status_changes=before.status_changes)
+    changes = {"status": status, "status_reason": reason, "status_changes": F("status_changes") + 1}
+    if as_read.update(**changes, updated_at=clock.now()) != 1:
+        raise BadRequest(ErrorCode.INVALID_REQUEST, "Its status changed at the same moment", retry_after=1)
+    record_change(
+        actor=actor,
+        action=action,
+        target=_target(before),
+        before=_as_audited(before.status, before.status_reason),
+        after=_as_audited(status, reason),
+    )
+    return Partner.objects.get(pk=before.pk)
 
-    return run_in_transaction(change)
+
+def _as_audited(status: str, reason: str) -> dict[str, str]:
+    return {"status": str(status)} | ({"reason": reason} if reason else {})
 
 
 def _retire(key: ApiKey, now: dt.datetime, *, grace: dt.timedelta | None) -> None:

@@ -1,4 +1,6 @@
-"""The console's page for a key or secret just made: this very answer; in no session, message, log or cache."""
+"""Pages of the console. A key or secret just made is in this very answer, and in no session, message, log or cache."""
+
+from collections.abc import Sequence
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
@@ -7,6 +9,7 @@ from django.template.response import TemplateResponse
 from partners.models import Partner
 
 PAGE = "admin/partners/partner/key_shown_once.html"
+ACTIVATE_PAGE = "admin/partners/partner/activate.html"
 
 
 def show_once(
@@ -23,6 +26,12 @@ def show_once(
         "what": what,
     }
     return TemplateResponse(request, PAGE, context, headers={"Cache-Control": "no-store"})
+
+
+def ask_to_activate(site: AdminSite, request: HttpRequest, partners: Sequence[Partner]) -> HttpResponse:
+    """The page that shows why each of them is not active, and asks."""
+    context = {**site.each_context(request), "title": "Activate", "opts": Partner._meta, "partners": partners}
+    return TemplateResponse(request, ACTIVATE_PAGE, context)
 
 
 def actor_of(request: HttpRequest) -> str:

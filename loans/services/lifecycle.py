@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from audit.selectors import changes_of
 from audit.services import record_change
 from loans import schedules
 from loans.models import LoanStatus, PartnerLoan
@@ -32,10 +33,20 @@ def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:
     return _move(loan_id, LoanStatus.DEFAULTED, actor=actor, action="loan.defaulted", changes=changes, reason=reason)
 
 
-def cure(*, loan_id: UUID, actor: str, reason: str = "") -> PartnerLoan:
-    """Staff: the loan is no longer in default; 400 where it is not DEFAULTED."""
+def cure(*, loan_id: UUID, actor: str, reason: str = "", seen: int | None = None) -> PartnerLoan:
+    """Staff: the loan is no longer in default; 400 where it is not DEFAULTED.
+
+    `seen` is how often it had defaulted (`times_defaulted`) as somebody was shown it: 400 where it did anew since.
+    """
     changes = {"defaulted_at": None, "default_reason": ""}
-    return _move(loan_id, LoanStatus.ACTIVE, actor=actor, action="loan.cured", changes=changes, reason=reason[:300])
+    return _move(
+        loan_id, LoanStatus.ACTIVE, actor=actor, action="loan.cured", changes=changes, reason=reason[:300], seen=seen
+    )
+
+
+def times_defaulted(loan: PartnerLoan) -> int:
+    """How often the loan was marked as defaulted, by staff and by due dates, says the audit trail."""
+    return changes_of(_target(loan)).filter(action="loan.defaulted").count()
 
 
 def mark_overdue(*, now: dt.datetime) -> int:
@@ -79,12 +90,23 @@ def _mark(pk: UUID, now: dt.datetime) -> bool:
     return True
 
 
+def _target(loan: PartnerLoan) -> str:
+    return f"loan:{loan.internal_loan_id}"
+
+
 def _principal_repaid(loan: PartnerLoan) -> int:
     return loan.principal_amount - loan.outstanding_principal - loan.written_off_principal
 
 
 def _move(
-    loan_id: UUID, status: LoanStatus, *, actor: str, action: str, changes: dict[str, Any], reason: str
+    loan_id: UUID,
+    status: LoanStatus,
+    *,
+    actor: str,
+    action: str,
+    changes: dict[str, Any],
+    reason: str,
+    seen: int | None = None,
 ) -> PartnerLoan:
     def move() -> PartnerLoan:
         loan = PartnerLoan.objects.get(pk=loan_id)
@@ -93,7 +115,12 @@ def _move(
         except IllegalTransition as error:
             message = f"Loan is {loan.status.lower()} and cannot become {status.lower()}"
             raise BadRequest(ErrorCode.INVALID_REQUEST, message, details={"status": loan.status}) from error
-        mine = PartnerLoan.objects.filter(pk=loan_id, status=loan.status)
+        if seen is not None and times_defaulted(loan) != seen:
+            message = (
+                f"Loan defaulted anew since it was shown: {loan.default_reason or 'a due date passed'}. Look again"
+            )
+            raise BadRequest(ErrorCode.INVALID_REQUEST, message, details={"status": loan.status})
+        mine = PartnerLoan.objects.filter(pk=loan_id, status=loan.status, default_reason=loan.default_reason)
         if mine.update(status=status, updated_at=clock.now(), **changes) != 1:
             raise BadRequest(ErrorCode.INVALID_REQUEST, "Loan changed meanwhile", retry_after=1)
         _record(loan, actor, action, status, reason=reason)
@@ -106,7 +133,7 @@ def _record(loan: PartnerLoan, actor: str, action: str, status: LoanStatus, **af
     record_change(
         actor=actor,
         action=action,
-        target=f"loan:{loan.internal_loan_id}",
+        target=_target(loan),
         before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
         after={"status": str(status), **after},
     )

@@ -13,3 +13,28 @@ def reason(error: BaseException, limit: int = 300) -> str:
     """An exception in a sentence: what it says, or what it is called where it says nothing."""
     said = str(error)
     return shown(said if " " in said else f"{type(error).__name__}: {said}".rstrip(": "), limit)
+
+
+SEPARATOR = " | "
+
+
+def parts(reasons: str) -> list[str]:
+    """The reasons in a column that keeps several."""
+    return reasons.split(SEPARATOR) if reasons else []
+
+
+def joined(reasons: str, new: str, limit: int = 300) -> str:
+    """The reasons with a new one at the end, all of them readable within `limit`; as they were where it is among them.
+
+    Where there is no room the older ones are cut, to no less than half of it.
+    """
+    new = shown(new.replace(SEPARATOR, " / "), limit)
+    if not reasons or any(_says(part, new) for part in parts(reasons)):
+        return reasons or new
+    room = limit - len(SEPARATOR)
+    kept = shown(reasons, max(room - len(new), room // 2))
+    return kept + SEPARATOR + shown(new, room - len(kept))
+
+
+def _says(part: str, new: str) -> bool:
+    return part == new or (part.endswith("…") and new.startswith(part[:-1]))

@@ -117,7 +117,7 @@ def test_f44_an_executor_that_refuses_us_freezes_the_wallet_and_nothing_is_lost(
     as_owner(book.chain, go_on)
     driver.step()
     assert Operation.objects.get().state == OperationState.QUEUED  # not before a person looked
-    assert resume_wallet(wallet_id=frozen.pk)
+    assert resume_wallet(wallet_id=frozen.pk, status_changes=frozen.status_changes)
     driver.step()
     book.settle()
     book.check(confirmed=[operation])
@@ -140,7 +140,7 @@ def test_f44_an_executor_that_refuses_what_is_under_way(
     assert wallet().status == WalletStatus.FROZEN
     as_owner(book.chain, go_on)
     engine.lease.release()
-    resume_wallet(wallet_id=wallet().pk)
+    resume_wallet(wallet_id=wallet().pk, status_changes=wallet().status_changes)
     driver.step()
     book.settle()
     book.check(confirmed=[operation])

@@ -149,7 +149,7 @@ def test_f38_a_conflicting_transaction_took_the_nonce(book: Book) -> None:
     assert engine is not None
     requeue(engine, gather(engine, Operation.objects.get()), actor="staff:test")
     engine.lease.release()
-    resume_wallet(wallet_id=wallet().pk)
+    resume_wallet(wallet_id=wallet().pk, status_changes=wallet().status_changes)
     driver.step()
     book.settle()
     book.check(confirmed=[operation])

@@ -49,7 +49,7 @@ def test_f08_somebody_else_spent_the_nonce_and_a_person_decides(book: Book, prox
     assert ChainTransaction.objects.get().state == TransactionState.NEEDS_REVIEW
     book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]})
     requeue(engine, gather(engine, Operation.objects.get()), actor="staff:test")
-    resume_wallet(wallet_id=wallet().pk)
+    resume_wallet(wallet_id=wallet().pk, status_changes=wallet().status_changes)
     engine.lease.release()
     driver.step()
     book.settle()

@@ -4,7 +4,6 @@ import pytest
 
 from partner_platform.core import backoff, clock
 from partner_platform.core.batches import batched
-from partner_platform.core.wording import reason, shown
 
 
 @pytest.mark.parametrize(
@@ -29,15 +28,3 @@ def test_a_long_list_is_taken_in_pieces(count: int, sizes: list[int]) -> None:
     pieces = list(batched(range(count), 4))
     assert [len(piece) for piece in pieces] == sizes
     assert [item for piece in pieces for item in piece] == list(range(count))
-
-
-def test_text_from_outside_is_a_printable_line_that_fits() -> None:
-    assert shown("a\x00b\n\x1b[31m\udc80") == "a\\x00b\\n\\x1b[31m\\udc80"
-    assert shown("x" * 400) == "x" * 299 + "…"
-    assert shown("é ü", 3) == "é ü"
-
-
-def test_an_exception_that_says_nothing_is_called_by_its_name() -> None:
-    assert reason(KeyError("topics")) == "KeyError: 'topics'"
-    assert reason(RuntimeError()) == "RuntimeError"
-    assert reason(RuntimeError("the pool says 5")) == "the pool says 5"

@@ -1,5 +1,7 @@
 """Credit staff in the console: a default is marked with a reason and cured, near liquidation is a filter."""
 
+import re
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
@@ -8,6 +10,7 @@ from audit.models import AuditEntry
 from loans import tasks
 from loans.models import PartnerLoan
 from loans.services import follow
+from loans.services.lifecycle import cure, mark_defaulted
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import revalue
 
@@ -32,6 +35,14 @@ def act(staff: Client, action: str, reason: str = "") -> str:
     return str(answer.content.decode())
 
 
+def confirm(staff: Client, page: str) -> str:
+    """Answer the console's question with all that its page says, as a browser does."""
+    data: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page):
+        data.setdefault(name, []).append(value)
+    return str(staff.post(LOANS, data, follow=True).content.decode())
+
+
 def test_staff_marks_a_default_and_cures_it(chain, lender, settle, staff):
     lender.borrow(chain.users[0], 900)
     settle()
@@ -41,11 +52,30 @@ def test_staff_marks_a_default_and_cures_it(chain, lender, settle, staff):
     act(staff, "default_loans", "bankrupt")
     assert (lender.loan()["status"], lender.loan()["defaultReason"]) == ("DEFAULTED", "bankrupt")
     assert "cannot become defaulted" in act(staff, "default_loans", "again")
-    act(staff, "cure_loans")
+    page = act(staff, "cure_loans")
+    assert "is DEFAULTED, because bankrupt" in page
+    assert lender.loan()["status"] == "DEFAULTED"  # asked first
+    confirm(staff, page)
 
     assert lender.loan()["status"] == "ACTIVE"
     entries = AuditEntry.objects.filter(action__in=["loan.defaulted", "loan.cured"])
     assert {entry.actor for entry in entries} == {"staff:ann"}
+
+
+def test_a_loan_that_defaulted_anew_since_it_was_shown_is_not_cured(chain, lender, settle, staff):
+    lender.borrow(chain.users[0], 900)
+    settle()
+    loan = PartnerLoan.objects.get()
+    mark_defaulted(loan_id=loan.pk, actor="staff:bob", reason="a due date")
+    page = act(staff, "cure_loans")
+    cure(loan_id=loan.pk, actor="staff:bob")
+    mark_defaulted(loan_id=loan.pk, actor="staff:bob", reason="fraud")
+
+    assert "Loan defaulted anew since it was shown: fraud. Look again" in confirm(staff, page)
+
+    assert (lender.loan()["status"], lender.loan()["defaultReason"]) == ("DEFAULTED", "fraud")
+    confirm(staff, act(staff, "cure_loans"))
+    assert lender.loan()["status"] == "ACTIVE"
 
 
 def test_positions_near_liquidation_are_a_list(chain, lender, settle, staff):

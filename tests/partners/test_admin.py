@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import AuditEntry
-from partners import keys
+from partners import keys, services
 from partners.models import ApiKey, Partner, PartnerStatus
 from tests.factories import ApiKeyFactory, PartnerFactory
 
@@ -134,14 +134,51 @@ def test_the_list_shows_limits_in_dollars_and_utilisation(console: Client) -> No
         assert shown in text
 
 
+def confirm(console: Client, page: Any) -> Any:
+    """Answer the console's question with all that its page says, as a browser does."""
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.content.decode())
+    data: dict[str, list[str]] = {}
+    for name, value in fields:
+        data.setdefault(name, []).append(value)
+    return console.post(LIST, data, follow=True)
+
+
 def test_suspend_and_activate_are_actions(console: Client) -> None:
     partner, other = PartnerFactory.create_batch(2)
     act(console, "suspend", partner, other)
     assert {row.status for row in Partner.objects.all()} == {PartnerStatus.SUSPENDED}
-    act(console, "activate", partner)
+    page = act(console, "activate", partner)
+    assert Partner.objects.get(pk=partner.pk).status == PartnerStatus.SUSPENDED  # asked first
+    confirm(console, page)
     assert Partner.objects.get(pk=partner.pk).status == PartnerStatus.ACTIVE
     assert Partner.objects.get(pk=other.pk).status == PartnerStatus.SUSPENDED
     assert AuditEntry.objects.filter(actor="staff:ann").count() == 3
+
+
+def test_activating_shows_why_and_refuses_where_another_reason_came_after_that(console: Client) -> None:
+    partner, other = PartnerFactory.create_batch(2)
+    services.suspend_partner(partner=partner, actor="staff:bob", reason="the contract ran out")
+    services.suspend_partner(partner=other, actor="staff:bob")
+    page = act(console, "activate", partner, other)
+    assert "is SUSPENDED, because the contract ran out" in page.content.decode()
+    services.suspend_partner(partner=partner, actor="system:reconcile", reason="outstanding is 5, adds up to 4")
+
+    told = confirm(console, page).content.decode()
+
+    assert "It changed since it was shown: it is SUSPENDED, because the contract ran out | outstanding is 5" in told
+    assert Partner.objects.get(pk=partner.pk).status == PartnerStatus.SUSPENDED
+    assert Partner.objects.get(pk=other.pk).status == PartnerStatus.ACTIVE
+    confirm(console, act(console, "activate", partner))
+    row = Partner.objects.get(pk=partner.pk)
+    assert (row.status, row.status_reason) == (PartnerStatus.ACTIVE, "")
+
+
+def test_activating_without_having_been_shown_anything_is_refused(console: Client) -> None:
+    partner = PartnerFactory.create()
+    services.suspend_partner(partner=partner, actor="staff:bob")
+    data = {"action": "activate", "_selected_action": [str(partner.pk)], "confirmed": "yes"}
+    assert "It changed since it was shown" in console.post(LIST, data, follow=True).content.decode()
+    assert Partner.objects.get().status == PartnerStatus.SUSPENDED
 
 
 @pytest.mark.parametrize(("action", "live"), [("rotate_key_now", 1), ("rotate_key_with_grace", 2)])

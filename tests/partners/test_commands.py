@@ -169,6 +169,15 @@ def test_suspend_and_activate_say_what_is() -> None:
     assert Partner.objects.get().status == PartnerStatus.ACTIVE
 
 
+def test_a_partner_that_was_suspended_for_a_reason_is_not_activated_in_passing() -> None:
+    partner = PartnerFactory.create()
+    run("suspend_partner", partner.partner_id, "--reason=the contract ran out")
+    with pytest.raises(CommandError, match=r"^It is SUSPENDED, because the contract ran out\. Say --yes"):
+        run("activate_partner", partner.partner_id)
+    assert Partner.objects.get().status == PartnerStatus.SUSPENDED
+    assert run("activate_partner", partner.partner_id, "--yes") == f"{partner.partner_id} is active.\n"
+
+
 @pytest.mark.parametrize("command", ["rotate_api_key", "suspend_partner", "activate_partner"])
 def test_an_unknown_partner_is_answered_with_those_there_are(command: str) -> None:
     known = PartnerFactory.create()

@@ -184,6 +184,32 @@ def test_suspending_and_activating_change_the_status_and_say_so() -> None:
 
 
 @pytest.mark.django_db
+def test_a_second_reason_to_suspend_stays_readable_beside_the_first() -> None:
+    partner = PartnerFactory.create()
+    services.suspend_partner(partner=partner, actor="staff:ann", reason="a drill")
+    services.suspend_partner(partner=partner, actor="system:reconcile", reason="outstanding is 5, adds up to 4")
+    row = services.suspend_partner(partner=partner, actor="system:reconcile", reason="outstanding is 5, adds up to 4")
+    assert (row.status_reason, row.status_changes) == ("a drill | outstanding is 5, adds up to 4", 2)
+    entries = AuditEntry.objects.filter(action="partner.suspended").order_by("timestamp")
+    assert [entry.after for entry in entries] == [
+        {"status": "SUSPENDED", "reason": "a drill"},
+        {"status": "SUSPENDED", "reason": "a drill | outstanding is 5, adds up to 4"},
+    ]
+
+
+@pytest.mark.django_db
+def test_one_who_saw_it_before_it_was_suspended_anew_does_not_activate_it() -> None:
+    """For the very same reason: what is compared is a count, not a text."""
+    partner = PartnerFactory.create()
+    seen = services.suspend_partner(partner=partner, actor="staff:ann", reason="a drill")
+    services.activate_partner(partner=partner, actor="staff:bob", seen=seen.status_changes)
+    services.suspend_partner(partner=partner, actor="staff:ann", reason="a drill")
+    with pytest.raises(BadRequest, match="It changed since it was shown: it is SUSPENDED, because a drill"):
+        services.activate_partner(partner=seen, actor="staff:bob", seen=seen.status_changes)
+    assert Partner.objects.get().status == PartnerStatus.SUSPENDED
+
+
+@pytest.mark.django_db
 def test_a_rotation_kills_the_old_key_at_once() -> None:
     old = ApiKeyFactory.create()
     new = services.rotate_api_key(partner=old.partner, actor="staff:ann")

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from chain import inspection, operating, review
 from chain.clients import ChainUnavailable, RpcError, get_client
 from chain.engine import Engine
+from chain.lease import LeaseLost
 from chain.management.owner import actor
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
 from chain.review import DecisionRefused, Evidence
@@ -49,6 +50,8 @@ class Command(BaseCommand):
             raise CommandError(f"refused: {refusal}") from refusal
         except (ChainUnavailable, RpcError) as error:
             raise CommandError(f"the chain does not answer, nothing was done: {error}") from error
+        except LeaseLost as error:
+            raise CommandError(f"somebody else took the wallet, nothing was done: {error}") from error
         except SignerUnavailable as error:
             raise CommandError(str(error)) from error
 
@@ -83,9 +86,11 @@ class Command(BaseCommand):
 
     def _noop(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
         self._show(wallet)
-        transaction = ChainTransaction.objects.filter(wallet=wallet, nonce=options["nonce"]).first()
+        mine = ChainTransaction.objects.filter(wallet=wallet, nonce=options["nonce"]).prefetch_related("attempts")
+        transaction = mine.first()
         if transaction is None:
             raise DecisionRefused("the database has no such nonce; gaps below its counter are closed by the driver")
+        self.stdout.write(inspection.transaction_line(transaction, None))
         self._confirm(
             f"Let a noop take nonce {transaction.nonce}? Whichever of the two is mined, its"
             f" {transaction.operations.count()} operations are done once: by the payload, or queued again.",
@@ -98,9 +103,9 @@ class Command(BaseCommand):
 
     def _review(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
         if options["incident_seen"]:
-            self._show(wallet)
+            report = self._show(wallet)
             self._confirm("Note that the incident was read?", options)
-            operating.incident_seen(wallet, actor=actor())
+            operating.incident_seen(report, actor=actor())
             return
         operations = Operation.objects.filter(state=OperationState.NEEDS_REVIEW).order_by("created_at", "id")
         if options["key"]:
@@ -108,27 +113,30 @@ class Command(BaseCommand):
         if not operations:
             self.stdout.write("nothing needs review" if not options["key"] else "there is no such operation")
             return
+        shown = []
         with operating.at_the_wheel(get_client(), wallet) as engine:
-            for operation in operations.select_related("carrier"):
-                evidence = review.gather(engine, operation)
-                self.stdout.write("\n".join(evidence.lines()))
-                self._decide(engine, evidence, options)
-
-    def _decide(self, engine: Engine, evidence: Evidence, options: dict[str, Any]) -> None:
+            for operation in operations:
+                shown.append(review.gather(engine, operation))
+                self.stdout.write("\n".join(shown[-1].lines()))
         if not (options["adopt"] or options["fail"] or options["requeue"]):
             return
         if not options["key"]:
             raise DecisionRefused("decide about one operation at a time: name its key")
-        key = evidence.operation.key
+        self._confirm(_question(options), options)
+        # The lease does not wait for a person: it is taken anew, and what was shown must still be so.
+        with operating.at_the_wheel(get_client(), wallet) as engine:
+            evidence = review.gather(engine, shown[0].operation)
+            review.require_same(shown[0], evidence)
+            self._decide(engine, evidence, options)
+
+    def _decide(self, engine: Engine, evidence: Evidence, options: dict[str, Any]) -> None:
         if options["adopt"]:
-            self._confirm(f"Adopt {key} as executed? Its owner books it as done.", options)
             review.adopt(engine, evidence, actor=actor(), without_proof=options["without_proof"])
         elif options["fail"]:
-            self._confirm(f"Declare {key} failed? Its owner releases what it holds.", options)
             review.fail(engine, evidence, actor=actor(), reason=options["fail"])
         else:
-            self._confirm(f"Queue {key} again? It is sent under a new nonce; its uid runs at most once.", options)
             review.requeue(engine, evidence, actor=actor())
+        key = evidence.operation.key
         self.stdout.write(f"{key} is {Operation.objects.get(key=key).state}")
 
     def _show(self, wallet: PlatformWallet) -> inspection.WalletReport:
@@ -143,6 +151,15 @@ class Command(BaseCommand):
             raise CommandError(f"{question} Say --yes.")
         if input(f"{question} [yes/no] ").strip().lower() != "yes":
             raise CommandError("nothing was done")
+
+
+def _question(options: dict[str, Any]) -> str:
+    key = options["key"]
+    if options["adopt"]:
+        return f"Adopt {key} as executed? Its owner books it as done."
+    if options["fail"]:
+        return f"Declare {key} failed? Its owner releases what it holds."
+    return f"Queue {key} again? It is sent under a new nonce; its uid runs at most once."
 
 
 def live_rows(transactions: list[ChainTransaction]) -> list[ChainTransaction]:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from partner_platform.core.errors import BadRequest
 from partners import services
 from partners.management.support import ACTOR, require_partner
 
@@ -13,7 +14,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("partner_id", help="such as partner_xyz_lending_001")
+        parser.add_argument("--yes", action="store_true", help="whatever it is suspended for")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        partner = services.activate_partner(partner=require_partner(options["partner_id"]), actor=ACTOR)
+        shown = require_partner(options["partner_id"])
+        if shown.status_reason and not options["yes"]:
+            raise CommandError(f"It is {shown.status}, because {shown.status_reason}. Say --yes where that is settled.")
+        try:
+            partner = services.activate_partner(partner=shown, actor=ACTOR, seen=shown.status_changes)
+        except BadRequest as error:
+            raise CommandError(error.message) from error
         self.stdout.write(f"{partner.partner_id} is active.")

@@ -16,7 +16,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("partner_id", help="such as partner_xyz_lending_001")
+        parser.add_argument("--reason", default="", help="for those who come after you")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        partner = services.suspend_partner(partner=require_partner(options["partner_id"]), actor=ACTOR)
+        partner = require_partner(options["partner_id"])
+        partner = services.suspend_partner(partner=partner, actor=ACTOR, reason=options["reason"])
         self.stdout.write(f"{partner.partner_id} is suspended.")
