@@ -77,12 +77,15 @@ def find_execution(engine: Engine, operation: Operation) -> Execution | None:
 
 
 def _find_log(engine: Engine, operation: Operation) -> dict[str, Any] | None:
-    """All of the chain at once where the node allows it, else backwards in windows."""
+    """All of the chain at once where the node allows it, else backwards in windows.
+
+    What is too wide is refused, by some with the code of an overload, or not answered in time: the same to us.
+    """
     end = engine.require_head().number
     try:
         return _log_between(engine, operation, 0, end)
-    except RpcError as error:
-        logger.info("the node limits eth_getLogs (%s): searching in windows", error.message)
+    except (RpcError, ChainUnavailable) as error:
+        logger.info("the node limits eth_getLogs (%s): searching in windows", error)
     for _ in range(MAX_WINDOWS):
         start = max(end - WINDOW_BLOCKS + 1, 0)
         log = _log_between(engine, operation, start, end)

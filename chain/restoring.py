@@ -100,8 +100,8 @@ def _executed_uids(engine: Engine, executor: str) -> list[str]:
     head = engine.require_head().number
     try:
         return _uids_between(engine, executor, 0, head)
-    except RpcError as error:
-        logger.info("the node limits eth_getLogs (%s): reading in windows", error.message)
+    except (RpcError, ChainUnavailable) as error:
+        logger.info("the node limits eth_getLogs (%s): reading in windows", error)
     starts = range(0, head + 1, WINDOW_BLOCKS)
     return [
         uid for start in starts for uid in _uids_between(engine, executor, start, min(start + WINDOW_BLOCKS - 1, head))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eth_abi.abi import decode
+from eth_abi.abi import decode, encode
+from eth_utils.address import to_checksum_address
 
 from chain import abis, deployment
 from chain.clients import ChainClient, RpcError
@@ -195,6 +196,17 @@ class Lab:
     def pull_call(self, amount: int) -> Call:
         args = [self.settlement.address, self.executor, amount]
         return Call(self.usdc, 0, encode_call("transferFrom(address,address,uint256)", args))
+
+    def wallet_of(self, owner: KeyPair) -> str:
+        """The address of a new contract wallet."""
+        creation = abis.artifact("SmartWallet").bytecode + encode(["address"], [owner.address]).hex()
+        (deployed,) = self.send(owner, Call("", 0, creation))
+        return str(to_checksum_address(deployed["contractAddress"]))
+
+    def through(self, wallet: str, call: Call) -> Call:
+        """The call, made by a contract wallet at its owner's word."""
+        data = encode_call("execute(address,uint256,bytes)", [call.to, call.value, to_bytes(call.data)])
+        return Call(wallet, 0, data)
 
     def carrier(self, *operations: tuple[str, Sequence[Call]], executor: str | None = None) -> Call:
         data = encode_execute((uid_of(key), calls) for key, calls in operations)

@@ -4,7 +4,7 @@ import pytest
 from eth_account import Account
 
 from chain import deployment
-from chain.encoding import Call, encode_call, encode_execute, uid_of
+from chain.encoding import Call, address_topic, encode_call, encode_execute, error_selector, uid_of
 from tests.contracts.lab import CARRIER_GAS, USDC, Borrower, Lab
 
 
@@ -65,6 +65,15 @@ def test_a_delegated_account_takes_carriers_and_owners_orders_from_nobody_else(l
         assert lab.refusal(nobody.address, carrier, gas=CARRIER_GAS) == f"NotOperator(caller={nobody.address})"
         withdraw = Call(account, 0, encode_call("withdrawFees(uint256)", [0]))
         assert lab.refusal(nobody.address, withdraw) == f"OwnableUnauthorizedAccount(account={nobody.address})"
+
+
+def test_a_delegated_account_that_is_led_to_call_a_contract_lends_it_none_of_its_rights(lab: Lab, account: str) -> None:
+    """The account began the transaction; what calls back into it is somebody else all the same."""
+    wallet = lab.wallet_of(lab.operator)
+    inner = encode_call("run((bytes32,(address,uint256,bytes)[]))", [(bytes(32), [(lab.usdc, 0, b"")])])
+    for call, name in ((Call(account, 0, encode_execute([])), "NotOperator"), (Call(account, 0, inner), "OnlySelf")):
+        reason = error_selector("PlatformExecutor", name) + address_topic(wallet)[2:]
+        assert lab.refusal(account, lab.through(wallet, call)) == f"CallFailed(reason={reason})"
 
 
 def test_a_delegated_account_still_receives_ether(lab: Lab, account: str) -> None:

@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from chain.encoding import Call, OutcomeStatus, describe_revert, encode_call, uid_of
+from chain.encoding import (
+    Call,
+    OutcomeStatus,
+    address_topic,
+    describe_revert,
+    encode_call,
+    error_selector,
+    uid_of,
+)
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 OTHER = "0x00000000000000000000000000000000000000bb"
@@ -42,6 +50,19 @@ def test_nobody_calls_the_inner_functions_from_outside(lab: Lab, borrower: Borro
     for caller in (lab.operator.address, lab.owner.address, lab.stranger.address):
         for inner in (run, repay, payoff):
             assert lab.refusal(caller, inner) == f"OnlySelf(caller={caller})"
+
+
+def test_who_began_the_transaction_does_not_count(lab: Lab, borrower: Borrower) -> None:
+    """An operator that is led to call a stranger's contract lends it none of its rights."""
+    wallet = lab.wallet_of(lab.operator)
+    carrier = lab.carrier(("loan", lab.borrow_calls(borrower.position, USDC)))
+
+    refused = [lab.refusal(lab.operator.address, lab.through(wallet, call)) for call in (carrier, lab.repay_call(1, 1))]
+
+    assert refused == [
+        f"CallFailed(reason={error_selector('PlatformExecutor', name)}{address_topic(wallet)[2:]})"
+        for name in ("NotOperator", "OnlySelf")
+    ]
 
 
 def test_an_operator_that_is_dismissed_runs_nothing_more(lab: Lab) -> None:
@@ -153,6 +174,28 @@ def test_at_no_gas_limit_does_a_shortage_look_like_a_failed_operation(lab: Lab, 
         else:
             assert lab.debt(borrower.position) == 0
     assert lab.debt(borrower.position) == 40 * USDC
+
+
+def test_the_least_gas_that_a_carrier_runs_with_is_enough_to_tell_of_a_failure_with_a_long_reason(lab: Lab) -> None:
+    """One unit less, and the carrier says that gas is short; it never runs out of it in the middle."""
+    # Burns all gas but 1,000, then reverts with 512 bytes: while gas > 1000; revert(0, 512)
+    lab.client.call("anvil_setCode", [OTHER, "0x5b6103e85a116000576102006000fd"])
+    executor = lab.deploy_executor(operation_gas_floor=30_000)  # of more, a sixty-fourth is kept back as well
+    carrier = lab.carrier(("burner", [Call(OTHER, 0, "0x")]), executor=executor)
+    short, enough = 30_000, 5_000_000
+    assert lab.refusal(lab.operator.address, carrier, gas=enough) is None
+    while enough - short > 1:
+        middle = (short + enough) // 2
+        if lab.refusal(lab.operator.address, carrier, gas=middle) is None:
+            enough = middle
+        else:
+            short = middle
+
+    assert lab.refusal(lab.operator.address, carrier, gas=short) == "CarrierOutOfGas()"
+    receipt = lab.mine_unsigned(lab.operator.address, carrier, enough)
+    assert receipt["status"] == "0x1"
+    ((_, reason),) = lab.outcomes(receipt, executor)
+    assert reason == "reverted with 0x" + "00" * 512
 
 
 def test_an_operation_that_burns_all_its_gas_leaves_the_others_theirs(lab: Lab, borrower: Borrower) -> None:
