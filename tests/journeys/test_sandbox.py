@@ -6,6 +6,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +134,16 @@ def test_what_it_tells_is_complete_and_for_its_owner_only(sandbox: RunningSandbo
     assert [set(user) for user in state["users"]] == [
         {"wallet", "privateKey", "oaidTokenId", "positionId", "creditLimit"}
     ] * 3
+
+
+def test_its_figures_are_those_of_all_its_processes(sandbox: RunningSandbox) -> None:
+    def page() -> str:
+        with urllib.request.urlopen(sandbox.state["baseUrl"] + "/metrics", timeout=20) as response:
+            return str(response.read().decode())
+
+    # What beat publishes and the worker runs is on the page of the web process.
+    eventually(lambda: 'celery_tasks_published_total{task="chain.tasks.drive_settlement"}' in page(), 20, every=1.0)
+    eventually(lambda: 'state="SUCCESS",task="chain.tasks.drive_settlement"' in page(), 20, every=1.0)
 
 
 def test_it_stops_without_leaving_anything_and_goes_on_from_there(sandbox: RunningSandbox) -> None:
