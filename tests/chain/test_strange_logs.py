@@ -25,6 +25,8 @@ from chain.verdicts import split_logs
 from tests.support.actors import send_as, transfer_usdc
 from tests.support.chain import Chain
 
+pytestmark = pytest.mark.django_db(transaction=True)
+
 POOL, USDC, EXECUTOR, STRANGER = (f"0x{number:040x}" for number in (1, 2, 3, 4))
 UID = "0x" + "ab" * 32
 
@@ -121,7 +123,6 @@ def test_decoding_one_event_raises_one_error(name: str) -> None:
         decode_event("SeniorPool", "DebtUpdated", STRANGE[name])
 
 
-@pytest.mark.django_db(transaction=True)
 def test_the_watcher_passes_a_strange_log_of_a_contract_of_the_system(
     chain: Chain, caplog: pytest.LogCaptureFixture
 ) -> None:

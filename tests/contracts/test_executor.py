@@ -176,28 +176,6 @@ def test_at_no_gas_limit_does_a_shortage_look_like_a_failed_operation(lab: Lab, 
     assert lab.debt(borrower.position) == 40 * USDC
 
 
-def test_the_least_gas_that_a_carrier_runs_with_is_enough_to_tell_of_a_failure_with_a_long_reason(lab: Lab) -> None:
-    """One unit less, and the carrier says that gas is short; it never runs out of it in the middle."""
-    # Burns all gas but 1,000, then reverts with 512 bytes: while gas > 1000; revert(0, 512)
-    lab.client.call("anvil_setCode", [OTHER, "0x5b6103e85a116000576102006000fd"])
-    executor = lab.deploy_executor(operation_gas_floor=30_000)  # of more, a sixty-fourth is kept back as well
-    carrier = lab.carrier(("burner", [Call(OTHER, 0, "0x")]), executor=executor)
-    short, enough = 30_000, 5_000_000
-    assert lab.refusal(lab.operator.address, carrier, gas=enough) is None
-    while enough - short > 1:
-        middle = (short + enough) // 2
-        if lab.refusal(lab.operator.address, carrier, gas=middle) is None:
-            enough = middle
-        else:
-            short = middle
-
-    assert lab.refusal(lab.operator.address, carrier, gas=short) == "CarrierOutOfGas()"
-    receipt = lab.mine_unsigned(lab.operator.address, carrier, enough)
-    assert receipt["status"] == "0x1"
-    ((_, reason),) = lab.outcomes(receipt, executor)
-    assert reason == "reverted with 0x" + "00" * 512
-
-
 def test_an_operation_that_burns_all_its_gas_leaves_the_others_theirs(lab: Lab, borrower: Borrower) -> None:
     lab.client.call("anvil_setCode", [OTHER, "0x5b600056"])  # JUMPDEST PUSH1 0 JUMP: for ever
 
