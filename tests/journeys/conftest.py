@@ -2,12 +2,14 @@
 
 import json
 import os
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,7 +98,8 @@ def at_once(calls: list[Callable[[], Answer]]) -> list[Answer]:
 @pytest.fixture
 def platform(chain: Chain, transactional_db: None) -> Iterator[Platform]:
     """Four web processes, a worker and beat."""
-    folder, port = Folder(settings.TEST_FOLDER / "platform"), free_port()
+    # A folder of its own: beat would go on with the schedule of the test before, and anchor in the middle of this one.
+    folder, port = Folder(Path(tempfile.mkdtemp(prefix="platform-", dir=settings.TEST_FOLDER))), free_port()
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "partner_platform.settings"}
     servers = {
         "web": programs.web(folder, environment, port, processes=4),
