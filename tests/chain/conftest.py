@@ -36,7 +36,7 @@ def proxy(chain: Chain, settings: Settings) -> Iterator[RpcProxy]:
     """The engine talks to the node through a proxy that can misbehave; the test itself talks to the node."""
     with RpcProxy(chain.url) as proxy:
         settings.CHAIN_RPC_URLS = [proxy.url]
-        settings.CHAIN_RPC_TIMEOUT_SECONDS = 1.0
+        settings.CHAIN_RPC_TIMEOUT_SECONDS = 5.0
         clients.get_client.cache_clear()
         unsaved: list[str] = []
         proxy.on_call = lambda method, params: unsaved.extend(_unsaved(method, params))
