@@ -12,6 +12,7 @@ from chain.models import ChainEvent, WatchCursor
 from loans import books, tasks
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, SolvencyPosition
 from loans.services import applying, follow, unwind, waiting
+from loans.services.ledger import order_of
 from loans.services.settle import settle_due
 from partners.models import Partner
 from tests.loans.conftest import DOLLAR, PartnerClient
@@ -237,7 +238,10 @@ def test_what_one_transaction_did_is_applied_together_wherever_a_batch_ends(
     follow.follow_chain()
 
     assert (owed("first"), owed("second")) == (97 * DOLLAR, 97 * DOLLAR)
-    assert LedgerEntry.objects.filter(kind="PAYMENT").count() == 6
+    told = ChainEvent.objects.filter(name="SeniorPool.DebtUpdated", operation_uid="")
+    places = {order_of(event.block_number, event.log_index) for event in told}  # as the pool's own figures tell
+    assert set(LedgerEntry.objects.filter(kind="PAYMENT").values_list("order", flat=True)) == places
+    assert len(places) == 6
     assert not ChainEvent.objects.filter(applied=False).exists()
 
 

@@ -144,6 +144,21 @@ def test_it_is_tried_again_after_its_pause_and_waits_longer_each_time(chain: Cha
     assert [operation_of(f"stuck-{number}").settle_failures for number in range(5)] == [2, 0, 0, 0, 0]
 
 
+def test_thousands_that_wait_behind_one_do_not_come_up_one_by_one(
+    chain: Chain, five_stuck: PartnerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "AGAIN", 1)
+    monkeypatch.setattr("loans.services.settling_work.FIRST_OF_A_POSITION", 1)
+    settle_due()
+    shift_clock(seconds=PAUSE)
+
+    assert settle_due() == 0
+
+    rows = [operation_of(f"stuck-{number}") for number in range(5)]
+    assert [row.settle_after for row in rows] == [rows[0].settle_after] * 5
+    assert [row.settle_failures for row in rows] == [2, 0, 0, 0, 0]
+
+
 def test_all_of_it_settles_in_order_by_itself_once_the_books_are_right(
     chain: Chain, five_stuck: PartnerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
