@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 
-from chain import deployment
+from chain import abis, deployment
 from chain.encoding import Call, describe_revert, encode_call
 from tests.contracts.lab import USDC, Borrower, Lab
 
@@ -121,6 +122,14 @@ def test_a_deployment_says_who_its_operator_and_its_treasury_are(lab: Lab) -> No
     assert lab.events(logs, "PlatformExecutor", "OperatorSet") == named
     assert lab.events(logs, "PlatformExecutor", "TreasurySet") == [{"treasury": lab.treasury}]
     assert lab.read("PlatformExecutor", executor, "usdc") == lab.usdc.lower()
+
+
+def test_it_belongs_to_whom_the_deployer_names(lab: Lab) -> None:
+    types = ["address", "address", "address", "address", "uint256"]
+    args = encode(types, [lab.stranger.address, lab.operator.address, lab.usdc, lab.treasury, 400_000])
+    (receipt,) = lab.send(lab.owner, Call("", 0, abis.artifact("PlatformExecutor").bytecode + args.hex()))
+
+    assert lab.read("PlatformExecutor", receipt["contractAddress"], "owner") == lab.stranger.address.lower()
 
 
 def test_it_takes_tokens_that_are_sent_safely(lab: Lab, borrower: Borrower) -> None:

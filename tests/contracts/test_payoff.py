@@ -28,6 +28,9 @@ def paid_by(lab: Lab, call: Call) -> tuple[int, int]:
     """`(paid, debtAfter)` of a payoff that is mined."""
     receipt = lab.run((f"payoff-{lab.client.block_number()}", [call]))
     (repaid,) = lab.events(receipt, "PlatformExecutor", "Repaid")
+    (at_the_vault,) = lab.events(receipt, "SolvencyVault", "LoanRepaid")
+    told = {"positionId": repaid["positionId"], "payer": lab.executor, "amount": repaid["paid"]}
+    assert at_the_vault == told
     return repaid["paid"], repaid["debtAfter"]
 
 

@@ -15,7 +15,7 @@ TRUE = "0x600160005260206000f3"
 TRUE_AND_MORE = "0x600160005260406000f3"  # 64 bytes that begin with true
 TWO = "0x600260005260206000f3"
 SHORT = "0x600160005360016000f3"  # one byte, 0x01
-LATE = "0x6001602052601f6000f3"  # 31 zero bytes, a 1 in memory behind them
+LATE = "0x601f6000f3"  # 31 zero bytes
 FAR = "0x600160205260406000f3"  # 64 bytes, true in the second word
 
 MOVING = [
@@ -68,6 +68,13 @@ def test_true_and_nothing_are_successes(lab: Lab, code: str) -> None:
 def test_garbage_is_a_failure(lab: Lab, code: str) -> None:
     answering(lab, code)
     assert what_becomes_of(lab, *MOVING[0]).lower() == refused()
+
+
+def test_what_lies_in_memory_behind_a_short_answer_is_no_part_of_it(lab: Lab) -> None:
+    """The call's own data lie there: of one of these amounts the byte that would make it true."""
+    answering(lab, LATE)
+    for bits in range(0, 256, 8):
+        assert what_becomes_of(lab, "transfer(address,uint256)", [OTHER, 1 << bits]).lower() == refused(), bits
 
 
 @pytest.mark.parametrize(
