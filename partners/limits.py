@@ -68,7 +68,9 @@ def reserve(*, partner_id: uuid.UUID, amount: int, day: dt.date, daily_limit: in
         partner = _read(partner_id)
         _refuse(partner, amount, day)
         expected = partner.daily_borrow_limit  # the terms or sums changed meanwhile: decide again by the present ones
-    raise Unavailable(ErrorCode.DATABASE_UNAVAILABLE, "The partner's limits are changing; nothing was reserved")
+    raise Unavailable(
+        ErrorCode.DATABASE_UNAVAILABLE, "The partner's limits are changing; this request reserved nothing"
+    )
 
 
 def release(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:

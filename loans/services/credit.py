@@ -133,7 +133,7 @@ def release(oaid_token_id: int, amount: int) -> None:
 
 def unsettled_chain() -> Unavailable:
     """503: the chain answered with readings older than what is settled already, again and again."""
-    return Unavailable(ErrorCode.CHAIN_UNAVAILABLE, "The chain's answers are behind; nothing was reserved")
+    return Unavailable(ErrorCode.CHAIN_UNAVAILABLE, "The chain's answers are behind; this request reserved nothing")
 
 
 def _moved_by(amount: int) -> dict[str, Any]:

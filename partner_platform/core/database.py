@@ -18,7 +18,7 @@ import itertools
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -120,23 +120,38 @@ def is_transient(error: BaseException | None) -> bool:
     Also where Django itself (`get_or_create`) caught an `IntegrityError` and went on in a transaction that MongoDB had
     aborted with it: the next run finds the row.
     """
-    while error is not None:
-        has_label = getattr(error, "has_error_label", None)
-        if has_label is not None and has_label("TransientTransactionError"):
+    for cause in _causes(error):
+        if _has_label(cause, "TransientTransactionError"):
             return True
-        if getattr(error, "sqlstate", None) in _RETRYABLE_SQLSTATES:
+        if getattr(cause, "sqlstate", None) in _RETRYABLE_SQLSTATES:
             return True
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        if isinstance(cause, sqlite3.OperationalError) and "locked" in str(cause):
             return True
-        if isinstance(error, TransactionManagementError) and isinstance(error.__cause__, IntegrityError):
+        if isinstance(cause, TransactionManagementError) and isinstance(cause.__cause__, IntegrityError):
             return True
-        error = error.__cause__
     return False
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _has_label(error: BaseException, label: str) -> bool:
+    """Whether MongoDB's driver put this label on it."""
+    has_label = getattr(error, "has_error_label", None)
+    return has_label is not None and bool(has_label(label))
+
+
 def is_unavailable(error: BaseException) -> bool:
-    """True where the database could not be reached or was too busy: a matter of time, not of the request."""
-    return isinstance(error, OperationalError | InterfaceError | ConnectionFailure) or is_transient(error)
+    """True where the database could not be reached or was too busy: a matter of time, not of the request.
+
+    Also where MongoDB could not say, for all the time it was asked, what became of a commit.
+    """
+    if isinstance(error, OperationalError | InterfaceError | ConnectionFailure) or is_transient(error):
+        return True
+    return any(_has_label(cause, "UnknownTransactionCommitResult") for cause in _causes(error))
 
 
 def run_in_transaction(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from partner_platform.core.errors import ErrorCode
+from partner_platform.core.errors import OUTCOME_UNKNOWN, ErrorCode
 
 
 @dataclass(frozen=True)
@@ -252,20 +252,21 @@ CATALOGUE: dict[ErrorCode, Entry] = {
     ),
     ErrorCode.CHAIN_UNAVAILABLE: Entry(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "the chain cannot be reached; nothing was reserved",
+        "the chain cannot be reached; the request changed nothing",
         "No node answers a reading",
         retry_after=2,
     ),
     ErrorCode.DATABASE_UNAVAILABLE: Entry(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "the database cannot be reached; nothing was reserved",
-        "The database cannot be reached; nothing was reserved",
+        "the database cannot be reached; whether the request was accepted is not known, and to ask again with the same "
+        "`Idempotency-Key`, or for a loan with the same `partnerLoanId`, is safe and finds out",
+        OUTCOME_UNKNOWN,
         retry_after=2,
     ),
     ErrorCode.QUEUE_UNAVAILABLE: Entry(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "settlement is not available; nothing was reserved",
-        "Settlement is not available; nothing was reserved",
+        "settlement is not available; the request changed nothing",
+        "Settlement is not available; this request changed nothing",
         retry_after=2,
     ),
 }

@@ -19,6 +19,12 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
+# The connection may have been lost in a commit that was done, or in a read after it: nobody here can tell.
+OUTCOME_UNKNOWN = (
+    "The database cannot be reached. Whether this request was accepted is not known: to ask again with the same "
+    "Idempotency-Key, or for a loan with the same partnerLoanId, is safe and finds out"
+)
+
 
 class ErrorCode(StrEnum):
     """The stable `code` of an error answer."""
@@ -140,7 +146,11 @@ class TooManyRequests(PlatformError):
 
 
 class Unavailable(PlatformError):
-    """A dependency cannot be reached; nothing was reserved and the caller may try again."""
+    """A dependency cannot be reached; the caller may try again.
+
+    Where it is certain that this request changed nothing the message says so, of this request: an earlier one that was
+    never answered may have. Where a commit's outcome is open it says that asking again is safe.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from partner_platform.core import database
 from partner_platform.core.errors import (
+    OUTCOME_UNKNOWN,
     ErrorCode,
     NotFound,
     PayloadTooLarge,
@@ -21,6 +22,8 @@ from partner_platform.core.errors import (
 from partner_platform.core.masking import mask_json, mask_keys
 
 logger = logging.getLogger(__name__)
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _DRF_CODES: dict[type[drf.APIException], ErrorCode] = {
     drf.NotFound: ErrorCode.NOT_FOUND,
@@ -50,8 +53,8 @@ def envelope(error: PlatformError, request_id: str) -> dict[str, Any]:
 
 def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     """DRF's `EXCEPTION_HANDLER`: whatever a view raises becomes the envelope."""
-    error = as_platform_error(exc)
     request = context["request"]
+    error = as_platform_error(exc, only_reads=request.method in _READING)
     request._request.platform_error = error  # noqa: SLF001 - the middleware sees Django's request, not DRF's
     response = Response(envelope(error, request_id_of(request)), status=int(error.status))
     for name, value in _headers(error).items():
@@ -59,8 +62,11 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     return response
 
 
-def as_platform_error(exc: Exception) -> PlatformError:  # noqa: PLR0911 - a table of kinds
-    """Sort an exception: what the caller may know, what to retry, and what is our bug (logged, told as a bare 500)."""
+def as_platform_error(exc: Exception, *, only_reads: bool = False) -> PlatformError:  # noqa: PLR0911 - a table of kinds
+    """Sort an exception: what the caller may know, what to retry, and what is our bug (logged, told as a bare 500).
+
+    `only_reads`: the request could change nothing.
+    """
     if isinstance(exc, PlatformError):
         return exc
     if isinstance(exc, drf.ValidationError):
@@ -73,7 +79,9 @@ def as_platform_error(exc: Exception) -> PlatformError:  # noqa: PLR0911 - a tab
         return _from_drf(exc)
     if database.is_unavailable(exc):
         logger.error("database unavailable: %s", exc)
-        return Unavailable(ErrorCode.DATABASE_UNAVAILABLE, "The database cannot be reached; nothing was reserved")
+        return Unavailable(
+            ErrorCode.DATABASE_UNAVAILABLE, "The database cannot be reached" if only_reads else OUTCOME_UNKNOWN
+        )
     logger.error("unhandled error", exc_info=exc)
     return PlatformError(ErrorCode.INTERNAL_ERROR, "Internal server error")
 

@@ -51,7 +51,7 @@ def wait_until(key: str, look: Callable[[], T | None], timeout: float) -> T | No
 
 def queue_unavailable() -> Unavailable:
     """503 where Redis is down: what would be accepted now could not be driven, so nothing is accepted."""
-    return Unavailable(ErrorCode.QUEUE_UNAVAILABLE, "Settlement is not available; nothing was reserved")
+    return Unavailable(ErrorCode.QUEUE_UNAVAILABLE, "Settlement is not available; this request changed nothing")
 
 
 def _sleep_on(key: str, seconds: float) -> None:

@@ -1,18 +1,21 @@
 """Every error leaves in one envelope, with the caller told no more than it may know."""
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
 from django.test import RequestFactory
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, PyMongoError
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
 from partner_platform.core import exception_handler
+from partner_platform.core.error_catalogue import CATALOGUE
 from partner_platform.core.errors import (
+    OUTCOME_UNKNOWN,
     BadRequest,
     Conflict,
     ErrorCode,
@@ -23,8 +26,8 @@ from partner_platform.core.errors import (
 )
 
 
-def answer(error: Exception) -> Any:
-    request = Request(RequestFactory().get("/"))
+def answer(error: Exception, method: str = "GET") -> Any:
+    request = Request(RequestFactory().generic(method, "/"))
     request._request.request_id = "request-1"  # type: ignore[attr-defined]
     return exception_handler.handle_exception(error, {"request": request})
 
@@ -95,6 +98,12 @@ def conflict() -> AutoReconnect:
     return error
 
 
+def labelled(label: str) -> PyMongoError:
+    error = PyMongoError("of a kind of its own")
+    error._add_error_label(label)
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -102,12 +111,25 @@ def conflict() -> AutoReconnect:
         InterfaceError("connection already closed"),
         AutoReconnect("primary stepped down"),
         caused(DatabaseError("write conflict"), conflict()),
+        caused(DatabaseError("commit timed out"), labelled("UnknownTransactionCommitResult")),
     ],
 )
 def test_a_database_that_cannot_be_reached_is_503_and_tells_no_address(error: Exception) -> None:
-    response = answer(error)
-    assert (response.status_code, response.data["code"], response["Retry-After"]) == (503, "database_unavailable", "2")
-    assert str(error) not in str(response.data)
+    read, write = answer(error), answer(error, "POST")
+    for response in (read, write):
+        assert (response.status_code, response.data["code"]) == (503, "database_unavailable")
+        assert response["Retry-After"] == "2"
+        assert str(error) not in str(response.data)
+    assert (read.data["message"], write.data["message"]) == ("The database cannot be reached", OUTCOME_UNKNOWN)
+
+
+def test_no_503_claims_what_is_not_known() -> None:
+    """Of a lost database nobody knows what it committed; the others speak of their own request alone."""
+    for code, entry in CATALOGUE.items():
+        if entry.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            told = f"{entry.when} {entry.message}"
+            assert "nothing was" not in told
+            assert ("not known" in told) is (code == ErrorCode.DATABASE_UNAVAILABLE)
 
 
 @pytest.mark.parametrize("error", [ValueError("secret"), DatabaseError("secret")])
