@@ -154,14 +154,15 @@ def _new_partner(room: int) -> tuple[Any, str]:
     from partners.services import create_partner
     from sandbox.keys import key_pair
 
+    name = f"Bench {secrets.token_hex(4)}"
     return create_partner(
         actor="system:bench",
-        partner_name=f"Bench {secrets.token_hex(4)}",
+        partner_name=name,
         key_label="bench",
         tier="ENTERPRISE",
         daily_borrow_limit=str(ENOUGH),
         total_borrow_limit=str(room * AMOUNT + AMOUNT - 1),
-        settlement_address=key_pair("settlement:bench").address,
+        settlement_address=key_pair(f"settlement:{name}").address,
         contact_email="bench@example.com",
     )
 

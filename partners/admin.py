@@ -4,11 +4,11 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
-from partners import credentials, services
+from partners import credentials, services, settlement_addresses
 from partners.forms import PartnerForm
 from partners.key_admin import ApiKeyAdmin
 from partners.models import ApiKey, Partner
@@ -68,22 +68,21 @@ class PartnerAdmin(admin.ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Partner | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
-        return (
-            "partner_id",
-            "status",
-            "status_reason",
-            "signing_required",
-            *SUMS,
-            "created_by",
-            "created_at",
-            "last_used_at",
-        )
+        fixed = ("partner_id", "status", "status_reason", "signing_required", "former_settlement_addresses")
+        return (*fixed, *SUMS, "created_by", "created_at", "last_used_at")
 
     def get_inlines(self, request: HttpRequest, obj: Partner | None) -> list[Any]:
         return self.inlines if obj is not None else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # loans and the audit speak of partners for ever; suspend them
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except BadRequest as error:  # taken since the form was checked: nothing was saved
+            self.message_user(request, error.message, messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Partner, form: Any, change: bool) -> None:
         values = form.terms(form.cleaned_data)
@@ -184,6 +183,11 @@ class PartnerAdmin(admin.ModelAdmin):
             return chosen[0]
         self.message_user(request, "Choose one partner: a secret is shown on a page of its own.", messages.ERROR)
         return None
+
+    @admin.display(description="former settlement addresses")
+    def former_settlement_addresses(self, partner: Partner) -> str:
+        """They stay the partner's: no other can have them."""
+        return ", ".join(settlement_addresses.addresses_of(partner)[1:]) or "-"
 
     @admin.display(description="daily limit", ordering="daily_borrow_limit")
     def daily_limit(self, partner: Partner) -> str:

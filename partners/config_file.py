@@ -6,16 +6,19 @@ status never changed by a second import: who was suspended since stays so. Sourc
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from django.db import IntegrityError
 from rest_framework.exceptions import ParseError
 
 from partner_platform.core.database import run_in_transaction
 from partner_platform.core.errors import BadRequest
+from partner_platform.core.ethereum import parse_address
 from partner_platform.core.parsers import StrictJSONParser
-from partners import selectors, services, terms
+from partners import selectors, services, settlement_addresses, terms
 from partners.models import Partner, PartnerStatus
 
 IDENTITY = ("partnerId", "status")
@@ -53,21 +56,32 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     ids = [entry["partnerId"] for entry in entries if isinstance(entry, dict) and "partnerId" in entry]
     repeated = sorted({str(partner_id) for partner_id in ids if ids.count(partner_id) > 1})
     problems += [f"{partner_id}: partnerId: Appears more than once." for partner_id in repeated]
+    problems += _repeated_addresses(entries)
     if problems:
         raise BadConfigFile(problems)
     return entries
 
 
 def import_entries(entries: list[dict[str, Any]], *, actor: str) -> Imported:
-    """Open the new partners and bring the known ones to the entries' terms, in one transaction."""
+    """Open the new partners and bring the known ones to the entries' terms, in one transaction.
+
+    Raises `BadConfigFile` where a settlement address is another partner's.
+    """
 
     def run() -> Imported:
+        if problems := _taken_addresses(entries):
+            raise BadConfigFile(problems)
         imported = Imported()
         for entry in sorted(entries, key=lambda entry: str(entry["partnerId"])):
             _import_entry(entry, imported, actor)
         return imported
 
-    return run_in_transaction(run)
+    try:
+        return run_in_transaction(run)
+    except IntegrityError:
+        if problems := _taken_addresses(entries):  # somebody claimed one at the same moment
+            raise BadConfigFile(problems) from None
+        raise
 
 
 def _import_entry(entry: dict[str, Any], imported: Imported, actor: str) -> None:
@@ -85,6 +99,28 @@ def _import_entry(entry: dict[str, Any], imported: Imported, actor: str) -> None
 
 def _terms_of(entry: Mapping[str, Any]) -> dict[str, object]:
     return terms.from_api({name: value for name, value in entry.items() if name not in IDENTITY})
+
+
+def _repeated_addresses(entries: list[Any]) -> list[str]:
+    """A settlement address that several entries name, in whatever case, is told at each of them."""
+    named: dict[str, list[str]] = {}
+    for entry in entries:
+        with suppress(ValueError, TypeError, KeyError):
+            address = parse_address(entry[settlement_addresses.API_NAME])
+            named.setdefault(address, []).append(str(entry["partnerId"]))
+    shared = [names for names in named.values() if len(set(names)) > 1]
+    return [f"{name}: {settlement_addresses.API_NAME}: Appears more than once." for names in shared for name in names]
+
+
+def _taken_addresses(entries: list[dict[str, Any]]) -> list[str]:
+    problems = []
+    for entry in entries:
+        known = selectors.by_partner_id(entry["partnerId"])
+        address = parse_address(entry[settlement_addresses.API_NAME])
+        problem = settlement_addresses.problem_with(address, partner_id=None if known is None else known.pk)
+        if problem is not None:
+            problems.append(f"{entry['partnerId']}: {settlement_addresses.API_NAME}: {problem}")
+    return problems
 
 
 def _problems(number: int, entry: object) -> list[str]:

@@ -7,7 +7,7 @@ from django import forms
 
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import BASE_UNITS_PER_DOLLAR, MAX_BASE_UNITS, USDC_DECIMALS
-from partners import selectors, terms
+from partners import selectors, settlement_addresses, terms
 from partners.models import ApiKey, Partner, Scope
 
 
@@ -77,6 +77,7 @@ class PartnerForm(forms.ModelForm):
             for api_name, problems in error.details.items():
                 self.add_error(terms.FIELD_NAMES[api_name], problems)
         self._check_partner_id(cleaned.get("partner_id"))
+        self._check_settlement_address(cleaned.get("settlement_address"))
         return cleaned
 
     def terms(self, cleaned: dict[str, Any]) -> dict[str, Any]:
@@ -92,9 +93,19 @@ class PartnerForm(forms.ModelForm):
         except ValueError as error:
             self.add_error("partner_id", str(error))
             return
-        is_new = not Partner.objects.filter(pk=self.instance.pk).exists()
-        if is_new and selectors.by_partner_id(partner_id) is not None:
+        if self._is_new() and selectors.by_partner_id(partner_id) is not None:
             self.add_error("partner_id", "Is taken.")
+
+    def _check_settlement_address(self, address: str | None) -> None:
+        if not address or "settlement_address" in self.errors:
+            return
+        owner = None if self._is_new() else self.instance.pk
+        problem = settlement_addresses.problem_with(address, partner_id=owner)
+        if problem is not None:
+            self.add_error("settlement_address", problem)
+
+    def _is_new(self) -> bool:
+        return not Partner.objects.filter(pk=self.instance.pk).exists()
 
 
 class NewKeyForm(forms.ModelForm):

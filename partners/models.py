@@ -4,7 +4,8 @@ A `Partner` carries its terms (limits, fee, settlement address) and the running 
 against; those sums move only by the guarded updates in `partners.limits`. An `ApiKey` is stored as its SHA-256; the key
 itself exists once, in the answer that created it. Invariants (M1, M4): `current_outstanding` never passes
 `total_borrow_limit` by a borrow, a day's `borrowed` never passes `daily_borrow_limit`, and both equal what the loans
-add up to. Amounts are USDC base units. Source: plan, Partner schema.
+add up to. A `SettlementAddress` is one partner's for ever (M3). Amounts are USDC base units. Source: plan, Partner
+schema.
 """
 
 from django.core.validators import MaxValueValidator
@@ -95,11 +96,27 @@ class Partner(models.Model):
             models.CheckConstraint(
                 condition=models.Q(current_outstanding__gte=0), name="partner_outstanding_not_negative"
             ),
+            models.UniqueConstraint(fields=["settlement_address"], name="partner_settlement_address_once"),
         ]
         indexes = [models.Index(fields=["status", "tier"], name="partner_status_tier")]
 
     def __str__(self) -> str:
         return f"{self.partner_name} ({self.partner_id})"
+
+
+class SettlementAddress(models.Model):
+    """An address that is, or was, a partner's settlement address (`partners.settlement_addresses`)."""
+
+    id = UUIDPrimaryKey()
+    address = AddressField(unique=True)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="settlement_addresses")
+    since = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        verbose_name_plural = "settlement addresses"
+
+    def __str__(self) -> str:
+        return self.address
 
 
 class PartnerDailyUsage(models.Model):

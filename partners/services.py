@@ -16,7 +16,7 @@ from partner_platform.core import clock
 from partner_platform.core.database import in_transaction, run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from partner_platform.core.wording import joined
-from partners import credentials, keys, selectors, terms
+from partners import credentials, keys, selectors, settlement_addresses, terms
 from partners.models import ApiKey, Partner, PartnerStatus, all_scopes
 from partners.rules import is_live, require_grace_hours
 
@@ -29,11 +29,13 @@ def create_partner(
     """Open a partner and make its first API key, which is returned and kept nowhere.
 
     `values` are the fields of `partners.terms.FIELDS`, amounts as strings of base units. Without `partner_id` one is
-    made of label and number: `partner_nlp_003`. Raises 400 `invalid_request` naming every bad field, a taken id
-    included.
+    made of label and number: `partner_nlp_003`. Raises 400 `invalid_request` naming every bad field, a taken id or
+    another's settlement address included.
     """
     cleaned = terms.clean(values, partial=False)
     given_id, status = _clean_identity(partner_id, status)
+    address = cleaned["settlement_address"]
+    settlement_addresses.require_free(address, partner_id=None)
     number = selectors.partner_count() + 1
     for attempt in range(MAX_ID_ATTEMPTS):
         candidate = given_id or f"partner_{cleaned['key_label']}_{number + attempt:03d}"
@@ -44,9 +46,12 @@ def create_partner(
                 run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, actor))  # type: ignore[misc]
                 return partner, new_key.key
             except IntegrityError:
-                # Somebody took the id between look and insert. Inside a caller's transaction nothing can be tried
-                # again.
-                if in_transaction() or selectors.by_partner_id(candidate) is None:
+                # Somebody took the id, or the address, between look and insert. Inside a caller's transaction nothing
+                # can be tried again.
+                if in_transaction():
+                    raise
+                settlement_addresses.require_free(address, partner_id=None)
+                if selectors.by_partner_id(candidate) is None:
                     raise
         if given_id:
             break
@@ -54,7 +59,11 @@ def create_partner(
 
 
 def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner:
-    """Change a partner's terms; returns it as it is now. Raises 400 `invalid_request` naming every bad field."""
+    """Change a partner's terms; returns it as it is now.
+
+    Raises 400 `invalid_request` naming every bad field, another's settlement address included. A settlement address
+    that the partner leaves stays its own (`partners.settlement_addresses`).
+    """
     changes = terms.clean(values, partial=True)
 
     def update() -> Partner:
@@ -62,6 +71,8 @@ def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner
         changed = {name: value for name, value in changes.items() if getattr(before, name) != value}
         if not changed:
             return before
+        if "settlement_address" in changed:
+            settlement_addresses.claim(changed["settlement_address"], partner_id=partner.pk)
         Partner.objects.filter(pk=partner.pk).update(updated_at=clock.now(), **changed)
         after = Partner.objects.get(pk=partner.pk)
         record_change(
@@ -73,7 +84,12 @@ def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner
         )
         return after
 
-    return run_in_transaction(update)
+    try:
+        return run_in_transaction(update)
+    except IntegrityError:
+        if "settlement_address" in changes and not in_transaction():  # somebody claimed it at the same moment
+            settlement_addresses.require_free(changes["settlement_address"], partner_id=partner.pk)
+        raise
 
 
 def suspend_partner(*, partner: Partner, actor: str, reason: str = "") -> Partner:
@@ -156,6 +172,7 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
 
 def _insert(partner: Partner, new_key: keys.NewKey, actor: str) -> None:
     partner.save(force_insert=True)
+    settlement_addresses.claim(partner.settlement_address, partner_id=partner.pk)
     _add_key(partner, new_key, scopes=all_scopes())
     record_change(
         actor=actor,

@@ -88,7 +88,7 @@ def anvil() -> Iterator[Chain]:
     server = anvil_server.anvil(port=port, log=log, slots_in_epoch=SLOTS_IN_EPOCH, states_in_memory=1_000).start()
     from sandbox.furnish import build_world  # web3 takes a second to import: only where a test needs the chain
 
-    world = build_world(partners=["partner-1", "partner-2"])
+    world = build_world(partners=["partner-1", "partner-2", "partner-3"])
     _point_settings_at(world)
     chain = Chain(port=port, world=world)
     chain.rpc("evm_setAutomine", False)

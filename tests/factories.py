@@ -1,5 +1,6 @@
 """Rows for tests, as short as the test needs them."""
 
+from eth_utils.address import to_checksum_address
 from factory.declarations import LazyAttribute, LazyFunction, Sequence, SubFactory
 from factory.django import DjangoModelFactory
 
@@ -20,7 +21,7 @@ class PartnerFactory(DjangoModelFactory[Partner]):
     key_label = "test"
     daily_borrow_limit = 1_000 * DOLLAR
     total_borrow_limit = 5_000 * DOLLAR
-    settlement_address = "0x7d650b01Ea0700F7553d9260A76546ab1A97A1D7"
+    settlement_address = Sequence(lambda number: str(to_checksum_address(f"0x{'5e' * 16}{number:08x}")))
     contact_email = "dev@test-lending.example"
     created_by = "system"
 

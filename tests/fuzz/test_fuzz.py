@@ -53,7 +53,7 @@ def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     nodes = Nodes(chain)
     with chain.automine():
         other = deploy_second_executor(chain)
-        accounts = [*chain.world.partners, fund_partner("partner-3"), fund_partner("stranger")]
+        accounts = [*chain.world.partners, fund_partner("stranger")]
     invariants = Invariants(chain, other)
     another_key = prepare(chain, accounts, other)
     lenders = [_open_lender(account, name) for account, name in zip(accounts, ("one", "two", "three"), strict=False)]

@@ -140,9 +140,10 @@ def test_a_taken_id_is_refused() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_eight_partners_of_one_label_made_at_once_get_eight_ids() -> None:
-    def create(_: int) -> str:
+    def create(number: int) -> str:
+        terms = {**TERMS, "settlement_address": f"0x{number + 1:040x}"}
         try:
-            return services.create_partner(actor="staff:ann", **TERMS)[0].partner_id
+            return services.create_partner(actor="staff:ann", **terms)[0].partner_id
         finally:
             connection.close()
 

@@ -25,10 +25,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         path = Path(options["path"] or settings.BASE_DIR / DEFAULT_PATH)
         try:
-            entries = config_file.read_entries(path)
+            imported = config_file.import_entries(config_file.read_entries(path), actor=ACTOR)
         except config_file.BadConfigFile as error:
             raise CommandError("Nothing was imported:\n" + "\n".join(error.problems)) from error
-        imported = config_file.import_entries(entries, actor=ACTOR)
         for partner, key in imported.created:
             self.stdout.write(f"{partner.partner_id}: created\n  API key: {key}")
         for partner in imported.updated:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('partners', '0005_key_changes'),
+        ('partners', '0007_one_partner_per_settlement_address'),
     ]
 
     operations = [

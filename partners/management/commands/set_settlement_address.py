@@ -1,0 +1,34 @@
+"""`manage.py set_settlement_address`: give a partner another settlement address, or note a former one."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from partner_platform.core.errors import BadRequest
+from partners import services, settlement_addresses
+from partners.management.support import ACTOR, command_error, require_partner
+
+
+class Command(BaseCommand):
+    help = (
+        "Give a partner another settlement address. It stays the partner's for ever: repayments can be pulled from it, "
+        "and transfers from it fund them, so no other partner can have it. With --former an address that the partner "
+        "used once is noted as its own, and the present one stays."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("partner_id", help="such as partner_xyz_lending_001")
+        parser.add_argument("address", help="0x and 40 hex digits")
+        parser.add_argument("--former", action="store_true", help="the partner used it once; its present one stays")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        partner, address = require_partner(options["partner_id"]), options["address"]
+        try:
+            if options["former"]:
+                settlement_addresses.note_former(partner=partner, address=address, actor=ACTOR)
+            else:
+                services.update_partner(partner=partner, actor=ACTOR, settlement_address=address)
+        except BadRequest as error:
+            raise command_error(error, {settlement_addresses.API_NAME: "address"}) from error
+        what = "was formerly" if options["former"] else "is now"
+        self.stdout.write(f"{address} {what} the settlement address of {partner.partner_id}, and no other's.")
