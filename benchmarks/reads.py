@@ -245,12 +245,13 @@ def _furnish() -> str:
 
 def _draw(partner: Any) -> None:
     from chain.models import Operation
-    from loans.models import LoanStatus, PartnerLoan
+    from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentStatus
     from partner_platform.core import clock
 
     tx_hash = "0x" + "ab" * 32
     operation = Operation.objects.create(key="bench", uid="0x" + "cd" * 32, kind="borrow", calls=[], effect=[])
-    PartnerLoan.objects.create(
+    now = clock.now()
+    loan = PartnerLoan.objects.create(
         partner=partner,
         partner_loan_id=LOAN_ID,
         partner_name=partner.partner_name,
@@ -261,7 +262,6 @@ def _draw(partner: Any) -> None:
         outstanding_principal=900_000_000,
         bearing_principal=900_000_000,
         total_repaid=100_000_000,
-        repayment_history=[{"amount": "100000000", "txHash": tx_hash, "timestamp": "2026-01-05T10:30:00Z"}],
         platform_fee_charged=5_000_000,
         net_amount=995_000_000,
         remaining_credit=9_000_000_000,
@@ -270,8 +270,19 @@ def _draw(partner: Any) -> None:
         borrow_operation=operation,
         borrow_tx_hash=tx_hash,
         daily_usage_day=clock.today(),
-        borrowed_at=clock.now(),
+        borrowed_at=now,
+        last_repayment_at=now,
         metadata={"customer": "c-1"},
+    )
+    Repayment.objects.create(
+        loan=loan,
+        partner=partner,
+        amount=100_000_000,
+        status=RepaymentStatus.SETTLED,
+        funding=FundingSource.PULLED,
+        chain_order=1,
+        tx_hash=tx_hash,
+        settled_at=now,
     )
 
 

@@ -7,6 +7,7 @@ repayment's operation, and makes it revert where another block stands in the pla
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from chain import selectors
-from chain.clients import get_client
+from chain.clients import ChainUnavailable, get_client
 from chain.encoding import (
     OPERATION_TOPICS,
     TRANSFER_TOPIC,
@@ -27,6 +28,7 @@ from chain.encoding import (
     encode_call,
     to_bytes,
 )
+from chain.evidence import corroborated
 from chain.models import FundingTransfer
 from chain.reading import read, read_everywhere
 from partner_platform.core.errors import BadRequest, ErrorCode
@@ -48,8 +50,8 @@ class ProvenTransfer:
     block_hash: str
 
 
-def prove_transfer(*, tx_hash: str, sender: str) -> ProvenTransfer:
-    """What a mined, successful, k-deep transaction brought from `sender` to the platform account.
+def prove_transfers(*, tx_hash: str, senders: Sequence[str]) -> list[ProvenTransfer]:
+    """What a mined, successful, k-deep transaction brought to the platform account, for each of `senders` that did.
 
     Raises 400 with a code of its own for each way in which the hash proves nothing, `ChainUnavailable` where the chain
     cannot tell.
@@ -60,21 +62,27 @@ def prove_transfer(*, tx_hash: str, sender: str) -> ProvenTransfer:
     if receipt is None or receipt.get("blockNumber") is None:
         raise _not_mined(tx_hash, is_pending=transaction is not None)
     _require_canonical(receipt, int(head, 16))
+    if not corroborated(get_client(), [receipt]):
+        raise _unconfirmed()
     if int(receipt["status"], 16) != 1:
         raise _refusal(ErrorCode.TRANSFER_REVERTED, "the transaction reverted")
-    value = 0 if _is_our_own(receipt) else _value_from(receipt, sender)
-    if not value:
+    found = {} if _is_our_own(receipt) else {sender: _value_from(receipt, sender) for sender in senders}
+    if not any(found.values()):
         raise _refusal(
             ErrorCode.TRANSFER_NOT_TO_PLATFORM,
             "no USDC transfer from the settlement address to the platform account",
         )
-    return ProvenTransfer(
-        tx_hash=tx_hash.lower(),
-        sender=sender,
-        value=min(value, MAX_BASE_UNITS),
-        block_number=int(receipt["blockNumber"], 16),
-        block_hash=receipt["blockHash"],
-    )
+    return [
+        ProvenTransfer(
+            tx_hash=tx_hash.lower(),
+            sender=sender,
+            value=min(value, MAX_BASE_UNITS),
+            block_number=int(receipt["blockNumber"], 16),
+            block_hash=receipt["blockHash"],
+        )
+        for sender, value in found.items()
+        if value
+    ]
 
 
 def record(transfer: ProvenTransfer) -> FundingTransfer:
@@ -96,12 +104,12 @@ def claim(transfer: FundingTransfer, *amounts: int) -> int:
         )
         if amount <= transfer.value and mine.update(used=F("used") + amount) == 1:
             return amount
-    left = max(sum(row.value - row.used for row in FundingTransfer.objects.filter(pk=transfer.pk)), 0)
-    if left == 0:
-        raise _refusal(ErrorCode.TRANSFER_ALREADY_USED, "all of the transfer is used", unused="0")
-    raise _refusal(
-        ErrorCode.TRANSFER_INSUFFICIENT, f"{format_dollars(left)} of the transfer is not yet used", unused=str(left)
-    )
+    raise _insufficient(max(sum(row.value - row.used for row in FundingTransfer.objects.filter(pk=transfer.pk)), 0))
+
+
+def spent_already(left: int) -> BadRequest:
+    """400: the transfer's value was spent on trust, without naming it; `left` base units of it are not."""
+    return _insufficient(max(left, 0))
 
 
 def give_back(*, transfer_id: UUID, amount: int) -> bool:
@@ -110,10 +118,22 @@ def give_back(*, transfer_id: UUID, amount: int) -> bool:
     return claimed.update(used=F("used") - amount) == 1
 
 
-def guard(transfer: FundingTransfer) -> Call:
-    """The call that lets the operation it begins run only on a chain which has the block of the transfer."""
-    data = encode_call("requireBlock(uint256,bytes32)", [transfer.block_number, to_bytes(transfer.block_hash)])
+def guard(block_number: int, block_hash: str) -> Call:
+    """The call that lets the operation it begins run only on a chain which has this block."""
+    data = encode_call("requireBlock(uint256,bytes32)", [block_number, to_bytes(block_hash)])
     return Call(settings.PLATFORM_EXECUTOR_ADDRESS, 0, data)
+
+
+def balance_at(account: str, *, block_number: int, block_hash: str) -> int:
+    """The account's USDC at the end of this very block, by the word of a node that has it; `ChainUnavailable`."""
+    balance = {"to": settings.USDC_ADDRESS, "data": encode_call("balanceOf(address)", [account])}
+    block, held = read(("eth_getBlockByNumber", [hex(block_number), False]), ("eth_call", [balance, hex(block_number)]))
+    if block is None or block["hash"] != block_hash:
+        raise ChainUnavailable("The node has another block in the place of the one to judge by")
+    try:
+        return decode_uint(held)
+    except Undecodable as error:
+        raise ChainUnavailable(f"USDC tells no balance: {error}") from error
 
 
 def _not_mined(tx_hash: str, *, is_pending: bool) -> BadRequest:
@@ -177,6 +197,13 @@ def _create(transfer: ProvenTransfer) -> FundingTransfer | None:
         )
     except IntegrityError:
         return FundingTransfer.objects.filter(tx_hash=transfer.tx_hash, sender=transfer.sender).first()
+
+
+def _insufficient(left: int) -> BadRequest:
+    if left == 0:
+        return _refusal(ErrorCode.TRANSFER_ALREADY_USED, "all of the transfer is used", unused="0")
+    message = f"{format_dollars(left)} of the transfer is not yet used"
+    return _refusal(ErrorCode.TRANSFER_INSUFFICIENT, message, unused=str(left))
 
 
 def _unconfirmed() -> BadRequest:

@@ -16,6 +16,7 @@ from chain.models import (
     PlatformWallet,
     WalletStatus,
     WatchCursor,
+    WatchedBlock,
 )
 from chain.signer import signing_address
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
@@ -23,6 +24,8 @@ from partner_platform.core import clock
 from partner_platform.core.batches import batched
 
 OPEN_OPERATION_STATES = tuple(state for state in OperationState if state not in FINAL_OPERATION_STATES)
+
+SYSTEM_CURSOR = "system"  # of chain.watcher
 
 
 def unacknowledged(kinds: str | Sequence[str], limit: int) -> list[Operation]:
@@ -196,11 +199,6 @@ def positions_put_off(position_ids: Iterable[int]) -> set[int]:
     return found
 
 
-def watched_up_to() -> int:
-    """The newest block that the watcher has read; -1 where it has read none."""
-    return max(WatchCursor.objects.values_list("next_block", flat=True), default=0) - 1
-
-
 def positions_since(block_number: int) -> set[int]:
     """The positions that have events from this block on."""
     since = ChainEvent.objects.filter(block_number__gte=block_number).values_list("position_id", flat=True)
@@ -268,3 +266,43 @@ def open_operations_query() -> QuerySet[Operation]:
 def frozen_wallets_count() -> int:
     """Wallets that send nothing new until a person looks."""
     return PlatformWallet.objects.filter(status=WalletStatus.FROZEN).count()
+
+
+def watched_block() -> WatchedBlock | None:
+    """The newest block that the watcher has read; None where it has read none, or is further behind than it keeps."""
+    newest = WatchedBlock.objects.order_by("-number").first()
+    return newest if newest is not None and newest.number == watched_until() else None
+
+
+def watched_until() -> int:
+    """The number of the newest block whose events the watcher has read; -1 before it began."""
+    cursor = WatchCursor.objects.filter(name=SYSTEM_CURSOR).first()
+    return -1 if cursor is None else cursor.next_block - 1
+
+
+def verified_until() -> int:
+    """The number of the newest block whose events were read again when it was final, alike; -1 where there is none."""
+    cursor = WatchCursor.objects.filter(name=SYSTEM_CURSOR).first()
+    return -1 if cursor is None else cursor.verified_block
+
+
+def transfers_between(first: int, last: int) -> list[tuple[str, str, int]]:
+    """`(sender, recipient, base units)` of the USDC transfers in these blocks that no operation of ours made."""
+    found = transfers_query(first, last).values_list("args", flat=True)
+    return [(args["from"], args["to"], int(args["value"])) for args in found]
+
+
+def transfers_query(first: int, last: int) -> QuerySet[ChainEvent]:
+    """The query of `transfers_between`, for the index tests too."""
+    return _events_between(first, last).filter(name="MockUSDC.Transfer", operation_uid="")
+
+
+def last_block_of(events: int, *, first: int, until: int) -> int:
+    """The block up to which there are at most so many events from `first` on, `until` at most; at least `first`."""
+    numbers = _events_between(first, until).order_by("block_number", "log_index").values_list("block_number", flat=True)
+    beyond = list(numbers[events : events + 1])
+    return max(beyond[0] - 1, first) if beyond else until
+
+
+def _events_between(first: int, last: int) -> QuerySet[ChainEvent]:
+    return ChainEvent.objects.filter(block_number__gte=first, block_number__lte=last)

@@ -125,7 +125,10 @@ class Loan(LoanRow):
     borrowTxHash = Hash(allow_null=True)
     repayTxHash = Hash(allow_null=True)
     failureReason = _Text(allow_null=True)
-    repaymentHistory = HistoryRow(many=True)
+    repaymentHistory = HistoryRow(
+        many=True,
+        help_text="Oldest first; of more than 100 the newest. All are in `GET /partners/my/transactions?type=REPAY`.",
+    )
     loanDuration = Count(allow_null=True, help_text="Seconds.")
     numberOfInstallments = Count(allow_null=True)
     schedule = Instalment(many=True)

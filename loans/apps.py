@@ -6,10 +6,11 @@ class LoansConfig(AppConfig):
 
     def ready(self) -> None:
         from chain import hooks
-        from loans import metrics
+        from loans import deposits, metrics
         from loans.services.unwind import roll_back
         from loans.tasks import nudge_settlement
 
         hooks.on_settled(nudge_settlement)
         hooks.on_rollback(roll_back)
+        hooks.on_rollback(deposits.forget_from)
         metrics.register()

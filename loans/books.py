@@ -88,8 +88,6 @@ def _loans(loans: list[Derived]) -> list[Finding]:
         found += column(subject, loan, "total_repaid", item.repaid)
         found += column(subject, loan, "interest_paid", item.interest)
         found += column(subject, loan, "outstanding_principal", item.outstanding)
-        history = sum(int(entry["amount"]) for entry in loan.repayment_history)
-        found += differs(subject, "repayment_history", history, item.repaid)
         found += differs(subject, "repayments in flight", int(loan.repayment_in_flight), item.in_flight)
         # Where the principal is paid, interest may be left; where it is closed, nothing is.
         left = item.outstanding + loan.bearing_principal + loan.accrued_scaled

@@ -3,9 +3,9 @@
 A loan is accepted in one transaction with its reservations (the partner's daily and total limits, the OAID's credit)
 and its chain operation, and is settled by `loans.settlement` when that operation reaches a final state. Invariants:
 M1 no interleaving passes a limit; M2 `net` is paid exactly once or the reservation is released exactly once; M3 a
-transfer funds at most its value; M4 the running sums equal what loans and repayments add up to. States and their
-edges are in `loans.states`. Amounts are USDC base units, rates basis points a year. Source: plan, PartnerLoan and
-SolvencyPosition schemas.
+transfer funds at most its value, and nothing else spends what a partner sent (`loans.account_models`); M4 the running
+sums equal what loans and repayments add up to. States and their edges are in `loans.states`. Amounts are USDC base
+units, rates basis points a year. Source: plan, PartnerLoan and SolvencyPosition schemas.
 """
 
 import uuid
@@ -13,6 +13,7 @@ import uuid
 from django.db import models
 
 from chain.models import FundingTransfer, Operation
+from loans import account_models  # noqa: F401 - Django looks for models here
 from partner_platform.core import clock
 from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, Uint256Field, UUIDPrimaryKey
 from partners.models import Partner
@@ -157,7 +158,6 @@ class PartnerLoan(models.Model):
     defaulted_at = models.DateTimeField(null=True, blank=True)
     default_reason = models.CharField(max_length=300, blank=True, default="")
     total_repaid = BaseUnitsField(default=0)
-    repayment_history = models.JSONField(default=list)  # the settled repayments, as the API shows them
     platform_fee_charged = BaseUnitsField()
     platform_fee_paid = models.BooleanField(default=False)
     net_amount = BaseUnitsField()
@@ -236,6 +236,7 @@ class Repayment(models.Model):
             models.Index(fields=["loan", "chain_order"], name="repayment_chain_order"),
             models.Index(fields=["partner", "-created_at", "-id"], name="repayment_partner_time"),
             models.Index(fields=["partner", "status", "-created_at", "-id"], name="repayment_partner_status"),
+            models.Index(fields=["status", "funding"], name="repayment_in_flight"),
         ]
 
     def __str__(self) -> str:

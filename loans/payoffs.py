@@ -55,14 +55,23 @@ def terms_of(loan: PartnerLoan) -> PayoffTerms:
     )
 
 
-def to_json(terms: PayoffTerms) -> dict[str, str]:
-    """The form that is stored with a repayment: whole numbers as strings, for they may be large."""
-    return {name: str(value) for name, value in asdict(terms).items()}
+def to_json(terms: PayoffTerms, *, most: int) -> dict[str, str]:
+    """The form that is stored with a repayment: whole numbers as strings, for they may be large.
+
+    `most` is the base units that the executor pays at most.
+    """
+    return {**{name: str(value) for name, value in asdict(terms).items()}, "most": str(most)}
+
+
+def most_of(stored: dict[str, Any] | None) -> int:
+    """What the executor pays at most by the stored terms; 0 where there are none, or none with that figure."""
+    return int((stored or {}).get("most", 0))
 
 
 def due_by(stored: dict[str, Any], moment: int) -> int:
     """What the executor reckoned at `moment` from the stored terms."""
-    return _debt(PayoffTerms(**{name: int(value) for name, value in stored.items()}), moment)
+    terms = {name: int(value) for name, value in stored.items() if name != "most"}
+    return _debt(PayoffTerms(**terms), moment)
 
 
 def _debt(terms: PayoffTerms, moment: int) -> int:

@@ -1,11 +1,13 @@
 """Answers of the partner API: field names, formats and sentences of the contract."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from chain.system import OaidReading, PositionReading
 from loans import payoffs
 from loans.consent import Borrow, typed_data
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
+from loans.selectors import Payment
 from partner_platform.core.clock import isoformat
 
 
@@ -76,8 +78,8 @@ def payoff(loan: PartnerLoan, moment: int) -> dict[str, Any]:
     }
 
 
-def loan_details(loan: PartnerLoan, moment: int) -> dict[str, Any]:
-    """Endpoint 5; debt and interest as of `moment`, seconds since the epoch."""
+def loan_details(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> dict[str, Any]:
+    """Endpoint 5; debt and interest as of `moment`, seconds since the epoch, `history` oldest first."""
     return {
         "partnerLoanId": loan.partner_loan_id,
         "internalLoanId": str(loan.internal_loan_id),
@@ -97,7 +99,7 @@ def loan_details(loan: PartnerLoan, moment: int) -> dict[str, Any]:
         "borrowTxHash": loan.borrow_tx_hash or None,
         "repayTxHash": loan.repay_tx_hash or None,
         "failureReason": loan.failure_reason or None,
-        "repaymentHistory": loan.repayment_history,
+        "repaymentHistory": [_history_row(payment) for payment in history],
         "loanDuration": loan.loan_duration,
         "numberOfInstallments": loan.number_of_installments,
         "schedule": loan.schedule,
@@ -105,6 +107,15 @@ def loan_details(loan: PartnerLoan, moment: int) -> dict[str, Any]:
         "defaultReason": loan.default_reason or None,
         "writtenOff": str(loan.written_off_principal + loan.written_off_interest),
         "metadata": loan.metadata,
+    }
+
+
+def _history_row(payment: Payment) -> dict[str, Any]:
+    return {
+        "amount": str(payment.amount),
+        "timestamp": isoformat(payment.settled_at),
+        "txHash": payment.tx_hash,
+        "repaidBy": payment.repaid_by,
     }
 
 

@@ -1,14 +1,23 @@
 """Reads of the books. Another partner's loan is not found, never forbidden."""
 
-from typing import Any
+import datetime as dt
+from typing import Any, NamedTuple
 
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from loans.pagination import NEWEST_FIRST, Page, paginate
 from partner_platform.core.errors import ErrorCode, NotFound
-from partner_platform.core.lookup import Lookup
+from partner_platform.core.lookup import Listing, Lookup
 from partners.models import Partner
 
+HISTORY_LENGTH = 100
 _loan_of_partner = Lookup(PartnerLoan.objects.all, "partner_id", "partner_loan_id")
+_settled_of_loan = Listing(
+    lambda: Repayment.objects.values_list("amount", "settled_at", "tx_hash", "repaid_by", "chain_order"),
+    "loan_id",
+    "status",
+    order=("-chain_order",),
+    limit=HISTORY_LENGTH,
+)
 
 
 def get_loan(*, partner: Partner, partner_loan_id: str) -> PartnerLoan:
@@ -17,6 +26,35 @@ def get_loan(*, partner: Partner, partner_loan_id: str) -> PartnerLoan:
         return _loan_of_partner.get(partner_id=partner.pk, partner_loan_id=partner_loan_id)
     except PartnerLoan.DoesNotExist:
         raise NotFound(ErrorCode.LOAN_NOT_FOUND, "Loan not found") from None
+
+
+class Payment(NamedTuple):
+    """A settled repayment as the history of its loan tells it; `order` is its place on the chain."""
+
+    amount: int
+    settled_at: dt.datetime
+    tx_hash: str
+    repaid_by: str
+    order: int
+
+
+def repayment_history(loan: PartnerLoan) -> list[Payment]:
+    """What was paid on the loan, whoever paid: the newest `HISTORY_LENGTH` payments, oldest first.
+
+    As of the moment the loan was read: a payment that was credited since is not among them. One query where the loan
+    was repaid anything, none where not.
+    """
+    if not loan.total_repaid or loan.last_repayment_at is None:
+        return []
+    settled = [Payment(*row) for row in _settled_of_loan.all(loan_id=loan.pk, status=RepaymentStatus.SETTLED)]
+    known = [payment for payment in settled if payment.amount and payment.settled_at <= loan.last_repayment_at]
+    return sorted(known, key=lambda payment: (payment.order, payment.settled_at))
+
+
+def settled_query(loan_pk: Any) -> Any:
+    """The query of `repayment_history`, for the index tests too."""
+    settled = Repayment.objects.filter(loan_id=loan_pk, status=RepaymentStatus.SETTLED)
+    return settled.order_by("-chain_order")[:HISTORY_LENGTH]
 
 
 def loan_id_exists(*, partner_pk: Any, partner_loan_id: str) -> bool:

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from chain import system
 from chain.clients import ChainUnavailable
+from loans import deposits
 from loans.services import follow
 from loans.services.health import check_positions
 from loans.services.lifecycle import mark_overdue
@@ -60,6 +61,7 @@ def follow_now() -> int:
     """The same without asking who else is at it; answers how many events were applied."""
     try:
         _, report = follow.follow_chain()
+        deposits.advance()
     except ChainUnavailable as error:
         logger.warning("the chain is followed later: %s", error)
         return 0

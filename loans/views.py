@@ -99,7 +99,7 @@ class LoanViewSet(ViewSet):
     def loan(self, request: Request, partner_loan_id: str) -> Response:
         """Endpoint 5."""
         loan = selectors.get_loan(partner=_partner(request), partner_loan_id=partner_loan_id)
-        return Response(presenters.loan_details(loan, interest_moment([loan])))
+        return Response(presenters.loan_details(loan, interest_moment([loan]), selectors.repayment_history(loan)))
 
     @action(detail=False, url_path=r"loan/(?P<partner_loan_id>[^/]+)/payoff")
     @described(openapi.payoff)

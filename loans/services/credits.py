@@ -1,4 +1,4 @@
-"""Crediting a payment to a loan: its debt falls, its history and schedule say so, the partner's sums follow.
+"""Crediting a payment to a loan: its debt falls, its schedule says so, the partner's sums follow.
 
 All kinds of payments end here: a partner's, the user's own, what a liquidation recovered. Inside the caller's
 transaction; the position's ledger has been moved already (`services.ledger`).
@@ -30,7 +30,6 @@ def credit(
         "outstanding_principal": loan.outstanding_principal - item.principal,
         "interest_paid": loan.interest_paid + item.interest,
         "total_repaid": loan.total_repaid + item.paid,
-        "repayment_history": [*loan.repayment_history, history_entry(item.paid, source, tx_hash, paid_at)],
         "last_repayment_at": paid_at,
         "repay_tx_hash": tx_hash if status == LoanStatus.REPAID else loan.repay_tx_hash,
     }
@@ -89,16 +88,6 @@ def _has_pending(loan: PartnerLoan) -> bool:
     return Repayment.objects.filter(loan=loan.pk, status=RepaymentStatus.PENDING).exists()
 
 
-def history_entry(paid: int, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime) -> dict[str, str | None]:
-    """A line of the loan's `repaymentHistory`."""
-    return {
-        "amount": str(paid),
-        "timestamp": clock.isoformat(paid_at),
-        "txHash": tx_hash,
-        "repaidBy": str(source),
-    }
-
-
 def record_credit(item: Credit, source: RepaymentSource, status: LoanStatus) -> None:
     """The audit entry: `loan.repaid`, `loan.cured` or `loan.repayment`."""
     loan = item.loan
@@ -147,10 +136,8 @@ def liquidate(item: Credit, *, tx_hash: str, paid_at: dt.datetime, order: int) -
     """Write a loan's share of a liquidation: what it recovered is a repayment, interest first, the rest is lost."""
     loan = item.loan
     lost_principal = loan.outstanding_principal - item.principal
-    history = loan.repayment_history
     if item.paid:
         _create_onchain(item, RepaymentSource.LIQUIDATION, tx_hash, paid_at, order)
-        history = [*history, history_entry(item.paid, RepaymentSource.LIQUIDATION, tx_hash, paid_at)]
         limits.settle_repayment(partner_id=loan.partner_id, amount=item.paid, principal=item.principal)
     limits.write_off(partner_id=loan.partner_id, principal=lost_principal)
     update_loan(
@@ -162,7 +149,6 @@ def liquidate(item: Credit, *, tx_hash: str, paid_at: dt.datetime, order: int) -
         total_repaid=loan.total_repaid + item.paid,
         written_off_principal=lost_principal,
         written_off_interest=item.lost - lost_principal,
-        repayment_history=history,
         last_repayment_at=paid_at if item.paid else loan.last_repayment_at,
         repay_tx_hash=tx_hash,
         next_due_at=None,

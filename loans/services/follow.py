@@ -212,7 +212,7 @@ class _Pass:
         """For an operation of ours: settling it lets go of the position, so it is only held where that takes long."""
         self.report.waiting.add(row.position_id)
         first = progress.left[0]
-        if chain_selectors.watched_up_to() - first.block_number > PATIENCE_BLOCKS:
+        if chain_selectors.watched_until() - first.block_number > PATIENCE_BLOCKS:
             self._fail(row, progress.left, WaitsForOperation(f"operation {progress.waits_for} is to be settled first"))
 
     def _fail(self, row: SolvencyPosition, events: Sequence[ChainEvent], error: Exception) -> None:

@@ -395,10 +395,7 @@ def _entry(
 def _loan_before(credit: Credit) -> dict[str, Any]:
     if not credit.paid and not credit.lost and not credit.is_target:
         return _snapshot(credit.loan, PART_FIELDS)
-    return {
-        **_snapshot(credit.loan, (*PART_FIELDS, *CREDIT_FIELDS)),
-        "history": len(credit.loan.repayment_history),
-    }
+    return _snapshot(credit.loan, (*PART_FIELDS, *CREDIT_FIELDS))
 
 
 def _snapshot(row: Any, names: tuple[str, ...]) -> dict[str, Any]:

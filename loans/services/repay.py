@@ -8,18 +8,24 @@ from django.conf import settings
 from audit.services import record_change
 from chain import funding, system
 from chain import services as chain_services
+from chain.encoding import Call
 from chain.models import FundingTransfer
 from loans import payoffs, rules, selectors
 from loans.models import FundingSource, PartnerLoan, Repayment
 from loans.moments import interest_moment
+from loans.payoffs import Quote
+from loans.services import account
+from loans.services.account import JudgedAnew, Judgement
 from loans.states import REPAYABLE
 from partner_platform.core.database import run_in_transaction
-from partner_platform.core.errors import BadRequest, ErrorCode
+from partner_platform.core.errors import BadRequest, ErrorCode, Unavailable
 from partner_platform.core.money import format_dollars
+from partners import settlement_addresses
 from partners.idempotency import OnAccepted
 from partners.models import Partner, RepaymentFunding
 
 OPERATION_KIND = "repay"
+MAX_JUDGEMENTS = 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,12 @@ class RepayRequest:
 class _Funds:
     source: FundingSource
     transfer: FundingTransfer | None = None
+    judgement: Judgement | None = None  # where the platform account pays, perhaps without a transfer of the partner's
+
+    def guards(self) -> list[Call]:
+        """The call that binds the operation to the block which its funds were found by, on every chain."""
+        blocks = [(found.block_number, found.block_hash) for found in (self.transfer, self.judgement) if found]
+        return [funding.guard(*max(blocks))] if blocks else []
 
 
 def request_repay(*, partner: Partner, request: RepayRequest, on_accepted: OnAccepted | None = None) -> Repayment:
@@ -47,16 +59,23 @@ def request_repay(*, partner: Partner, request: RepayRequest, on_accepted: OnAcc
     loan = selectors.get_loan(partner=partner, partner_loan_id=request.partner_loan_id)
     moment = interest_moment([loan])
     _check(loan, request.repayment_amount, moment)
-    funds = _find_funds(partner, loan, request)
+    for _ in range(MAX_JUDGEMENTS):
+        funds = _find_funds(partner, request)
 
-    def accept() -> Repayment:
-        _hold_loan(loan, request.repayment_amount, moment)
-        repayment = _open_repayment(partner, loan, request, funds, moment)
-        if on_accepted is not None:
-            on_accepted(repayment.pk)
-        return repayment
+        def accept(funds: _Funds = funds) -> Repayment:
+            _hold_loan(loan, request.repayment_amount, moment)
+            repayment = _open_repayment(partner, loan, request, funds, moment)
+            if on_accepted is not None:
+                on_accepted(repayment.pk)
+            if funds.judgement is not None:
+                account.accept(funds.judgement, partner, on_trust=funds.source == FundingSource.TRUSTED)
+            return repayment
 
-    return run_in_transaction(accept)
+        try:
+            return run_in_transaction(accept)
+        except JudgedAnew:
+            continue
+    raise Unavailable(ErrorCode.DATABASE_UNAVAILABLE, "The platform account is changing; this request was not accepted")
 
 
 def operation_key(repayment: Repayment) -> str:
@@ -73,16 +92,31 @@ def _check(loan: PartnerLoan, amount: int, moment: int) -> None:
         rules.check_repayment_amount(amount, quote.debt)
 
 
-def _find_funds(partner: Partner, loan: PartnerLoan, request: RepayRequest) -> _Funds:
+def _find_funds(partner: Partner, request: RepayRequest) -> _Funds:
     if request.repayment_tx_hash is not None:
-        proven = funding.prove_transfer(tx_hash=request.repayment_tx_hash, sender=partner.settlement_address)
-        return _Funds(FundingSource.TRANSFER, funding.record(proven))
+        return _find_transfer(partner, request.repayment_tx_hash, request.repayment_amount)
     balance, allowance = system.read_usdc_funding(partner.settlement_address)
     if min(balance, allowance) >= request.repayment_amount:
         return _Funds(FundingSource.PULLED)
     if partner.repayment_funding == RepaymentFunding.TRUSTED:
-        return _Funds(FundingSource.TRUSTED)
+        account.spending_of(partner)
+        judgement = account.judge(partner)
+        if judgement.left >= request.repayment_amount:
+            return _Funds(FundingSource.TRUSTED, judgement=judgement)
     raise _not_funded(partner, request.repayment_amount, balance, allowance)
+
+
+def _find_transfer(partner: Partner, tx_hash: str, amount: int) -> _Funds:
+    """By a transfer from any address that is or was the partner's: the one with enough left, else the first."""
+    senders = settlement_addresses.addresses_of(partner)
+    rows = [funding.record(proven) for proven in funding.prove_transfers(tx_hash=tx_hash, senders=senders)]
+    transfer = next((row for row in rows if row.value - row.used >= amount), rows[0])
+    judgement = None
+    if account.must_be_judged(partner, account.spending_of(partner)):
+        judgement = account.judge(partner)
+        if judgement.left < amount:
+            raise funding.spent_already(judgement.left)
+    return _Funds(FundingSource.TRANSFER, transfer, judgement)
 
 
 def _not_funded(partner: Partner, amount: int, balance: int, allowance: int) -> BadRequest:
@@ -123,6 +157,12 @@ def _claim(funds: _Funds, amount: int, payoff: int) -> int:
     return funding.claim(funds.transfer, *sorted({amount, payoff}, reverse=True))
 
 
+def _most(quote: Quote, requested: int, funds: _Funds) -> int:
+    """What a payoff pays at most: its quote, as far as the platform account may go."""
+    most = max(quote.amount, requested)
+    return most if funds.judgement is None else min(most, funds.judgement.left)
+
+
 def _open_repayment(
     partner: Partner, loan: PartnerLoan, request: RepayRequest, funds: _Funds, moment: int
 ) -> Repayment:
@@ -130,16 +170,16 @@ def _open_repayment(
     quote = payoffs.quote(loan, moment)
     closes_loan = request.repayment_amount >= quote.debt
     requested = request.repayment_amount
-    amount = _claim(funds, requested, max(quote.amount, requested) if closes_loan else requested)
+    most = _most(quote, requested, funds)
+    amount = _claim(funds, requested, most if closes_loan else requested)
     repayment_id = uuid.uuid4()
     pull_from = partner.settlement_address if funds.source == FundingSource.PULLED else None
     terms = payoffs.terms_of(loan)
     if closes_loan:
-        calls, effect = system.payoff_operation(loan.solvency_position_id, terms, quote.amount, pull_from)
+        calls, effect = system.payoff_operation(loan.solvency_position_id, terms, most, pull_from)
     else:
         calls, effect = system.repay_operation(loan.solvency_position_id, amount, False, pull_from)
-    if funds.transfer is not None:
-        calls = [funding.guard(funds.transfer), *calls]
+    calls = [*funds.guards(), *calls]
     operation = chain_services.enqueue(
         key=f"{OPERATION_KIND}:{repayment_id}", kind=OPERATION_KIND, calls=calls, effect=effect
     )
@@ -151,7 +191,7 @@ def _open_repayment(
         closes_loan=closes_loan,
         funding=funds.source,
         funding_transfer=funds.transfer,
-        payoff_terms=payoffs.to_json(terms) if closes_loan else None,
+        payoff_terms=payoffs.to_json(terms, most=most) if closes_loan else None,
         operation=operation,
     )
     record_change(

@@ -9,8 +9,8 @@ from chain.models import Operation, OperationState
 from loans import interest, payoffs
 from loans.interest import PositionDebt
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
+from loans.services import account, ledger
 from loans.services import credits as crediting
-from loans.services import ledger
 from loans.services.ledger import Credit, Movement
 from loans.services.movements import movement_of
 from partner_platform.core import clock
@@ -79,6 +79,7 @@ def _settle_own(item: Credit, repayment: Repayment, operation: Operation, paid: 
     else:
         crediting.came_too_late(item, paid)
     _give_back(repayment, max(claimed - paid, 0))
+    account.settled(repayment, operation, min(claimed, paid), movement.block_number)
 
 
 def _settle_spill(item: Credit, operation: Operation, movement: Movement) -> None:

@@ -26,7 +26,7 @@ from loans.models import (
     RepaymentStatus,
     SolvencyPosition,
 )
-from loans.services import credit, holding, rewind
+from loans.services import account, credit, holding, rewind
 from loans.services.ledger import CREDIT_FIELDS, LOGS_PER_BLOCK, PART_FIELDS, POOL_FIELDS, order_of
 from loans.services.positions import rows_of
 from loans.states import REPAYABLE, require_undoing
@@ -144,9 +144,8 @@ def _restore_position(entry: LedgerEntry) -> None:
 
 def _restore_loan(entry: LedgerEntry, loan: PartnerLoan, before: dict[str, Any]) -> None:
     changes: dict[str, Any] = {name: int(before[name]) for name in PART_FIELDS}
-    if "history" in before:
+    if "status" in before:  # it was paid, or lost; of the others only the share of the debt changed
         changes |= {name: _value(name, before[name]) for name in CREDIT_FIELDS}
-        changes["repayment_history"] = loan.repayment_history[: int(before["history"])]
         if loan.status in REPAYABLE and before["status"] in REPAYABLE and loan.default_reason:
             changes.pop("status")  # what staff decided meanwhile stands
         elif before["status"] != loan.status:
@@ -189,15 +188,17 @@ def _undo_repayment(entry: LedgerEntry, loan: PartnerLoan) -> dict[str, Any]:
                 "settled_at": None,
             }
             changes["repayment_in_flight"] = True
-            chain_services.unacknowledge(operation_id=_operation_of(repayment))
+            operation = _operation_of(repayment)
+            account.undone(repayment, operation, claimed)
+            chain_services.unacknowledge(operation_id=operation.pk)
         Repayment.objects.filter(pk=repayment.pk).update(**blank, **repayment_changes)
     return changes
 
 
-def _operation_of(repayment: Repayment) -> Any:
-    if repayment.operation_id is None:
+def _operation_of(repayment: Repayment) -> Operation:
+    if repayment.operation is None:
         raise InvariantViolation(f"M3: repayment {repayment.pk} was settled without an operation")
-    return repayment.operation_id
+    return repayment.operation
 
 
 def _undo_draw(loan: PartnerLoan) -> None:
@@ -244,6 +245,8 @@ def _reopen_failed_repayment(repayment: Repayment) -> None:
         raise InvariantViolation(f"M3: loan {repayment.loan_id} has another repayment under way")
     blank = {"funding_transfer": None} if repayment.funding == FundingSource.TRANSFER else {}
     source = {"funding": FundingSource.TRUSTED} if blank else {}
+    if source:
+        account.note_trusted(repayment.partner_id)
     Repayment.objects.filter(pk=repayment.pk, status=RepaymentStatus.FAILED).update(
         status=RepaymentStatus.PENDING, failure_reason="", settled_at=None, **blank, **source
     )

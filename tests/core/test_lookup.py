@@ -8,7 +8,7 @@ from django.db import connection, models
 from django.db.models.sql.compiler import SQLCompiler
 
 from partner_platform.core.database import atomic, is_mongodb
-from partner_platform.core.lookup import Lookup
+from partner_platform.core.lookup import Listing, Lookup
 from partners.models import ApiKey, Partner
 from tests.core.concurrency import at_once
 from tests.factories import ApiKeyFactory, PartnerFactory
@@ -108,3 +108,29 @@ def test_its_sql_is_made_once_and_again_for_another_connection(monkeypatch: pyte
     assert len(made) == 1
     at_once(1, lambda _: lookup.get(key_hash=api_key.key_hash))
     assert len(made) == 2
+
+
+class TestAListing:
+    """The first rows in an order, as a queryset would have them, with the SQL made once."""
+
+    @pytest.fixture
+    def limits(self) -> Listing:
+        """The three highest limits of partners with a label."""
+        rows = lambda: Partner.objects.values_list("partner_id", "daily_borrow_limit")  # noqa: E731
+        return Listing(rows, "key_label", order=("-daily_borrow_limit",), limit=3)
+
+    def test_is_what_the_queryset_says_now(self, limits: Listing, django_assert_num_queries: Any) -> None:
+        for number in range(1, 6):
+            PartnerFactory.create(key_label="one", daily_borrow_limit=number)
+        PartnerFactory.create(key_label="two", daily_borrow_limit=9)
+        for label, expected in (("one", [5, 4, 3]), ("two", [9]), ("none", []), ("one", [5, 4, 3])):
+            with django_assert_num_queries(1):
+                found = limits.all(key_label=label)
+            assert [limit for _, limit in found] == expected
+        Partner.objects.filter(daily_borrow_limit=5).update(daily_borrow_limit=1)
+        assert [limit for _, limit in limits.all(key_label="one")] == [4, 3, 2]
+
+    def test_is_each_threads_own(self, limits: Listing) -> None:
+        PartnerFactory.create(key_label="one", daily_borrow_limit=7)
+        found = at_once(4, lambda _: [limits.all(key_label="one") for _ in range(5)])
+        assert {limit for rounds in found for rows in rounds for _, limit in rows} == {7}

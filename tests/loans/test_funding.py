@@ -137,7 +137,8 @@ class TestHashesThatProveNothing:
         assert refused(borrowed, "transfer_unconfirmed", repaymentTxHash=tx_hash)["retryable"] is True
         chain.mine()
         sender = borrowed.partner.settlement_address
-        assert funding.prove_transfer(tx_hash=tx_hash, sender=sender).value == 100 * DOLLAR
+        (proven,) = funding.prove_transfers(tx_hash=tx_hash, senders=[sender])
+        assert (proven.sender, proven.value) == (sender, 100 * DOLLAR)
 
     def test_our_own_pay_out(self, borrowed):
         refused(borrowed, "transfer_not_to_platform", repaymentTxHash=Operation.objects.get().tx_hash)
@@ -498,14 +499,15 @@ class TestATrustedPartner:
         refused(trusted, "transfer_not_found", repaymentTxHash="0x" + "34" * 32)
         assert not Repayment.objects.exists()
 
-    def test_gets_nothing_paid_where_the_platform_account_is_short(self, chain, trusted, settle, executor_balance):
+    def test_is_refused_where_the_platform_account_is_short(self, chain, trusted, executor_balance):
         approve_usdc(chain, trusted.partner.settlement_address, 0)
-        before = executor_balance()
-        assert before < 500 * DOLLAR
+        held = executor_balance()
+        assert held < 500 * DOLLAR
 
-        trusted.repay(500 * DOLLAR)
-        settle()
+        answer = trusted.repay(held + 1)
 
-        assert Repayment.objects.get().status == "FAILED"
-        assert executor_balance() == before
+        assert (answer.status_code, answer.json()["code"]) == (400, "repayment_not_funded")
+        assert not Repayment.objects.exists()
+        assert executor_balance() == held
         assert trusted.loan()["remainingDebt"] == str(1_000 * DOLLAR)
+        assert trusted.repay(held).status_code == 202  # the fees are the platform's

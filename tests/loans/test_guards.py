@@ -20,6 +20,11 @@ from tests.support.rpc_proxy import RpcProxy
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def proven_transfer(tx_hash: str, sender: str) -> funding.ProvenTransfer:
+    [found] = funding.prove_transfers(tx_hash=tx_hash, senders=[sender])
+    return found
+
+
 def test_a_reading_from_before_a_loan_landed_is_not_reserved_against(
     chain: Chain, lender: PartnerClient, settle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,13 +58,13 @@ def test_a_transfer_that_moved_since_it_was_proven_is_not_claimed_as_it_was(
     raw = signed_transfer(chain, 100)
     tx_hash = chain.rpc("eth_sendRawTransaction", raw)
     chain.mine()
-    first = funding.record(funding.prove_transfer(tx_hash=tx_hash, sender=sender))
+    first = funding.record(proven_transfer(tx_hash, sender))
     chain.rpc("anvil_rollback", 1)
     chain.rpc("anvil_dropAllTransactions")
     chain.mine()
     chain.rpc("eth_sendRawTransaction", raw)
     chain.mine()
-    second = funding.record(funding.prove_transfer(tx_hash=tx_hash, sender=sender))
+    second = funding.record(proven_transfer(tx_hash, sender))
     assert (first.pk, first.block_hash != second.block_hash) == (second.pk, True)
 
     with pytest.raises(BadRequest) as refusal, atomic():
@@ -100,7 +105,7 @@ def test_a_transfer_that_is_known_in_its_block_is_found_with_one_query(
 ) -> None:
     sender = lender.partner.settlement_address
     tx_hash = transfer_usdc(chain, sender, chain.addresses["executor"], 100 * DOLLAR)
-    proven = funding.prove_transfer(tx_hash=tx_hash, sender=sender)
+    proven = proven_transfer(tx_hash, sender)
     made = funding.record(proven)
     with django_assert_num_queries(1):
         assert funding.record(proven) == made
@@ -128,7 +133,7 @@ def test_a_log_beside_the_transfer_makes_it_no_carrier_of_ours(
         settings.CHAIN_RPC_URLS = [node.url]
         clients.get_client.cache_clear()
         node.rewrite("eth_getTransactionReceipt", lambda receipt: {**receipt, "logs": [log, *receipt["logs"]]})
-        proven = funding.prove_transfer(tx_hash=tx_hash, sender=sender)
+        proven = proven_transfer(tx_hash, sender)
     clients.get_client.cache_clear()
     assert proven.value == 100 * DOLLAR
 
@@ -142,7 +147,7 @@ def test_two_transfers_of_one_transaction_are_one_sum_and_a_piece_of_it_is_claim
         settings.CHAIN_RPC_URLS = [node.url]
         clients.get_client.cache_clear()
         node.rewrite("eth_getTransactionReceipt", lambda receipt: {**receipt, "logs": receipt["logs"] * 2})
-        row = funding.record(funding.prove_transfer(tx_hash=tx_hash, sender=sender))
+        row = funding.record(proven_transfer(tx_hash, sender))
     clients.get_client.cache_clear()
     other = FundingTransfer.objects.create(
         tx_hash="0x" + "0b" * 32,

@@ -8,9 +8,11 @@ import pytest
 from django.db.models import QuerySet
 
 import chain.selectors
+import loans.selectors
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
+from loans.account_models import AccountDeposit, PartnerSpending
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, SolvencyPosition
-from loans.services import ledger, lifecycle, unwind, waiting
+from loans.services import account, ledger, lifecycle, unwind, waiting
 from partner_platform.core import clock
 from tests.support.planner import assert_uses_index
 
@@ -36,6 +38,11 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
         solvency_position_id__in=[7, 8], status__in=[LoanStatus.PENDING, LoanStatus.ACTIVE]
     ),
     "a payment of a loan by its place": lambda: Repayment.objects.filter(loan=KEY, chain_order=7),
+    "what was paid on a loan": lambda: loans.selectors.settled_query(KEY),
+    "what a sender brought": lambda: AccountDeposit.objects.filter(account="0x1", sender="0x2"),
+    "what a partner's repayments took": lambda: PartnerSpending.objects.filter(partner_id=KEY, account="0x1"),
+    "repayments that the account will pay": account.in_flight_query,
+    "transfers of some blocks": lambda: chain.selectors.transfers_query(7, 9),
     "overdue loans": lambda: lifecycle.overdue_query(clock.now()),
     "positions that wait for long": lambda: waiting.overdue_query(500),
     "positions on which a reorg is to be undone": lambda: unwind.owing_query(clock.now()),

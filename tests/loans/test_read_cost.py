@@ -12,18 +12,25 @@ from audit.models import ApiLog
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_loan_read_is_three_queries_and_one_script_in_redis(lender: Any, settle: Any, chain: Any) -> None:
+@pytest.mark.parametrize("repaid", [False, True])
+def test_a_loan_read_is_three_queries_and_one_for_its_repayments_and_one_script_in_redis(
+    lender: Any, settle: Any, chain: Any, repaid: bool
+) -> None:
     assert lender.borrow(chain.users[0], 100).status_code == 202
     settle()
+    if repaid:
+        assert lender.repay(1_000_000).status_code == 202
+        settle()
     lender.get("/partners/loan/loan-1")  # the first call of a minute notes the key's use
     rows, redis = ApiLog.objects.count(), get_redis_connection("default")
     calls = redis.info("commandstats")["cmdstat_evalsha"]["calls"]
 
     with CaptureQueriesContext(connection) as queries:
         assert lender.get("/partners/loan/loan-1").status_code == 200
-    tables = ("partners_apikey", "loans_partnerloan", "audit_apilog")
+    history = ("loans_repayment",) if repaid else ()
+    tables = ("partners_apikey", "loans_partnerloan", *history, "audit_apilog")
     statements = [query["sql"] for query in queries.captured_queries]
-    assert len(statements) == 3, statements
+    assert len(statements) == len(tables), statements
     assert all(table in statement for table, statement in zip(tables, statements, strict=True)), statements
     assert ApiLog.objects.count() == rows + 1  # durable when the answer is there
     assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == calls + 1

@@ -15,6 +15,7 @@ from audit.models import AuditEntry
 from chain.models import FundingTransfer, Operation, OperationState
 from chain.states import FINAL_OPERATION_STATES
 from loans import books, payoffs
+from loans.account_models import PartnerSpending
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from tests.support.chain import Chain
 from tests.support.chain_facts import ChainReader, Moved, Seen
@@ -64,7 +65,7 @@ class _Comparison:
             found += self._loan(loan)
         for repayment in self._own_repayments:
             found += self._repayment(repayment)
-        return [*found, *self._position_debts(), *self._transfers(), *self._audit()]
+        return [*found, *self._position_debts(), *self._transfers(), *self._spent(), *self._audit()]
 
     def unfinished(self) -> list[str]:
         found = []
@@ -195,6 +196,15 @@ class _Comparison:
             f"M3: {row} is used beyond its value" for row in FundingTransfer.objects.all() if row.used > row.value
         ]
         return found
+
+    def _spent(self) -> list[str]:
+        """M4: what each partner's settled repayments took from the platform account is what their rows say."""
+        spent: Counter[Any] = Counter()
+        for repayment in self._own_repayments:
+            if repayment.status == RepaymentStatus.SETTLED and repayment.funding != FundingSource.PULLED:
+                spent[repayment.partner_id] += repayment.amount - repayment.platform_covered
+        booked = {row.partner_id: row.spent for row in PartnerSpending.objects.all() if row.spent}
+        return _differ("M4: spent of the platform account", booked, {key: n for key, n in spent.items() if n})
 
     def _audit(self) -> list[str]:
         """M6: each change of a loan has its entry, once; what a reorg took back has one more."""

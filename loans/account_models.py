@@ -1,0 +1,67 @@
+"""Whose the USDC of the platform account is: what `loans.services.account` judges a repayment on trust by.
+
+Beside what partners sent there, the account holds fees, which are the platform's. What a partner sent and no repayment
+of its own has spent yet it may still claim by `repaymentTxHash` (M3). `AccountDeposit.received` less
+`PartnerSpending.spent` is that, kept as running sums, so that a judgement costs the same however old the account is.
+"""
+
+from django.db import models
+
+from partner_platform.core.fields import AddressField, BaseUnitsField, UUIDPrimaryKey
+from partners.models import Partner
+
+
+class PlatformAccount(models.Model):
+    """An executor, as an account of USDC.
+
+    `judgements` counts the repayments that were accepted by what the account holds: of two judged at once on the same
+    figures the database lets one through. Deposits of blocks up to `deposits_block` are in `AccountDeposit`.
+    """
+
+    id = UUIDPrimaryKey()
+    address = AddressField(unique=True)
+    judgements = models.PositiveBigIntegerField(default=0)
+    deposits_block = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class AccountDeposit(models.Model):
+    """What a sender brought to an account by transfers of its own, up to the account's `deposits_block`."""
+
+    id = UUIDPrimaryKey()
+    account = AddressField()
+    sender = AddressField()
+    received = BaseUnitsField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "sender"], name="account_deposit_once")]
+
+    def __str__(self) -> str:
+        return f"{self.received} from {self.sender}"
+
+
+class PartnerSpending(models.Model):
+    """What a partner's settled repayments took from an account.
+
+    `settled_block` is the newest block in which one of them landed: a balance older than that still holds what it took.
+    `on_trust`: one of them was, or is to be, paid without a transfer; from then on what the partner claims by a
+    transfer is judged by what the account holds, too.
+    """
+
+    id = UUIDPrimaryKey()
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    account = AddressField()
+    spent = BaseUnitsField(default=0)
+    settled_block = models.PositiveBigIntegerField(default=0)
+    on_trust = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["partner", "account"], name="partner_spending_once"),
+            models.CheckConstraint(condition=models.Q(spent__gte=0), name="partner_spending_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.spent} of {self.partner_id}"
