@@ -1,5 +1,6 @@
 """A repayment on trust is paid by the platform account, and never with USDC that another could claim (M3)."""
 
+import random
 from collections import Counter
 from typing import Any
 
@@ -442,6 +443,50 @@ class TestTheRunningSums:
         assert AccountDeposit.objects.get().received == 10 * DOLLAR
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_happens_in_any_order_each_transfer_still_pays_what_it_did_not_pay_yet(
+    chain, make_client, settle, executor, seed
+):
+    """Two trusted partners and one that proves: in the end that one claims all it sent, and every claim is paid."""
+    chance = random.Random(seed)  # noqa: S311 - a history, not a secret
+    fees = [50, 50, 0]
+    lenders = [
+        _borrower(chain, make_client, settle, index, platform_fee_percentage=fees[index], repayment_funding=funding)
+        for index, funding in enumerate(["TRUSTED", "TRUSTED", "PROVEN"])
+    ]
+    sent: dict[int, list[str]] = {0: [], 1: [], 2: []}
+    for _ in range(40):
+        who, amount = chance.randrange(3), chance.randrange(1, 20)
+        act = chance.choice(["send", "send", "claim", "claim", "trust", "trust", "settle", "settle", "follow"])
+        if act == "send":
+            sent[who].append(send(chain, lenders[who], amount))
+        elif act == "claim" and sent[who]:
+            lenders[who].repay(amount * DOLLAR, repaymentTxHash=chance.choice(sent[who]))
+        elif act == "trust" and who != 2:
+            lenders[who].repay(amount * DOLLAR)
+        elif act == "settle":
+            settle()
+        elif act == "follow":
+            follow_now()
+    settle()
+
+    for tx_hash in sent[2]:
+        row = FundingTransfer.objects.filter(tx_hash=tx_hash).first()
+        value = row.value if row else _value(chain, tx_hash)
+        if left := value - (row.used if row else 0):
+            assert lenders[2].repay(left, repaymentTxHash=tx_hash).status_code == 202
+            settle()
+    statuses = Counter(Repayment.objects.values_list("funding", "status"))
+    assert {status for _, status in statuses} == {"SETTLED"}, statuses
+    assert statuses["TRUSTED", "SETTLED"] > 0
+    assert all(row.used == row.value for row in FundingTransfer.objects.filter(tx_hash__in=sent[2]))
+
+
+def _value(chain: Any, tx_hash: str) -> int:
+    (log,) = chain.rpc("eth_getTransactionReceipt", tx_hash)["logs"]
+    return int(log["data"], 16)
+
+
 class TestWhatItCosts:
     def test_a_proven_partner_asks_the_chain_no_more_than_before(self, chain, proven, settle, settings):
         tx_hash = send(chain, proven, 1_000)
@@ -455,7 +500,7 @@ class TestWhatItCosts:
         assert not PlatformAccount.objects.exists()
         assert FundingTransfer.objects.get().used == 10 * DOLLAR
 
-    def test_zero_transfers_in_a_partners_name_are_nothing(self, chain, trusting, proven, executor):
+    def test_zero_transfers_in_a_partners_name_are_nothing(self, chain, trusting, proven, executor, monkeypatch):
         """Anybody can have USDC say that a partner sent nothing: `transferFrom(partner, executor, 0)`."""
         data = encode_call("transferFrom(address,address,uint256)", [proven.partner.settlement_address, executor, 0])
         for _ in range(3):
@@ -465,6 +510,9 @@ class TestWhatItCosts:
         senders = [proven.partner.settlement_address, *sent]
         assert deposits.received(executor, _followed(chain), senders) == Counter(sent)
         assert accepted(trusting.repay(5 * DOLLAR))
+        monkeypatch.setattr(deposits, "KEPT_BLOCKS", 0)
+        deposits.advance()
+        assert dict(AccountDeposit.objects.values_list("sender", "received")) == sent
 
 
 def _followed(chain: Any) -> int:

@@ -15,6 +15,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
+from partner_platform.core.database import atomic
 from partner_platform.core.errors import BadRequest, ErrorCode
 from partners import config_file, services, settlement_addresses
 from partners.models import ApiKey, Partner, SettlementAddress
@@ -99,6 +100,13 @@ class TestTheServices:
                 services.update_partner(partner=partner, actor="staff:ann", settlement_address=address)
         assert owners() == {THIRD: partner.partner_id}
 
+    def test_a_callers_transaction_is_told_so_before_anything_is_written(self) -> None:
+        """An error of the database would leave it nothing to go on with."""
+        first = make_partner()
+        with pytest.raises(BadRequest) as refused, atomic():
+            make_partner()
+        assert refused.value.details == refusal(first)
+
     def test_the_database_holds_it_too(self) -> None:
         make_partner()
         with pytest.raises(IntegrityError):
@@ -135,6 +143,26 @@ class TestTwoAtOnce:
         holder = Partner.objects.get(settlement_address=FIRST)
         assert SettlementAddress.objects.get(address=FIRST).partner == holder
         assert AuditEntry.objects.filter(action="partner.updated").count() == 1
+
+    @pytest.mark.parametrize("act", ["change", "note"])
+    def test_who_was_slower_by_the_database_is_told_whose_it_is(
+        self, monkeypatch: pytest.MonkeyPatch, act: str
+    ) -> None:
+        """Both looked before either claimed: the unique constraint lets one through."""
+        first, second = make_partner(), make_partner(SECOND)
+
+        def claim_too_late(*_: Any, **__: Any) -> None:
+            raise IntegrityError("partners_settlementaddress_address_key")
+
+        monkeypatch.setattr(settlement_addresses, "claim", claim_too_late)
+        with pytest.raises(BadRequest) as refused:
+            if act == "change":
+                services.update_partner(partner=second, actor="staff:ann", settlement_address=FIRST)
+            else:
+                settlement_addresses.note_former(partner=second, address=FIRST, actor="staff:ann")
+        assert refused.value.details == refusal(first)
+        with pytest.raises(IntegrityError):  # of something else
+            services.update_partner(partner=second, actor="staff:ann", settlement_address=THIRD)
 
 
 @pytest.mark.django_db
