@@ -208,22 +208,26 @@ class TestTheImportFile:
 
     @pytest.mark.django_db(transaction=True)
     def test_one_that_was_claimed_since_the_look_is_named_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Another takes it between the look and the commit."""
+        """Another takes it between the look and the commit; other errors of the database stay what they are."""
         entries = copy.deepcopy(SHIPPED["partners"])
-        original = services.create_partner
+        owner = make_partner(entries[0]["settlementAddress"])
+        look, looks = config_file._taken_addresses, iter([True])
 
-        def create_after_another(**values: Any) -> Any:
-            monkeypatch.setattr(services, "create_partner", original)
+        def look_too_early(given: Any) -> list[str]:
+            return [] if next(looks, False) else look(given)
+
+        def refuse(**_: Any) -> Any:
             raise IntegrityError("partner_settlement_address_once")
 
-        monkeypatch.setattr(services, "create_partner", create_after_another)
-        with pytest.raises(IntegrityError):
-            config_file.import_entries(entries, actor="test")
-        owner = make_partner(entries[0]["settlementAddress"])
-        monkeypatch.setattr(services, "create_partner", create_after_another)
+        monkeypatch.setattr(config_file, "_taken_addresses", look_too_early)
+        monkeypatch.setattr(services, "create_partner", refuse)
         with pytest.raises(config_file.BadConfigFile) as refused:
             config_file.import_entries(entries, actor="test")
-        assert f"Belongs to {owner.partner_id}, now or formerly." in refused.value.problems[0]
+        assert refused.value.problems == [
+            f"{entries[0]['partnerId']}: settlementAddress: {refusal(owner)['settlementAddress'][0]}"
+        ]
+        with pytest.raises(IntegrityError):
+            config_file.import_entries(entries[1:], actor="test")
 
 
 @pytest.mark.django_db
