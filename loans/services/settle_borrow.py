@@ -12,7 +12,6 @@ from loans.models import LoanStatus, PartnerLoan
 from loans.services import credit, ledger
 from loans.services.ledger import Movement
 from loans.services.movements import movement_of
-from loans.states import require_transition
 from partner_platform.core.errors import ErrorCode
 from partners import limits
 from partners.limits import InvariantViolation
@@ -101,10 +100,10 @@ def _fail(loan: PartnerLoan, operation: Operation) -> None:
 
 
 def _move(loan: PartnerLoan, status: LoanStatus, **changes: object) -> None:
-    require_transition(loan.status, status)
-    moved = PartnerLoan.objects.filter(pk=loan.pk, status=loan.status).update(status=status, **changes)
+    # From PENDING alone: the table lets a loan in default become ACTIVE too, which is its cure and no draw.
+    moved = PartnerLoan.objects.filter(pk=loan.pk, status=LoanStatus.PENDING).update(status=status, **changes)
     if moved != 1:
-        raise InvariantViolation(f"M2: loan {loan.internal_loan_id} is not {loan.status} any more")
+        raise InvariantViolation(f"M2: loan {loan.internal_loan_id} is not PENDING any more")
 
 
 def _paid_out(loan: PartnerLoan, operation: Operation) -> Change:

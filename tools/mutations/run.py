@@ -14,7 +14,7 @@ from typing import Self
 from tools.mutations.mutants import PROJECT, Mutant
 from tools.mutations.nursery import Nursery, Run
 from tools.mutations.session import Result
-from tools.mutations.suite import Suite
+from tools.mutations.suite import PATIENCE, Suite
 
 WORK = PROJECT / ".tools" / "mutations"
 PACKAGES = WORK / "packages"
@@ -104,7 +104,8 @@ class Judge:
         mark = self.suite.mark(tests)
         if not tests:
             return Result("survived", 0.0, mark, 0, [], beyond, message="no test runs the line")
-        run = copies.run(nursery, mutant.file, code, tests, self.limit)
+        limit = max(self.limit, PATIENCE * self.suite.seconds_of(tests))
+        run = copies.run(nursery, mutant.file, code, tests, limit)
         return result_of(run, mark=mark, tests=tests, beyond=beyond)
 
 
