@@ -1,0 +1,203 @@
+"""Reads of the engine's records: whose, which, and in which order."""
+
+import datetime as dt
+import itertools
+from typing import Any
+
+import pytest
+
+from chain import selectors
+from chain.models import ChainEvent, ChainTransaction, Operation, PlatformWallet, TransactionAttempt
+from partner_platform.core import clock
+
+pytestmark = pytest.mark.django_db
+
+_numbers = itertools.count(1)
+
+
+def operation(age: int = 0, **fields: Any) -> Operation:
+    """An operation made so many seconds ago."""
+    number = next(_numbers)
+    values = {"key": f"key-{number}", "uid": f"0x{number:064x}", "kind": "test", "calls": [], "effect": []}
+    made = Operation.objects.create(**{**values, **fields})
+    Operation.objects.filter(pk=made.pk).update(created_at=clock.now() - dt.timedelta(seconds=age))
+    return made
+
+
+def wallet(**fields: Any) -> PlatformWallet:
+    return PlatformWallet.objects.create(address=f"0x{next(_numbers):040x}", chain_id=5003, fee_cap_wei=1, **fields)
+
+
+def transaction(owner: PlatformWallet, nonce: int, state: str = "BROADCAST") -> ChainTransaction:
+    return ChainTransaction.objects.create(wallet=owner, nonce=nonce, gas_limit=1, state=state)
+
+
+def event(
+    block: int, log: int, position: int | None = None, name: str = "SeniorPool.DebtUpdated", **fields: Any
+) -> ChainEvent:
+    return ChainEvent.objects.create(
+        block_number=block,
+        log_index=log,
+        block_hash="0x01",
+        block_time=1,
+        tx_hash="0x02",
+        name=name,
+        position_id=position,
+        args={},
+        **fields,
+    )
+
+
+def keys(found: list[Operation]) -> list[str]:
+    return [one.key for one in found]
+
+
+def test_unacknowledged_are_final_of_one_kind_and_the_oldest_come_first() -> None:
+    newer, older = operation(1, state="CONFIRMED"), operation(2, state="FAILED")
+    oldest = operation(3, state="REFUSED")
+    for state in ("QUEUED", "BUNDLED", "EXECUTED", "NEEDS_REVIEW"):
+        operation(9, state=state)
+    operation(9, state="CONFIRMED", acknowledged=True)
+    operation(9, state="CONFIRMED", kind="other")
+    assert keys(selectors.unacknowledged("test", 10)) == keys([oldest, older, newer])
+    assert keys(selectors.unacknowledged("test", 2)) == keys([oldest, older])
+
+
+def test_reopened_are_of_one_kind_and_the_newest_come_first() -> None:
+    older, newer = operation(2, reopened=True), operation(1, reopened=True)
+    operation(0)
+    operation(0, reopened=True, kind="other")
+    assert keys(selectors.reopened("test", 10)) == keys([newer, older])
+    assert keys(selectors.reopened("test", 1)) == keys([newer])
+
+
+def test_queued_are_the_oldest_first() -> None:
+    newer, older = operation(1), operation(2)
+    operation(9, state="BUNDLED")
+    assert keys(selectors.queued_operations(10)) == keys([older, newer])
+    assert keys(selectors.queued_operations(1)) == keys([older])
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "queued", "live"),
+    [
+        ("ACTIVE", None, False, False),
+        ("ACTIVE", None, True, True),
+        ("PAUSED", None, True, False),
+        ("FROZEN", None, True, False),
+        ("FROZEN", "SIGNED", False, True),
+        ("ACTIVE", "BROADCAST", False, True),
+        ("ACTIVE", "MINED", False, True),
+        ("ACTIVE", "CONFIRMED", False, False),
+        ("ACTIVE", "NEEDS_REVIEW", False, False),
+    ],
+)
+def test_a_driver_has_work_while_something_is_followed_or_may_be_bundled(
+    status: str, state: str | None, queued: bool, live: bool
+) -> None:
+    mine, other = wallet(status=status), wallet()
+    transaction(other, 1)
+    if state:
+        transaction(mine, 1, state)
+    if queued:
+        operation()
+    assert selectors.has_live_work(mine) is live
+
+
+def test_live_transactions_are_of_one_wallet_in_nonce_order_with_their_attempts(django_assert_num_queries: Any) -> None:
+    mine, other = wallet(), wallet()
+    transaction(other, 5)
+    for nonce, state in ((3, "MINED"), (1, "SIGNED"), (2, "BROADCAST"), (0, "CONFIRMED"), (4, "CANCELLED")):
+        made = transaction(mine, nonce, state)
+        TransactionAttempt.objects.create(
+            transaction=made,
+            raw="0x",
+            tx_hash=f"0x{next(_numbers):064x}",
+            max_fee_per_gas_wei=1,
+            max_priority_fee_per_gas_wei=1,
+        )
+    with django_assert_num_queries(2):
+        found = selectors.live_transactions(mine)
+        assert [len(one.attempts.all()) for one in found] == [1, 1, 1]
+    assert [one.nonce for one in found] == [1, 2, 3]
+
+
+def test_operations_stand_in_their_carriers_order() -> None:
+    mine = wallet()
+    first, second, empty = (transaction(mine, nonce) for nonce in range(3))
+    second_of_first = operation(carrier=first, position_in_carrier=1)
+    first_of_first = operation(carrier=first, position_in_carrier=0)
+    of_second = operation(carrier=second)
+    operation()
+    found = selectors.operations_of([first, second, empty])
+    assert {key: keys(ones) for key, ones in found.items()} == {
+        first.pk: keys([first_of_first, second_of_first]),
+        second.pk: keys([of_second]),
+        empty.pk: [],
+    }
+
+
+def test_unapplied_events_come_in_the_order_of_the_chain_from_behind_a_place() -> None:
+    places = [(5, 1), (5, 2), (6, 0), (7, 3)]
+    for block, log in reversed(places):
+        event(block, log)
+    event(5, 0, applied=True)
+
+    def found(limit: int, **after: Any) -> list[tuple[int, int]]:
+        return [(one.block_number, one.log_index) for one in selectors.unapplied_events(limit, **after)]
+
+    assert found(10) == places
+    assert found(2) == places[:2]
+    assert found(10, after=(5, 1)) == places[1:]
+    assert found(10, after=(5, 2)) == places[2:]
+    assert found(10, after=(6, 0)) == places[3:]
+    assert found(10, after=(0, 0)) == places
+
+
+def test_positions_with_events_since_a_block() -> None:
+    event(4, 0, 1)
+    event(5, 0, 2)
+    event(6, 0, 3)
+    event(6, 1, None)
+    assert selectors.positions_since(5) == {2, 3}
+
+
+def test_a_positions_events_are_of_the_wanted_kinds_and_contracts() -> None:
+    wanted = [event(6, 1, 1, "Vault.Opened"), event(5, 9, 1, "Other.Closed")]
+    event(5, 1, 1, "Vault.Moved")
+    event(5, 2, 1, "Third.Opened")
+    event(5, 3, 2, "Vault.Opened")
+    found = selectors.position_events(1, events=["Opened", "Closed"], contracts=["Vault", "Other"])
+    assert [one.pk for one in found] == [wanted[1].pk, wanted[0].pk]
+
+
+def test_the_last_event_before_a_place() -> None:
+    first = event(5, 1, 1, "A.B")
+    second = event(5, 3, 1, "C.D")
+    third = event(6, 0, 1, "A.B")
+    event(5, 2, 2)
+
+    def before(block: int, log: int, name: str = "") -> Any:
+        found = selectors.last_event_before(1, block_number=block, log_index=log, name=name)
+        return found.pk if found else None
+
+    assert before(5, 1) is None
+    assert before(5, 2) == first.pk
+    assert before(5, 3) == first.pk
+    assert before(5, 4) == before(6, 0) == second.pk
+    assert before(6, 1) == before(7, 0) == third.pk
+    assert before(6, 0, "A.B") == first.pk
+
+
+def test_operations_by_uid_are_found_however_many_are_asked_for() -> None:
+    mine = [operation() for _ in range(3)]
+    operation()
+    unknown = [f"0x{10**9 + number:064x}" for number in range(1_001)]
+    found = selectors.operations_by_uid([*unknown, *(one.uid for one in mine), mine[0].uid])
+    assert {uid: one.pk for uid, one in found.items()} == {one.uid: one.pk for one in mine}
+
+
+def test_open_operations_are_those_that_are_not_final() -> None:
+    for state in ("QUEUED", "BUNDLED", "EXECUTED", "NEEDS_REVIEW", "CONFIRMED", "REFUSED", "FAILED"):
+        operation(state=state)
+    assert selectors.open_operations_count() == 4

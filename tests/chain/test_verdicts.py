@@ -1,0 +1,111 @@
+"""What the logs of a mined carrier say about each of its operations."""
+
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+
+from chain.encoding import (
+    OPERATION_EXECUTED_TOPIC,
+    OPERATION_FAILED_TOPIC,
+    OPERATION_SKIPPED_TOPIC,
+    OutcomeStatus,
+    error_selector,
+)
+from chain.models import Operation, OperationState
+from chain.verdicts import OperationLogs, judge, kept, match_effect, split_logs
+
+EXECUTOR, TOKEN = "0x" + "E1" * 20, "0x" + "7c" * 20
+FIRST, SECOND, THIRD = ("0x" + f"{number:02X}" * 32 for number in (161, 162, 163))
+
+
+def log(address: str, *topics: str, data: str = "0x", index: int = 0) -> dict[str, Any]:
+    return {"address": address, "topics": list(topics), "data": data, "logIndex": hex(index), "blockHash": "0x01"}
+
+
+def mark(topic: str, uid: str, reason: str = "") -> dict[str, Any]:
+    data = "0x" + encode(["bytes"], [bytes.fromhex(reason[2:])]).hex() if topic == OPERATION_FAILED_TOPIC else "0x"
+    return log(EXECUTOR.lower(), topic, uid, data=data)
+
+
+def test_an_operations_logs_are_those_between_the_mark_before_and_its_own() -> None:
+    one, two, three, stray = (log(TOKEN, "0x0a", data=f"0x0{number}") for number in range(1, 5))
+    foreign = log(TOKEN, OPERATION_EXECUTED_TOPIC, THIRD)
+    silent = log(EXECUTOR)
+    logs = [
+        one,
+        two,
+        mark(OPERATION_EXECUTED_TOPIC, FIRST),
+        mark(OPERATION_FAILED_TOPIC, SECOND, "0x1234"),
+        foreign,
+        silent,
+        three,
+        mark(OPERATION_SKIPPED_TOPIC, THIRD),
+        stray,
+    ]
+    assert split_logs(logs, EXECUTOR) == {
+        FIRST.lower(): OperationLogs(OutcomeStatus.EXECUTED, "0x", [one, two]),
+        SECOND.lower(): OperationLogs(OutcomeStatus.FAILED, "0x1234", []),
+        THIRD.lower(): OperationLogs(OutcomeStatus.SKIPPED, "0x", [foreign, silent, three]),
+    }
+
+
+def test_of_two_marks_of_one_operation_the_first_counts() -> None:
+    """The same uid twice in a carrier: it ran once, and was skipped after that."""
+    logs = [log(TOKEN, "0x0a"), mark(OPERATION_EXECUTED_TOPIC, FIRST), mark(OPERATION_SKIPPED_TOPIC, FIRST)]
+    found = split_logs(logs, EXECUTOR)
+    assert [(entry.status, len(entry.logs)) for entry in found.values()] == [(OutcomeStatus.EXECUTED, 1)]
+
+
+EFFECT = [
+    {"address": TOKEN.upper().replace("0X", "0x"), "topics": ["0xAA", None], "data": "0x05"},
+    {"address": TOKEN, "topics": ["0xbb"]},
+]
+PAYS = log(TOKEN, "0xaa", "0x01", data="0x05", index=3)
+NOTES = log(TOKEN, "0xBB", "0x02", data="0x99", index=4)
+
+
+def test_an_execution_with_each_expected_log_is_confirmed_and_keeps_them() -> None:
+    other = log(TOKEN, "0xcc")
+    verdict = judge(Operation(effect=EFFECT), OperationLogs(OutcomeStatus.EXECUTED, "0x", [other, NOTES, PAYS]))
+    assert (verdict.state, verdict.reason) == (OperationState.CONFIRMED, "")
+    assert verdict.logs == [kept(PAYS), kept(NOTES)]
+    assert set(verdict.logs[0]) == {"address", "topics", "data", "logIndex"}
+
+
+@pytest.mark.parametrize(
+    "logs",
+    [
+        [],
+        [PAYS],
+        [NOTES],
+        [{**PAYS, "data": "0x06"}, NOTES],
+        [{**PAYS, "address": EXECUTOR}, NOTES],
+        [{**PAYS, "topics": ["0xab", "0x01"]}, NOTES],
+        [{**PAYS, "topics": ["0xaa"]}, NOTES],
+    ],
+    ids=["none", "one missing", "the other missing", "amount", "contract", "event", "too few topics"],
+)
+def test_an_execution_without_an_expected_log_is_for_a_person(logs: list[dict[str, Any]]) -> None:
+    verdict = judge(Operation(effect=EFFECT), OperationLogs(OutcomeStatus.EXECUTED, "0x", logs))
+    assert (verdict.state, verdict.reason) == (OperationState.NEEDS_REVIEW, "it was executed without the expected log")
+    assert verdict.logs == []
+
+
+def test_one_log_proves_one_expectation() -> None:
+    twice = [EFFECT[0], EFFECT[0]]
+    assert match_effect(twice, [PAYS]) is None
+    assert match_effect(twice, [PAYS, {**PAYS, "logIndex": "0x9"}]) is not None
+    assert match_effect([], [PAYS]) == []
+
+
+def test_a_failure_is_told_with_its_reason_whatever_was_logged() -> None:
+    data = error_selector("PlatformExecutor", "NothingOwed") + f"{7:064x}"
+    verdict = judge(Operation(effect=EFFECT), OperationLogs(OutcomeStatus.FAILED, data, [PAYS, NOTES]))
+    assert (verdict.state, verdict.reason, verdict.logs) == (OperationState.FAILED, "NothingOwed(positionId=7)", [])
+
+
+def test_an_operation_that_its_carrier_says_nothing_of_is_for_a_person() -> None:
+    verdict = judge(Operation(effect=[]), None)
+    assert verdict.state == OperationState.NEEDS_REVIEW
+    assert verdict.reason == "its carrier succeeded without a word about it"

@@ -1,0 +1,156 @@
+"""Health and its warning: which positions, at which debt, once."""
+
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from loans.models import SolvencyPosition
+from loans.services import health
+from loans.services.health import check_positions, health_of, positions_at_risk, warning_factor
+from loans.services.mirror import health_factor
+from tests.loans.rows.conftest import NOW
+from tests.support.books_rows import MOMENT, TIME, BooksRows, changed_by, everything, told
+
+VALUE = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def _only_ours(world: BooksRows, settings: Settings) -> None:
+    """The bystanders are far from any danger; the margin is five per cent."""
+    settings.HEALTH_WARNING_MARGIN_BPS = 500
+    SolvencyPosition.objects.update(collateral_value_usd=10**15, health_factor=health_factor(10**15, 1_000))
+
+
+def position(world: BooksRows, debt: int, **fields: Any) -> SolvencyPosition:
+    """Collateral of a dollar, of which partners lent all that is owed."""
+    values = {"collateral_value_usd": VALUE, "pool_principal": debt, "total_partner_debt": debt, "pool_since": MOMENT}
+    return world.position(**{**values, **fields})
+
+
+@pytest.mark.parametrize(
+    ("kind", "debt", "at_risk", "liquidatable"),
+    [
+        ("RWA", 761_904, False, False),  # 800,000 / 1.05
+        ("RWA", 761_905, True, False),
+        ("RWA", 800_000, True, False),
+        ("RWA", 800_001, True, True),
+        ("PRIVATE_ASSET", 666_666, False, False),  # 700,000 / 1.05
+        ("PRIVATE_ASSET", 666_667, True, False),
+        ("PRIVATE_ASSET", 700_000, True, False),
+        ("PRIVATE_ASSET", 700_001, True, True),
+    ],
+)
+def test_a_position_is_at_risk_within_the_margin_and_liquidated_beyond_its_share(
+    world: BooksRows, kind: str, debt: int, at_risk: bool, liquidatable: bool
+) -> None:
+    row = position(world, debt, token_type=kind)
+    found = health_of(row, MOMENT)
+    assert (found.is_at_risk, found.is_liquidatable) == (at_risk, liquidatable)
+    assert (found.debt, found.liquidation_debt) == (debt, 800_000 if kind == "RWA" else 700_000)
+    assert found.factor == VALUE * 10_000 // debt
+    assert [one.position.pk for one in positions_at_risk(moment=MOMENT)] == ([row.pk] if at_risk else [])
+
+
+def test_interest_counts_until_the_moment_that_is_asked_for(world: BooksRows) -> None:
+    row = position(world, 761_904, pool_rate=1_000)
+    assert positions_at_risk(moment=MOMENT) == []
+    (found,) = positions_at_risk(moment=MOMENT + 3_600)
+    assert found.debt == 761_904 + -(-761_904 * 1_000 * 3_600 // (10_000 * 365 * 86_400))
+    assert found.position.pk == row.pk
+
+
+def test_the_nearest_to_liquidation_comes_first(world: BooksRows) -> None:
+    near, nearest, far = (position(world, debt) for debt in (780_000, 900_000, 765_000))
+    assert [one.position.pk for one in positions_at_risk(moment=MOMENT)] == [nearest.pk, near.pk, far.pk]
+
+
+@pytest.mark.parametrize(("partner_debt", "listed"), [(0, False), (1, True)])
+def test_only_what_partners_lent_against_is_looked_at(world: BooksRows, partner_debt: int, listed: bool) -> None:
+    row = position(world, 900_000, total_partner_debt=partner_debt)
+    assert [one.position.pk for one in positions_at_risk(moment=MOMENT)] == ([row.pk] if listed else [])
+    assert check_positions(moment=MOMENT) == int(listed)
+    assert (SolvencyPosition.objects.get(pk=row.pk).health_warned_at is not None) == listed
+
+
+@pytest.mark.parametrize(("kind", "factor"), [("RWA", 13_125), ("PRIVATE_ASSET", 15_000)])
+def test_the_factor_below_which_a_kind_is_warned_about(kind: str, factor: int) -> None:
+    assert warning_factor(kind) == factor
+
+
+def test_a_warning_is_written_with_all_that_it_says(world: BooksRows) -> None:
+    row = position(world, 780_000, total_partner_debt=500_000)
+
+    changes, made = changed_by(lambda: check_positions(moment=MOMENT))
+
+    assert changes == {row.pk: {"health_factor": 12_820, "health_warned_at": NOW, "updated_at": NOW}}
+    assert made == []
+    assert told() == [
+        (
+            "position.health_warning",
+            f"position:{row.position_id}",
+            None,
+            {
+                "healthFactor": 1.282,
+                "debt": "780000",
+                "liquidationDebt": "800000",
+                "collateralValueUSD": "1000000",
+                "totalPartnerDebt": "500000",
+                "liquidatable": False,
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("debt", "warned", "expected", "warnings"),
+    [
+        (780_000, TIME, TIME, 0),  # it was told already
+        (780_000, None, NOW, 1),
+        (100_000, TIME, None, 0),  # it has recovered: the next time is told again
+        (100_000, None, None, 0),
+    ],
+)
+def test_a_position_is_warned_about_once_until_it_recovers(
+    world: BooksRows, debt: int, warned: Any, expected: Any, warnings: int
+) -> None:
+    row = position(world, debt, health_warned_at=warned)
+    assert check_positions(moment=MOMENT) == warnings
+    written = SolvencyPosition.objects.get(pk=row.pk)
+    assert (written.health_warned_at, written.health_factor) == (expected, VALUE * 10_000 // debt)
+    assert len(told()) == warnings
+
+
+def test_nothing_is_written_where_nothing_changed(world: BooksRows) -> None:
+    position(world, 780_000)
+    assert check_positions(moment=MOMENT) == 1
+    before = everything()
+    assert check_positions(moment=MOMENT) == 0
+    assert everything() == before
+    assert len(told()) == 1
+
+
+@pytest.mark.parametrize("changed", [{"ledger_order": 7}, {"health_warned_at": TIME}])
+def test_a_position_that_moved_since_it_was_read_is_left_to_the_next_look(
+    world: BooksRows, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = position(world, 780_000)
+    read = health.health_of
+
+    def overtaken(seen: SolvencyPosition, moment: int) -> Any:
+        found = read(seen, moment)
+        if seen.pk == row.pk:
+            SolvencyPosition.objects.filter(pk=row.pk).update(**changed)
+        return found
+
+    monkeypatch.setattr(health, "health_of", overtaken)
+    assert check_positions(moment=MOMENT) == 0
+    assert SolvencyPosition.objects.get(pk=row.pk).health_factor is None
+    assert told() == []
+
+
+@pytest.mark.parametrize(("value", "debt", "factor"), [(7, 0, None), (7, 2, 35_000), (2**200, 1, 2**62), (0, 5, 0)])
+def test_the_factor_is_value_over_debt_in_basis_points_and_fits_the_database(
+    value: int, debt: int, factor: int | None
+) -> None:
+    assert health_factor(value, debt) == factor
