@@ -45,6 +45,20 @@ def test_a_sleep_without_a_ring_ends_by_itself() -> None:
     bell.sleep(-1)
 
 
+@pytest.mark.parametrize(("seconds", "timeout"), [(30, 30), (0.25, 0.25), (0, 0.01), (-1, 0.01)])
+def test_no_sleep_is_for_ever(monkeypatch: pytest.MonkeyPatch, seconds: float, timeout: float) -> None:
+    """To Redis a time-out of 0 is none at all."""
+    asked: list[object] = []
+
+    class Redis:
+        def blpop(self, keys: list[str], timeout: float) -> None:
+            asked.append((keys, timeout))
+
+    monkeypatch.setattr(bell, "get_redis_connection", lambda _: Redis())
+    bell.sleep(seconds)
+    assert asked == [(["chain:bell"], timeout)]
+
+
 def test_without_redis_nobody_listens_and_sleep_is_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     def down(_: str) -> object:
         raise RedisError("down")

@@ -116,8 +116,11 @@ class BooksRows:
 
     def repayment(self, loan: PartnerLoan, amount: int, **fields: Any) -> Repayment:
         """A repayment of a loan, PENDING unless the fields say otherwise."""
-        values = {"operation": self.operation(kind="repay"), "funding": FundingSource.PULLED}
+        values: Row = {"funding": FundingSource.PULLED} if "operation" in fields else self._pulled()
         return Repayment.objects.create(loan=loan, partner=loan.partner, amount=amount, **{**values, **fields})
+
+    def _pulled(self) -> Row:
+        return {"operation": self.operation(kind="repay"), "funding": FundingSource.PULLED}
 
     def transfer(self, value: int, used: int) -> FundingTransfer:
         number = next(self._numbers)

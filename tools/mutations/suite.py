@@ -21,6 +21,8 @@ from tools.mutations.nursery import Nursery, Run
 
 # Tests that watch other processes see no line of them; these start whole systems, or look at the form of the API.
 NO_JUDGES = ("tests/crash", "tests/journeys", "tests/sandbox", "tests/mutations", "tests/api")
+# Beside those that coverage shows: what a field is, the migrations know.
+ALSO = {"chain/models.py": "tests/core/test_migrations.py"}
 MEASURED = ("chain", "loans", "partners")
 BUDGET_SECONDS = 60.0  # of undisturbed tests for one mutant
 PATIENCE = 3  # a mutant whose tests take so many times as long as undisturbed hangs
@@ -55,6 +57,7 @@ class Suite:
         """The tests that can notice it, the fastest first; and how many more there are beyond the budget."""
         reach = _Reach((project / mutant.file).read_text(), mutant.span[0][0])
         found = self._on(mutant.file, reach.lines) | self._mentioning(reach.names)
+        found |= {place for test, place in self._places.items() if _file(test) == ALSO.get(mutant.file)}
         found = found or self._on(mutant.file, self.lines.get(mutant.file, {}))
         chosen = self._within_budget(found)
         return [self.tests[index] for index in sorted(chosen, key=self._duration)], len(found) - len(chosen)

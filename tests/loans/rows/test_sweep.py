@@ -1,0 +1,227 @@
+"""The sweep over what is final: in the order of the chain, each once, none held up by another."""
+
+from typing import Any
+
+import pytest
+
+from chain.models import Operation
+from loans.models import PartnerLoan, Repayment, SolvencyPosition
+from loans.services import settle, settle_together, unwind
+from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
+from loans.services.settle import settle_due
+from loans.services.settle_together import DRAWS_AT_ONCE, runs
+from tests.loans.rows.conftest import POOL
+from tests.loans.rows.test_repayments import at_the_pool, paying
+from tests.support.books_rows import BLOCK, BooksRows, pool_log
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _alone(world: BooksRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bystanders are settled; what waits finds nothing new on the chain."""
+    Operation.objects.update(acknowledged=True)
+    monkeypatch.setattr(settle, "follow_chain_quietly", lambda: False)
+
+
+def pending_loan(
+    world: BooksRows, *, block: int = BLOCK, log: int = 3, state: str = "CONFIRMED", **fields: Any
+) -> PartnerLoan:
+    partner, position = world.partner(current_outstanding=1_000, borrowed=1_000), world.position(reserved=1_000)
+    logs = [pool_log(POOL, position.position_id, 1_000, 0, 500, index=log)]
+    operation = world.operation(state, block_number=block, outcome_logs=logs, **fields)
+    return world.loan(partner, position, 1_000, "PENDING", operation=operation)
+
+
+def pending_repayment(world: BooksRows) -> Repayment:
+    partner = world.partner(current_outstanding=1_000, active_loans=1)
+    position = world.position(**at_the_pool(1_000))
+    drawn = world.operation(acknowledged=True)
+    loan = world.loan(partner, position, 1_000, operation=drawn, repayment_in_flight=True)
+    return world.repayment(loan, 300, operation=paying(world, position, 300, (700, 0)))
+
+
+def status(loan: PartnerLoan) -> str:
+    return PartnerLoan.objects.get(pk=loan.pk).status
+
+
+def is_acknowledged(one: Any) -> bool:
+    return Operation.objects.get(pk=getattr(one, "borrow_operation_id", None) or one.operation_id).acknowledged
+
+
+def test_everything_final_is_settled_once(world: BooksRows) -> None:
+    good, bad = pending_loan(world), pending_loan(world, state="FAILED")
+    repayment, waiting = pending_repayment(world), pending_loan(world, state="EXECUTED")
+    assert settle_due() == 3
+    assert (status(good), status(bad), status(waiting)) == ("ACTIVE", "FAILED", "PENDING")
+    assert Repayment.objects.get(pk=repayment.pk).status == "SETTLED"
+    assert [is_acknowledged(one) for one in (good, bad, repayment, waiting)] == [True, True, True, False]
+    assert settle_due() == 0
+
+
+def test_operations_come_in_the_order_of_the_chain(world: BooksRows) -> None:
+    third = pending_loan(world, block=BLOCK + 1, log=0)
+    second, first = pending_loan(world, log=7), pending_loan(world, log=2)
+    nowhere = pending_loan(world, state="REFUSED")
+    Operation.objects.filter(pk=nowhere.borrow_operation_id).update(block_number=None)
+    found = [operation.pk for operation in settle._due()]
+    assert found == [one.borrow_operation_id for one in (nowhere, first, second, third)]
+
+
+def test_one_that_cannot_be_settled_is_told_and_holds_up_no_other(
+    world: BooksRows, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, good, repayment = pending_loan(world), pending_loan(world), pending_repayment(world)
+    PartnerLoan.objects.filter(pk=broken.pk).update(status="ACTIVE")
+    assert settle_due() == 2
+    assert (status(good), is_acknowledged(broken)) == ("ACTIVE", False)
+    assert Repayment.objects.get(pk=repayment.pk).status == "SETTLED"
+    key = Operation.objects.get(pk=broken.borrow_operation_id).key
+    assert f"could not settle {key}; it stays unacknowledged" in caplog.text
+
+
+def test_one_that_waits_for_what_came_before_is_settled_once_the_chain_was_followed(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loan = pending_loan(world)
+    logs = [pool_log(POOL, loan.solvency_position_id, 1_005, 0, 500)]
+    SolvencyPosition.objects.filter(position_id=loan.solvency_position_id).update(ledger_order=1)
+    Operation.objects.filter(pk=loan.borrow_operation_id).update(outcome_logs=logs)
+    assert settle_due() == 0
+    assert status(loan) == "PENDING"
+
+    def followed() -> bool:
+        good = [pool_log(POOL, loan.solvency_position_id, 1_000, 0, 500)]
+        Operation.objects.filter(pk=loan.borrow_operation_id).update(outcome_logs=good)
+        return True
+
+    monkeypatch.setattr(settle, "follow_chain_quietly", followed)
+    assert settle_due() == 1
+    assert status(loan) == "ACTIVE"
+
+
+def test_the_chain_is_not_followed_where_nothing_waits(world: BooksRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settle, "follow_chain_quietly", lambda: pytest.fail("nothing waits"))
+    pending_loan(world)
+    assert settle_due() == 1
+
+
+def test_what_a_reorg_undid_is_taken_back_before_anything_is_settled(world: BooksRows) -> None:
+    failed, repayment = pending_loan(world, state="FAILED"), pending_repayment(world)
+    settle_due()
+    for operation in (failed.borrow_operation_id, repayment.operation_id):
+        Operation.objects.filter(pk=operation).update(state="BUNDLED", reopened=True)
+    settle_due()
+    assert (status(failed), is_acknowledged(failed)) == ("PENDING", False)
+    assert Repayment.objects.get(pk=repayment.pk).status == "PENDING"
+    assert PartnerLoan.objects.get(pk=repayment.loan_id).total_repaid == 0
+
+
+def test_what_cannot_be_taken_back_is_told_and_holds_up_no_other(
+    world: BooksRows, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = pending_loan(world, state="FAILED"), pending_loan(world, state="FAILED")
+    settle_due()
+    Operation.objects.filter(pk__in=[first.borrow_operation_id, second.borrow_operation_id]).update(
+        state="BUNDLED", reopened=True
+    )
+    take_back = unwind.take_back
+
+    def stumble(operation: Operation) -> None:
+        if operation.pk == first.borrow_operation_id:
+            raise RuntimeError("its own trouble")
+        take_back(operation)
+
+    monkeypatch.setattr(unwind, "take_back", stumble)
+    settle_due()
+    assert (status(first), status(second)) == ("FAILED", "PENDING")
+    key = Operation.objects.get(pk=first.borrow_operation_id).key
+    assert f"could not take back {key}; it stays reopened" in caplog.text
+
+
+def test_a_contended_position_is_tried_five_times(world: BooksRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    repayment = pending_repayment(world)
+    tries: list[object] = []
+
+    def contended(*_: object) -> None:
+        tries.append(1)
+        raise LedgerContended("somebody else")
+
+    monkeypatch.setattr(settle, "settle_repayment", contended)
+    assert settle_due() == 0
+    assert len(tries) == settle.MAX_TRIES == 5
+    assert not is_acknowledged(repayment)
+
+
+def test_a_ledger_that_went_too_far_is_unwound_and_the_operation_tried_again(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repayment = pending_repayment(world)
+    unwound: list[tuple[int, int]] = []
+    passed = LedgerPassed(Movement(position_id=7, block_number=8, log_index=9, moment=1, tx_hash="0x", after=None))
+    ends = [passed, None]
+
+    def end(*_: object) -> None:
+        error = ends.pop(0)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(settle, "settle_repayment", end)
+    monkeypatch.setattr(unwind, "unwind", lambda *where: unwound.append(where))
+    assert settle_due() == 1
+    assert unwound == [(7, order_of(8, 9))]
+    assert is_acknowledged(repayment)
+
+
+def test_a_gap_is_waited_for_and_not_tried_again(world: BooksRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    repayment = pending_repayment(world)
+    tries: list[object] = []
+
+    def gap(*_: object) -> None:
+        tries.append(1)
+        raise LedgerGap("something before it")
+
+    monkeypatch.setattr(settle, "settle_repayment", gap)
+    assert settle_due() == 0
+    assert (len(tries), is_acknowledged(repayment)) == (1, False)
+
+
+def test_confirmed_draws_of_different_positions_run_together_and_the_rest_one_by_one(world: BooksRows) -> None:
+    loans = [pending_loan(world) for _ in range(4)]
+    other = pending_loan(world, state="FAILED")
+    repayment = pending_repayment(world)
+    same_position = pending_loan(world)
+    PartnerLoan.objects.filter(pk=same_position.pk).update(
+        solvency_position_id=loans[3].solvency_position_id, oaid_token_id=loans[3].oaid_token_id
+    )
+    same_position.refresh_from_db()
+    rows = [*loans[:2], other, *loans[2:], same_position, repayment]
+    operations = [
+        Operation.objects.get(pk=row.operation_id if isinstance(row, Repayment) else row.borrow_operation_id)
+        for row in rows
+    ]
+    by_operation = {row.borrow_operation_id: row for row in rows if isinstance(row, PartnerLoan)}
+    cut = [[operations.index(one) for one in run] for run in runs(operations, by_operation)]
+    assert cut == [[0, 1], [2], [3, 4], [5], [6]]
+
+
+def test_no_more_than_twenty_draws_run_together(world: BooksRows) -> None:
+    loans = [pending_loan(world) for _ in range(DRAWS_AT_ONCE + 1)]
+    operations = [Operation.objects.get(pk=loan.borrow_operation_id) for loan in loans]
+    found = runs(operations, {loan.borrow_operation_id: loan for loan in loans})
+    assert [len(run) for run in found] == [20, 1]
+    assert list(runs([], {})) == []
+
+
+def test_of_draws_that_run_together_one_that_is_not_as_it_was_read_undoes_all(world: BooksRows) -> None:
+    loans = [pending_loan(world) for _ in range(3)]
+    operations = [Operation.objects.get(pk=loan.borrow_operation_id) for loan in loans]
+    by_operation = {loan.borrow_operation_id: loan for loan in loans}
+    Operation.objects.filter(pk=operations[1].pk).update(block_hash="0x" + "cc" * 32)
+    assert settle_together.settle_together(operations, by_operation) is False
+    assert {status(loan) for loan in loans} == {"PENDING"}
+    assert not any(is_acknowledged(loan) for loan in loans)
+    operations[1].refresh_from_db()
+    assert settle_together.settle_together(operations, by_operation) is True
+    assert {status(loan) for loan in loans} == {"ACTIVE"}
+    assert all(is_acknowledged(loan) for loan in loans)
