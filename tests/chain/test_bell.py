@@ -65,7 +65,7 @@ def test_without_redis_nobody_listens_and_sleep_is_sleep(monkeypatch: pytest.Mon
 
     slept: list[float] = []
     monkeypatch.setattr(bell, "get_redis_connection", down)
-    monkeypatch.setattr(bell.time, "sleep", slept.append)
+    monkeypatch.setattr("chain.bell.time.sleep", slept.append)
     assert bell.ring() is False
     bell.listen()
     bell.stop_listening()

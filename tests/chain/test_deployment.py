@@ -68,7 +68,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def sent(chain: FakeChain) -> list[dict[str, Any]]:
-    from eth_account.typed_transactions import TypedTransaction
+    from eth_account.typed_transactions.typed_transaction import TypedTransaction
     from hexbytes import HexBytes
 
     return [TypedTransaction.from_bytes(HexBytes(raw)).as_dict() for raw in chain.raws]

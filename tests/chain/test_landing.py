@@ -112,7 +112,13 @@ def test_owners_are_told_of_what_is_final_and_a_person_of_the_rest(caplog: pytes
 @pytest.mark.parametrize(("count", "limit"), [(10, 5), (5, 2), (2, 1), (1, 1)])
 def test_what_a_carrier_did_not_do_is_queued_again_in_groups_of_half(count: int, limit: int) -> None:
     mine = carrier()
-    fields = {"carrier": mine, "position_in_carrier": 3, "tx_hash": "0xab", "block_number": 5, "block_hash": "0xcd"}
+    fields: dict[str, Any] = {
+        "carrier": mine,
+        "position_in_carrier": 3,
+        "tx_hash": "0xab",
+        "block_number": 5,
+        "block_hash": "0xcd",
+    }
     operations = [operation(**fields) for _ in range(count)]
     requeue(operations, "it reverted")
     for one in operations:

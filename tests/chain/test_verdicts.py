@@ -19,7 +19,7 @@ EXECUTOR, TOKEN = "0x" + "E1" * 20, "0x" + "7c" * 20
 FIRST, SECOND, THIRD = ("0x" + f"{number:02X}" * 32 for number in (161, 162, 163))
 
 
-def log(address: str, *topics: str, data: str = "0x", index: int = 0) -> dict[str, Any]:
+def log(address: str, *topics: str, data: str = "0x", index: int = 0) -> Any:
     return {"address": address, "topics": list(topics), "data": data, "logIndex": hex(index), "blockHash": "0x01"}
 
 
@@ -57,7 +57,7 @@ def test_of_two_marks_of_one_operation_the_first_counts() -> None:
     assert [(entry.status, len(entry.logs)) for entry in found.values()] == [(OutcomeStatus.EXECUTED, 1)]
 
 
-EFFECT = [
+EFFECT: list[dict[str, Any]] = [
     {"address": TOKEN.upper().replace("0X", "0x"), "topics": ["0xAA", None], "data": "0x05"},
     {"address": TOKEN, "topics": ["0xbb"]},
 ]
@@ -86,7 +86,7 @@ def test_an_execution_with_each_expected_log_is_confirmed_and_keeps_them() -> No
     ],
     ids=["none", "one missing", "the other missing", "amount", "contract", "event", "too few topics"],
 )
-def test_an_execution_without_an_expected_log_is_for_a_person(logs: list[dict[str, Any]]) -> None:
+def test_an_execution_without_an_expected_log_is_for_a_person(logs: list[Any]) -> None:
     verdict = judge(Operation(effect=EFFECT), OperationLogs(OutcomeStatus.EXECUTED, "0x", logs))
     assert (verdict.state, verdict.reason) == (OperationState.NEEDS_REVIEW, "it was executed without the expected log")
     assert verdict.logs == []

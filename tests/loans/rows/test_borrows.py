@@ -239,7 +239,8 @@ def test_a_loan_that_somebody_else_settled_since_it_was_read_is_not_settled_agai
 
 @pytest.mark.parametrize("missing", ["block_number", "block_time"])
 def test_a_confirmation_without_a_block_is_a_named_invariant(world: BooksRows, missing: str) -> None:
-    partner, operation = world.partner(), world.operation(**{missing: None})
+    partner, operation = world.partner(), world.operation()
+    setattr(operation, missing, None)
     loan = world.loan(partner, world.position(reserved=1_000), 1_000, "PENDING", operation=operation)
     with pytest.raises(InvariantViolation, match=r"M2: .* is confirmed without a block"):
         run_in_transaction(lambda: settle_borrow(loan, operation))

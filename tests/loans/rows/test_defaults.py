@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from loans import schedules
 from loans.models import PartnerLoan
 from loans.services import lifecycle
 from loans.services.lifecycle import cure, mark_defaulted, mark_overdue, overdue_query
+from loans.states import require_transition
 from partner_platform.core.errors import BadRequest
 from tests.loans.rows.conftest import NOW
 from tests.support.books_rows import BooksRows, changed_by, everything, told
@@ -145,13 +147,13 @@ def test_a_payment_at_the_same_moment_goes_first(
     world: BooksRows, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loan = due_loan(world, NOW - DAY, "DUE", "DUE", "DUE")
-    mark = lifecycle.schedules.mark
+    mark = schedules.mark
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
         PartnerLoan.objects.filter(pk=loan.pk).update(**changed)
         return mark(*args, **kwargs)
 
-    monkeypatch.setattr(lifecycle.schedules, "mark", overtaken)
+    monkeypatch.setattr(schedules, "mark", overtaken)
     assert mark_overdue(now=NOW) == 0
     assert {entry["status"] for entry in PartnerLoan.objects.get(pk=loan.pk).schedule} == {"DUE"}
     assert told() == []
@@ -198,10 +200,9 @@ def test_a_loan_that_changed_at_the_same_moment_is_not_marked(
     world: BooksRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loan = world.loan(world.partner(), world.position(), 900)
-    require = lifecycle.require_transition
 
     def overtaken(current: str, new: str) -> None:
-        require(current, new)
+        require_transition(current, new)
         PartnerLoan.objects.filter(pk=loan.pk).update(status="REPAID")
 
     monkeypatch.setattr(lifecycle, "require_transition", overtaken)

@@ -169,6 +169,7 @@ def test_all_of_it_from_a_transfer_with_interest_that_fewer_seconds_made(world: 
         "ledger_order": ORDER,
     }
     ((action, _, _, after),) = told()
+    assert after is not None
     assert (action, after["interest"]) == ("loan.repaid", "10")
 
 

@@ -109,8 +109,8 @@ def test_the_chain_is_not_followed_where_nothing_waits(world: BooksRows, monkeyp
 def test_what_a_reorg_undid_is_taken_back_before_anything_is_settled(world: BooksRows) -> None:
     failed, repayment = pending_loan(world, state="FAILED"), pending_repayment(world)
     settle_due()
-    for operation in (failed.borrow_operation_id, repayment.operation_id):
-        Operation.objects.filter(pk=operation).update(state="BUNDLED", reopened=True)
+    undone: Any = [failed.borrow_operation_id, repayment.operation_id]
+    Operation.objects.filter(pk__in=undone).update(state="BUNDLED", reopened=True)
     settle_due()
     assert (status(failed), is_acknowledged(failed)) == ("PENDING", False)
     assert Repayment.objects.get(pk=repayment.pk).status == "PENDING"
@@ -195,12 +195,11 @@ def test_confirmed_draws_of_different_positions_run_together_and_the_rest_one_by
         solvency_position_id=loans[3].solvency_position_id, oaid_token_id=loans[3].oaid_token_id
     )
     same_position.refresh_from_db()
-    rows = [*loans[:2], other, *loans[2:], same_position, repayment]
-    operations = [
-        Operation.objects.get(pk=row.operation_id if isinstance(row, Repayment) else row.borrow_operation_id)
-        for row in rows
-    ]
-    by_operation = {row.borrow_operation_id: row for row in rows if isinstance(row, PartnerLoan)}
+    keys: list[Any] = [one.borrow_operation_id for one in (*loans[:2], other, *loans[2:], same_position)]
+    keys.append(repayment.operation_id)
+    operations = [Operation.objects.get(pk=key) for key in keys]
+    drawn = [*loans, other, same_position]
+    by_operation = {row.borrow_operation_id: row for row in drawn}
     cut = [[operations.index(one) for one in run] for run in runs(operations, by_operation)]
     assert cut == [[0, 1], [2], [3, 4], [5], [6]]
 
