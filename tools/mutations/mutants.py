@@ -112,7 +112,7 @@ class _Code:
 
     def matters(self, operator: str, span: Span) -> bool:
         """False where no behaviour changes: in annotations, in lines of the log below ERROR, for a `*` that is no
-        operator, and one more or less of a bound of a hundred or more.
+        operator, and one more or less of a bound of a hundred or more, or of the seconds that something has patience.
         """
         if "BinaryOperator" in operator and not any(_holds(gap, span) for gap in self._gaps):
             return False
@@ -129,6 +129,8 @@ class _Code:
                 self._functions.append((((first, 0), _span(child)[1]), name))
             self._inert.extend(_span(part) for part in _inert_parts(child))
             self._bounds.extend(_span(value) for value in _values(child) if value is not None and _is_large(value))
+            if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]).endswith("_SECONDS"):
+                self._bounds.append(_span(child.value))
             if isinstance(child, ast.BinOp):
                 self._gaps.append((_span(child.left)[1], _span(child.right)[0]))
             self._walk(child, name)
@@ -143,8 +145,12 @@ def _inert_parts(node: ast.AST) -> Iterator[ast.AST]:
         yield node
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         yield node
-    if isinstance(node, ast.keyword) and node.arg in ("strict", "blank"):  # zip()'s assertion; Django's forms
+    if isinstance(node, ast.keyword) and node.arg in _ASSERTIONS:
         yield node
+
+
+# Of zip() and dataclasses: what they refuse, nobody does. What Django's forms take is the console's.
+_ASSERTIONS = frozenset({"strict", "frozen", "kw_only", "blank"})
 
 
 def _values(node: ast.AST) -> Iterator[ast.AST | None]:

@@ -136,14 +136,20 @@ def test_a_draw_after_which_the_pool_says_something_else_is_not_written(
     assert everything() == before
 
 
-@pytest.mark.parametrize(("instalments", "amounts"), [(3, [333, 333, 334]), (None, [1_000])])
+@pytest.mark.parametrize(("instalments", "amounts"), [(3, [333, 333, 334]), (None, [1_000]), (3, [1, 1, 1])])
 def test_due_dates_are_counted_from_the_block_of_the_draw(
     world: BooksRows, instalments: int | None, amounts: list[int]
 ) -> None:
     partner, position = world.partner(), world.position(reserved=1_000)
     operation = world.operation()
     loan = world.loan(
-        partner, position, 1_000, "PENDING", operation=operation, loan_duration=900, number_of_installments=instalments
+        partner,
+        position,
+        sum(amounts),
+        "PENDING",
+        operation=operation,
+        loan_duration=900,
+        number_of_installments=instalments,
     )
 
     changes, _ = changed_by(lambda: settle_borrow(loan, operation))

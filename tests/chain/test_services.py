@@ -1,0 +1,188 @@
+"""What other apps ask of the engine, each with rows beside that it may not touch."""
+
+import itertools
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import IntegrityError
+
+from chain import services
+from chain.encoding import Call, uid_of
+from chain.models import ChainEvent, Operation, PlatformWallet
+from partner_platform.core.database import run_in_transaction
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def nudges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """One entry for each time the driver was woken."""
+    found: list[str] = []
+    monkeypatch.setattr(services, "nudge", lambda: found.append("nudged"))
+    return found
+
+
+def operation(state: str = "CONFIRMED", **fields: Any) -> Operation:
+    number = next(_numbers)
+    values = {"key": f"key-{number}", "uid": f"0x{number:064x}", "kind": "test", "calls": [], "effect": []}
+    return Operation.objects.create(state=state, **{"block_hash": "0xb1", **values, **fields})
+
+
+def event(block: int, position: int | None, *, applied: bool = False) -> ChainEvent:
+    return ChainEvent.objects.create(
+        block_number=block,
+        log_index=next(_numbers),
+        block_hash="0x01",
+        block_time=1,
+        tx_hash="0x02",
+        name="A.B",
+        position_id=position,
+        args={},
+        applied=applied,
+    )
+
+
+def wallet(status: str, **fields: Any) -> PlatformWallet:
+    return PlatformWallet.objects.create(
+        address=f"0x{next(_numbers):040x}", chain_id=5003, fee_cap_wei=1, status=status, **fields
+    )
+
+
+def flags(*operations: Operation) -> list[tuple[bool, bool]]:
+    found = {one.pk: (one.acknowledged, one.reopened) for one in Operation.objects.all()}
+    return [found[one.pk] for one in operations]
+
+
+def test_an_operation_is_taken_with_all_that_it_needs_and_the_driver_is_woken_after_the_commit(
+    nudges: list[str],
+) -> None:
+    calls, effect = [Call("0xa1", 5, "0x12")], [{"address": "0xb2", "topics": [], "data": None}]
+
+    def take() -> Operation:
+        made = services.enqueue(key="borrow:1", kind="borrow", calls=calls, effect=effect)
+        assert nudges == []
+        return made
+
+    made = Operation.objects.get(pk=run_in_transaction(take).pk)
+    assert (made.key, made.uid, made.kind, made.state) == ("borrow:1", uid_of("borrow:1"), "borrow", "QUEUED")
+    assert (made.calls, made.effect) == ([{"to": "0xa1", "value": 5, "data": "0x12"}], effect)
+    assert nudges == ["nudged"]
+    with pytest.raises(IntegrityError):
+        run_in_transaction(take)
+    assert nudges == ["nudged"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"acknowledged": True}, {"state": "FAILED"}, {"block_hash": "0xb2"}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_an_outcome_is_acknowledged_once_and_as_it_was_read(changed: dict[str, Any]) -> None:
+    bystander, mine = operation(), operation()
+    seen = Operation.objects.get(pk=mine.pk)
+    Operation.objects.filter(pk=mine.pk).update(**changed)
+    assert services.acknowledge(operation=seen) is False
+    as_it_is = Operation.objects.get(pk=mine.pk)
+    assert services.acknowledge(operation=as_it_is) is not as_it_is.acknowledged
+    assert flags(mine, bystander) == [(True, False), (False, False)]
+
+
+def test_many_are_acknowledged_together_or_not() -> None:
+    operations = [
+        operation(),
+        operation("FAILED", block_hash="0xb2"),
+        operation(block_hash="0xb3"),
+        operation("REFUSED"),
+    ]
+    bystander = operation()
+    assert services.acknowledge_all(operations=operations) is True
+    assert flags(*operations, bystander) == [(True, False)] * 4 + [(False, False)]
+    assert services.acknowledge_all(operations=[operations[0], bystander]) is False
+    assert services.acknowledge_all(operations=[]) is True
+
+
+def test_what_was_taken_back_is_acknowledged_as_reopened_once() -> None:
+    mine, bystander = (operation(acknowledged=True, reopened=True) for _ in range(2))
+    assert services.acknowledge_reopened(operation_id=mine.pk) is True
+    assert services.acknowledge_reopened(operation_id=mine.pk) is False
+    assert flags(mine, bystander) == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize(("acknowledged", "reopened"), [(True, True), (True, False)])
+def test_a_state_is_acted_on_again_after_its_owner_took_it_back(acknowledged: bool, reopened: bool) -> None:
+    mine, bystander = (operation(acknowledged=acknowledged, reopened=reopened) for _ in range(2))
+    services.unacknowledge(operation_id=mine.pk)
+    assert flags(mine, bystander) == [(False, False), (acknowledged, reopened)]
+
+
+def test_what_was_never_acted_on_is_not_taken_back() -> None:
+    mine = operation(acknowledged=False, reopened=True)
+    services.unacknowledge(operation_id=mine.pk)
+    assert flags(mine) == [(False, True)]
+
+
+def applied() -> set[UUID]:
+    return set(ChainEvent.objects.filter(applied__in=[True]).values_list("pk", flat=True))
+
+
+def test_events_are_noted_as_applied_however_many_there_are(django_assert_num_queries: Any) -> None:
+    events, bystander = [event(5, 1) for _ in range(3)], event(5, 1)
+    with django_assert_num_queries(2):
+        services.note_applied(event_ids=[*(UUID(int=number) for number in range(500)), *(one.pk for one in events)])
+    assert applied() == {one.pk for one in events}
+    assert bystander.pk not in applied()
+
+
+def test_a_positions_events_are_to_be_applied_again_from_a_block_on() -> None:
+    before, other = event(4, 1, applied=True), event(9, 2, applied=True)
+    for block in (5, 6):
+        event(block, 1, applied=True)
+    services.forget_applied(position_id=1, from_block=5)
+    assert applied() == {before.pk, other.pk}
+
+
+def test_whatever_works_is_frozen_with_the_reason(nudges: list[str]) -> None:
+    active, paused = wallet("ACTIVE"), wallet("PAUSED", status_reason="no gas money")
+    frozen = wallet("FROZEN", status_reason="another")
+    assert services.freeze_wallets(reason="r" * 301) == 2
+    found = {one.pk: (one.status, one.status_reason) for one in PlatformWallet.objects.all()}
+    assert found == {
+        active.pk: ("FROZEN", "r" * 300),
+        paused.pk: ("FROZEN", "r" * 300),
+        frozen.pk: ("FROZEN", "another"),
+    }
+    assert nudges == []
+
+
+@pytest.mark.parametrize(("status", "resumed"), [("FROZEN", True), ("PAUSED", False), ("ACTIVE", False)])
+def test_a_frozen_wallet_works_again_and_its_driver_is_woken(nudges: list[str], status: str, resumed: bool) -> None:
+    mine, bystander = wallet(status, status_reason="why"), wallet("FROZEN", status_reason="why")
+    assert services.resume_wallet(wallet_id=mine.pk) is resumed
+    found = {one.pk: (one.status, one.status_reason) for one in PlatformWallet.objects.all()}
+    assert found[mine.pk] == (("ACTIVE", "") if resumed else (status, "why"))
+    assert found[bystander.pk] == ("FROZEN", "why")
+    assert nudges == (["nudged"] if resumed else [])
+
+
+@pytest.mark.parametrize(("listens", "started"), [(True, 0), (False, 1)])
+def test_a_driver_is_started_only_where_none_listens(
+    monkeypatch: pytest.MonkeyPatch, listens: bool, started: int
+) -> None:
+    delayed: list[int] = []
+    monkeypatch.setattr("chain.bell.ring", lambda: listens)
+    monkeypatch.setattr("chain.tasks.drive_settlement.delay", lambda: delayed.append(1))
+    services.nudge()
+    assert len(delayed) == started
+
+
+@pytest.mark.parametrize("error", [OSError("down"), ConnectionError("reset")])
+def test_a_broker_that_is_down_is_nobodys_error(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("chain.bell.ring", lambda: False)
+    monkeypatch.setattr("chain.tasks.drive_settlement.delay", fail)
+    services.nudge()
