@@ -59,7 +59,8 @@ def flags(*operations: Operation) -> list[tuple[bool, bool]]:
 def test_an_operation_is_taken_with_all_that_it_needs_and_the_driver_is_woken_after_the_commit(
     nudges: list[str],
 ) -> None:
-    calls, effect = [Call("0xa1", 5, "0x12")], [{"address": "0xb2", "topics": [], "data": None}]
+    calls = [Call("0xa1", 5, "0x12")]
+    effect: list[dict[str, Any]] = [{"address": "0xb2", "topics": [], "data": None}]
 
     def take() -> Operation:
         made = services.enqueue(key="borrow:1", kind="borrow", calls=calls, effect=effect)

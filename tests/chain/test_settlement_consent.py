@@ -90,7 +90,12 @@ def test_at_a_terminal_only_yes_is_a_yes(book: Book, monkeypatch: pytest.MonkeyP
     driver.step()
     monkeypatch.setattr(sys, "stdin", Terminal())
     asked: list[str] = []
-    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
+
+    def said(question: str) -> str:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr("builtins.input", said)
     if done:
         settlement("freeze", "a drill")
     else:
