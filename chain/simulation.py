@@ -87,8 +87,14 @@ def _read(operations: list[Operation], data: str, answer: object) -> Simulation:
     if isinstance(answer, RpcError):
         return _whole_failure(operations, data, answer)
     if answer in (None, "0x"):
-        return Simulation(operations, data, [], f"there is no executor at {operations[0].executor}")
+        return Simulation(operations, data, [], _no_executor(operations[0].executor))
     return Simulation(operations, data, _outcomes(str(answer), len(operations)))
+
+
+def _no_executor(address: str) -> str:
+    if not address:
+        return "there is no executor: PLATFORM_EXECUTOR_ADDRESS was not set when this was accepted"
+    return f"there is no executor at {address}"
 
 
 def _outcomes(answer: str, count: int) -> list[Outcome]:

@@ -10,7 +10,8 @@ from chain.encoding import Outcome, OutcomeStatus, encode_call
 from chain.models import Operation
 from chain.simulation import Simulation, _read
 
-OPERATIONS = [Operation(key="one"), Operation(key="two")]
+EXECUTOR = "0x" + "E5" * 20
+OPERATIONS = [Operation(key=key, executor=EXECUTOR) for key in ("one", "two")]
 OUT_OF_GAS = encode_call("CarrierOutOfGas()")
 NOT_OPERATOR = encode_call("NotOperator(address)", ["0x" + "a1" * 20])
 
@@ -35,7 +36,13 @@ def test_it_says_no_where_one_would_fail(statuses: list[int], says_no: bool) -> 
 @pytest.mark.parametrize("answer", [None, "0x"])
 def test_an_address_without_code_answers_nothing(answer: Any) -> None:
     found = read(answer)
-    assert found.whole_failure == "there is no executor at PLATFORM_EXECUTOR_ADDRESS"
+    assert found.whole_failure == f"there is no executor at {EXECUTOR}"
+    assert (found.outcomes, found.short_of_gas, found.says_no) == ([], False, True)
+
+
+def test_an_operation_that_is_no_executors_says_which_setting_was_missing() -> None:
+    found = _read([Operation(key="one")], "0xda7a", "0x")
+    assert found.whole_failure == "there is no executor: PLATFORM_EXECUTOR_ADDRESS was not set when this was accepted"
     assert (found.outcomes, found.short_of_gas, found.says_no) == ([], False, True)
 
 
