@@ -5,6 +5,7 @@ import itertools
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from chain import selectors
 from chain.models import ChainEvent, ChainTransaction, Operation, PlatformWallet, TransactionAttempt
@@ -19,6 +20,7 @@ def operation(age: int = 0, **fields: Any) -> Operation:
     """An operation made so many seconds ago."""
     number = next(_numbers)
     values = {"key": f"key-{number}", "uid": f"0x{number:064x}", "kind": "test", "calls": [], "effect": []}
+    values["chain_id"] = settings.CHAIN_ID
     made = Operation.objects.create(**{**values, **fields})
     Operation.objects.filter(pk=made.pk).update(created_at=clock.now() - dt.timedelta(seconds=age))
     return made
@@ -74,6 +76,7 @@ def test_reopened_are_of_one_kind_and_the_newest_come_first() -> None:
 def test_queued_are_the_oldest_first() -> None:
     newer, older = operation(1), operation(2)
     operation(9, state="BUNDLED")
+    operation(9, chain_id=settings.CHAIN_ID + 1)
     assert keys(selectors.queued_operations(10)) == keys([older, newer])
     assert keys(selectors.queued_operations(1)) == keys([older])
 
@@ -97,6 +100,7 @@ def test_a_driver_has_work_while_something_is_followed_or_may_be_bundled(
 ) -> None:
     mine, other = wallet(status=status), wallet()
     transaction(other, 1)
+    operation(chain_id=settings.CHAIN_ID + 1)
     if state:
         transaction(mine, 1, state)
     if queued:

@@ -148,20 +148,31 @@ def test_a_positions_events_are_to_be_applied_again_from_a_block_on() -> None:
 def test_whatever_works_is_frozen_with_the_reason(nudges: list[str]) -> None:
     active, paused = wallet("ACTIVE"), wallet("PAUSED", status_reason="no gas money")
     frozen = wallet("FROZEN", status_reason="another")
-    assert services.freeze_wallets(reason="r" * 301) == 2
+    assert services.freeze_wallets(reason="r" * 301) == 3
+    cut = "r" * 299 + "…"
     found = {one.pk: (one.status, one.status_reason) for one in PlatformWallet.objects.all()}
     assert found == {
-        active.pk: ("FROZEN", "r" * 300),
-        paused.pk: ("FROZEN", "r" * 300),
-        frozen.pk: ("FROZEN", "another"),
+        active.pk: ("FROZEN", cut),
+        paused.pk: ("FROZEN", cut),
+        frozen.pk: ("FROZEN", "another | " + "r" * 289 + "…"),  # 300 characters in all
     }
+    assert services.freeze_wallets(reason="r" * 301) == 0
+    assert set(PlatformWallet.objects.values_list("status_changes", flat=True)) == {1}
     assert nudges == []
 
 
-@pytest.mark.parametrize(("status", "resumed"), [("FROZEN", True), ("PAUSED", False), ("ACTIVE", False)])
-def test_a_frozen_wallet_works_again_and_its_driver_is_woken(nudges: list[str], status: str, resumed: bool) -> None:
-    mine, bystander = wallet(status, status_reason="why"), wallet("FROZEN", status_reason="why")
-    assert services.resume_wallet(wallet_id=mine.pk) is resumed
+@pytest.mark.parametrize(
+    ("status", "seen", "resumed"),
+    [("FROZEN", 4, True), ("FROZEN", 3, False), ("FROZEN", 5, False), ("PAUSED", 4, False), ("ACTIVE", 4, False)],
+)
+def test_a_frozen_wallet_that_is_as_it_was_seen_works_again_and_its_driver_is_woken(
+    nudges: list[str], status: str, seen: int, resumed: bool
+) -> None:
+    mine = wallet(status, status_reason="why", status_changes=4)
+    bystander = wallet("FROZEN", status_reason="why", status_changes=4)
+    assert services.resume_wallet(wallet_id=mine.pk, status_changes=seen) is resumed
+    changes = dict(PlatformWallet.objects.values_list("pk", "status_changes"))
+    assert changes == {mine.pk: 5 if resumed else 4, bystander.pk: 4}
     found = {one.pk: (one.status, one.status_reason) for one in PlatformWallet.objects.all()}
     assert found[mine.pk] == (("ACTIVE", "") if resumed else (status, "why"))
     assert found[bystander.pk] == ("FROZEN", "why")

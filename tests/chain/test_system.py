@@ -7,6 +7,7 @@ from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
 from chain import clients, system
+from chain.clients import ChainUnavailable
 from chain.encoding import (
     DEBT_UPDATED_TOPIC,
     LOAN_REPAID_TOPIC,
@@ -18,6 +19,7 @@ from chain.encoding import (
     uid_of,
     uint_topic,
 )
+from chain.models import Operation
 from chain.system import PayoffTerms, PoolDebt
 from tests.chain.book import Book
 from tests.support.chain import Chain
@@ -103,10 +105,16 @@ def test_the_pools_word_is_read_from_an_operations_logs() -> None:
 @pytest.mark.usefixtures("addresses")
 def test_what_was_repaid_is_the_executors_one_word() -> None:
     foreign = {**REPAID_LOG, "address": VAULT.lower()}
-    assert system.repaid_amount([foreign, POOL_LOG, REPAID_LOG]) == 300
-    for logs, count in (([foreign], 0), ([REPAID_LOG, REPAID_LOG], 2)):
+
+    def repaid(executor: str, logs: list[dict[str, Any]] | None) -> int:
+        return system.repaid_amount(Operation(executor=executor, outcome_logs=logs))
+
+    assert repaid(EXECUTOR, [foreign, POOL_LOG, REPAID_LOG]) == 300
+    # Whose it is decides, not which executor is configured now.
+    assert repaid(VAULT, [{**REPAID_LOG, "data": POOL_LOG["data"]}, foreign]) == 300
+    for logs, count in (([foreign], 0), ([REPAID_LOG, REPAID_LOG], 2), ([], 0), (None, 0)):
         with pytest.raises(LookupError, match=f"{count} Repaid events where one is expected"):
-            system.repaid_amount(logs)
+            repaid(EXECUTOR, logs)
 
 
 @pytest.fixture
@@ -174,12 +182,28 @@ def test_which_operations_had_run_at_the_end_of_a_block(book: Book, node: RpcPro
     driver.step()
     before = book.chain.block_number()
     book.settle()
-    uids = [done.uid, uid_of("never")]
-    assert system.read_executed(uids, before) == set()
-    assert system.read_executed(uids, before + 1) == {done.uid}
+    mine = [(done.executor, done.uid), (done.executor, uid_of("never"))]
+    assert system.read_executed(mine, before) == set()
+    assert system.read_executed(mine, before + 1) == {done.uid}
     posts = node.posts
-    assert system.read_executed(uids, before + 1) == {done.uid}
+    assert system.read_executed(mine, before + 1) == {done.uid}
     assert node.posts == posts + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whether_an_operation_had_run_is_asked_of_its_own_executor(
+    book: Book, node: RpcProxy, settings: Settings
+) -> None:
+    from chain import driver
+
+    done = book.borrow()
+    driver.step()
+    book.settle()
+    block = book.chain.block_number()
+    settings.PLATFORM_EXECUTOR_ADDRESS = settings.USDC_ADDRESS
+    assert system.read_executed([(done.executor, done.uid)], block) == {done.uid}
+    with pytest.raises(ChainUnavailable):  # USDC knows no `executed`
+        system.read_executed([(settings.USDC_ADDRESS, done.uid)], block)
 
 
 def test_an_oaid_has_what_is_not_used_available_and_never_less_than_nothing() -> None:

@@ -7,6 +7,7 @@ from django.db import IntegrityError
 from pytest_django.fixtures import Settings
 
 from chain import signer, wallets
+from chain.clients import ChainUnavailable, RpcError
 from chain.models import PlatformWallet
 from chain.signer import SignerUnavailable, get_signer
 from chain.tasks import DRIVE_SECONDS, drive_settlement
@@ -19,14 +20,15 @@ ADDRESS = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
 
 
 class Node:
-    """Answers with a count of nonces, and remembers what it was asked."""
+    """Two endpoints, each with a count of nonces and its newest block; remembers what they were asked."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.answers: list[list[Any]] = [["0x2a", "0x6"], ["0x29", "0x7"]]
 
-    def call(self, method: str, params: Any = ()) -> str:
-        self.asked.append((method, params))
-        return "0x2a"
+    def everyone(self, calls: Any) -> list[list[Any]]:
+        self.asked.append(calls)
+        return self.answers
 
 
 @pytest.fixture
@@ -46,7 +48,16 @@ def test_a_new_wallet_begins_at_the_chains_nonce(node: Any) -> None:
     made = platform_wallet(node)
     assert (made.address, made.chain_id) == (ADDRESS, 5003)
     assert (made.next_nonce, made.nonces_from, made.max_in_flight, made.fee_cap_wei) == (42, 42, 7, 123)
-    assert node.asked == [("eth_getTransactionCount", [ADDRESS, "latest"])]
+    assert made.nonces_block == 7
+    assert node.asked == [[("eth_getTransactionCount", [ADDRESS, "latest"]), ("eth_blockNumber", [])]]
+
+
+@pytest.mark.parametrize("refused", [0, 1], ids=["count", "block"])
+def test_no_wallet_is_made_where_an_endpoint_refuses_to_count(node: Any, refused: int) -> None:
+    node.answers[1][refused] = RpcError(-32000, "busy")
+    with pytest.raises(ChainUnavailable, match="A node does not count nonces"):
+        platform_wallet(node)
+    assert not PlatformWallet.objects.exists()
 
 
 def test_a_known_wallet_is_as_it_was_left(node: Any) -> None:
