@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db.models import Model
 
 from audit.models import AuditEntry
 from chain.encoding import DEBT_UPDATED_TOPIC, REPAID_TOPIC, uint_topic
 from chain.models import FundingTransfer, Operation
+from loans.account_models import PartnerSpending
 from loans.models import FundingSource, LoanStatus, OaidCredit, PartnerLoan, Repayment, SolvencyPosition
 from loans.services.ledger import order_of
 from partner_platform.core.database import run_in_transaction
@@ -59,9 +61,11 @@ class BooksRows:
         return SolvencyPosition.objects.create(position_id=100 + number, **{**values, **fields})
 
     def operation(self, state: str = "CONFIRMED", *, kind: str = "borrow", **fields: Any) -> Operation:
-        """An operation that was executed in `BLOCK`, unless the fields say otherwise."""
+        """An operation that the executor executed in `BLOCK`, unless the fields say otherwise."""
         number = next(self._numbers)
         values = {
+            "chain_id": settings.CHAIN_ID,
+            "executor": settings.PLATFORM_EXECUTOR_ADDRESS,
             "tx_hash": f"0x{number:064x}",
             "block_number": BLOCK,
             "block_hash": BLOCK_HASH,
@@ -134,6 +138,11 @@ class BooksRows:
             block_hash=BLOCK_HASH,
         )
 
+    def spending(self, partner: Partner, spent: int, **fields: Any) -> PartnerSpending:
+        """What the partner's repayments took from the executor, as an account, up to block 9."""
+        values: Row = {"account": settings.PLATFORM_EXECUTOR_ADDRESS, "settled_block": 9}
+        return PartnerSpending.objects.create(partner=partner, spent=spent, **{**values, **fields})
+
     def bystanders(self) -> None:
         """Of another partner and on other positions, one of everything: an act without its conditions would meet it."""
         partner = self.partner(
@@ -144,6 +153,8 @@ class BooksRows:
             active_loans=9,
             repaid_loans=9,
         )
+        self.spending(partner, 9_000)
+        self.spending(partner, 9_000, account=USER)
         for status in LoanStatus.values:
             for in_flight in (False, True):
                 position = self.position(

@@ -7,10 +7,11 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from partner_platform.core import clock
+from partner_platform.core.ethereum import parse_address
 from tests.support.books_rows import BooksRows
 
 NOW = dt.datetime(2026, 1, 6, 9, 30, tzinfo=dt.UTC)
-EXECUTOR, POOL = "0x" + "e1" * 20, "0x" + "b0" * 20
+EXECUTOR, POOL = parse_address("0x" + "e1" * 20), "0x" + "b0" * 20
 
 
 @pytest.fixture

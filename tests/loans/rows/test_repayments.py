@@ -3,17 +3,20 @@
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
-from chain.models import ChainEvent, FundingTransfer
-from loans import payoffs
+from chain.models import ChainEvent, FundingTransfer, Operation
+from loans import payoffs, selectors
+from loans.account_models import PartnerSpending
 from loans.interest import SCALE
 from loans.models import FundingSource, PartnerLoan, Repayment, SolvencyPosition
+from loans.selectors import Payment
 from loans.services import ledger, onchain
 from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
 from loans.services.settle_repayment import settle_repayment
-from partner_platform.core.clock import isoformat
 from partner_platform.core.database import run_in_transaction
 from partners.limits import InvariantViolation
+from partners.models import Partner
 from tests.loans.rows.conftest import EXECUTOR, NOW, POOL
 from tests.support.books_rows import (
     BLOCK,
@@ -51,8 +54,15 @@ def paying(world: BooksRows, position: SolvencyPosition, paid: int, after: tuple
     return world.operation(kind="repay", outcome_logs=logs)
 
 
-def history(paid: int, tx_hash: str, by: str = "PARTNER") -> dict[str, str]:
-    return {"amount": str(paid), "timestamp": str(isoformat(TIME)), "txHash": tx_hash, "repaidBy": by}
+def history(loan: PartnerLoan) -> list[Payment]:
+    """What the API will say was paid on the loan, by its row and its repayments' rows."""
+    return selectors.repayment_history(PartnerLoan.objects.get(pk=loan.pk))
+
+
+def spending_of(partner: Partner) -> list[tuple[str, int, int, bool]]:
+    """What the partner's repayments took from each account, up to which block, and whether on trust."""
+    rows = PartnerSpending.objects.filter(partner=partner)
+    return [(row.account, row.spent, row.settled_block, row.on_trust) for row in rows]
 
 
 def test_a_part_that_was_pulled(world: BooksRows) -> None:
@@ -76,7 +86,6 @@ def test_a_part_that_was_pulled(world: BooksRows) -> None:
             "bearing_principal": 700,
             "outstanding_principal": 700,
             "total_repaid": 305,
-            "repayment_history": [history(300, operation.tx_hash)],
             "last_repayment_at": TIME,
             "repayment_in_flight": False,
             "updated_at": NOW,
@@ -89,9 +98,10 @@ def test_a_part_that_was_pulled(world: BooksRows) -> None:
         },
         partner.pk: {"current_outstanding": 1_200, "total_repaid": 320},
     }
+    assert history(loan) == [Payment(300, TIME, operation.tx_hash, "PARTNER", ORDER)]
     assert (entry["kind"], entry["amount"], entry["loan_id"], entry["order"]) == ("PAYMENT", 300, None, ORDER)
     (stood,) = entry["before"]["loans"].values()
-    assert (stood["outstanding_principal"], stood["total_repaid"], stood["history"]) == ("1000", "5", 0)
+    assert (stood["outstanding_principal"], stood["total_repaid"]) == ("1000", "5")
     assert (stood["status"], stood["repay_tx_hash"], stood["last_repayment_at"]) == ("ACTIVE", "", None)
     assert told() == [
         (
@@ -125,11 +135,11 @@ def test_all_of_it_from_a_transfer_with_interest_that_fewer_seconds_made(world: 
         operation=operation,
         funding=FundingSource.TRANSFER,
         funding_transfer=transfer,
-        payoff_terms=payoffs.to_json(payoffs.terms_of(loan)),
+        payoff_terms=payoffs.to_json(payoffs.terms_of(loan), most=1_000_025),
         closes_loan=True,
     )
 
-    changes, _ = changed_by(lambda: settle_repayment(repayment, operation))
+    changes, made = changed_by(lambda: settle_repayment(repayment, operation))
 
     assert changes[repayment.pk] == {
         "status": "SETTLED",
@@ -155,7 +165,6 @@ def test_all_of_it_from_a_transfer_with_interest_that_fewer_seconds_made(world: 
         "interest_paid": 14,
         "total_repaid": 1_000_010,
         "repay_tx_hash": operation.tx_hash,
-        "repayment_history": [history(1_000_010, operation.tx_hash)],
         "last_repayment_at": TIME,
         "repayment_in_flight": False,
         "updated_at": NOW,
@@ -168,6 +177,9 @@ def test_all_of_it_from_a_transfer_with_interest_that_fewer_seconds_made(world: 
         "total_partner_debt": 0,
         "ledger_order": ORDER,
     }
+    assert history(loan) == [Payment(1_000_010, TIME, operation.tx_hash, "PARTNER", ORDER)]
+    assert [row[""] for row in made] == ["PartnerSpending", "LedgerEntry"]
+    assert spending_of(partner) == [(operation.executor, 1_000_010, BLOCK, False)]
     ((action, _, _, after),) = told()
     assert after is not None
     assert (action, after["interest"]) == ("loan.repaid", "10")
@@ -198,7 +210,7 @@ def test_interest_that_no_funds_of_the_partner_covered_is_the_platforms(
         operation=operation,
         funding=funding,
         funding_transfer=transfer,
-        payoff_terms=payoffs.to_json(payoffs.terms_of(loan)),
+        payoff_terms=payoffs.to_json(payoffs.terms_of(loan), most=1_000_030),
     )
 
     changes, _ = changed_by(lambda: settle_repayment(repayment, operation))
@@ -207,6 +219,48 @@ def test_interest_that_no_funds_of_the_partner_covered_is_the_platforms(
     assert changes[repayment.pk]["amount"] == 1_000_010
     assert not FundingTransfer.objects.filter(used=1_500_000 - 1).exists()
     assert transfer is None or transfer.pk not in changes
+    # The seconds that the platform covers are its own: of what is the partner's the account paid what was claimed.
+    spent = [] if funding == FundingSource.PULLED else [(operation.executor, 1_000_004, BLOCK, funding == "TRUSTED")]
+    assert spending_of(partner) == spent
+
+
+@pytest.mark.parametrize("before", [BLOCK - 1, BLOCK, BLOCK + 1])
+def test_what_the_account_paid_is_added_to_what_it_paid_before_and_the_newest_block_is_kept(
+    world: BooksRows, before: int
+) -> None:
+    partner, position = world.partner(current_outstanding=1_000), world.position(**at_the_pool(1_000))
+    loan = world.loan(partner, position, 1_000, repayment_in_flight=True)
+    operation, transfer = paying(world, position, 300, (700, 0)), world.transfer(500, 300)
+    repayment = world.repayment(
+        loan, 300, operation=operation, funding=FundingSource.TRANSFER, funding_transfer=transfer
+    )
+    mine = world.spending(partner, 40, settled_block=before)
+    former = world.spending(partner, 5, account=transfer.sender)  # an executor of before
+
+    changes, made = changed_by(lambda: settle_repayment(repayment, operation))
+
+    landed = {"settled_block": BLOCK} if before < BLOCK else {}
+    assert changes[mine.pk] == {"spent": 340, **landed}
+    assert former.pk not in changes
+    assert [row[""] for row in made] == ["LedgerEntry"]
+
+
+def test_what_was_paid_is_read_from_the_logs_of_the_operations_own_executor(
+    world: BooksRows, settings: Settings
+) -> None:
+    """Another one is configured by now."""
+    partner, position = world.partner(current_outstanding=1_000), world.position(**at_the_pool(1_000))
+    loan = world.loan(partner, position, 1_000, repayment_in_flight=True)
+    operation = paying(world, position, 300, (700, 0))
+    settings.PLATFORM_EXECUTOR_ADDRESS = POOL
+    stranger = repaid_log(POOL, position.position_id, 299)
+    Operation.objects.filter(pk=operation.pk).update(outcome_logs=[*operation.outcome_logs, stranger])
+    operation.refresh_from_db()
+    repayment = world.repayment(loan, 300, operation=operation)
+
+    changes, _ = changed_by(lambda: settle_repayment(repayment, operation))
+
+    assert (changes[loan.pk]["total_repaid"], history(loan)[0].amount) == (300, 300)
 
 
 def test_the_interest_of_a_positions_other_loan_is_figured_anew_and_nothing_else_of_it_changes(
@@ -262,7 +316,8 @@ def test_the_interest_of_a_positions_other_loan_is_figured_anew_and_nothing_else
     }
     stood = entry["before"]["loans"]
     assert set(stood[str(first.pk)]) == set(ledger.PART_FIELDS)
-    assert {"history", "status", "total_repaid"} <= set(stood[str(second.pk)])
+    assert set(stood[str(second.pk)]) == {*ledger.PART_FIELDS, *ledger.CREDIT_FIELDS}
+    assert {"status", "total_repaid"} <= set(stood[str(second.pk)])
 
 
 def test_what_a_payoff_had_too_much_goes_to_the_positions_other_loan(world: BooksRows) -> None:
@@ -575,11 +630,12 @@ def test_a_liquidation_pays_each_loan_its_share_and_writes_the_rest_off(world: B
         "interest_paid": 300,
         "total_repaid": 330,
         "written_off_principal": 2_970,
-        "repayment_history": [history(330, "0x" + "ab" * 32, "LIQUIDATION")],
         "last_repayment_at": TIME,
         "repay_tx_hash": "0x" + "ab" * 32,
         "updated_at": NOW,
     }
+    assert history(large) == [Payment(330, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
+    assert history(small) == [Payment(110, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
     assert (changes[small.pk]["total_repaid"], changes[small.pk]["next_due_at"]) == (110, None)
     assert (changes[small.pk]["written_off_principal"], changes[small.pk]["prior_principal"]) == (990, 0)
     assert changes[partner.pk] == {"current_outstanding": 0, "total_repaid": 330, "active_loans": 0}

@@ -1,18 +1,25 @@
 """The sweep over what is final: in the order of the chain, each once, none held up by another."""
 
+import datetime as dt
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from chain import selectors as chain_selectors
 from chain.models import Operation
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
-from loans.services import settle, settle_together, unwind
+from loans.services import holding, settle, settle_together, settling_work, unwind
 from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
 from loans.services.settle import settle_due
 from loans.services.settle_together import DRAWS_AT_ONCE, runs
-from tests.loans.rows.conftest import POOL
+from loans.services.settling_work import Work
+from partner_platform.core import backoff, clock
+from tests.loans.rows.conftest import NOW, POOL
 from tests.loans.rows.test_repayments import at_the_pool, paying
 from tests.support.books_rows import BLOCK, BooksRows, pool_log
+
+LONGEST_FIRST_PAUSE = dt.timedelta(seconds=backoff.FIRST_SECONDS * (1 + backoff.SPREAD))
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,6 +48,12 @@ def pending_repayment(world: BooksRows) -> Repayment:
     return world.repayment(loan, 300, operation=paying(world, position, 300, (700, 0)))
 
 
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest first pause is over."""
+    now = NOW + LONGEST_FIRST_PAUSE
+    monkeypatch.setattr(clock, "timezone", SimpleNamespace(now=lambda: now))
+
+
 def status(loan: PartnerLoan) -> str:
     return PartnerLoan.objects.get(pk=loan.pk).status
 
@@ -64,7 +77,8 @@ def test_operations_come_in_the_order_of_the_chain(world: BooksRows) -> None:
     second, first = pending_loan(world, log=7), pending_loan(world, log=2)
     nowhere = pending_loan(world, state="REFUSED")
     Operation.objects.filter(pk=nowhere.borrow_operation_id).update(block_number=None)
-    found = [operation.pk for operation in settle._due()]
+    due = chain_selectors.unacknowledged(settle.KINDS, settle.BATCH)
+    found = [operation.pk for operation in Work(due).operations]
     assert found == [one.borrow_operation_id for one in (nowhere, first, second, third)]
 
 
@@ -77,27 +91,92 @@ def test_one_that_cannot_be_settled_is_told_and_holds_up_no_other(
     assert (status(good), is_acknowledged(broken)) == ("ACTIVE", False)
     assert Repayment.objects.get(pk=repayment.pk).status == "SETTLED"
     key = Operation.objects.get(pk=broken.borrow_operation_id).key
-    assert f"could not settle {key}; it stays unacknowledged" in caplog.text
+    assert f"could not settle {key}; it is put off by itself" in caplog.text
+    put_off = Operation.objects.get(pk=broken.borrow_operation_id)
+    assert put_off.settle_failures == 1
+    assert put_off.settle_after is not None
+    assert NOW < put_off.settle_after <= NOW + LONGEST_FIRST_PAUSE
+    assert "is not PENDING any more" in put_off.settle_error
+    assert not Operation.objects.filter(settle_failures__gt=0).exclude(pk=put_off.pk).exists()
+
+
+def before_a_gap(world: BooksRows) -> PartnerLoan:
+    """Its draw is not the first event of its position: the pool owed 5 before it that the ledger knows nothing of."""
+    loan = pending_loan(world)
+    logs = [pool_log(POOL, loan.solvency_position_id, 1_005, 0, 500)]
+    SolvencyPosition.objects.filter(position_id=loan.solvency_position_id).update(ledger_order=1)
+    Operation.objects.filter(pk=loan.borrow_operation_id).update(outcome_logs=logs)
+    return loan
+
+
+def follow(loan: PartnerLoan) -> bool:
+    """What the chain told fits now, and the position is let go, as where one of its events was applied."""
+    good = [pool_log(POOL, loan.solvency_position_id, 1_000, 0, 500)]
+    Operation.objects.filter(pk=loan.borrow_operation_id).update(outcome_logs=good)
+    holding.let_go(SolvencyPosition.objects.get(position_id=loan.solvency_position_id))
+    return True
 
 
 def test_one_that_waits_for_what_came_before_is_settled_once_the_chain_was_followed(
     world: BooksRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loan = pending_loan(world)
-    logs = [pool_log(POOL, loan.solvency_position_id, 1_005, 0, 500)]
-    SolvencyPosition.objects.filter(position_id=loan.solvency_position_id).update(ledger_order=1)
-    Operation.objects.filter(pk=loan.borrow_operation_id).update(outcome_logs=logs)
-    assert settle_due() == 0
-    assert status(loan) == "PENDING"
+    loan = before_a_gap(world)
+    followed: list[bool] = []
 
-    def followed() -> bool:
-        good = [pool_log(POOL, loan.solvency_position_id, 1_000, 0, 500)]
-        Operation.objects.filter(pk=loan.borrow_operation_id).update(outcome_logs=good)
+    def follow_and_count() -> bool:
+        followed.append(follow(loan))
         return True
 
-    monkeypatch.setattr(settle, "follow_chain_quietly", followed)
+    monkeypatch.setattr(settle, "follow_chain_quietly", follow_and_count)
     assert settle_due() == 1
     assert status(loan) == "ACTIVE"
+    assert len(followed) == 1
+
+
+def test_one_that_waits_is_left_alone_until_its_pause_is_over(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loan = before_a_gap(world)
+    assert settle_due() == 0
+    assert status(loan) == "PENDING"
+    position = SolvencyPosition.objects.get(position_id=loan.solvency_position_id)
+    assert (position.follow_failures, position.held_for, position.waiting_since_block) == (
+        1,
+        loan.borrow_operation_id,
+        BLOCK,
+    )
+
+    monkeypatch.setattr(settle, "follow_chain_quietly", lambda: pytest.fail("nothing is tried"))
+    assert settle_due() == 0
+    later(monkeypatch)
+    monkeypatch.setattr(settle, "follow_chain_quietly", lambda: follow(loan))
+    assert settle_due() == 1
+    assert status(loan) == "ACTIVE"
+    position.refresh_from_db()
+    assert (position.follow_failures, position.held_for, position.waiting_since_block) == (0, None, None)
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_what_is_missing_still_after_following_is_looked_for_on_the_chain(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch, found: bool
+) -> None:
+    loan = before_a_gap(world)
+    steps: list[str] = []
+
+    def look(gaps: dict[int, int]) -> bool:
+        assert gaps == {loan.solvency_position_id: BLOCK}
+        steps.append("looked")
+        return found
+
+    def follow_once_found() -> bool:
+        steps.append("followed")
+        return follow(loan) if "looked" in steps else True
+
+    monkeypatch.setattr(settle, "follow_chain_quietly", follow_once_found)
+    monkeypatch.setattr(settle, "find_missing", look)
+    assert settle_due() == (1 if found else 0)
+    assert steps == ["followed", "looked", "followed"][: 3 if found else 2]
+    assert status(loan) == ("ACTIVE" if found else "PENDING")
 
 
 def test_the_chain_is_not_followed_where_nothing_waits(world: BooksRows, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +215,17 @@ def test_what_cannot_be_taken_back_is_told_and_holds_up_no_other(
     settle_due()
     assert (status(first), status(second)) == ("FAILED", "PENDING")
     key = Operation.objects.get(pk=first.borrow_operation_id).key
-    assert f"could not take back {key}; it stays reopened" in caplog.text
+    assert f"could not take back {key}; it is put off by itself" in caplog.text
+    stuck = Operation.objects.get(pk=first.borrow_operation_id)
+    assert (stuck.reopened, stuck.acknowledged, stuck.settle_failures) == (True, True, 1)
+    assert stuck.settle_error == "its own trouble"
+
+    monkeypatch.setattr(unwind, "take_back", take_back)
+    settle_due()
+    assert status(first) == "FAILED"  # until its pause is over
+    later(monkeypatch)
+    settle_due()
+    assert status(first) == "PENDING"
 
 
 def test_a_contended_position_is_tried_five_times(world: BooksRows, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +236,7 @@ def test_a_contended_position_is_tried_five_times(world: BooksRows, monkeypatch:
         tries.append(1)
         raise LedgerContended("somebody else")
 
-    monkeypatch.setattr(settle, "settle_repayment", contended)
+    monkeypatch.setattr(settling_work, "settle_repayment", contended)
     assert settle_due() == 0
     assert len(tries) == settle.MAX_TRIES == 5
     assert not is_acknowledged(repayment)
@@ -166,7 +255,7 @@ def test_a_ledger_that_went_too_far_is_unwound_and_the_operation_tried_again(
         if error is not None:
             raise error
 
-    monkeypatch.setattr(settle, "settle_repayment", end)
+    monkeypatch.setattr(settling_work, "settle_repayment", end)
     monkeypatch.setattr(unwind, "unwind", lambda *where: unwound.append(where))
     assert settle_due() == 1
     assert unwound == [(7, order_of(8, 9))]
@@ -181,7 +270,7 @@ def test_a_gap_is_waited_for_and_not_tried_again(world: BooksRows, monkeypatch: 
         tries.append(1)
         raise LedgerGap("something before it")
 
-    monkeypatch.setattr(settle, "settle_repayment", gap)
+    monkeypatch.setattr(settling_work, "settle_repayment", gap)
     assert settle_due() == 0
     assert (len(tries), is_acknowledged(repayment)) == (1, False)
 

@@ -1,13 +1,16 @@
 """What a reorg takes back: each row is as it was before, and what was ours is under way again."""
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from chain.models import Operation
+from loans.account_models import PartnerSpending
 from loans.interest import SCALE
 from loans.models import FundingSource, LedgerEntry, OaidCredit, PartnerLoan, Repayment, SolvencyPosition
+from loans.selectors import Payment
 from loans.services import onchain, unwind
 from loans.services.ledger import order_of
 from loans.services.settle_borrow import settle_borrow
@@ -17,11 +20,12 @@ from partner_platform.core.database import run_in_transaction
 from partners.limits import InvariantViolation
 from partners.models import PartnerDailyUsage
 from tests.loans.rows.conftest import NOW, POOL
-from tests.loans.rows.test_repayments import at_the_pool, event, movement, paying
+from tests.loans.rows.test_repayments import at_the_pool, event, history, movement, paying
 from tests.support.books_rows import BLOCK, DAY, TIME, BooksRows, changed_by, everything, pool_log, told
 
 ORDER = order_of(BLOCK, 3)
 RATE = 500
+EARLIER = TIME - dt.timedelta(minutes=1)
 
 
 def undo(position: SolvencyPosition) -> None:
@@ -84,7 +88,8 @@ def test_a_repayment_of_ours_is_under_way_again(world: BooksRows, funding: str, 
         interest_rate=RATE,
         accrued_scaled=accrued,
         repayment_in_flight=True,
-        repayment_history=[{"amount": "7"}],
+        total_repaid=7,
+        last_repayment_at=EARLIER,
         interest_paid=3,
         defaulted_at=TIME,
         next_due_at=TIME,
@@ -92,14 +97,23 @@ def test_a_repayment_of_ours_is_under_way_again(world: BooksRows, funding: str, 
     )
     operation = paying(world, position, paid, after, RATE)
     transfer = world.transfer(2_000, 1_800) if funding == FundingSource.TRANSFER else None
+    first = world.repayment(
+        loan, 7, status="SETTLED", tx_hash="0x07", settled_at=EARLIER, chain_order=order_of(BLOCK - 2, 0)
+    )
+    earlier = Payment(7, EARLIER, first.tx_hash, "PARTNER", first.chain_order)
     repayment = world.repayment(loan, paid, operation=operation, funding=funding, funding_transfer=transfer)
+    spending = world.spending(partner, 40)
     before = everything()
     settle(lambda: settle_repayment(repayment, operation), operation)
     assert PartnerLoan.objects.get(pk=loan.pk).status == ("REPAID" if closes else "DEFAULTED")
+    assert history(loan) == [earlier, Payment(paid, TIME, operation.tx_hash, "PARTNER", ORDER)]
+    assert PartnerSpending.objects.get(pk=spending.pk).spent == (40 + paid if transfer else 40)
 
     undo(position)
 
-    assert difference(before, everything()) == {}
+    # Of the account's a block stays: a judgement as of an older one is made again for nothing, once.
+    assert difference(before, everything()) == ({spending.pk: {"settled_block": BLOCK}} if transfer else {})
+    assert history(loan) == [earlier]
 
 
 def test_what_the_platform_covered_is_not_claimed_when_it_comes_again(world: BooksRows) -> None:
@@ -112,13 +126,15 @@ def test_what_the_platform_covered_is_not_claimed_when_it_comes_again(world: Boo
     repayment = world.repayment(
         loan, 1_004, operation=operation, funding=FundingSource.TRANSFER, funding_transfer=transfer
     )
+    spending = world.spending(partner, 40)
     before = everything()
     settle(lambda: settle_repayment(repayment, operation), operation)
     assert Repayment.objects.get(pk=repayment.pk).platform_covered == 6
+    assert PartnerSpending.objects.get(pk=spending.pk).spent == 40 + 1_004
 
     undo(position)
 
-    assert difference(before, everything()) == {}
+    assert difference(before, everything()) == {spending.pk: {"settled_block": BLOCK}}
 
 
 def test_what_others_paid_and_drew_never_happened_newest_first(world: BooksRows) -> None:
