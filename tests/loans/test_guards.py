@@ -77,15 +77,17 @@ def test_a_transfer_that_moved_since_it_was_proven_is_not_claimed_as_it_was(
     assert FundingTransfer.objects.get().used == 60 * DOLLAR
 
 
+@pytest.mark.parametrize("is_first", [True, False], ids=["the first node", "the second"])
 def test_a_transfer_that_one_node_shows_in_another_block_funds_nothing(
-    chain: Chain, lender: PartnerClient, settle: Any, settings: Settings
+    chain: Chain, lender: PartnerClient, settle: Any, settings: Settings, is_first: bool
 ) -> None:
+    """Nor is it said to be lost: the other node has it, so that it is worth while to ask again."""
     lender.borrow(chain.users[0], 1_000)
     settle()
     sender = lender.partner.settlement_address
     tx_hash = transfer_usdc(chain, sender, chain.addresses["executor"], 100 * DOLLAR)
     with RpcProxy(chain.url) as other:
-        settings.CHAIN_RPC_URLS = [chain.url, other.url]
+        settings.CHAIN_RPC_URLS = [other.url, chain.url] if is_first else [chain.url, other.url]
         clients.get_client.cache_clear()
         other.rewrite("eth_getBlockByNumber", lambda block: {**block, "hash": "0x" + "ab" * 32}, times=None)
 
@@ -96,6 +98,33 @@ def test_a_transfer_that_one_node_shows_in_another_block_funds_nothing(
     clients.get_client.cache_clear()
     assert (refused.status_code, refused.json()["code"]) == (400, "transfer_unconfirmed")
     assert refused.json()["retryable"] is True
+    assert accepted.status_code == 202
+    assert (Repayment.objects.count(), FundingTransfer.objects.get().used) == (1, 10 * DOLLAR)
+
+
+def test_a_transfer_that_one_node_tells_otherwise_of_funds_nothing(
+    chain: Chain, lender: PartnerClient, settle: Any, settings: Settings
+) -> None:
+    """The same block, and in it another amount."""
+    lender.borrow(chain.users[0], 1_000)
+    settle()
+    sender = lender.partner.settlement_address
+    tx_hash = transfer_usdc(chain, sender, chain.addresses["executor"], 100 * DOLLAR)
+    with RpcProxy(chain.url) as other:
+        settings.CHAIN_RPC_URLS = [chain.url, other.url]
+        clients.get_client.cache_clear()
+        less = {"data": f"0x{10 * DOLLAR:064x}"}
+        other.rewrite(
+            "eth_getTransactionReceipt",
+            lambda receipt: {**receipt, "logs": [{**log, **less} for log in receipt["logs"]]},
+            times=None,
+        )
+        refused = lender.repay(10 * DOLLAR, repaymentTxHash=tx_hash)
+        other.heal()
+        accepted = lender.repay(10 * DOLLAR, repaymentTxHash=tx_hash)
+
+    clients.get_client.cache_clear()
+    assert (refused.status_code, refused.json()["code"]) == (400, "transfer_unconfirmed")
     assert accepted.status_code == 202
     assert (Repayment.objects.count(), FundingTransfer.objects.get().used) == (1, 10 * DOLLAR)
 

@@ -146,6 +146,16 @@ def believe_the_first_node_about_a_transfer() -> None:
     replace(funding, "read_everywhere", broken)
 
 
+def believe_the_first_receipt_of_a_transfer() -> None:
+    """What the second node tells in the transfer's receipt does not count."""
+    from chain import funding
+
+    def broken(_: Any) -> Any:
+        return lambda client, receipts: {receipt["transactionHash"] for receipt in receipts}
+
+    replace(funding, "corroborated", broken)
+
+
 GUARDS = {
     "believe_a_receipt_of_any_block": Mutant(
         believe_a_receipt_of_any_block,
@@ -185,5 +195,9 @@ GUARDS = {
     "believe_the_first_node_about_a_transfer": Mutant(
         believe_the_first_node_about_a_transfer,
         faults("loans/test_guards", "test_a_transfer_that_one_node_shows_in_another_block_funds_nothing"),
+    ),
+    "believe_the_first_receipt_of_a_transfer": Mutant(
+        believe_the_first_receipt_of_a_transfer,
+        faults("loans/test_guards", "test_a_transfer_that_one_node_tells_otherwise_of_funds_nothing"),
     ),
 }
