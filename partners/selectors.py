@@ -10,9 +10,10 @@ def partner_count() -> int:
     return Partner.objects.count()
 
 
-def by_partner_id(partner_id: str) -> Partner | None:
-    """The partner with the public id `partner_xyz_lending_001`, None where there is none."""
-    return Partner.objects.filter(partner_id=partner_id).first()
+def by_partner_id(partner_id: str, *columns: str) -> Partner | None:
+    """The partner with the public id `partner_xyz_lending_001`, None where there is none; `columns`: only these."""
+    found = Partner.objects.filter(partner_id=partner_id)
+    return (found.only(*columns) if columns else found).first()
 
 
 def by_pk(pk: uuid.UUID) -> Partner | None:
@@ -23,6 +24,12 @@ def by_pk(pk: uuid.UUID) -> Partner | None:
 def active_partners() -> list[Partner]:
     """The partners that may act, by their public id."""
     return list(Partner.objects.filter(status=PartnerStatus.ACTIVE).order_by("partner_id"))
+
+
+def active_partner_ids() -> list[str]:
+    """The public ids of the partners that may act, sorted."""
+    active = Partner.objects.filter(status=PartnerStatus.ACTIVE)
+    return list(active.order_by("partner_id").values_list("partner_id", flat=True))
 
 
 def keys_of(partner: Partner) -> list[ApiKey]:

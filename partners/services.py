@@ -64,28 +64,36 @@ def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner
     Raises 400 `invalid_request` naming every bad field, another's settlement address included. A settlement address
     that the partner leaves stays its own (`partners.settlement_addresses`).
     """
-    changes = terms.clean(values, partial=True)
+    change_terms(partner=partner, actor=actor, **values)
+    return Partner.objects.get(pk=partner.pk)
 
-    def update() -> Partner:
-        before = Partner.objects.get(pk=partner.pk)
+
+def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
+    """`update_partner` that touches no column of the partner's row but its id and what it changes.
+
+    So it serves where a migration was stopped, too, and columns that later ones add are not there yet.
+    """
+    changes = terms.clean(values, partial=True)
+    read = Partner.objects.only("partner_id", *changes)
+
+    def update() -> None:
+        before = read.get(pk=partner.pk)
         changed = {name: value for name, value in changes.items() if getattr(before, name) != value}
         if not changed:
-            return before
+            return
         if "settlement_address" in changed:
             settlement_addresses.claim(changed["settlement_address"], partner_id=partner.pk)
         Partner.objects.filter(pk=partner.pk).update(updated_at=clock.now(), **changed)
-        after = Partner.objects.get(pk=partner.pk)
         record_change(
             actor=actor,
             action="partner.updated",
             target=_target(partner),
             before=terms.as_audited(before, changed),
-            after=terms.as_audited(after, changed),
+            after=terms.as_audited(read.get(pk=partner.pk), changed),
         )
-        return after
 
     try:
-        return run_in_transaction(update)
+        run_in_transaction(update)
     except IntegrityError:
         if "settlement_address" in changes and not in_transaction():  # somebody claimed it at the same moment
             settlement_addresses.require_free(changes["settlement_address"], partner_id=partner.pk)

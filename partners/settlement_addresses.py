@@ -30,10 +30,10 @@ def problem_with(address: str, *, partner_id: uuid.UUID | None) -> str | None:
     """Why the address cannot be the partner's (None: a new one's); None where it can. One query."""
     if address.lower() in {getattr(settings, name).lower() for name in _OF_THE_SYSTEM}:
         return "Is a contract of the platform."
-    owner = SettlementAddress.objects.filter(address=address).select_related("partner").first()
-    if owner is None or owner.partner_id == partner_id:
+    owner = SettlementAddress.objects.filter(address=address).values_list("partner", "partner__partner_id").first()
+    if owner is None or owner[0] == partner_id:
         return None
-    return f"Belongs to {owner.partner.partner_id}, now or formerly."
+    return f"Belongs to {owner[1]}, now or formerly."
 
 
 def require_free(address: str, *, partner_id: uuid.UUID | None) -> None:

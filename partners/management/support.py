@@ -12,11 +12,11 @@ ACTOR = "system"
 SAVE_IT = "Save this API key securely. It will not be shown again!"
 
 
-def require_partner(partner_id: str) -> Partner:
-    """The partner, or a `CommandError` that says how to find the right id."""
-    partner = selectors.by_partner_id(partner_id)
+def require_partner(partner_id: str, *columns: str) -> Partner:
+    """The partner, or a `CommandError` that says how to find the right id; with `columns` only these are read."""
+    partner = selectors.by_partner_id(partner_id, *columns)
     if partner is None:
-        known = ", ".join(partner.partner_id for partner in selectors.active_partners()) or "none yet"
+        known = ", ".join(selectors.active_partner_ids()) or "none yet"
         raise CommandError(f"There is no partner {partner_id!r}. Active partners: {known}.")
     return partner
 

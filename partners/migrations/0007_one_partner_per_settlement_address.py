@@ -4,7 +4,7 @@ from eth_utils.address import to_checksum_address
 
 ADVICE = """
 A settlement address is one partner's, for ever. Nothing was changed by this migration. Give all but one of the partners of
-each address another one, in the console or with
+each address another one, in the console of the version that runs or with
 
   manage.py set_settlement_address PARTNER_ID ADDRESS
 

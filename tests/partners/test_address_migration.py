@@ -146,10 +146,15 @@ def test_partners_that_share_an_address_stop_it_and_a_command_is_the_way_on(old:
         addresses = dict(Partner.objects.values_list("partner_id", "settlement_address"))
         assert addresses == {"first": FIRST, "second": FIRST.lower(), "third": SECOND}
 
+    with pytest.raises(CommandError, match=r"There is no partner 'fourth'. Active partners: first, second, third"):
+        run("set_settlement_address", "fourth", THIRD)
     run("set_settlement_address", "second", THIRD)
+    with pytest.raises(CommandError, match="address: Belongs to second, now or formerly"):
+        run("set_settlement_address", "first", THIRD)
     migrate()
 
     assert owners() == {FIRST: "first", SECOND: "third", THIRD: "second"}
+    assert Partner.objects.get(partner_id="second").settlement_address == THIRD
 
 
 def test_who_left_a_shared_address_left_it_to_the_other(old: Any) -> None:
@@ -174,6 +179,8 @@ def test_an_address_that_several_used_formerly_is_for_a_person(old: Any) -> None
         assert lines[:2] == ["Several partners used a settlement address formerly:", f"  {THIRD}: first, second"]
         assert owners() == {FIRST: "first", SECOND: "second"}
 
+    with pytest.raises(CommandError, match="address: Belongs to first, now or formerly"):
+        run("set_settlement_address", "second", FIRST, "--former")
     run("set_settlement_address", "second", THIRD, "--former")
     migrate()
 

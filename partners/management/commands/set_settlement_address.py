@@ -22,12 +22,13 @@ class Command(BaseCommand):
         parser.add_argument("--former", action="store_true", help="the partner used it once; its present one stays")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        partner, address = require_partner(options["partner_id"]), options["address"]
+        # Where a migration was stopped this is the way on (partners/migrations/0007): columns may be missing.
+        partner, address = require_partner(options["partner_id"], "partner_id"), options["address"]
         try:
             if options["former"]:
                 settlement_addresses.note_former(partner=partner, address=address, actor=ACTOR)
             else:
-                services.update_partner(partner=partner, actor=ACTOR, settlement_address=address)
+                services.change_terms(partner=partner, actor=ACTOR, settlement_address=address)
         except BadRequest as error:
             raise command_error(error, {settlement_addresses.API_NAME: "address"}) from error
         what = "was formerly" if options["former"] else "is now"
