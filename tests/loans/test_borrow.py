@@ -257,17 +257,20 @@ def test_acceptance_takes_at_most_15_queries(chain, lender, django_assert_max_nu
         assert lender.borrow(chain.users[0], 100, "loan-2").status_code == 202
 
 
-def test_a_loan_read_takes_at_most_3_queries_with_its_repayments_in_it(
-    chain, lender, settle, django_assert_max_num_queries
+def test_a_loan_read_takes_3_queries_and_a_fourth_where_the_loan_was_repaid_anything(
+    chain, lender, settle, django_assert_num_queries
 ):
     lender.borrow(chain.users[0], 100)
     settle()
-    lender.repay(40 * DOLLAR)
-    settle()
     lender.loan()
-    with django_assert_max_num_queries(3):
+    with django_assert_num_queries(3):
+        assert lender.loan()["repaymentHistory"] == []
+    for _ in range(2):
+        lender.repay(20 * DOLLAR)
+        settle()
+    with django_assert_num_queries(4):  # however often it was repaid
         loan = lender.loan()
-    assert [entry["amount"] for entry in loan["repaymentHistory"]] == ["40000000"]
+    assert [entry["amount"] for entry in loan["repaymentHistory"]] == ["20000000", "20000000"]
 
 
 def test_every_call_leaves_an_api_log_row_with_the_loan_and_the_outcome(chain, lender):
