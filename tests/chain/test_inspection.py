@@ -33,7 +33,7 @@ def view(**fields: Any) -> ChainView:
 
 def report(chain: ChainView | None = None, **fields: Any) -> WalletReport:
     wallet = PlatformWallet(**{**WALLET, **fields.pop("wallet", {})})
-    values = {"live": [], "states": {}, "in_review": [], "reopened": 0}
+    values = {"live": [], "states": {}, "in_review": [], "overdue": [], "overdue_count": 0, "reopened": 0}
     return WalletReport(wallet=wallet, chain=chain, **{**values, **fields})
 
 
@@ -61,6 +61,8 @@ def test_a_wallet_in_trouble_with_all_there_is_to_say() -> None:
         wallet=wallet,
         states={"QUEUED": 3, "BUNDLED": 2},
         in_review=[Operation(kind="borrow", key="borrow:1", reason="look")],
+        overdue=["borrow:2 QUEUED, the wallet is FROZEN"],
+        overdue_count=4,
         warnings=["one", "two"],
     ).lines()
     assert shown == [
@@ -70,6 +72,8 @@ def test_a_wallet_in_trouble_with_all_there_is_to_say() -> None:
         f"  executor {EXECUTOR}: paused, this wallet may not send carriers",
         "  operations: 2 BUNDLED, 3 QUEUED",
         "  to review: borrow borrow:1: look",
+        "  open for long: borrow:2 QUEUED, the wallet is FROZEN",
+        "  open for long: 3 more",
         "  incident of 2026-01-05 12:30:01 UTC: a reorg undid it",
         "  ! one",
         "  ! two",
