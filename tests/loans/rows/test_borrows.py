@@ -189,7 +189,8 @@ def test_draws_of_two_partners_are_written_together_each_with_its_own(world: Boo
 def test_a_failed_borrow_gives_back_all_it_held(world: BooksRows) -> None:
     partner = world.partner(current_outstanding=1_500, borrowed=1_200)
     position = world.position(reserved=1_700)
-    operation = world.operation("FAILED", reason="x" * 299 + "yz")
+    operation = world.operation("FAILED")
+    operation.reason = "x" * 299 + "yz"  # longer than the column of either row
     loan = world.loan(partner, position, 1_000, "PENDING", operation=operation)
 
     changes, made = changed_by(lambda: settle_borrow(loan, operation))

@@ -392,7 +392,8 @@ def test_a_payoff_of_what_somebody_paid_before_it_credits_its_loan_with_nothing(
 def test_a_failed_repayment_frees_its_loan_and_its_funds(world: BooksRows, funding: str) -> None:
     partner, position = world.partner(current_outstanding=1_000), world.position(**at_the_pool(1_000))
     loan = world.loan(partner, position, 1_000, repayment_in_flight=True)
-    operation = world.operation("FAILED", kind="repay", reason="y" * 299 + "zz")
+    operation = world.operation("FAILED", kind="repay")
+    operation.reason = "y" * 299 + "zz"  # longer than the column of either row
     transfer = world.transfer(500, 400) if funding == FundingSource.TRANSFER else None
     repayment = world.repayment(loan, 300, operation=operation, funding=funding, funding_transfer=transfer)
 
