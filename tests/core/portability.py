@@ -13,7 +13,7 @@ BANNED_NAMES = {
     "RunSQL": "raw SQL",
     "RawSQL": "raw SQL",
     "Window": "raises on MongoDB",
-    "FilteredRelation": "raises on MongoDB",
+    "FilteredRelation": "MongoDB leaves its condition out",
     "AutoField": "MongoDB has no counters",
     "BigAutoField": "MongoDB has no counters",
     "GeneratedField": "MongoDB has no generated columns",
