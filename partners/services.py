@@ -69,7 +69,7 @@ def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner
 
 
 def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
-    """`update_partner` that touches no column of the partner's row but its id and what it changes.
+    """`update_partner` that touches no column of the partner's row but its id, `updated_at` and what it changes.
 
     So it serves where a migration was stopped, too, and columns that later ones add are not there yet.
     """

@@ -1,18 +1,23 @@
 """The world that the API is tried in: the chain, a partner with hardly a limit, a settlement after each acceptance."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from eth_utils.address import to_checksum_address
 
 from tests.api.fuzzing import World
 from tests.loans.conftest import PartnerClient, make_client, settle
+from tests.support.actors import approve_usdc, fund_usdc
 
 __all__ = ["make_client", "settle"]
 
 DOLLAR = 10**6
 NO_LIMIT = 10**9
+GAS_MONEY_WEI = 10**18
+FIRST_ADDRESS = 0xA11CE << 128
 
 
 @pytest.fixture
@@ -27,8 +32,18 @@ def world(
     settings.SETTLEMENT_WAIT_SECONDS = 0
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "ENTERPRISE": NO_LIMIT, "PUBLIC": NO_LIMIT}
     limits = {"daily_borrow_limit": str(10**6 * DOLLAR), "total_borrow_limit": str(10**6 * DOLLAR)}
+    numbers = itertools.count()
+
+    def make_lender() -> PartnerClient:
+        """At an address of its own, for that is one partner's for ever; repayments can be pulled from it."""
+        address = to_checksum_address(f"0x{FIRST_ADDRESS + next(numbers):040x}")
+        chain.rpc("anvil_setBalance", address, hex(GAS_MONEY_WEI))
+        fund_usdc(chain, address, 1_000_000 * DOLLAR)
+        approve_usdc(chain, address, 2**256 - 1)
+        return make_client(tier="ENTERPRISE", settlement_address=address, **limits)
+
     world = World(
-        make_lender=lambda: make_client(tier="ENTERPRISE", **limits),
+        make_lender=make_lender,
         users=chain.users,
         settle=settle,
         counts=api_counts,

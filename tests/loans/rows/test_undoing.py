@@ -111,7 +111,7 @@ def test_a_repayment_of_ours_is_under_way_again(world: BooksRows, funding: str, 
 
     undo(position)
 
-    # Of the account's a block stays: a judgement as of an older one is made again for nothing, once.
+    # The block it had landed in stays noted: a judgement as of an older one is made again.
     assert difference(before, everything()) == ({spending.pk: {"settled_block": BLOCK}} if transfer else {})
     assert history(loan) == [earlier]
 
