@@ -78,6 +78,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.session is not None:
             self._end_session()
 
+    # --- Reading as of one moment (`core.snapshot`) ---
+    def begin_snapshot(self) -> None:
+        """Read from now on what is committed now; the server refuses to write in such a session."""
+        self.ensure_connection()
+        self.session = self.connection.start_session(snapshot=True)
+        self.database["django_migrations"].find_one({}, session=self.session)  # the first read picks the moment
+
+    def end_snapshot(self) -> None:
+        """Let the moment go; the connection is to be closed."""
+        self._end_session_if_any()
+
     # --- Statements ---
     def get_collection(self, name: str, **kwargs: Any) -> Any:
         """Every statement comes through here; in a doomed transaction it raises, as `cursor()` does on SQL."""

@@ -35,6 +35,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._answered_at = time.monotonic()
         super().close_if_unusable_or_obsolete()
 
+    def begin_snapshot(self) -> None:
+        """Read from now on what is committed now, and write nothing (`core.snapshot`)."""
+        self.ensure_connection()
+        self.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self.connection.execute("SELECT 1")  # the first query picks the moment
+
+    def end_snapshot(self) -> None:
+        """Let the moment go; the connection is to be closed."""
+        if self.connection is not None and not self.connection.closed:
+            self.connection.execute("ROLLBACK")
+
     def _is_fresh(self) -> bool:
         return (
             self.connection is not None

@@ -86,6 +86,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
         finally:
             self._end_turn()
 
+    def begin_snapshot(self) -> None:
+        """Read from now on what is committed now, and write nothing (`core.snapshot`); no turn is taken for it."""
+        self.ensure_connection()
+        self.connection.execute("PRAGMA query_only = 1")
+        self.connection.execute("BEGIN DEFERRED")
+        self.connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # the first read picks the moment
+
+    def end_snapshot(self) -> None:
+        """Let the moment go; the connection is to be closed."""
+        if self.connection is not None and self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
     def _take_turn(self) -> float:
         """Wait for this process's turn to write; answers the (monotonic) time until which SQLite may be asked."""
         seconds = float(self.settings_dict["OPTIONS"].get("timeout", 5.0))
