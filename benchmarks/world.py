@@ -14,6 +14,7 @@ from sandbox.servers.ports import LOOPBACK, free_port
 from sandbox.servers.process import Server
 
 BLOCK_SECONDS = 2.0
+MONGODB_CACHE_GB = 2.0  # a small server's; as it comes it takes half the machine's memory
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,34 @@ class Bench:
 
 
 @contextmanager
-def running_servers(engine: str = databases.SQLITE) -> Iterator[Bench]:
-    """Start anvil, Redis and the database, point the environment at them and set Django up; all ends with the block."""
+def running_servers(
+    engine: str = databases.SQLITE,
+    *,
+    folder: Path | None = None,
+    first_block: int | None = None,
+) -> Iterator[Bench]:
+    """Start anvil, Redis and the database, point the environment at them and set Django up; all ends with the block.
+
+    `folder` is kept afterwards, with the chain (None: a temporary one). The chain begins at `first_block`.
+    """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="partner-platform-bench-")))
+        state = None if folder is None else folder.resolve() / "chain.json"
+        if folder is None:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="partner-platform-bench-")))
+        folder = folder.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
         bench = Bench(folder, free_port(), free_port(), free_port())
         _prepare_environment(bench)
         os.environ["DATABASE_URL"] = _start_database(bench, engine, stack)
         redis = valkey.valkey(port=bench.redis_port, folder=folder / "redis", log=folder / "redis.log").start()
         stack.callback(redis.stop)
         bench.servers["redis"] = redis
-        chain = anvil.anvil(port=bench.anvil_port, log=folder / "anvil.log").start()
+        chain = anvil.anvil(
+            port=bench.anvil_port,
+            log=folder / "anvil.log",
+            state=state,
+            options=() if first_block is None else ("--number", str(first_block)),
+        ).start()
         stack.callback(chain.stop)
         bench.servers["anvil"] = chain
         import django
@@ -85,7 +103,7 @@ def cpu_seconds(pid: int) -> float:
 def _start_database(bench: Bench, engine: str, stack: ExitStack) -> str:
     """As durable as in production; answers its URL."""
     folder, port = Folder(bench.folder), free_port()
-    server = databases.server(engine, folder, port)
+    server = databases.server(engine, folder, port, mongodb_cache_gb=MONGODB_CACHE_GB)
     if server is not None:
         stack.callback(server.stop)
         server.start()

@@ -26,14 +26,14 @@ def url(engine: str, folder: Folder, port: int) -> str:
     return f"sqlite:///{folder.database}"
 
 
-def server(engine: str, folder: Folder, port: int) -> Server | None:
+def server(engine: str, folder: Folder, port: int, *, mongodb_cache_gb: float = 0.5) -> Server | None:
     """The server to start, which keeps what it answered over a crash; None for SQLite."""
     if engine == "postgres":
         if os.geteuid() == 0:
             folder.root.chmod(0o711)  # PostgreSQL's user passes through to its own folder; the files stay closed
         return postgres.postgres(port=port, folder=folder.postgres, log=folder.log("postgres"), durable=True)
     if engine == "mongodb":
-        return mongodb.mongodb(port=port, folder=folder.mongodb, log=folder.log("mongodb"))
+        return mongodb.mongodb(port=port, folder=folder.mongodb, log=folder.log("mongodb"), cache_gb=mongodb_cache_gb)
     return None
 
 

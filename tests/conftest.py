@@ -16,7 +16,7 @@ from sandbox.servers import mongodb, postgres, valkey
 from sandbox.servers.process import Server
 from sandbox.world import World
 from tests import parallel
-from tests.support.chain import SLOTS_IN_EPOCH, Chain
+from tests.support.chain import SLOTS_IN_EPOCH, STATES_IN_MEMORY, Chain
 
 COUNTS: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -85,7 +85,7 @@ def anvil() -> Iterator[Chain]:
     """A node with the whole system deployed, three users' positions open, and mining left to the tests."""
     port = settings.TEST_ANVIL_PORT
     log = settings.TEST_FOLDER / "anvil.log"
-    server = anvil_server.anvil(port=port, log=log, slots_in_epoch=SLOTS_IN_EPOCH, states_in_memory=1_000).start()
+    server = anvil_server.anvil(port=port, log=log, slots_in_epoch=SLOTS_IN_EPOCH, options=STATES_IN_MEMORY).start()
     from sandbox.furnish import build_world  # web3 takes a second to import: only where a test needs the chain
 
     world = build_world(partners=["partner-1", "partner-2", "partner-3"])

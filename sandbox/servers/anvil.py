@@ -3,6 +3,7 @@
 import json
 import os
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +28,22 @@ def anvil(
     block_time: float | None = None,
     slots_in_epoch: int = 1,
     gas_limit: int = BLOCK_GAS_LIMIT,
-    states_in_memory: int | None = None,
+    options: Sequence[str] = (),
 ) -> Server:
     """A chain on the loopback interface.
 
     It mines a block per transaction, or one every `block_time` seconds. `state` is a file it begins from and is saved
-    to, every few seconds and at its end. The finalized block lies two epochs behind the head. `states_in_memory` keeps
-    so many blocks' states and none on disk: anvil writes states to disk without the contracts' code, and a reorg to
-    such a block finds none.
+    to, every few seconds and at its end. The finalized block lies two epochs behind the head. `options` are more
+    of anvil's own.
     """
     command = [
         binary(),
         *("--host", LOOPBACK, "--port", str(port), "--chain-id", str(CHAIN_ID), "--gas-limit", str(gas_limit)),
         *("--slots-in-an-epoch", str(slots_in_epoch), "--accounts", "0", "--quiet"),
+        *options,
     ]
     if block_time:
         command += ["--block-time", f"{block_time:g}"]
-    if states_in_memory is not None:
-        command += ["--prune-history", str(states_in_memory)]
     if state is not None:
         command += ["--state", str(state), "--state-interval", "5"]
     return Server(name="anvil", command=command, log=log, ready=lambda: answers(port), stop_seconds=20.0)

@@ -14,13 +14,13 @@ REPLICA_SET = "rs0"
 TRANSACTION_SECONDS = 6
 
 
-def mongodb(*, port: int, folder: Path, log: Path | None = None) -> Server:
+def mongodb(*, port: int, folder: Path, log: Path | None = None, cache_gb: float = 0.5) -> Server:
     """A server on the loopback interface; call `initiate` once it is started."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [
         binary(),
         *("--dbpath", str(folder), "--port", str(port), "--bind_ip", LOOPBACK, "--nounixsocket"),
-        *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.5"),
+        *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", f"{cache_gb:g}"),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         *("--setParameter", f"transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}"),
     ]

@@ -16,6 +16,8 @@ ERC20_BALANCE_OF = "0x70a08231"
 NEWEST_BLOCK = "chain:head"  # of chain.system, remembered for half a second
 DEBT_OF = "0xbd7be5a4"
 SLOTS_IN_EPOCH = 4
+# anvil writes older states to disk without the contracts' code, and a reorg to such a block finds none: all in memory.
+STATES_IN_MEMORY = ("--prune-history", "1000")
 BLOCKS_TO_FINALITY = 2 * SLOTS_IN_EPOCH
 FINAL_AFTER_BLOCKS = BLOCKS_TO_FINALITY + 1  # what is mined now is final once so many more blocks are
 _histories = itertools.count(1)
