@@ -33,6 +33,21 @@ def changes_of(target: str) -> QuerySet[AuditEntry]:
     return entries
 
 
+def changed_since(block: int, *, prefix: str, most: int) -> set[str] | None:
+    """The targets that begin with `prefix` of entries sealed after this block, and of those not sealed yet.
+
+    Entries are sealed once they are committed, so none is missed that a reader of the same moment could not see when
+    `block` was the newest. None where there are more than `most` entries.
+    """
+    found: set[str] = set()
+    for entries in (AuditEntry.objects.filter(block=0), AuditEntry.objects.filter(block__gt=block)):
+        targets = list(entries.order_by("block", "timestamp").values_list("target", flat=True)[: most + 1])
+        if len(targets) > most:
+            return None
+        found |= {target for target in targets if target.startswith(prefix)}
+    return found
+
+
 def newest_block() -> AuditBlock | None:
     """The end of the chain of blocks."""
     block: AuditBlock | None = AuditBlock.objects.order_by("-number").first()

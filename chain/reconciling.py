@@ -1,35 +1,51 @@
-"""What the chain says at one block, for a reconciliation: debts, collateral, nonces, balances, transfers.
+"""What the chain says at one block, for a reconciliation: debts, collateral, nonces, balances.
 
-The block is pinned by its number; everything is read in batches. Amounts are USDC base units.
+The block is the last that the watcher had read, and every reading names it by its hash: a node that follows another
+fork, or has not got it yet, refuses and is not believed. Everything is read in batches; amounts are USDC base units.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
-from eth_abi.abi import decode
 
 from chain import abis
 from chain.clients import ChainUnavailable, RpcError, get_client
 from chain.dialects import DIALECTS, dialect
-from chain.encoding import encode_call, to_bytes
-from chain.models import ChainEvent, ChainTransaction, FundingTransfer, PlatformWallet
-from chain.states import LIVE_TRANSACTION_STATES
+from chain.encoding import encode_call
+from chain.evidence import hash_of
+from chain.models import ChainTransaction, Executor, PlatformWallet, WatchCursor, WatchedBlock
+from chain.watch_forks import CURSOR
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
-from partner_platform.core.money import MAX_BASE_UNITS
 
 CALLS_PER_POST = 200
+ROWS_AT_ONCE = 200
+WORD = 64  # hex digits
 VAULTS = tuple(dict.fromkeys(each.vault for each in DIALECTS.values()))
 
 
+class BlockGone(ChainUnavailable):
+    """The block that the books were read at is not on the chain any more: read both again."""
+
+
 @dataclass(frozen=True)
-class Snapshot:
-    """A block, and the platform account's USDC in it; `timestamp` in seconds since the epoch."""
+class Moment:
+    """A block; `timestamp` in seconds since the epoch, `watched` the hashes of the blocks before it that are kept."""
 
     block_number: int
+    block_hash: str
     timestamp: int
-    account: str
-    usdc_balance: int
+    watched: dict[int, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """The block as a parameter of a call (EIP-1898): of this very hash."""
+        return {"blockHash": self.block_hash, "requireCanonical": True}
+
+    def is_orphan(self, block_number: int, block_hash: str) -> bool:
+        """True where the watcher read another block at this height."""
+        return self.watched.get(block_number, block_hash) != block_hash
 
 
 @dataclass(frozen=True)
@@ -43,72 +59,137 @@ class ChainPosition:
     active: bool
 
 
-def take_snapshot(block_number: int) -> Snapshot:
-    """The block of this number. Raises `ChainUnavailable`."""
-    account = settings.PLATFORM_EXECUTOR_ADDRESS
-    balance = {"to": settings.USDC_ADDRESS, "data": encode_call("balanceOf(address)", [account])}
-    block, held = get_client().batch(
-        [("eth_getBlockByNumber", [hex(block_number), False]), ("eth_call", [balance, hex(block_number)])]
-    )
-    if block is None or isinstance(block, RpcError) or isinstance(held, RpcError):
-        raise ChainUnavailable("The node does not show the block to compare with")
-    return Snapshot(block_number, int(block["timestamp"], 16), account, int(held, 16))
+@dataclass(frozen=True)
+class Nonces:
+    """How many transactions of a wallet the books expect in the chain at a block: `fewest` to `most`."""
+
+    fewest: int
+    most: int
+    open_since: int | None  # the block since which the oldest of the open ones is under way
 
 
-def read_positions(position_ids: Sequence[int], snapshot: Snapshot) -> dict[int, ChainPosition]:
-    """The positions there are among these, at the snapshot's block."""
-    entry = abis.entry(dialect().vault, "function", "positions")
-    types, names = abis.types_of(entry["outputs"]), [item["name"] for item in entry["outputs"]]
+def watched_until() -> tuple[int, str, dict[int, str]]:
+    """The last block that the watcher read (-1: none), its hash and those before it; `""` where it is not kept."""
+    cursor = WatchCursor.objects.filter(name=CURSOR).first()
+    number = -1 if cursor is None else cursor.next_block - 1
+    watched = dict(WatchedBlock.objects.values_list("number", "hash"))
+    return number, watched.get(number, ""), watched
+
+
+def moment_of(number: int, block_hash: str, watched: dict[int, str]) -> Moment:
+    """The block as the chain has it. Raises `BlockGone` where another stands there, or none."""
+    if number < 0:
+        raise ChainUnavailable("The chain was not followed yet: there is no block to compare with")
+    if block_hash:
+        block = get_client().call("eth_getBlockByHash", [block_hash, False])
+    else:  # far behind the head, where hashes are not kept
+        block = get_client().call("eth_getBlockByNumber", [hex(number), False])
+    if block is None or int(block["number"], 16) != number:
+        raise BlockGone(f"Block {number}, which the watcher read last, is not on the chain")
+    return Moment(number, block["hash"], int(block["timestamp"], 16), watched)
+
+
+def stands(block_number: int, block_hash: str, moment: Moment) -> bool:
+    """Whether the chain of the moment has this block: by the hashes that are kept, else by the node's."""
+    if block_number in moment.watched:
+        return not moment.is_orphan(block_number, block_hash)
+    return hash_of(get_client().call("eth_getBlockByNumber", [hex(block_number), False])) == block_hash
+
+
+def executors() -> list[str]:
+    """The platform accounts that there were, the configured one among them."""
+    known = Executor.objects.filter(chain_id=settings.CHAIN_ID).values_list("address", flat=True)
+    return sorted({*known, settings.PLATFORM_EXECUTOR_ADDRESS} - {""})
+
+
+def read_positions(position_ids: Sequence[int], moment: Moment) -> dict[int, ChainPosition]:
+    """The positions there are among these."""
+    names = [item["name"] for item in abis.entry(dialect().vault, "function", "positions")["outputs"]]
+    selector = encode_call("positions(uint256)", [0])[:10]
     found = {}
     for start in range(0, len(position_ids), CALLS_PER_POST):
         chosen = position_ids[start : start + CALLS_PER_POST]
-        for position_id, answer in zip(chosen, _views(chosen, snapshot), strict=True):
-            values = dict(zip(names, decode(types, to_bytes(answer)), strict=True))
-            if values["user"] != ZERO_ADDRESS:
-                found[position_id] = ChainPosition(
-                    user=parse_address(values["user"]),
-                    collateral_amount=values["collateralAmount"],
-                    collateral_value_usd=values["collateralValueUSD"],
-                    debt=values["usdcBorrowed"],
-                    active=values["active"],
-                )
+        calls = [(settings.SOLVENCY_VAULT_ADDRESS, f"{selector}{position_id:064x}") for position_id in chosen]
+        for position_id, answer in zip(chosen, _views(calls, moment), strict=True):
+            position = _position(names, answer)
+            if position is not None:
+                found[position_id] = position
     return found
 
 
-def _views(position_ids: Sequence[int], snapshot: Snapshot) -> list[str]:
-    calls = [
-        ("eth_call", [{"to": settings.SOLVENCY_VAULT_ADDRESS, "data": data}, hex(snapshot.block_number)])
-        for data in (encode_call("positions(uint256)", [position_id]) for position_id in position_ids)
-    ]
+def _position(names: Sequence[str], answer: str) -> ChainPosition | None:
+    """Every output is one word."""
+    if len(answer) != len("0x") + len(names) * WORD:
+        raise ChainUnavailable("The vault's answer is not a position")
+    words = dict(zip(names, (answer[at : at + WORD] for at in range(2, len(answer), WORD)), strict=True))
+    user = "0x" + words["user"][-40:]
+    if user == ZERO_ADDRESS:
+        return None
+    return ChainPosition(
+        user=parse_address(user),
+        collateral_amount=int(words["collateralAmount"], 16),
+        collateral_value_usd=int(words["collateralValueUSD"], 16),
+        debt=int(words["usdcBorrowed"], 16),
+        active=bool(int(words["active"], 16)),
+    )
+
+
+def read_balances(accounts: Sequence[str], moment: Moment) -> dict[str, int]:
+    """The USDC of each account."""
+    calls = [(settings.USDC_ADDRESS, encode_call("balanceOf(address)", [account])) for account in accounts]
+    return {account: int(held, 16) for account, held in zip(accounts, _views(calls, moment), strict=True)}
+
+
+def read_nonces(addresses: Sequence[str], moment: Moment) -> dict[str, int]:
+    """How many transactions of each account are mined up to the block."""
+    counts = _read([("eth_getTransactionCount", [address, moment.reference]) for address in addresses])
+    return {address: int(count, 16) for address, count in zip(addresses, counts, strict=True)}
+
+
+def head_distance(moment: Moment) -> int:
+    """How many blocks the chain is ahead of the moment."""
+    return max(get_client().block_number() - moment.block_number, 0)
+
+
+def expected_nonces(wallet: PlatformWallet, moment: Moment) -> Nonces:
+    """From the wallet's transactions, newest first, until one that stands in a block of before the moment.
+
+    Nonces are mined in their order, so everything below that one is mined too.
+    """
+    later = still_open = 0
+    since: list[int] = []
+    for transaction in _newest_first(wallet):
+        block = transaction.block_number
+        if block is None or moment.is_orphan(block, transaction.block_hash):
+            still_open += 1
+            since.append(transaction.open_since_block or moment.block_number)
+        elif block > moment.block_number:
+            later += 1
+        else:
+            break
+    most = wallet.next_nonce - later
+    return Nonces(fewest=most - still_open, most=most, open_since=min(since, default=None))
+
+
+def _newest_first(wallet: PlatformWallet) -> Iterable[ChainTransaction]:
+    below: int | None = None
+    while True:
+        query = ChainTransaction.objects.filter(wallet=wallet.pk)
+        query = query if below is None else query.filter(nonce__lt=below)
+        found = list(query.order_by("-nonce")[:ROWS_AT_ONCE])
+        yield from found
+        if len(found) < ROWS_AT_ONCE:
+            return
+        below = found[-1].nonce
+
+
+def _views(calls: Sequence[tuple[str, str]], moment: Moment) -> list[str]:
+    return _read([("eth_call", [{"to": to, "data": data}, moment.reference]) for to, data in calls])
+
+
+def _read(calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
     answers = get_client().batch(calls)
     for answer in answers:
         if isinstance(answer, RpcError):
-            raise ChainUnavailable(f"The chain refused a reading: {answer.message}") from answer
+            raise BlockGone(f"The chain refused a reading at the block: {answer.message[:200]}") from answer
     return answers
-
-
-def read_nonce(address: str, snapshot: Snapshot) -> int:
-    """How many transactions of the account are mined up to the block."""
-    return int(get_client().call("eth_getTransactionCount", [address, hex(snapshot.block_number)]), 16)
-
-
-def has_live_transactions(wallet: PlatformWallet) -> bool:
-    """True while some of the wallet's nonces may still be mined."""
-    return ChainTransaction.objects.filter(wallet=wallet.pk, state__in=LIVE_TRANSACTION_STATES).exists()
-
-
-def foreign_flow(account: str) -> int:
-    """USDC that came to the account less what left it, outside operations of ours."""
-    flow = 0
-    for event in ChainEvent.objects.filter(name="MockUSDC.Transfer", operation_uid=""):
-        value = int(event.args["value"])
-        flow += value * (event.args["to"] == account) - value * (event.args["from"] == account)
-    return flow
-
-
-def transferred(transfer: FundingTransfer) -> int:
-    """What the transaction really brought to the platform account, as a `FundingTransfer` keeps it."""
-    events = ChainEvent.objects.filter(tx_hash=transfer.tx_hash, name="MockUSDC.Transfer", operation_uid="")
-    mine = (transfer.sender, settings.PLATFORM_EXECUTOR_ADDRESS)
-    value = sum(int(event.args["value"]) for event in events if (event.args["from"], event.args["to"]) == mine)
-    return min(value, MAX_BASE_UNITS)

@@ -1,8 +1,12 @@
 """What a reconciliation found: one figure that is not what it should be, and where to put it right. Pure."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+KINDS = ("loan", "repayment", "partner", "oaid", "position", "transfer", "wallet", "account")
+MOST_KEPT = 1_000  # findings that are named; where there are more they are counted
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class Finding:
     def kind(self) -> str:
         return self.subject.partition(":")[0]
 
+    @property
+    def figure(self) -> tuple[str, str]:
+        """What two findings of different runs have in common where they are about the same."""
+        return self.subject, self.what
+
     def __str__(self) -> str:
         return f"{self.subject.replace(':', ' ', 1)} {self.what} is {self.booked}, adds up to {self.actual}"
 
@@ -42,21 +51,37 @@ class Finding:
         return body | {"repair": None if self.repair is None else asdict(self.repair)}
 
 
+class Findings:
+    """Findings as they are made; the first `MOST_KEPT` are kept, all are counted."""
+
+    def __init__(self) -> None:
+        self._kept: list[Finding] = []
+        self.by_kind: Counter[str] = Counter()
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Take them in."""
+        for finding in findings:
+            self.by_kind[finding.kind] += 1
+            if len(self._kept) < MOST_KEPT:
+                self._kept.append(finding)
+
+    @property
+    def total(self) -> int:
+        return self.by_kind.total()
+
+    def __iter__(self) -> Iterator[Finding]:
+        """Those that are kept, by kind."""
+        return iter(sorted(self._kept, key=lambda finding: KINDS.index(finding.kind)))
+
+
 def differs(subject: str, what: str, booked: object, actual: object, repair: Repair | None = None) -> list[Finding]:
     """A finding where the two are not equal."""
     return [] if booked == actual else [Finding(subject, what, str(booked), str(actual), repair)]
 
 
-def column(subject: str, row: Any, name: str, derived: int) -> list[Finding]:
-    """A finding where a row's running sum is not the derived one, with its repair."""
-    booked = getattr(row, name)
-    repair = Repair(row._meta.label, str(row.pk), name, booked, derived)
-    return differs(subject, name, booked, derived, repair)
-
-
-def by_kind(findings: Iterable[Finding]) -> dict[str, int]:
-    """How many of each kind."""
-    counts: dict[str, int] = {}
-    for finding in findings:
-        counts[finding.kind] = counts.get(finding.kind, 0) + 1
-    return counts
+def column(subject: str, model: Any, pk: Any, name: str, booked: int, derived: int, what: str = "") -> list[Finding]:
+    """A finding where a row's running sum is not the derived one, with its repair; called `what`, or as the column."""
+    if booked == derived:
+        return []
+    repair = Repair(model._meta.label, str(pk), name, int(booked), int(derived))
+    return differs(subject, what or name, int(booked), int(derived), repair)

@@ -1,33 +1,50 @@
 """What the last reconciliation found, for Prometheus. Read from the database, for another process ran it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from loans.findings import KINDS
 from loans.models import ReconciliationRun
 from partner_platform.core import metrics
 
+COLUMNS = (
+    *("is_full", "found_by_kind", "unconfirmed_count", "in_motion_count", "overdue_count"),
+    *("duration_ms", "created_at"),
+)
+
 
 class ReconciliationCollector(Collector):
-    """Discrepancies by kind, and when the last run was."""
+    """Discrepancies by kind, what is in motion by its age, when the last runs were and how long they took."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        found = GaugeMetricFamily(
-            "reconciliation_discrepancies", "Figures that disagreed in the last reconciliation", labels=["kind"]
-        )
-        when = GaugeMetricFamily("reconciliation_last_run_timestamp_seconds", "When the last reconciliation ended")
-        run = ReconciliationRun.objects.order_by("-created_at").first()
-        if run is not None:
-            counts: dict[str, int] = dict.fromkeys(("partner", "position", "wallet", "account"), 0)
-            for finding in [] if run.repaired else run.findings:
-                kind = finding["subject"].partition(":")[0]
-                counts[kind] = counts.get(kind, 0) + 1
-            for kind, count in sorted(counts.items()):
-                found.add_metric([kind], count)
-            when.add_metric([], run.created_at.timestamp())
-        yield found
-        yield when
+        found = _gauge("reconciliation_discrepancies", "Figures that disagreed in the last reconciliation", "kind")
+        seen_once = _gauge("reconciliation_unconfirmed", "Of these, how many no earlier reconciliation saw")
+        moving = _gauge("reconciliation_in_motion", "What the last reconciliation found under way", "age")
+        when = _gauge("reconciliation_last_run_timestamp_seconds", "When the last reconciliation ended", "run")
+        took = _gauge("reconciliation_duration_seconds", "How long the last reconciliation took", "run")
+        newest = _newest()
+        if newest is not None:
+            for kind in KINDS:
+                found.add_metric([kind], (newest["found_by_kind"] or {}).get(kind, 0))
+            seen_once.add_metric([], newest["unconfirmed_count"])
+            moving.add_metric(["young"], newest["in_motion_count"] - newest["overdue_count"])
+            moving.add_metric(["overdue"], newest["overdue_count"])
+        for run, row in (("any", newest), ("full", _newest(is_full__in=[True]))):
+            if row is not None:
+                when.add_metric([run], row["created_at"].timestamp())
+                took.add_metric([run], row["duration_ms"] / 1000)
+        yield from (found, seen_once, moving, when, took)
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, labels=labels)
+
+
+def _newest(**chosen: Any) -> dict[str, Any] | None:
+    return ReconciliationRun.objects.filter(**chosen).order_by("-created_at").values(*COLUMNS).first()
 
 
 def register() -> None:

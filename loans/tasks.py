@@ -14,7 +14,7 @@ from loans import deposits
 from loans.services import follow
 from loans.services.health import check_positions
 from loans.services.lifecycle import mark_overdue
-from loans.services.reconcile import reconcile
+from loans.services.reconcile import due, reconcile
 from loans.services.settle import settle_due
 from partner_platform.core import clock
 from partner_platform.core.isolation import alone
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 FOLLOWING = "loans:following"
 FOLLOWING_SECONDS = 120
 SETTLING = "loans:settling"
+RECONCILING = "loans:reconciling"
+RECONCILING_SECONDS = 600
 SETTLING_SECONDS = 6  # a killed sweep is missed after this; a longer one may get company
 
 
@@ -82,11 +84,17 @@ def watch_loans() -> None:
 
 @shared_task(name="loans.tasks.reconcile")
 def reconcile_books() -> None:
-    """Compare the books with themselves and the chain; what disagrees is frozen where the settings say so."""
+    """Run the reconciliation that is due, if one is; what stands is frozen where the settings say so."""
+    _alone(RECONCILING, RECONCILING_SECONDS, _reconcile_due)
+
+
+def _reconcile_due() -> int:
+    which = due()
     try:
-        reconcile(freeze=settings.RECONCILE_FREEZES)
+        return reconcile(freeze=settings.RECONCILE_FREEZES, quick=which == "quick").finding_count if which else 0
     except ChainUnavailable as error:
         logger.warning("the reconciliation waits for the chain: %s", error)
+        return 0
 
 
 def nudge_settlement(keys: list[str]) -> None:

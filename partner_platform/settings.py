@@ -127,7 +127,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "follow-chain": {"task": "loans.tasks.follow_chain", "schedule": 2.0, "options": {"expires": 2}},
     "watch-loans": {"task": "loans.tasks.watch_loans", "schedule": 60.0, "options": {"expires": 60}},
-    "reconcile": {"task": "loans.tasks.reconcile", "schedule": 3600.0, "options": {"expires": 3600}},
+    "reconcile": {"task": "loans.tasks.reconcile", "schedule": 15.0, "options": {"expires": 15}},
     "seal-audit-trail": {"task": "audit.tasks.seal_trail", "schedule": 2.0, "options": {"expires": 2}},
     "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
     "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
@@ -172,7 +172,10 @@ if BORROW_CONSENT not in ("required", "optional"):
     raise environ.ImproperlyConfigured("BORROW_CONSENT must be required or optional")
 LOAN_DEFAULT_GRACE_SECONDS = env.int("LOAN_DEFAULT_GRACE_SECONDS", default=7 * 86_400)  # after a missed due date
 HEALTH_WARNING_MARGIN_BPS = env.int("HEALTH_WARNING_MARGIN_BPS", default=1_000)  # how near liquidation is warned about
-RECONCILE_FREEZES = env.bool("RECONCILE_FREEZES", default=True)  # the hourly reconciliation freezes what disagrees
+# The reconciliation compares what moved, and now and then everything; what disagrees twice it freezes.
+RECONCILE_SECONDS = env.int("RECONCILE_SECONDS", default=300)
+RECONCILE_FULL_SECONDS = env.int("RECONCILE_FULL_SECONDS", default=3_600)
+RECONCILE_FREEZES = env.bool("RECONCILE_FREEZES", default=True)
 SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
 
 # --- Rate limits: calls a minute of a partner by tier, of a client address on public endpoints ---------------------

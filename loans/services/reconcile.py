@@ -1,33 +1,35 @@
-"""The reconciliation: the books against themselves and against the chain, a report, and what follows from it.
+"""The reconciliation run: bring up to date, look, judge what stands, repair and freeze that, keep the run.
 
-What disagrees is frozen, so that it cannot get worse while somebody looks: no new loans against a position, none of a
-partner, nothing sent from a wallet. Running sums that can be derived are put right by `repair`. Whatever is done is in
-the audit trail.
+A finding is acted on once it stands in two runs of different blocks. A run that saw one for the first time is followed
+by another as soon as there is a new block (`due`), an hour is not waited for. What is in motion for longer than
+`CHAIN_OVERDUE_BLOCKS` is told of at ERROR, once. Due times are in the database: a lost task is found by the next beat.
 """
 
 import logging
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.apps import apps
+from django.conf import settings
 
-from audit.services import record_change
 from chain import reconciling
-from chain import services as chain_services
+from chain.clients import get_client
+from chain.reconciling import BlockGone
 from chain.watcher import catch_up
-from loans import books
-from loans.findings import Finding, Repair
-from loans.models import OaidCredit, ReconciliationRun, SolvencyPosition
-from loans.services import chain_books, follow
+from loans.findings import Finding
+from loans.models import ReconciliationRun
+from loans.reconciliation import standing
+from loans.reconciliation.look import Kept, Look, look
+from loans.reconciliation.standing import Motion, Sighting
+from loans.services import follow, freezing, reconciliation_runs, repairs
 from loans.services.settle import settle_due
 from partner_platform.core import clock
-from partner_platform.core.database import run_in_transaction
-from partners.models import Partner, PartnerStatus
-from partners.services import suspend_partner
 
 logger = logging.getLogger(__name__)
 
-ACTOR = "system:reconcile"
+TRIES = 3  # where the block is replaced while it is looked at
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,122 +37,148 @@ class Report:
     """What was compared as of a block, and every figure that disagrees."""
 
     block_number: int
+    is_full: bool
     checked: dict[str, int]
-    findings: list[Finding]
-    in_motion: list[str]
+    sightings: list[Sighting]
+    finding_count: int
+    in_motion: list[Motion]
     frozen: list[str]
     repaired: list[str]
+    seconds: float
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [sighting.finding for sighting in self.sightings]
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many findings no earlier run saw: nothing was done about them."""
+        return sum(not sighting.stands for sighting in self.sightings)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "blockNumber": self.block_number,
+            "full": self.is_full,
             "checked": self.checked,
-            "findings": [finding.as_json() for finding in self.findings],
-            "inMotion": self.in_motion,
+            "findings": [sighting.as_json() for sighting in self.sightings],
+            "findingCount": self.finding_count,
+            "inMotion": [motion.as_json() for motion in self.in_motion],
             "frozen": self.frozen,
             "repaired": self.repaired,
+            "seconds": round(self.seconds, 3),
         }
 
 
-def reconcile(*, freeze: bool = False, repair: bool = False) -> Report:
-    """Compare everything, keep the run, then repair and freeze as asked. Raises `ChainUnavailable`."""
-    settle_due()
-    watched = catch_up()
-    follow.apply_due()
-    snapshot = reconciling.take_snapshot(watched.next_block - 1)
-    compared = chain_books.compare(snapshot)
-    found = [*books.findings(), *compared.findings]
-    repaired = [finding for finding in found if repair and finding.repair and _repair(finding, finding.repair)]
-    left = [finding for finding in found if finding not in repaired]
-    frozen = sorted({name for finding in left if freeze for name in _freeze(finding)})
-    if repair:
-        _thaw({finding.subject for finding in left})
-    report = Report(
-        block_number=snapshot.block_number,
-        checked=compared.checked,
-        findings=found,
-        in_motion=sorted(compared.in_motion),
-        frozen=frozen,
-        repaired=sorted(str(finding) for finding in repaired),
+def reconcile(*, freeze: bool = False, repair: bool = False, quick: bool = False) -> Report:
+    """Compare everything, or quickly what moved since the last run; repair and freeze what stands; keep the run.
+
+    Raises `ChainUnavailable`.
+    """
+    started = time.monotonic()
+    last, frozen_before = reconciliation_runs.newest(), freezing.frozen_positions()
+    seen = _look(reconciliation_runs.kept_of(last) if quick else None)
+    block = seen.moment.block_number
+    found = standing.sightings(seen.findings, before=last.findings if last else [], block_number=block)
+    moving = standing.motions(
+        _motions(seen),
+        before=last.in_motion if last else [],
+        block_number=block + seen.behind,
+        overdue_blocks=settings.CHAIN_OVERDUE_BLOCKS,
     )
-    _keep(report, is_repaired=bool(repaired) and not left)
+    repaired = [sighting for sighting in found if repair and sighting.stands and repairs.repair(sighting.finding)]
+    left = [sighting for sighting in found if sighting not in repaired]
+    frozen = {name for sighting in left if freeze and sighting.stands for name in freezing.freeze(sighting.finding)}
+    if repair and seen.is_full:
+        freezing.thaw(frozen_before, {sighting.finding.subject for sighting in left} | set(seen.motions))
+    report = Report(
+        block_number=block,
+        is_full=seen.is_full,
+        checked=dict(seen.checked),
+        sightings=found,
+        finding_count=seen.findings.total,
+        in_motion=moving,
+        frozen=sorted(frozen),
+        repaired=sorted(str(sighting.finding) for sighting in repaired),
+        seconds=time.monotonic() - started,
+    )
+    reconciliation_runs.keep(_run(report, seen, is_repaired=bool(repaired) and not left), last, seen.days)
+    _tell(found, moving)
     return report
 
 
-def _keep(report: Report, *, is_repaired: bool) -> None:
-    ReconciliationRun.objects.create(
-        block_number=report.block_number,
-        checked=report.checked,
-        findings=[finding.as_json() for finding in report.findings],
-        finding_count=len(report.findings),
-        repaired=is_repaired,
-    )
-    for finding in report.findings:
-        logger.error("reconciliation: %s", finding)
-
-
-def _repair(finding: Finding, repair: Repair) -> bool:
-    """Put a derived sum right, unless it moved meanwhile."""
-    model: Any = apps.get_model(repair.model)
-
-    def write() -> bool:
-        mine = model.objects.filter(pk=repair.pk, **{repair.column: repair.booked})
-        if mine.update(**{repair.column: repair.derived}) != 1:
+def wait_for_next_block(after: int, *, seconds: float) -> bool:
+    """Wait until there is a later block to compare at; False where there is none for so long."""
+    deadline = time.monotonic() + seconds
+    while get_client().block_number() - settings.CHAIN_CONFIRMATIONS + 1 <= after:
+        if time.monotonic() > deadline:
             return False
-        record_change(
-            actor=ACTOR,
-            action="books.repaired",
-            target=finding.subject,
-            before={repair.column: str(repair.booked)},
-            after={repair.column: str(repair.derived)},
-        )
-        return True
-
-    return run_in_transaction(write)
+        time.sleep(POLL_SECONDS)
+    return True
 
 
-def _freeze(finding: Finding) -> list[str]:
-    """Freeze what the finding is about; answers what is frozen now."""
-    kind, _, name = finding.subject.partition(":")
-    if kind == "position":
-        return _freeze_position(int(name), str(finding))
-    if kind == "oaid":
-        OaidCredit.objects.filter(oaid_token_id=int(name)).update(frozen=True)
-        return [finding.subject]
-    if kind == "partner":
-        for partner in Partner.objects.filter(partner_id=name, status=PartnerStatus.ACTIVE):
-            suspend_partner(partner=partner, actor=ACTOR)
-        return [finding.subject]
-    if kind in ("wallet", "account"):
-        chain_services.freeze_wallets(reason=f"reconciliation: {finding}")
-        return [finding.subject]
-    return []
+def due() -> str:
+    """Which run is due: `full`, `quick`, or none (`""`)."""
+    last, full = reconciliation_runs.newest(), reconciliation_runs.newest_full()
+    now = clock.now()
+    if last is None or full is None or (now - full.created_at).total_seconds() >= settings.RECONCILE_FULL_SECONDS:
+        return "full"
+    if last.unconfirmed_count:
+        return "full" if reconciling.watched_until()[0] > last.block_number else ""
+    is_old = (now - last.created_at).total_seconds() >= settings.RECONCILE_SECONDS
+    return "quick" if is_old and not last.finding_count else ""
 
 
-def _freeze_position(position_id: int, reason: str) -> list[str]:
-    row = SolvencyPosition.objects.get(position_id=position_id)
-
-    def write() -> None:
-        mine = SolvencyPosition.objects.filter(pk=row.pk, frozen__in=[False])
-        if mine.update(frozen=True, frozen_reason=reason[:300], updated_at=clock.now()) == 1:
-            OaidCredit.objects.filter(oaid_token_id=row.oaid_token_id).update(frozen=True)
-            record_change(
-                actor=ACTOR, action="position.frozen", target=f"position:{position_id}", after={"reason": reason[:300]}
-            )
-
-    run_in_transaction(write)
-    return [f"position:{position_id}"]
+def _look(last: Kept | None) -> Look:
+    """Bring the books up to what the chain shows, and compare; again where a reorg replaced the block meanwhile."""
+    for _ in range(TRIES - 1):
+        _catch_up()
+        try:
+            return look(last)
+        except BlockGone as error:
+            logger.info("the reconciliation begins again: %s", error)
+    _catch_up()
+    return look(last)
 
 
-def _thaw(wrong: set[str]) -> None:
-    """Positions frozen before that agree again may be drawn on again."""
-    for row in list(SolvencyPosition.objects.filter(frozen__in=[True])):
-        if f"position:{row.position_id}" in wrong:
-            continue
+def _catch_up() -> None:
+    """Up to the head of now: a chain that is faster than its watcher is no reason not to compare."""
+    settle_due()
+    catch_up(to_block=get_client().block_number())
+    follow.apply_due()
 
-        def write(row: SolvencyPosition = row) -> None:
-            SolvencyPosition.objects.filter(pk=row.pk).update(frozen=False, frozen_reason="", updated_at=clock.now())
-            OaidCredit.objects.filter(oaid_token_id=row.oaid_token_id).update(frozen=False)
-            record_change(actor=ACTOR, action="position.thawed", target=f"position:{row.position_id}")
 
-        run_in_transaction(write)
+def _motions(seen: Look) -> dict[str, int | None]:
+    """What is in motion, the watcher itself where it has blocks to read."""
+    moving = dict(seen.motions)
+    if seen.behind:
+        moving["watcher:chain"] = seen.moment.block_number + 1
+    return moving
+
+
+def _run(report: Report, seen: Look, *, is_repaired: bool) -> ReconciliationRun:
+    return ReconciliationRun(
+        is_full=report.is_full,
+        block_number=report.block_number,
+        block_hash=seen.moment.block_hash,
+        checked=report.checked,
+        findings=[sighting.as_json() for sighting in report.sightings],
+        finding_count=report.finding_count,
+        found_by_kind={} if is_repaired else dict(seen.findings.by_kind),
+        unconfirmed_count=report.unconfirmed,
+        in_motion=standing.kept(report.in_motion),
+        in_motion_count=len(report.in_motion),
+        overdue_count=sum(motion.overdue for motion in report.in_motion),
+        audit_block=seen.kept.audit_block,
+        flows={account: str(amount) for account, amount in seen.kept.flows.items()},
+        repaired=is_repaired,
+        duration_ms=int(report.seconds * 1000),
+    )
+
+
+def _tell(found: Sequence[Sighting], moving: Sequence[Motion]) -> None:
+    """Everything that disagrees; and what is in motion for too long, once."""
+    for sighting in found:
+        logger.error("reconciliation: %s", sighting)
+    for motion in moving:
+        if motion.overdue and not motion.told:
+            logger.error("reconciliation: %s is in motion since block %d", motion.subject, motion.since_block)

@@ -5,8 +5,8 @@
 
 On a connection of its own, so that no write lock is taken and nobody waits: SQLite's WAL keeps the pages of that
 moment, PostgreSQL reads in one REPEATABLE READ transaction, MongoDB in a session whose reads have one cluster time.
-Nothing can be written within: the engine refuses. MongoDB keeps the past for `minSnapshotHistoryWindowInSeconds` (300 as
-it comes); a query after that fails.
+Nothing can be written within: the engine refuses. MongoDB keeps the past for `minSnapshotHistoryWindowInSeconds` (300
+as it comes); a query after that fails.
 """
 
 from collections.abc import Iterator

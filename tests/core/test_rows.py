@@ -39,9 +39,16 @@ def test_keys_days_and_amounts_are_read_as_they_are_stored(partner: Partner) -> 
     assert (as_uuid(key), as_uuid(owner), as_day(stored_day), borrowed) == (usage.pk, partner.pk, day, 2**62)
 
 
-def test_a_stored_key_finds_its_row(partner: Partner) -> None:
+def test_a_stored_key_finds_its_row_and_what_points_at_it(partner: Partner) -> None:
+    usage = PartnerDailyUsage.objects.create(partner=partner, day=dt.date(2026, 1, 5))
     [(key,)] = stored_rows(Partner.objects.values_list("pk"))
+
     assert Partner.objects.filter(pk__in=[key]).get() == partner
+    assert Partner.objects.filter(pk__stored_in=[key, key]).get() == partner
+    assert PartnerDailyUsage.objects.filter(partner_id__stored_in=[key]).get() == usage
+    assert not PartnerDailyUsage.objects.filter(partner_id__stored_in=[]).exists()
+    [(other,)] = stored_rows(PartnerDailyUsage.objects.values_list("pk"))
+    assert not Partner.objects.filter(pk__stored_in=[other]).exists()
 
 
 def test_sums_and_nothing_are_read_too(partner: Partner) -> None:

@@ -128,13 +128,18 @@ def test_a_repair_puts_derived_sums_right_and_leaves_the_rest_frozen(chain, hist
     first, second = history
     plant(partner(first), "current_outstanding")()
     plant(position(chain), "pool_principal")()
+    assert reconcile(freeze=True, repair=True).unconfirmed == 2
+    chain.mine()
 
     with pytest.raises(SystemExit) as ended:
         call_command("reconcile", "--json", "-", "--freeze", "--repair")
 
     assert ended.value.code == 1
     body = json.loads(capsys.readouterr().out)
-    assert [finding["what"] for finding in body["findings"]] == ["current_outstanding", "debt"]
+    assert [(finding["what"], finding["stands"]) for finding in body["findings"]] == [
+        ("current_outstanding", True),
+        ("debt", True),
+    ]
     assert len(body["repaired"]) == 1
     assert body["frozen"] == [f"position:{chain.users[1].position_id}"]
     assert partner(first).get().status == PartnerStatus.ACTIVE
@@ -154,6 +159,8 @@ def test_a_wrong_partner_is_suspended_and_a_wrong_account_stops_the_wallet(chain
     plant(partner(first), "total_repaid")()
     plant(loan("a"), "platform_fee_charged")()
 
+    reconcile(freeze=True)
+    chain.mine()
     report = reconcile(freeze=True)
 
     assert len(report.frozen) == 2
@@ -172,7 +179,9 @@ def test_what_is_in_motion_is_no_discrepancy(chain, history):
     report = reconcile()
 
     assert report.findings == []
-    assert f"position:{chain.users[1].position_id}" in report.in_motion
+    moving = {motion.subject: motion.since_block for motion in report.in_motion}
+    assert moving[f"position:{chain.users[1].position_id}"] == report.block_number
+    assert not any(motion.overdue for motion in report.in_motion)
 
 
 def test_an_event_that_is_missing_is_found(chain, history):

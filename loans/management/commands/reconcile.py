@@ -9,7 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from chain.clients import ChainUnavailable
-from loans.services.reconcile import Report, reconcile
+from loans.services.reconcile import Report, reconcile, wait_for_next_block
+
+WAIT_SECONDS = 60.0
 
 
 class Command(BaseCommand):
@@ -17,12 +19,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", metavar="FILE", help="write the report there as JSON; - is the console")
-        parser.add_argument("--freeze", action="store_true", help="freeze what disagrees")
+        parser.add_argument("--freeze", action="store_true", help="freeze what disagrees in two runs")
         parser.add_argument("--repair", action="store_true", help="put right what can be derived, thaw what agrees")
+        parser.add_argument("--quick", action="store_true", help="compare what moved since the last run, and the sums")
+        parser.add_argument(
+            "--wait",
+            type=float,
+            default=WAIT_SECONDS,
+            metavar="SECONDS",
+            help="for the next block, where --freeze or --repair needs a second look (%(default)s)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            report = reconcile(freeze=options["freeze"], repair=options["repair"])
+            report = self._reconcile(options)
         except ChainUnavailable as error:
             raise CommandError(str(error)) from error
         text = json.dumps(report.as_json(), indent=2)
@@ -32,16 +42,38 @@ class Command(BaseCommand):
             if options["json"]:
                 Path(options["json"]).write_text(text + "\n")
             self._print(report)
-        if len(report.findings) > len(report.repaired):
+        if report.finding_count > len(report.repaired):
             sys.exit(1)
+
+    def _reconcile(self, options: dict[str, Any]) -> Report:
+        """Once; and once more at the next block where something is to be done about what one run alone saw."""
+        acts = {"freeze": options["freeze"], "repair": options["repair"]}
+        report = reconcile(**acts, quick=options["quick"])
+        if not report.unconfirmed or not any(acts.values()):
+            return report
+        self.stderr.write(
+            f"{report.unconfirmed} findings as of block {report.block_number}, seen once:"
+            " they are looked at again at the next block before anything is done."
+        )
+        if not wait_for_next_block(report.block_number, seconds=options["wait"]):
+            self.stderr.write(f"No new block within {options['wait']:g} s: nothing was done about them.")
+            return report
+        return reconcile(**acts)
 
     def _print(self, report: Report) -> None:
         counted = ", ".join(f"{count} {kind}s" for kind, count in report.checked.items())
-        self.stdout.write(f"As of block {report.block_number}: {counted} compared.")
-        for finding in report.findings:
-            self.stdout.write(f"  {finding}")
-        for title, lines in (("Repaired", report.repaired), ("Frozen", report.frozen), ("In motion", report.in_motion)):
+        looked = "everything" if report.is_full else "what moved since the last run"
+        self.stdout.write(f"As of block {report.block_number}, {looked}: {counted} compared in {report.seconds:.1f} s.")
+        for sighting in report.sightings:
+            self.stdout.write(f"  {sighting}")
+        if report.finding_count > len(report.sightings):
+            self.stdout.write(f"  and {report.finding_count - len(report.sightings)} more")
+        moving = [
+            f"{motion.subject} (since block {motion.since_block}{', overdue' if motion.overdue else ''})"
+            for motion in report.in_motion
+        ]
+        for title, lines in (("Repaired", report.repaired), ("Frozen", report.frozen), ("In motion", moving)):
             if lines:
                 self.stdout.write(f"{title}: {', '.join(lines)}")
-        if not report.findings:
+        if not report.finding_count:
             self.stdout.write("Everything agrees.")

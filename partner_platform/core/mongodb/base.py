@@ -26,6 +26,11 @@ def _iexact_expression(value: Any, pattern: Any) -> dict[str, Any]:
     return {"$regexMatch": {"input": value, "regex": f"^{pattern}$", "options": "i"}}
 
 
+def _is_null(field: str, is_null: bool) -> dict[str, Any]:
+    """Null, or not there: one to MongoDB. The stock backend asks for both, by an `$or` that no index serves."""
+    return {field: None if is_null else {"$ne": None}}
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection whose `transaction.atomic` begins, commits and aborts a MongoDB transaction.
 
@@ -36,6 +41,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     SchemaEditorClass = DatabaseSchemaEditor
     ops_class = DatabaseOperations
+    mongo_operators = {**base.DatabaseWrapper.mongo_operators, "isnull": _is_null}
     mongo_expr_operators = {**base.DatabaseWrapper.mongo_expr_operators, "iexact": _iexact_expression}
 
     # --- Django's transaction interface, as BaseDatabaseWrapper means it ---

@@ -1,11 +1,14 @@
 """The compilers Django asks for by name, each with our guards."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import NotSupportedError
 from django_mongodb_backend import compiler
 
 from partner_platform.core.mongodb.query import MongoQuery
+
+ROWS_AT_ONCE = 2_000
 
 
 class _Guarded:
@@ -20,7 +23,21 @@ class _Guarded:
 
 
 class SQLCompiler(_Guarded, compiler.SQLCompiler):
-    pass
+    """A read whose rows are taken from the driver in batches, where all columns are the collection's own.
+
+    The stock backend asks for each document by itself, and of each column of each row where it comes from: a third of
+    what a read of many rows costs.
+    """
+
+    collection_name: str
+
+    def cursor_iter(self, cursor: Any, chunk_size: int, columns: Any) -> Iterator[list[Any]]:
+        names = [name for name, column in columns if getattr(column, "alias", None) in (None, self.collection_name)]
+        if len(names) != len(columns):
+            yield from super().cursor_iter(cursor, chunk_size, columns)
+            return
+        while documents := cursor.to_list(ROWS_AT_ONCE):
+            yield [[document.get(name) for name in names] for document in documents]
 
 
 class SQLInsertCompiler(_Guarded, compiler.SQLInsertCompiler):

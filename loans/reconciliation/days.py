@@ -1,0 +1,214 @@
+"""What a partner's loans of one UTC day add up to: the sums that all of a partner's figures are made of.
+
+A full look adds up every loan. A quick one takes the sums of the last run (`ReconciledDay`) and makes anew those of the
+days whose loans moved since, by the database, from the loans' own figures, which the same look compares with their
+repayments. Where a partner's figures then differ, all of its days are made anew before that is said.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from django.db.models import Count, F, Sum
+
+from loans.findings import Finding, column, differs
+from loans.models import PartnerLoan, ReconciledDay
+from loans.reconciliation.records import LoanRecord
+from partner_platform.core.rows import as_day, as_uuid
+from partners.models import Partner, PartnerDailyUsage
+
+Key = tuple[Any, Any]  # partner and day
+FIGURES = ("used", "outstanding", "borrowed", "repaid", "active_loans", "repaid_loans")
+# Which figure of a partner each is.
+PARTNER_COLUMNS = {
+    "current_outstanding": "outstanding",
+    "total_borrowed": "borrowed",
+    "total_repaid": "repaid",
+    "active_loans": "active_loans",
+    "repaid_loans": "repaid_loans",
+}
+_USED, _OUTSTANDING, _BORROWED, _REPAID, _ACTIVE, _CLOSED = range(len(FIGURES))
+ONE_DAY = dt.timedelta(days=1)
+
+
+class Days:
+    """Sums by partner and day. Keys may be as they are stored: `items` converts them."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[Key, list[int]] = {}
+
+    def add(self, loan: LoanRecord, outstanding: int, repaid: int) -> None:
+        """Add a loan, with what its records say that it owes and was paid."""
+        key = (loan.partner_id, loan.daily_usage_day)
+        sums = self.by_key.get(key)
+        if sums is None:
+            sums = self.by_key[key] = nothing()
+        status = loan.status
+        if status != "FAILED":
+            sums[_USED] += loan.principal_amount
+            sums[_OUTSTANDING] += outstanding
+            if status != "PENDING":
+                sums[_BORROWED] += loan.principal_amount
+        sums[_REPAID] += repaid
+        if status in ("ACTIVE", "DEFAULTED"):
+            sums[_ACTIVE] += 1
+        elif status == "REPAID":
+            sums[_CLOSED] += 1
+
+    def plus(self, other: "Days") -> None:
+        """Add the sums of `other` to those days that are here too."""
+        for key, sums in other.by_key.items():
+            mine = self.by_key.get((as_uuid(key[0]), as_day(key[1])))
+            if mine is not None:
+                mine[:] = [a + b for a, b in zip(mine, sums, strict=True)]
+
+    def take(self, other: "Days") -> None:
+        """Set the sums of all days that `other` has."""
+        self.by_key |= other.by_key
+
+    def put(self, key: Key, sums: list[int]) -> None:
+        """Set a day's sums."""
+        self.by_key[key] = sums
+
+    def items(self) -> Iterator[tuple[tuple[uuid.UUID, dt.date], list[int]]]:
+        """The sums by partner's key and day."""
+        for (partner, day), sums in self.by_key.items():
+            yield (as_uuid(partner), as_day(day)), sums
+
+    def __len__(self) -> int:
+        return len(self.by_key)
+
+
+def nothing() -> list[int]:
+    """The sums of a day without loans."""
+    return [0] * len(FIGURES)
+
+
+class Corrections(Days):
+    """By how much the loans' own figures differ from their records: for sums that the database takes of the figures."""
+
+    def add(self, loan: LoanRecord, outstanding: int, repaid: int) -> None:
+        """Add what the sums lack."""
+        booked = loan.principal_amount - loan.total_repaid + loan.interest_paid - loan.written_off_principal
+        lacking = (outstanding - booked) * (loan.status != "FAILED")
+        if lacking or repaid != loan.total_repaid:
+            sums = self.by_key.setdefault((loan.partner_id, loan.daily_usage_day), nothing())
+            sums[_OUTSTANDING] += lacking
+            sums[_REPAID] += repaid - loan.total_repaid
+
+
+def made_anew(keys: Collection[tuple[uuid.UUID, dt.date]]) -> Days:
+    """The sums of these days from their loans, by the database: a query for each partner."""
+    made = Days()
+    wanted: dict[uuid.UUID, set[dt.date]] = {}
+    for partner, day in keys:
+        wanted.setdefault(partner, set()).add(day)
+        made.put((partner, day), nothing())
+    for partner, days in sorted(wanted.items()):
+        # Found by when they were accepted, for which there is an index; a day more on both sides, for clocks differ.
+        first, last = day_begins(min(days)), day_begins(max(days))
+        loans = PartnerLoan.objects.filter(
+            partner_id=partner, created_at__gte=first - ONE_DAY, created_at__lt=last + 2 * ONE_DAY
+        )
+        _sum_up(loans.filter(daily_usage_day__in=sorted(days)), partner, made)
+    return made
+
+
+def day_begins(day: dt.date) -> dt.datetime:
+    """Midnight, UTC."""
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
+def all_of(partner: uuid.UUID) -> Days:
+    """The sums of all the partner's days from their loans, by the database."""
+    made = Days()
+    _sum_up(PartnerLoan.objects.filter(partner_id=partner), partner, made)
+    return made
+
+
+def _sum_up(loans: Any, partner: uuid.UUID, days: Days) -> None:
+    rows = loans.values_list("daily_usage_day", "status").annotate(
+        loans=Count("pk"),
+        principal=Sum("principal_amount"),
+        repaid=Sum("total_repaid"),
+        owed=Sum(F("principal_amount") - F("total_repaid") + F("interest_paid") - F("written_off_principal")),
+    )
+    sums: dict[dt.date, list[int]] = {}
+    for day, status, *figures in rows:
+        count, principal, repaid, owed = (int(figure) for figure in figures)
+        of_day = sums.setdefault(day, nothing())
+        is_failed, is_drawn = status == "FAILED", status not in ("PENDING", "FAILED")
+        for index, value in (
+            (_USED, principal * (not is_failed)),
+            (_OUTSTANDING, owed * (not is_failed)),
+            (_BORROWED, principal * is_drawn),
+            (_REPAID, repaid),
+            (_ACTIVE, count * (status in ("ACTIVE", "DEFAULTED"))),
+            (_CLOSED, count * (status == "REPAID")),
+        ):
+            of_day[index] += value
+    for day, of_day in sums.items():
+        days.put((partner, day), of_day)
+
+
+# --- Against the books -------------------------------------------------------------------------------------
+
+
+def by_partner(days: Iterable[tuple[tuple[uuid.UUID, dt.date], list[int]]]) -> dict[uuid.UUID, list[int]]:
+    """The partners' sums."""
+    totals: dict[uuid.UUID, list[int]] = {}
+    for (partner, _), sums in days:
+        total = totals.setdefault(partner, nothing())
+        for index, value in enumerate(sums):
+            total[index] += value
+    return totals
+
+
+def kept_by_partner() -> dict[uuid.UUID, list[int]]:
+    """The partners' sums over the days that the last run kept."""
+    rows = ReconciledDay.objects.values_list("partner_id").annotate(**{f"sum_{name}": Sum(name) for name in FIGURES})
+    return {partner: [int(figure) for figure in figures] for partner, *figures in rows}
+
+
+def kept(keys: Collection[tuple[uuid.UUID, dt.date]]) -> dict[tuple[uuid.UUID, dt.date], list[int]]:
+    """The sums of these days as the last run kept them; those of a day it did not know are not there."""
+    partners, days = sorted({partner for partner, _ in keys}), sorted({day for _, day in keys})
+    rows = ReconciledDay.objects.filter(partner_id__in=partners, day__in=days)
+    found = {(row[0], row[1]): list(row[2:]) for row in rows.values_list("partner_id", "day", *FIGURES)}
+    return {key: found[key] for key in keys if key in found}
+
+
+def check_partner(partner: Partner, sums: list[int]) -> list[Finding]:
+    """A partner's running figures against the sums of its days."""
+    subject, named = f"partner:{partner.partner_id}", dict(zip(FIGURES, sums, strict=True))
+    return [
+        finding
+        for name, figure in PARTNER_COLUMNS.items()
+        for finding in column(subject, Partner, partner.pk, name, getattr(partner, name), named[figure])
+    ]
+
+
+def check_usage(days: Days, partners: Iterable[Partner], *, every: bool) -> list[Finding]:
+    """The usage rows of these days against their sums; of all days there are where `every`."""
+    by_owner: dict[uuid.UUID, dict[dt.date, int]] = {}
+    for (owner, day), values in days.items():
+        by_owner.setdefault(owner, {})[day] = values[_USED]
+    return [
+        finding
+        for partner in partners
+        if every or partner.pk in by_owner
+        for finding in _usage_of(partner, by_owner.get(partner.pk, {}), every=every)
+    ]
+
+
+def _usage_of(partner: Partner, used: dict[dt.date, int], *, every: bool) -> list[Finding]:
+    subject, found = f"partner:{partner.partner_id}", []
+    rows = PartnerDailyUsage.objects.filter(partner_id=partner.pk)
+    rows = rows if every else rows.filter(day__in=sorted(used))
+    for pk, day, borrowed in rows.order_by("day").values_list("pk", "day", "borrowed"):
+        what = f"daily usage of {day}"
+        found += column(subject, PartnerDailyUsage, pk, "borrowed", borrowed, used.pop(day, 0), what)
+    for day, amount in sorted(used.items()):  # of these there is no row
+        found += differs(subject, f"daily usage of {day}", 0, amount)
+    return found

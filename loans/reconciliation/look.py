@@ -1,0 +1,260 @@
+"""One comparison of everything, or of all that moved since the last run, at one moment.
+
+A full look reads every row. A quick one reads the positions that moved (with all that hangs on them), the days, OAIDs
+and transfers of the loans that moved, each partner's sums, the platform accounts and the wallets; what it does not read
+agreed in the last run and was not written to since. It needs a last run that found nothing, on a block that still
+stands; otherwise the look is full.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from audit import selectors as audit_selectors
+from chain import reconciling
+from chain.models import ChainEvent
+from chain.reconciling import Moment
+from loans.findings import Findings
+from loans.reconciliation import days, holdings, positions, records, reserved, transfers
+from loans.reconciliation.days import Corrections, Days
+from loans.reconciliation.landings import Landings
+from loans.reconciliation.loans import check as check_loans
+from loans.reconciliation.moved import Moved, TooMany, moved_since, transfers_of
+from loans.reconciliation.records import Scope, Scopes
+from partner_platform.core.snapshot import snapshot
+from partners.models import Partner
+
+UNAPPLIED_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a run leaves to the next: how far it had read the trail and the chain, and the sums as of then."""
+
+    block_number: int
+    block_hash: str
+    audit_block: int
+    flows: Mapping[str, int]  # by platform account, base units
+    in_motion: Collection[str] = ()
+
+
+@dataclass
+class Look:
+    """What was compared as of the moment, and every figure that disagrees; `days` are those that were added up anew."""
+
+    moment: Moment
+    is_full: bool
+    kept: Kept
+    days: Days
+    findings: Findings
+    motions: dict[str, int | None]  # what is under way, since which block
+    checked: Counter[str]
+    behind: int = 0  # blocks that the chain was ahead
+
+
+def look(last: Kept | None) -> Look:
+    """Compare; quickly against the `last` run where one is given and that can be. Raises `ChainUnavailable`."""
+    with snapshot():
+        number, block_hash, watched = reconciling.watched_until()
+        moment = reconciling.moment_of(number, block_hash, watched)
+        newest = audit_selectors.newest_block()
+        found = _Look(moment, 0 if newest is None else newest.number)
+        try:
+            moved = None if last is None else _moved(last, moment)
+        except TooMany:
+            moved = None
+        if last is None or moved is None:
+            found.look_at_all()
+        else:
+            found.look_at_moved(last, moved)
+        return found.result(is_full=moved is None)
+
+
+def look_at_books() -> Findings:
+    """The books against themselves, all of them, without the chain."""
+    with snapshot():
+        found = _Look(None, 0)
+        found.look_at_all()
+        return found.findings
+
+
+def _moved(last: Kept, moment: Moment) -> Moved | None:
+    """What moved since the last run; None where that run is no ground to stand on."""
+    if last.block_number > moment.block_number or not reconciling.stands(last.block_number, last.block_hash, moment):
+        return None
+    if set(last.flows) != set(reconciling.executors()):
+        return None
+    return moved_since(audit_block=last.audit_block, block_number=last.block_number, in_motion=last.in_motion)
+
+
+@dataclass
+class _Look:
+    """The look under way; without a moment the chain is left out."""
+
+    moment: Moment | None
+    audit_block: int
+    findings: Findings = field(default_factory=Findings)
+    motions: dict[str, int | None] = field(default_factory=dict)
+    checked: Counter[str] = field(default_factory=Counter)
+    flows: Counter[str] = field(default_factory=Counter)
+    days: Days = field(default_factory=Days)
+
+    def look_at_all(self) -> None:
+        """Every row."""
+        self._go_over(None, self.days, since=-1)
+        partners = list(Partner.objects.order_by("partner_id"))
+        sums = days.by_partner(self.days.items())
+        for partner in partners:
+            self.findings.add(days.check_partner(partner, sums.get(partner.pk, days.nothing())))
+        self.findings.add(days.check_usage(self.days, partners, every=True))
+        for found in reserved.check():
+            self.findings.add(found)
+        if self.moment is None:
+            for found in transfers.all_used():
+                self.findings.add(found)
+            return
+        outside = transfers.Outside(self.moment, since=-1)
+        for found in outside.check(reconciling.executors()):
+            self.findings.add(found)
+        for found, motions in outside.check_rest():
+            self.findings.add(found)
+            self.motions |= motions
+        self.checked["transfer"] = outside.checked
+        self._check_holdings(outside.flows)
+
+    def look_at_moved(self, last: Kept, moved: Moved) -> None:
+        """What moved since the last run, and the sums of everything."""
+        moment = self._require_moment()
+        corrections = Corrections()
+        self._go_over(moved.positions, corrections, since=last.block_number)
+        self._check_partners({(loan.partner_id, loan.daily_usage_day) for loan in moved.loans}, corrections)
+        for found in reserved.check({loan.oaid_token_id for loan in moved.loans}):
+            self.findings.add(found)
+        for chosen in records.chunks(sorted(transfers_of(moved.loans))):
+            some = transfers.read(pk__in=chosen)
+            found, motions = transfers.check_each(some, moment)
+            self.findings.add(found)
+            self.motions |= motions
+            self.checked["transfer"] += len(some)
+        outside = transfers.Outside(moment, since=last.block_number)
+        for _ in outside.movements(last.flows.keys()):
+            pass
+        self.flows.update(last.flows)
+        self._check_holdings(outside.flows)
+
+    def _check_partners(self, keys: Collection[tuple[UUID, Any]], corrections: Corrections) -> None:
+        """Each partner's figures against the kept sums, those of `keys` made anew; where they differ, all made anew."""
+        self.days = days.made_anew(keys)
+        self.days.plus(corrections)
+        sums = days.kept_by_partner()
+        before = days.kept(keys)
+        for key, values in self.days.items():
+            total = sums.setdefault(key[0], days.nothing())
+            known = before.get(key, days.nothing())
+            total[:] = [a + b - c for a, b, c in zip(total, values, known, strict=True)]
+        partners = list(Partner.objects.order_by("partner_id"))
+        for partner in partners:
+            if days.check_partner(partner, sums.get(partner.pk, days.nothing())):
+                anew = days.all_of(partner.pk)
+                anew.plus(corrections)
+                self.days.take(anew)
+                total = days.by_partner(anew.items()).get(partner.pk, days.nothing())
+                self.findings.add(days.check_partner(partner, total))
+        self.findings.add(days.check_usage(self.days, partners, every=False))
+
+    def _go_over(self, chosen: Collection[int] | None, sums: Days, *, since: int) -> None:
+        """The positions (all without `chosen`) with their loans, repayments and events, in bounded numbers."""
+        scopes = Scopes(chosen)
+        unapplied = _Unapplied(self.moment)
+        accounts = reconciling.executors() if self.moment is not None else []
+        account = accounts[0] if len(accounts) == 1 else ""
+        self.flows.update(dict.fromkeys(accounts, 0))
+        for scope in scopes:
+            rows, loans = records.positions(scope), records.loans(scope)
+            repayments = records.repayments([loan.pk for loan in loans])
+            found, by_position = check_loans(loans, repayments, sums)
+            self.findings.add(found)
+            self.findings.add(positions.check_books(rows, by_position))
+            seen = len(loans) + sum(map(len, repayments.values()))
+            if self.moment is not None:
+                events = records.events(scope, until=self.moment.block_number, account=account)
+                seen += sum(map(len, events.values()))
+                landings = Landings(self.moment, since=since, fresh=self._fresh(since))
+                self._take(landings, loans, repayments, events)
+                vault = reconciling.read_positions(sorted(rows), self.moment)
+                wrong, motions = positions.check_chain(rows, by_position, vault, unapplied.of(scope), self.moment)
+                self.findings.add(wrong)
+                self.motions |= motions
+            self.checked["position"] += len(rows)
+            scopes.saw(seen)
+
+    def _take(self, landings: Landings, loans: Any, repayments: Any, events: Any) -> None:
+        landed = landings.compare(loans, repayments, events)
+        self.findings.add(landed.findings)
+        self.motions |= landed.motions
+        self.flows.update(landed.flows)
+        self.checked.update(loan=landed.draws, repayment=landed.payments)
+
+    def _fresh(self, since: int) -> int:
+        """Above this block, the last that was final, an event must have its operation's uid, not only its place."""
+        moment = self._require_moment()
+        oldest = min(moment.watched, default=moment.block_number + 1) - 1
+        return oldest if since < 0 else min(since, oldest)
+
+    def _check_holdings(self, outside: Mapping[str, int]) -> None:
+        moment = self._require_moment()
+        self.flows.update(outside)
+        self.findings.add(holdings.check_accounts(self.flows, moment))
+        wrong, motions, self.checked["wallet"] = holdings.check_wallets(moment)
+        self.findings.add(wrong)
+        self.motions |= motions
+        self.checked["account"] = len(self.flows)
+
+    def result(self, *, is_full: bool) -> Look:
+        """What was found, with what the next run may begin from."""
+        moment = self._require_moment()
+        return Look(
+            moment=moment,
+            is_full=is_full,
+            kept=Kept(moment.block_number, moment.block_hash, self.audit_block, dict(self.flows), tuple(self.motions)),
+            days=self.days,
+            findings=self.findings,
+            motions=self.motions,
+            checked=self.checked,
+            behind=reconciling.head_distance(moment),
+        )
+
+    def _require_moment(self) -> Moment:
+        if self.moment is None:
+            raise ValueError("the chain was left out")
+        return self.moment
+
+
+class _Unapplied:
+    """Events up to the moment that nobody acted on yet: read once where they are few, else scope by scope."""
+
+    def __init__(self, moment: Moment | None) -> None:
+        self._moment = moment
+        self._all: dict[int, list[ChainEvent]] | None = None
+        if moment is not None:
+            found = list(self._query()[: UNAPPLIED_AT_ONCE + 1])
+            self._all = _grouped(found) if len(found) <= UNAPPLIED_AT_ONCE else None
+
+    def of(self, scope: Scope) -> dict[int, list[ChainEvent]]:
+        """By position, in the order of the chain; maybe others' too."""
+        return _grouped(self._query().filter(scope.where("position_id"))) if self._all is None else self._all
+
+    def _query(self) -> Any:
+        until = -1 if self._moment is None else self._moment.block_number
+        events = ChainEvent.objects.filter(applied__in=[False], block_number__lte=until, position_id__isnull=False)
+        return events.order_by("block_number", "log_index")
+
+
+def _grouped(events: Iterable[ChainEvent]) -> dict[int, list[ChainEvent]]:
+    found: dict[int, list[ChainEvent]] = {}
+    for event in events:
+        if event.position_id is not None:
+            found.setdefault(event.position_id, []).append(event)
+    return found

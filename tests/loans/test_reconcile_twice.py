@@ -1,0 +1,373 @@
+"""What one reconciliation alone saw is told and not acted on; what stands in two of different blocks is.
+
+A repair derives the figure anew in the transaction that writes it. What is in motion for too long is told of, once.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db.models import F
+from prometheus_client import REGISTRY
+
+from audit.models import AuditEntry
+from audit.tasks import seal_trail
+from chain import driver
+from chain.models import FundingTransfer, PlatformWallet, WalletStatus, WatchedBlock
+from loans import books
+from loans.management.commands import reconcile as command
+from loans.models import LoanStatus, OaidCredit, PartnerLoan, ReconciliationRun, SolvencyPosition
+from loans.services import follow, freezing, repairs
+from loans.services.reconcile import due, reconcile
+from partners.models import Partner, PartnerDailyUsage, PartnerStatus
+from tests.loans.conftest import DOLLAR
+from tests.support.actors import draw_on_chain, repay_on_chain, transfer_usdc
+from tests.support.between_reads import between_reads
+from tests.support.clocks import shift_clock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def client(chain, make_client, settle) -> Any:
+    """A partner with a loan of 5,000 and one of 70, all followed and settled."""
+    client = make_client(0)
+    client.borrow(chain.users[1], 5_000, "a")
+    client.borrow(chain.users[0], 70, "b")
+    settle()
+    follow.follow_chain()
+    return client
+
+
+@pytest.fixture(autouse=True)
+def right_clock() -> Iterator[None]:
+    yield
+    shift_clock()
+
+
+def plant(rows: Any, name: str, change: int = 7) -> None:
+    rows.update(**{name: F(name) + change})
+
+
+def partner(client: Any) -> Any:
+    return Partner.objects.filter(pk=client.partner.pk)
+
+
+def statuses() -> tuple[set[str], set[str], int]:
+    """Of partners, of wallets; and how many positions are frozen."""
+    return (
+        set(Partner.objects.values_list("status", flat=True)),
+        set(PlatformWallet.objects.values_list("status", flat=True)),
+        SolvencyPosition.objects.filter(frozen=True).count(),
+    )
+
+
+NOTHING_FROZEN = ({PartnerStatus.ACTIVE}, {WalletStatus.ACTIVE}, 0)
+
+
+class TestTwoRuns:
+    def test_a_finding_of_one_run_alone_freezes_and_repairs_nothing(self, chain, client):
+        plant(partner(client), "total_borrowed")
+        plant(SolvencyPosition.objects.filter(position_id=chain.users[1].position_id), "pool_principal")
+        plant(PlatformWallet.objects.all(), "next_nonce")
+
+        report = reconcile(freeze=True, repair=True)
+
+        assert [(sighting.finding.what, sighting.stands) for sighting in report.sightings] == [
+            ("total_borrowed", False),
+            ("debt", False),
+            ("next_nonce", False),
+        ]
+        assert (report.frozen, report.repaired, report.unconfirmed) == ([], [], 3)
+        assert statuses() == NOTHING_FROZEN
+        assert partner(client).get().total_borrowed == 5_070 * DOLLAR + 7
+
+    def test_the_same_block_again_is_the_same_look(self, client):
+        plant(partner(client), "total_borrowed")
+        reconcile()
+
+        assert reconcile(freeze=True, repair=True).unconfirmed == 1
+        assert statuses() == NOTHING_FROZEN
+
+    def test_at_a_later_block_it_stands_and_is_acted_on(self, chain, client):
+        plant(PlatformWallet.objects.all(), "next_nonce")
+        first = reconcile(freeze=True)
+        chain.mine()
+
+        second = reconcile(freeze=True)
+
+        [sighting] = second.sightings
+        assert (sighting.since_block, sighting.stands) == (first.block_number, True)
+        assert statuses()[1] == {WalletStatus.FROZEN}
+
+    def test_another_figure_in_the_second_run_is_seen_for_the_first_time(self, chain, client):
+        plant(partner(client), "total_borrowed")
+        reconcile()
+        chain.mine()
+        plant(partner(client), "total_borrowed", -7)
+        plant(partner(client), "total_repaid")
+
+        report = reconcile(freeze=True)
+
+        assert [(s.finding.what, s.stands) for s in report.sightings] == [("total_repaid", False)]
+        assert statuses() == NOTHING_FROZEN
+
+    def test_the_command_looks_again_at_the_next_block_by_itself(self, chain, client, capsys, monkeypatch):
+        plant(partner(client), "total_borrowed")
+        waited = []
+
+        def wait(after: int, *, seconds: float) -> bool:
+            waited.append((after, seconds))
+            chain.mine()
+            return True
+
+        monkeypatch.setattr(command, "wait_for_next_block", wait)
+        call_command("reconcile", "--repair", "--wait", "9")
+
+        output = capsys.readouterr()
+        assert waited == [(ReconciliationRun.objects.get(number=1).block_number, 9.0)]
+        assert "1 findings as of block" in output.err
+        assert f"Repaired: partner {client.partner.partner_id} total_borrowed is 5070000007" in output.out
+        assert partner(client).get().total_borrowed == 5_070 * DOLLAR
+
+    def test_without_a_new_block_the_command_does_nothing_and_says_so(self, client, capsys):
+        plant(partner(client), "total_borrowed")
+
+        with pytest.raises(SystemExit) as ended:
+            call_command("reconcile", "--repair", "--freeze", "--wait", "0")
+
+        assert ended.value.code == 1
+        assert "No new block within 0 s: nothing was done about them." in capsys.readouterr().err
+        assert statuses() == NOTHING_FROZEN
+
+    def test_without_anything_to_do_about_it_one_look_is_enough(self, client, capsys):
+        plant(partner(client), "total_borrowed")
+
+        with pytest.raises(SystemExit):
+            call_command("reconcile")
+
+        assert ReconciliationRun.objects.count() == 1
+        assert "(seen once)" in capsys.readouterr().out
+
+    def test_a_position_frozen_since_the_look_is_not_thawed_by_it(self, chain, client, monkeypatch):
+        mine = SolvencyPosition.objects.filter(position_id=chain.users[1].position_id)
+        mine.update(frozen=True, frozen_reason="reconciliation: once")
+        original = freezing.frozen_positions
+
+        def then_frozen_anew() -> Any:
+            before = original()
+            mine.update(frozen_reason="reconciliation: something else")
+            return before
+
+        monkeypatch.setattr(freezing, "frozen_positions", then_frozen_anew)
+        reconcile(repair=True)
+        assert mine.get().frozen is True
+
+        monkeypatch.undo()
+        reconcile(repair=True)
+        assert mine.get().frozen is False
+
+
+REPAIRABLE = {
+    "loan": lambda c: (PartnerLoan.objects.filter(partner_loan_id="b"), "interest_paid"),
+    "partner": lambda c: (partner(c), "current_outstanding"),
+    "day": lambda c: (PartnerDailyUsage.objects.filter(partner=c.partner), "borrowed"),
+    "oaid": lambda c: (OaidCredit.objects.filter(reserved=0), "reserved"),
+    "position": lambda c: (SolvencyPosition.objects.filter(total_partner_debt=5_000 * DOLLAR), "total_partner_debt"),
+    "used": lambda c: (FundingTransfer.objects.all(), "used"),
+}
+
+
+class TestRepair:
+    @pytest.mark.parametrize("what", REPAIRABLE)
+    def test_a_sum_that_stands_wrong_is_derived_anew_and_audited(self, chain, client, settle, what):
+        paid = transfer_usdc(chain, client.partner.settlement_address, chain.addresses["executor"], 30 * DOLLAR)
+        client.repay(20 * DOLLAR, "b", repaymentTxHash=paid)
+        settle()
+        follow.follow_chain()
+        rows, column = REPAIRABLE[what](client)
+        row = rows.first()
+        right = getattr(row, column)
+        mine = type(row).objects.filter(pk=row.pk)
+        plant(mine, column)
+        reconcile()
+        chain.mine()
+
+        report = reconcile(repair=True)
+
+        assert (getattr(mine.get(), column), len(report.repaired)) == (right, 1)
+        entry = AuditEntry.objects.get(action="books.repaired")
+        assert (entry.before, entry.after) == ({column: str(right + 7)}, {column: str(right)})
+        assert books.discrepancies() == []
+
+    def test_a_repair_beside_accepted_borrows_takes_nobody_s_reservation(self, chain, client, settle, monkeypatch):
+        """Between any two reads of the run that repairs, another borrow is accepted: the sum is that of now."""
+        plant(partner(client), "current_outstanding")
+        reconcile()
+        chain.mine()
+        numbers = iter(range(1_000))
+
+        def borrow() -> None:
+            assert client.borrow(chain.users[0], 3, f"meanwhile-{next(numbers)}").status_code == 202
+
+        with between_reads(monkeypatch, lambda _: borrow) as points:
+            report = reconcile(repair=True)
+
+        assert points.count > 20
+        assert [text.split(" is ")[0].split()[-1] for text in report.repaired] == ["current_outstanding"]
+        assert books.discrepancies() == []
+        settle()
+        assert set(PartnerLoan.objects.values_list("status", flat=True)) == {LoanStatus.ACTIVE}
+        assert books.discrepancies() == []
+
+    def test_a_sum_that_is_right_by_now_is_left(self, chain, client, monkeypatch):
+        plant(partner(client), "current_outstanding")
+        reconcile()
+        chain.mine()
+        original = repairs.repair
+
+        def put_right_first(finding: Any) -> bool:
+            plant(partner(client), "current_outstanding", -7)
+            return original(finding)
+
+        monkeypatch.setattr(repairs, "repair", put_right_first)
+        report = reconcile(repair=True, freeze=True)
+
+        assert report.repaired == []
+        assert partner(client).get().current_outstanding == 5_070 * DOLLAR
+        assert not AuditEntry.objects.filter(action="books.repaired").exists()
+
+
+class TestMotion:
+    def test_what_never_settles_is_told_of_once_and_counted(self, chain, client, settings, caplog):
+        """Landed, and its settling fails: it is in motion, and after so many blocks a person hears of it."""
+        settings.CHAIN_OVERDUE_BLOCKS = 20
+        client.borrow(chain.users[1], 50, "stuck")
+        driver.step()
+        chain.mine()
+        landed = chain.block_number()
+        caplog.set_level(logging.ERROR, logger="loans.services.reconcile")
+
+        def look() -> tuple[int, list[str]]:
+            caplog.clear()
+            report = reconcile()
+            assert report.findings == []
+            overdue = REGISTRY.get_sample_value("reconciliation_in_motion", {"age": "overdue"})
+            return int(overdue or 0), [record.getMessage() for record in caplog.records]
+
+        assert look() == (0, [])
+        for _ in range(20):
+            chain.mine()
+        moving, told = look()
+        loan = PartnerLoan.objects.get(partner_loan_id="stuck")
+        assert moving >= 1
+        mine = f"loan:{loan.internal_loan_id}"
+        assert [line for line in told if mine in line] == [f"reconciliation: {mine} is in motion since block {landed}"]
+        chain.mine()
+        assert look() == (moving, [])
+
+    def test_what_is_in_motion_hides_no_account(self, chain, client):
+        """The account's check goes on beside it: USDC that is missing is found."""
+        client.borrow(chain.users[1], 50, "stuck")
+        driver.step()
+        chain.mine()
+        plant(PartnerLoan.objects.filter(partner_loan_id="a"), "platform_fee_charged")
+
+        assert [(finding.kind, finding.what) for finding in reconcile().findings] == [("account", "usdc")]
+
+
+class TestQuickly:
+    def test_what_did_not_move_is_not_read_again(self, chain, client, monkeypatch):
+        seal_trail()
+        reconcile()
+        chain.mine()
+        with between_reads(monkeypatch, lambda _: None) as nothing_moved:
+            report = reconcile(quick=True)
+        assert (report.is_full, report.findings, report.checked.get("position", 0)) == (False, [], 0)
+
+        client.borrow(chain.users[0], 9, "c")
+        follow.follow_chain()
+        with between_reads(monkeypatch, lambda _: None) as one_moved:
+            report = reconcile(quick=True)
+        assert (report.is_full, report.findings, report.checked["position"]) == (False, [], 1)
+        assert nothing_moved.count < one_moved.count
+
+    def test_what_moved_is_compared_and_every_partner_s_sums_are(self, chain, client, settle):
+        reconcile()
+        client.repay(20 * DOLLAR, "b")
+        settle()
+        plant(PartnerLoan.objects.filter(partner_loan_id="b"), "total_repaid")
+        plant(partner(client), "total_borrowed")
+
+        report = reconcile(quick=True)
+
+        assert not report.is_full
+        assert sorted((finding.kind, finding.what) for finding in report.findings) == [
+            ("loan", "total_repaid"),
+            ("partner", "total_borrowed"),
+        ]
+
+    def test_the_account_is_compared_by_the_sums_of_the_last_run_and_what_came_since(self, chain, client, settle):
+        reconcile()
+        client.borrow(chain.users[0], 100, "c")
+        settle()
+        repay_on_chain(chain, chain.users[0].wallet, chain.users[0], 10 * DOLLAR)
+        draw_on_chain(chain, chain.users[1], DOLLAR)
+        stranger = chain.world.partners[1].settlement_address
+        transfer_usdc(chain, stranger, chain.addresses["executor"], 3)
+        report = reconcile(quick=True)
+        assert (report.is_full, report.findings) == (False, [])
+
+        ReconciliationRun.objects.filter(number=2).update(flows={chain.addresses["executor"]: "1"})
+        chain.mine()
+        [finding] = reconcile(quick=True).findings
+        assert (finding.kind, finding.actual) == ("account", str(chain.usdc_balance(chain.addresses["executor"])))
+
+    def test_after_a_finding_and_after_a_replaced_block_everything_is_read(self, chain, client):
+        plant(partner(client), "total_borrowed")
+        reconcile()
+        chain.mine()
+        plant(partner(client), "total_borrowed", -7)
+        assert reconcile(quick=True).is_full
+        chain.mine()
+        assert not reconcile(quick=True).is_full
+        chain.rpc("anvil_reorg", 2, [])
+        chain.mine()
+        assert reconcile(quick=True).is_full
+
+    def test_after_a_replaced_block_whose_hash_is_not_kept_any_more_everything_is_read(self, chain, client):
+        reconcile()
+        ReconciliationRun.objects.update(block_hash="0x" + "ab" * 32)
+        WatchedBlock.objects.all().delete()
+        chain.mine()
+
+        assert reconcile(quick=True).is_full
+
+
+class TestDue:
+    def test_the_first_run_is_full_then_quick_ones_then_a_full_one_again(self, chain, client, settings):
+        settings.RECONCILE_SECONDS, settings.RECONCILE_FULL_SECONDS = 300, 3_600
+        assert due() == "full"
+        reconcile()
+        assert due() == ""
+        shift_clock(seconds=301)
+        assert due() == "quick"
+        reconcile(quick=True)
+        assert due() == ""
+        shift_clock(seconds=3_700)
+        assert due() == "full"
+
+    def test_after_a_finding_the_next_block_is_looked_at_and_no_hour_is_waited_for(self, chain, client):
+        plant(partner(client), "total_borrowed")
+        reconcile()
+        assert due() == ""
+        chain.mine()
+        follow.follow_chain()
+        assert due() == "full"
+        reconcile(freeze=True)
+        chain.mine()
+        follow.follow_chain()
+        assert due() == ""  # it stands and was acted on
+        assert statuses()[0] == {PartnerStatus.SUSPENDED}
