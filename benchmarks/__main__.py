@@ -6,7 +6,7 @@
 import subprocess
 import sys
 
-from benchmarks import audit, databases, events, reads, settlement
+from benchmarks import audit, beside, databases, events, reads, seed, settlement
 
 BENCHMARKS = {
     "settlement": settlement.main,
@@ -14,6 +14,8 @@ BENCHMARKS = {
     "events": events.main,
     "databases": databases.main,
     "reads": reads.main,
+    "seed": seed.main,
+    "beside": beside.main,
 }
 
 

@@ -56,3 +56,10 @@ def create_bench_partner(world: World) -> str:
         contact_email="bench@example.com",
     )
     return key
+
+
+def send_dust(world: World) -> None:
+    """One base unit of USDC to the platform account, from nobody who is known."""
+    usdc, account = world.contracts["usdc"], world.contracts["platformExecutor"]
+    mint = Call(usdc, 0, encode_call("mint(address,uint256)", [account, 1]))
+    deployment.send(client=get_client(), key=key_pair("deployer").private_key, calls=[mint])

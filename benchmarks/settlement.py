@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--literal-loans", type=int, default=4)
     options = parser.parse_args()
     with running_servers() as bench:
-        world = _furnish(bench)
+        world = furnished(bench)
         with _fresh_positions(bench):
             literal = _literal(bench, world, options.literal_loans)
         with _fresh_positions(bench):
@@ -90,7 +90,7 @@ def _report(literal: Result, ceiling: Result, platform: Result) -> int:
 # --- The chain ------------------------------------------------------------------------------------------
 
 
-def _furnish(bench: Bench) -> "World":
+def furnished(bench: Bench) -> "World":
     """Deploy everything, open large positions, one partner; then blocks come every two seconds."""
     from django.conf import settings
 
