@@ -1,24 +1,31 @@
 """What the chain says at one block, for a reconciliation: debts, collateral, nonces, balances.
 
 The block is the last that the watcher had read, and every reading names it by its hash: a node that follows another
-fork, or has not got it yet, refuses and is not believed. Everything is read in batches; amounts are USDC base units.
+fork, or has not got it yet, refuses and is not believed. What a wallet would be frozen for, and whatever would be a
+finding, is read from every endpoint. Everything is read in batches; amounts are USDC base units.
 """
 
+import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
 
-from chain import abis
+from chain import abis, metrics
 from chain.clients import ChainUnavailable, RpcError, get_client
 from chain.dialects import DIALECTS, dialect
 from chain.encoding import encode_call
-from chain.evidence import hash_of
+from chain.evidence import hash_of, number_of
 from chain.models import ChainTransaction, Executor, PlatformWallet, WatchCursor, WatchedBlock
 from chain.watch_forks import CURSOR
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
 
+logger = logging.getLogger(__name__)
+
+EVERYWHERE_SECONDS = 10.0  # for the slower endpoints to get a block that the first one has
+POLL_SECONDS = 0.5
 CALLS_PER_POST = 200
 ROWS_AT_ONCE = 200
 WORD = 64  # hex digits
@@ -77,16 +84,29 @@ def watched_until() -> tuple[int, str, dict[int, str]]:
 
 
 def moment_of(number: int, block_hash: str, watched: dict[int, str]) -> Moment:
-    """The block as the chain has it. Raises `BlockGone` where another stands there, or none."""
+    """The block as every endpoint has it. Raises `BlockGone` where another stands there, or none."""
     if number < 0:
         raise ChainUnavailable("The chain was not followed yet: there is no block to compare with")
-    if block_hash:
-        block = get_client().call("eth_getBlockByHash", [block_hash, False])
-    else:  # far behind the head, where hashes are not kept
-        block = get_client().call("eth_getBlockByNumber", [hex(number), False])
-    if block is None or int(block["number"], 16) != number:
-        raise BlockGone(f"Block {number}, which the watcher read last, is not on the chain")
-    return Moment(number, block["hash"], int(block["timestamp"], 16), watched)
+    calls: list[tuple[str, list[Any]]] = [("eth_getBlockByNumber", [hex(number), False])]
+    if block_hash:  # it is not kept far behind the head, where no block is replaced any more
+        calls = [("eth_getBlockByHash", [block_hash, False])]
+    blocks = _shown_by_all(calls, number)
+    if len({hash_of(block) for block in blocks}) > 1:
+        raise BlockGone(f"The endpoints disagree about block {number}, which the watcher read last")
+    return Moment(number, blocks[0]["hash"], int(blocks[0]["timestamp"], 16), watched)
+
+
+def _shown_by_all(calls: Sequence[tuple[str, list[Any]]], number: int) -> list[Any]:
+    """The block of this number, by each endpoint; a slower one is waited for."""
+    until = time.monotonic() + EVERYWHERE_SECONDS
+    while True:
+        blocks = [block for [block] in get_client().everyone(calls)]
+        shown = [number_of(block) == number for block in blocks]
+        if all(shown):
+            return blocks
+        if not any(shown) or time.monotonic() > until:
+            raise BlockGone(f"Block {number}, which the watcher read last, is not on every endpoint's chain")
+        time.sleep(POLL_SECONDS)
 
 
 def stands(block_number: int, block_hash: str, moment: Moment) -> bool:
@@ -102,15 +122,15 @@ def executors() -> list[str]:
     return sorted({*known, settings.PLATFORM_EXECUTOR_ADDRESS} - {""})
 
 
-def read_positions(position_ids: Sequence[int], moment: Moment) -> dict[int, ChainPosition]:
-    """The positions there are among these."""
+def read_positions(position_ids: Sequence[int], moment: Moment, *, by_all: bool = False) -> dict[int, ChainPosition]:
+    """The positions there are among these; `by_all`: as every endpoint has them."""
     names = [item["name"] for item in abis.entry(dialect().vault, "function", "positions")["outputs"]]
     selector = encode_call("positions(uint256)", [0])[:10]
     found = {}
     for start in range(0, len(position_ids), CALLS_PER_POST):
         chosen = position_ids[start : start + CALLS_PER_POST]
         calls = [(settings.SOLVENCY_VAULT_ADDRESS, f"{selector}{position_id:064x}") for position_id in chosen]
-        for position_id, answer in zip(chosen, _views(calls, moment), strict=True):
+        for position_id, answer in zip(chosen, _views(calls, moment, by_all=by_all), strict=True):
             position = _position(names, answer)
             if position is not None:
                 found[position_id] = position
@@ -135,14 +155,15 @@ def _position(names: Sequence[str], answer: str) -> ChainPosition | None:
 
 
 def read_balances(accounts: Sequence[str], moment: Moment) -> dict[str, int]:
-    """The USDC of each account."""
+    """The USDC of each account, by every endpoint."""
     calls = [(settings.USDC_ADDRESS, encode_call("balanceOf(address)", [account])) for account in accounts]
-    return {account: int(held, 16) for account, held in zip(accounts, _views(calls, moment), strict=True)}
+    return {account: int(held, 16) for account, held in zip(accounts, _views(calls, moment, by_all=True), strict=True)}
 
 
 def read_nonces(addresses: Sequence[str], moment: Moment) -> dict[str, int]:
-    """How many transactions of each account are mined up to the block."""
-    counts = _read([("eth_getTransactionCount", [address, moment.reference]) for address in addresses])
+    """How many transactions of each account are mined up to the block, by every endpoint."""
+    calls = [("eth_getTransactionCount", [address, moment.reference]) for address in addresses]
+    counts = _read(calls, by_all=True)
     return {address: int(count, 16) for address, count in zip(addresses, counts, strict=True)}
 
 
@@ -183,13 +204,19 @@ def _newest_first(wallet: PlatformWallet) -> Iterable[ChainTransaction]:
         below = found[-1].nonce
 
 
-def _views(calls: Sequence[tuple[str, str]], moment: Moment) -> list[str]:
-    return _read([("eth_call", [{"to": to, "data": data}, moment.reference]) for to, data in calls])
+def _views(calls: Sequence[tuple[str, str]], moment: Moment, *, by_all: bool) -> list[str]:
+    return _read([("eth_call", [{"to": to, "data": data}, moment.reference]) for to, data in calls], by_all=by_all)
 
 
-def _read(calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-    answers = get_client().batch(calls)
-    for answer in answers:
-        if isinstance(answer, RpcError):
-            raise BlockGone(f"The chain refused a reading at the block: {answer.message[:200]}") from answer
-    return answers
+def _read(calls: Sequence[tuple[str, list[Any]]], *, by_all: bool) -> list[Any]:
+    client = get_client()
+    heard = client.everyone(calls) if by_all and calls else [client.batch(calls)]
+    for answers in heard:
+        for answer in answers:
+            if isinstance(answer, RpcError):
+                raise BlockGone(f"The chain refused a reading at the block: {answer.message[:200]}") from answer
+    if any(answers != heard[0] for answers in heard):
+        metrics.endpoints_disagree.labels("state").inc()
+        logger.error("the endpoints disagree about the state at one block: nothing is compared with it")
+        raise ChainUnavailable("The endpoints disagree about the state at one block")
+    return heard[0]

@@ -7,7 +7,7 @@ stands; otherwise the look is full.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,7 @@ from loans.reconciliation.days import Corrections, Days
 from loans.reconciliation.landings import Landings
 from loans.reconciliation.loans import check as check_loans
 from loans.reconciliation.moved import Moved, TooMany, moved_since, transfers_of
-from loans.reconciliation.records import Scope, Scopes
+from loans.reconciliation.records import PositionRecord, Scope, Scopes
 from partner_platform.core.snapshot import snapshot
 from partners.models import Partner
 
@@ -183,12 +183,22 @@ class _Look:
                 seen += sum(map(len, events.values()))
                 landings = Landings(self.moment, since=since, fresh=self._fresh(since))
                 self._take(landings, loans, repayments, events)
-                vault = reconciling.read_positions(sorted(rows), self.moment)
-                wrong, motions = positions.check_chain(rows, by_position, vault, unapplied.of(scope), self.moment)
-                self.findings.add(wrong)
-                self.motions |= motions
+                self._check_vault(rows, by_position, unapplied.of(scope))
             self.checked["position"] += len(rows)
             scopes.saw(seen)
+
+    def _check_vault(
+        self, rows: dict[int, PositionRecord], by_position: Any, waiting: Mapping[int, Sequence[ChainEvent]]
+    ) -> None:
+        """Against one endpoint; where that makes a finding, against all of them."""
+        moment = self._require_moment()
+        for by_all in (False, True):
+            vault = reconciling.read_positions(sorted(rows), moment, by_all=by_all)
+            wrong, motions = positions.check_chain(rows, by_position, vault, waiting, moment)
+            if not wrong:
+                break
+        self.findings.add(wrong)
+        self.motions |= motions
 
     def _take(self, landings: Landings, loans: Any, repayments: Any, events: Any) -> None:
         landed = landings.compare(loans, repayments, events)

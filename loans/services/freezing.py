@@ -28,7 +28,7 @@ def freeze(finding: Finding) -> list[str]:
         return [finding.subject]
     if kind == "partner":
         for partner in Partner.objects.filter(partner_id=name, status=PartnerStatus.ACTIVE):
-            suspend_partner(partner=partner, actor=ACTOR)
+            suspend_partner(partner=partner, actor=ACTOR, reason=str(finding))
         return [finding.subject]
     if kind in ("wallet", "account"):
         chain_services.freeze_wallets(reason=f"reconciliation: {finding}")

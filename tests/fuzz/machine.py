@@ -10,7 +10,7 @@ from chain.encoding import encode_call
 from partner_platform.core import clock
 from tests.fuzz.nodes import LIES, NAMES
 from tests.fuzz.people import UNLIMITED
-from tests.fuzz.platform import ACCEPTED, DEEPEST_REORG, DOLLAR, WORK, Lender, Platform, demand
+from tests.fuzz.platform import ACCEPTED, DEEPEST_REORG, DOLLAR, MINING, WORK, Lender, Platform, demand
 
 AMOUNTS = st.sampled_from([1, 999_999, 400 * DOLLAR, 1_000 * DOLLAR, 2_500 * DOLLAR, 9_000 * DOLLAR, 40_000 * DOLLAR])
 LIMITS = st.sampled_from([1, 3_000 * DOLLAR, 20_000 * DOLLAR, 500_000 * DOLLAR])
@@ -143,6 +143,10 @@ class History(RuleBasedStateMachine):
     @rule()
     def replace_executor(self) -> None:
         self.platform.replace_executor()
+
+    @rule(quick=st.booleans(), meanwhile=st.sampled_from([MINING, *sorted(WORK)]), place=st.integers(0, 60))
+    def reconcile(self, quick: bool, meanwhile: str, place: int) -> None:
+        self.platform.reconcile(quick=quick, meanwhile=meanwhile, place=place)
 
     # --- staff and time ---
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from django.conf import settings
 from django.test import Client
 from django_redis import get_redis_connection
@@ -21,6 +22,7 @@ from chain.states import FINAL_OPERATION_STATES
 from chain.wallets import platform_wallet
 from loans import tasks
 from loans.models import PartnerLoan
+from loans.services.reconcile import reconcile
 from partner_platform.core import clock
 from partners import services
 from partners.models import Partner, PartnerDailyUsage
@@ -29,6 +31,7 @@ from sandbox.world import SandboxPartner, SandboxUser
 from tests.crash.processes import run
 from tests.fuzz.nodes import Nodes
 from tests.fuzz.people import People
+from tests.support.between_reads import between_reads
 from tests.support.chain import FINAL_AFTER_BLOCKS, Chain
 from tests.support.clocks import SteppedClock
 from tests.support.invariants import Invariants
@@ -42,6 +45,7 @@ EXECUTOR_IS_PAUSED = "the executor refuses carriers: EnforcedPause()"
 REPLACED = "the replaced executor"
 ROUNDS_TO_REST = 16
 DEEPEST_REORG = 3  # a head that fell must rise again before what stood there is known to be gone
+MINING = "mine"
 WORK: dict[str, Callable[[], object]] = {
     "drive": driver.step,
     "settle": tasks.settle_loans,
@@ -204,6 +208,7 @@ class Platform:
             tasks.settle_loans()
             tasks.follow_chain()
             tasks.settle_loans()
+            self.reconcile(quick=bool(done % 2), meanwhile=MINING, place=0)
             if done > DEEPEST_REORG and not live and not self._is_open():
                 break
         demand(self.invariants.violations_at_rest())
@@ -212,6 +217,22 @@ class Platform:
         reviewed = OperationState.NEEDS_REVIEW
         open_ones = Operation.objects.exclude(state__in=FINAL_OPERATION_STATES, acknowledged__in=[True])
         return open_ones.exclude(state=reviewed).exists()
+
+    def reconcile(self, *, quick: bool, meanwhile: str, place: int) -> None:
+        """It may freeze and repair: of healthy books it finds nothing, whatever happens between two of its reads."""
+        act = self.chain.mine if meanwhile == MINING else lambda: self.work(meanwhile)
+
+        def run() -> None:
+            report = reconcile(freeze=True, repair=True, quick=quick)
+            self.counts[f"reconciled {'in full' if report.is_full else 'quickly'}"] += 1
+            demand([f"reconciliation at {report.block_number} ({report.is_full=}): {sighting}" for sighting in report.sightings])
+            demand([f"reconciliation: {name} was frozen" for name in (*report.frozen, *report.repaired)])
+
+        with (
+            pytest.MonkeyPatch.context() as patched,
+            between_reads(patched, lambda point: act if point == place else None),
+        ):
+            self._try(run)
 
     # --- the platform's own ---
 

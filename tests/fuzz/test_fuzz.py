@@ -48,6 +48,8 @@ def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(f"chain.{module}.nudge", lambda: None)
     monkeypatch.setattr("chain.hooks._callbacks", [])  # a nudge only; the rules say when something is settled
     monkeypatch.setattr("chain.system.HEAD_SECONDS", 10**6)
+    monkeypatch.setattr("chain.reconciling.EVERYWHERE_SECONDS", 0)
+    monkeypatch.setattr("loans.services.reconcile.POLL_SECONDS", 0)
     logging.disable(logging.CRITICAL)  # thousands of histories; a failure prints its own
     forget()
     nodes = Nodes(chain)
