@@ -163,7 +163,7 @@ def _ground(world: "World", history: Any, books: Any) -> None:
     from benchmarks.seeding import ground
     from chain.clients import get_client
     from chain.models import WatchCursor
-    from chain.watch_forks import CURSOR
+    from chain.watch_cursor import CURSOR
     from loans.models import SolvencyPosition
 
     def words() -> Any:

@@ -20,12 +20,12 @@ from chain.fees import Fees, quote
 from chain.landing import finish_operation
 from chain.lease import LeaseLost
 from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, WalletStatus
+from chain.new_executors import follow_executor
 from chain.sending import send
 from chain.signer import SignerUnavailable
 from chain.simulation import Simulation, simulate
 from chain.states import IN_FLIGHT_STATES, require_edge
 from chain.verdicts import Verdict
-from chain.wallets import ensure_executor
 from partner_platform.core import clock
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Op
 def _dispatch(engine: Engine, simulations: list[Simulation], fees: Fees) -> int:
     """Sign, commit, send."""
     for executor in {simulation.executor for simulation in simulations} - engine.known_executors:
-        ensure_executor(executor)
+        follow_executor(executor)
         engine.known_executors.add(executor)
     first = engine.wallet.next_nonce
     carriers = [_prepare(engine, simulation, first + index, fees) for index, simulation in enumerate(simulations)]

@@ -31,24 +31,34 @@ def filters() -> list[Filter]:
 
     The platform account is every executor that operations were made for: one that was replaced may still pay and hold.
     """
-    accounts = [address_topic(executor) for executor in selectors.executors()]
-    usdc = settings.USDC_ADDRESS
+    contracts = [address for address, _ in _contracts() if address != settings.USDC_ADDRESS.lower()]
+    return [{"address": contracts}, *_transfers(selectors.executors())]
+
+
+def filters_of(executor: str) -> list[Filter]:
+    """What of it concerns this executor alone."""
+    return [{"address": [executor.lower()]}, *_transfers([executor])]
+
+
+def _transfers(accounts: Iterable[str]) -> list[Filter]:
+    topics, usdc = [address_topic(account) for account in accounts], settings.USDC_ADDRESS
     return [
-        {"address": [address for address, _ in _contracts() if address != usdc.lower()]},
-        {"address": usdc, "topics": [TRANSFER_TOPIC, accounts]},
-        {"address": usdc, "topics": [TRANSFER_TOPIC, None, accounts]},
+        {"address": usdc, "topics": [TRANSFER_TOPIC, topics]},
+        {"address": usdc, "topics": [TRANSFER_TOPIC, None, topics]},
     ]
 
 
-def rows(logs: Iterable[Log], block_times: Mapping[str, int]) -> list[ChainEvent]:
+def rows(logs: Iterable[Log], block_times: Mapping[str, int], *, executor: str = "") -> list[ChainEvent]:
     """The logs that are kept, in their order; `block_times` by block hash, in seconds since the epoch.
+
+    `executor` is one that is not known yet, whose events are kept too.
 
     The executor's own marks name the operation that an event belongs to, and are not kept themselves. A log that does
     not hold what its event should (an upgraded contract's) is left out and told at ERROR: those after it go on.
     """
     found: list[ChainEvent] = []
     open_ones: list[ChainEvent] = []  # of the operation under way, in this transaction
-    kinds = _kinds(_contracts())
+    kinds = _kinds(_contracts(executor))
     for log in logs:
         kind = kinds.get((log["address"].lower(), log["topics"][0] if log["topics"] else ""))
         if kind is None:
@@ -91,15 +101,15 @@ def _is_known_from_operations(event: ChainEvent) -> bool:
     return bool(event.operation_uid) and event.name in ("MockUSDC.Transfer", "PlatformExecutor.Repaid")
 
 
-def _contracts() -> tuple[tuple[str, str], ...]:
-    """`(address, artifact)` of each watched contract."""
-    names = dialect()
+def _contracts(executor: str = "") -> tuple[tuple[str, str], ...]:
+    """`(address, artifact)` of each watched contract, and of this executor."""
+    names, executors = dialect(), {*selectors.executors(), executor} - {""}
     return (
         (settings.SOLVENCY_VAULT_ADDRESS.lower(), names.vault),
         (settings.SENIOR_POOL_ADDRESS.lower(), "SeniorPool"),
         (settings.OAID_ADDRESS.lower(), names.oaid),
         (settings.USDC_ADDRESS.lower(), "MockUSDC"),
-        *((executor.lower(), "PlatformExecutor") for executor in selectors.executors()),
+        *((address.lower(), "PlatformExecutor") for address in sorted(executors)),
     )
 
 

@@ -19,7 +19,7 @@ from chain.dialects import DIALECTS, dialect
 from chain.encoding import encode_call
 from chain.evidence import hash_of, number_of
 from chain.models import ChainTransaction, Executor, PlatformWallet, WatchCursor, WatchedBlock
-from chain.watch_forks import CURSOR
+from chain.watch_cursor import CURSOR
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
 
 logger = logging.getLogger(__name__)

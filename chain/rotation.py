@@ -16,10 +16,10 @@ from chain import selectors
 from chain.clients import ChainClient, RpcError, get_client
 from chain.encoding import Call, encode_call
 from chain.models import ChainTransaction, Operation, PlatformWallet
+from chain.new_executors import follow_executor
 from chain.reading import read
 from chain.signer import signing_address
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
-from chain.wallets import ensure_executor
 from partner_platform.core.database import run_in_transaction
 
 
@@ -125,7 +125,7 @@ def require_executor_is_unused(address: str) -> None:
 def follow_executors(*addresses: str) -> None:
     """See to it that the events of these executors are followed, before and after the settings change."""
     for address in addresses:
-        ensure_executor(address)
+        follow_executor(address)
 
 
 def record(action: str, target: str, *, actor: str, **after: object) -> None:

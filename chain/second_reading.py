@@ -13,7 +13,8 @@ from chain.clients import ChainUnavailable, RpcError
 from chain.evidence import final_block
 from chain.log_ranges import RangeReader, header_calls, in_order, log_calls
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
-from chain.watch_forks import CURSOR, roll_back
+from chain.watch_cursor import CURSOR
+from chain.watch_forks import roll_back
 from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
 

@@ -1,12 +1,10 @@
 """The rows of the platform's wallet and of the executors it calls, each made at its first use."""
 
-from contextlib import suppress
-
 from django.conf import settings
 from django.db import IntegrityError
 
 from chain.clients import ChainClient, ChainUnavailable, RpcError
-from chain.models import Executor, PlatformWallet
+from chain.models import PlatformWallet
 from chain.signer import SignerUnavailable, get_signer
 
 
@@ -50,13 +48,3 @@ def _nonce_now(client: ChainClient, address: str) -> tuple[int, int]:
     if any(isinstance(answer, RpcError) for answers in found for answer in answers):
         raise ChainUnavailable("A node does not count nonces")
     return max(int(count, 16) for count, _ in found), max(int(number, 16) for _, number in found)
-
-
-def ensure_executor(address: str) -> None:
-    """Make the executor's row where there is none; to be called outside a transaction.
-
-    Its events are followed from then on, also when the settings name another one.
-    """
-    if not Executor.objects.filter(address=address, chain_id=settings.CHAIN_ID).exists():
-        with suppress(IntegrityError):  # another worker made it at the same moment
-            Executor.objects.create(address=address, chain_id=settings.CHAIN_ID)

@@ -17,17 +17,12 @@ from chain.clients import ChainClient, ChainUnavailable
 from chain.evidence import hash_of
 from chain.log_ranges import HEADERS_PER_POST, header_calls
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
-from partner_platform.core import clock
+from chain.watch_cursor import CURSOR, move_cursor
 from partner_platform.core.database import run_in_transaction
 
 logger = logging.getLogger(__name__)
 
-CURSOR = "system"
 Place = tuple[int, str]  # a block's number and hash
-
-
-class CursorMoved(Exception):
-    """The chain, or another watcher, moved while a range was read: look again."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +63,6 @@ def roll_back(fork: int, next_block: int) -> Fork:
 
     run_in_transaction(forget)
     return Fork(fork, next_block - fork)
-
-
-def move_cursor(before: int, after: int) -> None:
-    """Inside a transaction; `CursorMoved` where another watcher moved it."""
-    mine = WatchCursor.objects.filter(name=CURSOR, next_block=before)
-    if mine.update(next_block=after, updated_at=clock.now()) != 1:
-        raise CursorMoved("another watcher reads too")
 
 
 def _compare(client: ChainClient, places: Iterator[list[Place]]) -> tuple[Place | None, Place | None]:

@@ -8,19 +8,18 @@ the chain shows another block at one of these heights, what was read from there 
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError
 
-from chain import events, metrics, second_reading, watch_forks
+from chain import events, metrics, second_reading, selectors, watch_forks
+from chain.block_times import block_times
 from chain.clients import ChainClient, ChainUnavailable, RpcError, get_client
 from chain.evidence import DEPTH_WITHOUT_FINALITY, number_of
-from chain.log_ranges import HEADERS_PER_POST, LogRange, RangeReader, header_calls
-from chain.models import ChainEvent, WatchCursor, WatchedBlock
-from chain.watch_forks import CURSOR, CursorMoved, move_cursor
+from chain.log_ranges import LogRange, RangeReader
+from chain.models import ChainEvent, WatchedBlock
+from chain.new_executors import follow_executor
+from chain.watch_cursor import CursorMoved, cursor, move_cursor
 from partner_platform.core.database import run_in_transaction
 
 logger = logging.getLogger(__name__)
@@ -42,6 +41,8 @@ class WatchReport:
 def catch_up(*, client: ChainClient | None = None, to_block: int | None = None) -> WatchReport:
     """Read everything up to the head (or `to_block`); undo first what a reorg took. Raises `ChainUnavailable`."""
     client = client or get_client()
+    if settings.PLATFORM_EXECUTOR_ADDRESS:
+        follow_executor(settings.PLATFORM_EXECUTOR_ADDRESS, client=client)
     reader = RangeReader(client, events.filters())
     report = WatchReport(first_block=cursor().next_block)
     while True:
@@ -72,18 +73,6 @@ def read_again(first_block: int, last_block: int) -> bool:
     return second_reading.recheck(reader, at, max(first_block, at.verified_block + 1), last_block)
 
 
-def cursor() -> WatchCursor:
-    """How far the watcher is; made where there is none."""
-    found = WatchCursor.objects.filter(name=CURSOR).first()
-    if found is not None:
-        return found
-    try:
-        begins_at = settings.WATCH_FROM_BLOCK
-        return WatchCursor.objects.create(name=CURSOR, next_block=begins_at, verified_block=max(begins_at - 1, 0))
-    except IntegrityError:
-        return WatchCursor.objects.get(name=CURSOR)  # another watcher made it at the same moment
-
-
 def _head(client: ChainClient) -> tuple[int, int]:
     """The newest block's number and the final one's, by one node."""
     client.check_heads()
@@ -96,20 +85,25 @@ def _head(client: ChainClient) -> tuple[int, int]:
 
 
 def _read_range(reader: RangeReader, first: int, last: int, final: int, report: WatchReport) -> None:
+    known = selectors.executors()
+    reader.filters = events.filters()
     found = reader.read(first, last, headers_from=final + 1)
     _require_follows(found)
-    headers = {header["hash"]: header for header in found.headers.values()}
-    headers |= _headers_without_time(reader.client, found)
     for log in found.logs:
         number = int(log["blockNumber"], 16)
-        header = found.headers.get(number) or headers.get(log["blockHash"])
-        if header is not None and header["hash"] != log["blockHash"]:
+        if number in found.headers and found.headers[number]["hash"] != log["blockHash"]:
             raise CursorMoved(f"block {number} changed while it was read")
-    times = {log["blockHash"]: int(log["blockTimestamp"], 16) for log in found.logs if log.get("blockTimestamp")}
-    times |= {block_hash: int(header["timestamp"], 16) for block_hash, header in headers.items()}
-    rows = events.rows(found.logs, times)
+    rows = events.rows(found.logs, block_times(reader.client, found))
     blocks = [WatchedBlock(number=number, hash=header["hash"]) for number, header in sorted(found.headers.items())]
-    run_in_transaction(lambda: _store(rows, blocks, first=first, until=found.last))
+
+    def store() -> None:
+        move_cursor(first, found.last + 1)
+        if selectors.executors() != known:
+            raise CursorMoved("another executor is followed by now")
+        ChainEvent.objects.bulk_create(rows, batch_size=INSERT_BATCH)
+        WatchedBlock.objects.bulk_create(blocks)
+
+    run_in_transaction(store)
     report.events += len(rows)
     report.ranges += 1
 
@@ -120,22 +114,3 @@ def _require_follows(found: LogRange) -> None:
     before = WatchedBlock.objects.filter(number=found.first - 1).first()
     if header is not None and before is not None and header["parentHash"] != before.hash:
         raise CursorMoved(f"block {found.first} does not follow the one that was read before it")
-
-
-def _store(rows: Sequence[ChainEvent], blocks: Sequence[WatchedBlock], *, first: int, until: int) -> None:
-    move_cursor(first, until + 1)
-    ChainEvent.objects.bulk_create(rows, batch_size=INSERT_BATCH)
-    WatchedBlock.objects.bulk_create(blocks)
-
-
-def _headers_without_time(client: ChainClient, found: LogRange) -> dict[str, Any]:
-    """Headers, by hash, of blocks whose logs do not tell when they were made."""
-    numbers = {int(log["blockNumber"], 16) for log in found.logs if not log.get("blockTimestamp")}
-    wanted = sorted(numbers - set(found.headers))
-    headers: dict[str, Any] = {}
-    for start in range(0, len(wanted), HEADERS_PER_POST):
-        for header in client.batch(header_calls(wanted[start : start + HEADERS_PER_POST])):
-            if header is None or isinstance(header, RpcError):
-                raise ChainUnavailable("The node lags behind")
-            headers[header["hash"]] = header
-    return headers

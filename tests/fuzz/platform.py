@@ -225,7 +225,7 @@ class Platform:
         def run() -> None:
             report = reconcile(freeze=True, repair=True, quick=quick)
             self.counts[f"reconciled {'in full' if report.is_full else 'quickly'}"] += 1
-            demand([f"reconciliation at {report.block_number} ({report.is_full=}): {sighting}" for sighting in report.sightings])
+            demand([f"reconciliation: {sighting}" for sighting in report.sightings])
             demand([f"reconciliation: {name} was frozen" for name in (*report.frozen, *report.repaired)])
 
         with (

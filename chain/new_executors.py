@@ -1,0 +1,79 @@
+"""An executor's events are followed from its first transfer on, for as long as the platform lives.
+
+USDC may reach an executor before the platform is told of it. So when one becomes known, what it sent and got in the
+blocks that the watcher has read already is read first, and stands from then on beside the other events; its row and
+those events are one commit. A watcher that read a range without knowing of it reads that range again.
+"""
+
+import logging
+from contextlib import suppress
+
+from django.conf import settings
+from django.db import IntegrityError
+
+from chain import events
+from chain.block_times import block_times
+from chain.clients import ChainClient, ChainUnavailable, get_client
+from chain.log_ranges import LogRange, RangeReader
+from chain.models import ChainEvent, Executor, WatchedBlock
+from chain.watch_cursor import CursorMoved, cursor, move_cursor
+from partner_platform.core.database import run_in_transaction
+
+logger = logging.getLogger(__name__)
+
+TRIES = 5
+INSERT_BATCH = 1_000
+
+
+def follow_executor(address: str, *, client: ChainClient | None = None) -> None:
+    """Follow the executor from now on, also when the settings name another one; nothing where it is followed.
+
+    To be called outside a transaction. Raises `ChainUnavailable` where its past cannot be read now.
+    """
+    for _ in range(TRIES):
+        if Executor.objects.filter(address=address, chain_id=settings.CHAIN_ID).exists():
+            return
+        try:
+            with suppress(IntegrityError):  # another process made it at the same moment
+                _follow(client or get_client(), address)
+        except CursorMoved as moved:
+            logger.info("executor %s: %s", address, moved)
+    if not Executor.objects.filter(address=address, chain_id=settings.CHAIN_ID).exists():
+        raise ChainUnavailable(f"The past of executor {address} could not be read: the chain moves too fast")
+
+
+def _follow(client: ChainClient, address: str) -> None:
+    until = cursor().next_block
+    past = _read_past(client, address, until - 1)
+
+    def store() -> None:
+        move_cursor(until, until)
+        Executor.objects.create(address=address, chain_id=settings.CHAIN_ID)
+        ChainEvent.objects.bulk_create(past, batch_size=INSERT_BATCH)
+
+    run_in_transaction(store)
+    if past:
+        logger.warning("executor %s is followed: %d events of its past were read", address, len(past))
+
+
+def _read_past(client: ChainClient, address: str, last: int) -> list[ChainEvent]:
+    """Its events up to a block, none of which is stored."""
+    reader = RangeReader(client, events.filters_of(address))
+    first, found = settings.WATCH_FROM_BLOCK, []
+    while first <= last:
+        read = reader.read(first, last, headers_from=last + 1)
+        _require_same_blocks(read)
+        found += events.rows(read.logs, block_times(client, read), executor=address)
+        first = read.last + 1
+    return found
+
+
+def _require_same_blocks(read: LogRange) -> None:
+    """Of the blocks whose hashes are kept, none is another one now."""
+    kept = dict(
+        WatchedBlock.objects.filter(number__gte=read.first, number__lte=read.last).values_list("number", "hash")
+    )
+    shown = {int(log["blockNumber"], 16): log["blockHash"] for log in read.logs}
+    shown |= {number: header["hash"] for number, header in read.headers.items()}
+    if any(kept.get(number, block_hash) != block_hash for number, block_hash in shown.items()):
+        raise CursorMoved(f"blocks {read.first} to {read.last} are not those that were read before")

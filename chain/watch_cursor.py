@@ -1,0 +1,32 @@
+"""How far the watcher has read. Whoever writes what belongs to that moves the cursor in the same transaction."""
+
+from django.conf import settings
+from django.db import IntegrityError
+
+from chain.models import WatchCursor
+from partner_platform.core import clock
+
+CURSOR = "system"
+
+
+class CursorMoved(Exception):
+    """The chain, or another watcher, moved while a range was read: look again."""
+
+
+def cursor() -> WatchCursor:
+    """How far the watcher is; made where there is none."""
+    found = WatchCursor.objects.filter(name=CURSOR).first()
+    if found is not None:
+        return found
+    try:
+        begins_at = settings.WATCH_FROM_BLOCK
+        return WatchCursor.objects.create(name=CURSOR, next_block=begins_at, verified_block=max(begins_at - 1, 0))
+    except IntegrityError:
+        return WatchCursor.objects.get(name=CURSOR)  # another watcher made it at the same moment
+
+
+def move_cursor(before: int, after: int) -> None:
+    """Inside a transaction; `CursorMoved` where another watcher moved it."""
+    mine = WatchCursor.objects.filter(name=CURSOR, next_block=before)
+    if mine.update(next_block=after, updated_at=clock.now()) != 1:
+        raise CursorMoved("another watcher reads too")
