@@ -14,7 +14,8 @@ from prometheus_client import REGISTRY
 
 from audit.models import AuditEntry
 from audit.tasks import seal_trail
-from chain import driver
+from chain import clients, driver
+from chain.clients import ChainUnavailable
 from chain.models import FundingTransfer, PlatformWallet, WalletStatus, WatchedBlock
 from loans import books
 from loans.management.commands import reconcile as command
@@ -26,6 +27,7 @@ from tests.loans.conftest import DOLLAR
 from tests.support.actors import draw_on_chain, repay_on_chain, transfer_usdc
 from tests.support.between_reads import between_reads
 from tests.support.clocks import shift_clock
+from tests.support.rpc_proxy import RpcProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -279,20 +281,36 @@ class TestMotion:
 
 
 class TestQuickly:
-    def test_what_did_not_move_is_not_read_again(self, chain, client, monkeypatch):
+    def test_what_did_not_move_is_not_read_again(self, chain, client, settle, monkeypatch):
+        """Reads of the database and posts to the node are as many beside seven loans as beside two."""
+
+        def reads_of_a_quick_run() -> int:
+            seal_trail()
+            reconcile()
+            chain.mine()
+            follow.follow_chain()
+            with between_reads(monkeypatch, lambda _: None) as points:
+                report = reconcile(quick=True)
+            assert (report.is_full, report.findings, report.checked.get("position", 0)) == (False, [], 0)
+            return points.count
+
+        beside_two = reads_of_a_quick_run()
+        for number in range(5):
+            client.borrow(chain.users[number % 3], 9, f"more-{number}")
+        settle()
+        follow.follow_chain()
+
+        assert reads_of_a_quick_run() == beside_two
+
+    def test_of_two_positions_the_one_that_moved_is_read(self, chain, client):
         seal_trail()
         reconcile()
-        chain.mine()
-        with between_reads(monkeypatch, lambda _: None) as nothing_moved:
-            report = reconcile(quick=True)
-        assert (report.is_full, report.findings, report.checked.get("position", 0)) == (False, [], 0)
-
         client.borrow(chain.users[0], 9, "c")
         follow.follow_chain()
-        with between_reads(monkeypatch, lambda _: None) as one_moved:
-            report = reconcile(quick=True)
+
+        report = reconcile(quick=True)
+
         assert (report.is_full, report.findings, report.checked["position"]) == (False, [], 1)
-        assert nothing_moved.count < one_moved.count
 
     def test_what_moved_is_compared_and_every_partner_s_sums_are(self, chain, client, settle):
         reconcile()
@@ -371,3 +389,24 @@ class TestDue:
         follow.follow_chain()
         assert due() == ""  # it stands and was acted on
         assert statuses()[0] == {PartnerStatus.SUSPENDED}
+
+
+class TestTwoEndpoints:
+    @pytest.fixture
+    def liar(self, chain, client, settings) -> Iterator[RpcProxy]:
+        """The first of two endpoints; what it is told to say, it says."""
+        with RpcProxy(chain.url) as proxy:
+            settings.CHAIN_RPC_URLS = [proxy.url, chain.url]
+            clients.get_client.cache_clear()
+            yield proxy
+        clients.get_client.cache_clear()
+
+    @pytest.mark.parametrize("method", ["eth_getTransactionCount", "eth_call"])
+    def test_what_one_endpoint_says_alone_is_no_finding_however_often(self, chain, liar, caplog, method):
+        for _ in range(2):
+            liar.rewrite(method, lambda told: f"0x{int(told, 16) + 3:0{len(told) - 2}x}", times=None)
+            with pytest.raises(ChainUnavailable, match="disagree"):
+                reconcile(freeze=True)
+            chain.mine()
+        assert "the endpoints disagree about the state at one block" in caplog.text
+        assert statuses() == NOTHING_FROZEN
