@@ -50,6 +50,11 @@ class Moment:
         """The block as a parameter of a call (EIP-1898): of this very hash."""
         return {"blockHash": self.block_hash, "requireCanonical": True}
 
+    @property
+    def final_block(self) -> int:
+        """The last block that was read twice, the second time as a final one: no hash is kept of it."""
+        return min(self.watched, default=self.block_number + 1) - 1
+
     def is_orphan(self, block_number: int, block_hash: str) -> bool:
         """True where the watcher read another block at this height."""
         return self.watched.get(block_number, block_hash) != block_hash

@@ -31,6 +31,16 @@ def check_wallets(moment: Moment) -> tuple[list[Finding], dict[str, int], int]:
         expected = reconciling.expected_nonces(wallet, moment)
         if expected.open_since is not None:
             motions[subject] = expected.open_since
+        if count < expected.fewest and _is_in_doubt(wallet, count, moment):
+            motions[subject] = min(motions.get(subject, wallet.nonces_block), wallet.nonces_block)
+            continue
         nearest = max(expected.fewest, min(count, expected.most))
         found += differs(subject, "next_nonce", wallet.next_nonce, wallet.next_nonce + count - nearest)
     return found, motions, len(wallets)
+
+
+def _is_in_doubt(wallet: PlatformWallet, count: int, moment: Moment) -> bool:
+    """Nonces were noted as used that the chain shows no more, in blocks that are not final: settlement will lower the
+    counter by itself (`chain.nonces`).
+    """
+    return count < wallet.nonces_from and wallet.nonces_block > moment.final_block

@@ -209,9 +209,8 @@ class _Look:
 
     def _fresh(self, since: int) -> int:
         """Above this block, the last that was final, an event must have its operation's uid, not only its place."""
-        moment = self._require_moment()
-        oldest = min(moment.watched, default=moment.block_number + 1) - 1
-        return oldest if since < 0 else min(since, oldest)
+        final = self._require_moment().final_block
+        return final if since < 0 else min(since, final)
 
     def _check_holdings(self, outside: Mapping[str, int]) -> None:
         moment = self._require_moment()

@@ -410,3 +410,19 @@ class TestTwoEndpoints:
             chain.mine()
         assert "the endpoints disagree about the state at one block" in caplog.text
         assert statuses() == NOTHING_FROZEN
+
+
+def test_a_counter_that_settlement_will_lower_by_itself_is_in_motion_and_freezes_nothing(chain, client):
+    """A new wallet began at what one endpoint said; until that block is final the counter is in doubt."""
+    head = chain.block_number()
+    PlatformWallet.objects.update(next_nonce=F("next_nonce") + 3, nonces_from=F("next_nonce") + 3, nonces_block=head)
+    subject = f"wallet:{PlatformWallet.objects.get().address}"
+
+    for _ in range(2):
+        report = reconcile(freeze=True)
+        assert (report.findings, [motion.subject for motion in report.in_motion]) == ([], [subject])
+        chain.mine()
+    assert statuses() == NOTHING_FROZEN
+
+    PlatformWallet.objects.update(nonces_block=0)  # as where it is final, and nobody lowered it
+    assert [finding.what for finding in reconcile(freeze=True).findings] == ["next_nonce"]
