@@ -112,9 +112,10 @@ def _is_overdue(row: Operation | ChainTransaction, head: int) -> bool:
 
 
 def _tell_operations(operations: Sequence[Operation], reason: str, head: int) -> None:
-    """One line for all that wait for the same."""
+    """One line for all that wait for the same; it names those that were accepted first."""
     oldest = min(operation.open_since_block or 0 for operation in operations)
-    keys = ", ".join(operation.key for operation in operations[:NAMED])
+    first = sorted(operations, key=lambda operation: operation.created_at)[:NAMED]
+    keys = ", ".join(operation.key for operation in first)
     more = f" and {len(operations) - NAMED} more" if len(operations) > NAMED else ""
     what = "operation is" if len(operations) == 1 else "operations are"
     logger.error("%d %s open for up to %d blocks, %s (%s%s)", len(operations), what, head - oldest, reason, keys, more)
