@@ -14,6 +14,7 @@ from django.db.models import Case, F, IntegerField, Value, When
 from chain import selectors
 from chain.adoption import adopt
 from chain.attempts import new_attempt
+from chain.clients import ChainUnavailable
 from chain.encoding import OutcomeStatus, describe_revert
 from chain.engine import Engine
 from chain.fees import Fees, quote
@@ -26,6 +27,7 @@ from chain.signer import SignerUnavailable
 from chain.simulation import Simulation, simulate
 from chain.states import IN_FLIGHT_STATES, require_edge
 from chain.verdicts import Verdict
+from chain.watch_cursor import CursorMoved
 from partner_platform.core import clock
 
 logger = logging.getLogger(__name__)
@@ -152,10 +154,11 @@ def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Op
 
 
 def _dispatch(engine: Engine, simulations: list[Simulation], fees: Fees) -> int:
-    """Sign, commit, send."""
-    for executor in {simulation.executor for simulation in simulations} - engine.known_executors:
-        follow_executor(executor)
-        engine.known_executors.add(executor)
+    """Sign, commit, send; what is for an executor whose events cannot be followed yet waits."""
+    followed = {executor: _is_followed(engine, executor) for executor in {each.executor for each in simulations}}
+    simulations = [simulation for simulation in simulations if followed[simulation.executor]]
+    if not simulations:
+        return 0
     first = engine.wallet.next_nonce
     carriers = [_prepare(engine, simulation, first + index, fees) for index, simulation in enumerate(simulations)]
     engine.lease.write(
@@ -166,6 +169,18 @@ def _dispatch(engine: Engine, simulations: list[Simulation], fees: Fees) -> int:
     engine.wallet.next_nonce = first + len(carriers)
     send(engine, [(transaction, attempt) for transaction, attempt, _ in carriers])
     return len(carriers)
+
+
+def _is_followed(engine: Engine, executor: str) -> bool:
+    if executor in engine.known_executors:
+        return True
+    try:
+        follow_executor(executor)
+    except (ChainUnavailable, CursorMoved) as error:
+        logger.warning("nothing is sent to executor %s yet, its events cannot be followed: %s", executor, error)
+        return False
+    engine.known_executors.add(executor)
+    return True
 
 
 Carrier = tuple[ChainTransaction, TransactionAttempt, list[Operation]]

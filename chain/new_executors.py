@@ -6,14 +6,13 @@ those events are one commit. A watcher that read a range without knowing of it r
 """
 
 import logging
-from contextlib import suppress
 
 from django.conf import settings
 from django.db import IntegrityError
 
 from chain import events
 from chain.block_times import block_times
-from chain.clients import ChainClient, ChainUnavailable, get_client
+from chain.clients import ChainClient, get_client
 from chain.log_ranges import LogRange, RangeReader
 from chain.models import ChainEvent, Executor, WatchedBlock
 from chain.watch_cursor import CursorMoved, cursor, move_cursor
@@ -21,25 +20,26 @@ from partner_platform.core.database import run_in_transaction
 
 logger = logging.getLogger(__name__)
 
-TRIES = 5
 INSERT_BATCH = 1_000
 
 
 def follow_executor(address: str, *, client: ChainClient | None = None) -> None:
     """Follow the executor from now on, also when the settings name another one; nothing where it is followed.
 
-    To be called outside a transaction. Raises `ChainUnavailable` where its past cannot be read now.
+    To be called outside a transaction. Raises `ChainUnavailable` where its past cannot be read now, `CursorMoved` where
+    the watcher has to look first whether a reorg replaced what it read.
     """
-    for _ in range(TRIES):
-        if Executor.objects.filter(address=address, chain_id=settings.CHAIN_ID).exists():
-            return
-        try:
-            with suppress(IntegrityError):  # another process made it at the same moment
-                _follow(client or get_client(), address)
-        except CursorMoved as moved:
-            logger.info("executor %s: %s", address, moved)
-    if not Executor.objects.filter(address=address, chain_id=settings.CHAIN_ID).exists():
-        raise ChainUnavailable(f"The past of executor {address} could not be read: the chain moves too fast")
+    if _is_followed(address):
+        return
+    try:
+        _follow(client or get_client(), address)
+    except IntegrityError:
+        if not _is_followed(address):  # else another process was faster
+            raise
+
+
+def _is_followed(address: str) -> bool:
+    return Executor.objects.filter(address=address, chain_id=settings.CHAIN_ID).exists()
 
 
 def _follow(client: ChainClient, address: str) -> None:

@@ -20,6 +20,7 @@ from chain.new_executors import follow_executor
 from chain.reading import read
 from chain.signer import signing_address
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
+from chain.watch_cursor import CursorMoved
 from partner_platform.core.database import run_in_transaction
 
 
@@ -125,7 +126,10 @@ def require_executor_is_unused(address: str) -> None:
 def follow_executors(*addresses: str) -> None:
     """See to it that the events of these executors are followed, before and after the settings change."""
     for address in addresses:
-        follow_executor(address)
+        try:
+            follow_executor(address)
+        except CursorMoved as moved:
+            raise RotationRefused(f"the events of {address} cannot be followed yet, try again: {moved}") from moved
 
 
 def record(action: str, target: str, *, actor: str, **after: object) -> None:

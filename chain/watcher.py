@@ -41,13 +41,12 @@ class WatchReport:
 def catch_up(*, client: ChainClient | None = None, to_block: int | None = None) -> WatchReport:
     """Read everything up to the head (or `to_block`); undo first what a reorg took. Raises `ChainUnavailable`."""
     client = client or get_client()
-    if settings.PLATFORM_EXECUTOR_ADDRESS:
-        follow_executor(settings.PLATFORM_EXECUTOR_ADDRESS, client=client)
     reader = RangeReader(client, events.filters())
     report = WatchReport(first_block=cursor().next_block)
     while True:
         fork = watch_forks.follow(client, cursor().next_block)
         report.rolled_back += fork.rolled_back
+        _follow_configured(client)
         head, final = _head(client)
         newest = head - settings.CHAIN_CONFIRMATIONS + 1
         last = newest if to_block is None else min(newest, to_block)
@@ -61,6 +60,15 @@ def catch_up(*, client: ChainClient | None = None, to_block: int | None = None) 
             _read_range(reader, fork.next_block, last, final, report)
         except CursorMoved as moved:
             logger.info("%s", moved)
+
+
+def _follow_configured(client: ChainClient) -> None:
+    if not settings.PLATFORM_EXECUTOR_ADDRESS:
+        return
+    try:
+        follow_executor(settings.PLATFORM_EXECUTOR_ADDRESS, client=client)
+    except CursorMoved as moved:
+        raise ChainUnavailable(str(moved)) from moved  # what a reorg replaced was taken back just now: by and by
 
 
 def read_again(first_block: int, last_block: int) -> bool:

@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import deployment, events, log_ranges, new_executors, watcher
-from chain.clients import ChainUnavailable, get_client
-from chain.models import ChainEvent, Executor, WatchedBlock
+from chain import deployment, driver, events, log_ranges, new_executors, watcher
+from chain.clients import get_client
+from chain.encoding import encode_call
+from chain.models import ChainEvent, ChainTransaction, Executor, Operation, OperationState, WatchedBlock
+from chain.watch_cursor import CursorMoved
 from sandbox.keys import key_pair
-from tests.support.actors import fund_usdc
+from tests.chain.book import Book
+from tests.support.actors import fund_usdc, send_as
 from tests.support.chain import Chain
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -90,16 +93,46 @@ def test_a_range_that_was_read_without_it_is_read_again(
     assert received(second) == [7]
 
 
-def test_its_past_is_not_taken_from_other_blocks_than_those_that_were_read(chain: Chain, second: str):
-    fund_usdc(chain, second, 7)
+def test_after_a_reorg_its_past_is_read_once_the_watcher_took_the_old_blocks_back(
+    chain: Chain, settings: Settings, second: str
+):
+    chain.mine(2)
     watcher.catch_up()
-    WatchedBlock.objects.filter(number=chain.block_number()).update(hash="0x" + "ab" * 32)
+    chain.rpc("anvil_reorg", 2, [])
+    fund_usdc(chain, second, 7)
+    watched = WatchedBlock.objects.count()
 
-    with pytest.raises(ChainUnavailable, match="could not be read"):
+    with pytest.raises(CursorMoved, match="are not those that were read before"):
         new_executors.follow_executor(second)
-
     assert not Executor.objects.filter(address=second).exists()
-    assert received(second) == []
+    assert (received(second), WatchedBlock.objects.count()) == ([], watched)
+
+    settings.PLATFORM_EXECUTOR_ADDRESS = second
+    watcher.catch_up()
+    assert received(second) == [7]
+
+
+def test_nothing_is_sent_to_one_that_cannot_be_followed_yet(book: Book, settings: Settings, second: str):
+    """The settings named it while no watcher ran, and a reorg replaced what the watcher read last."""
+    chain = book.chain
+    allow = encode_call("setOperator(address,bool)", [second, True])
+    send_as(chain, book.user.wallet, chain.addresses["solvencyVault"], allow)
+    chain.mine(2)
+    watcher.catch_up()
+    chain.rpc("anvil_reorg", 2, [])
+    settings.PLATFORM_EXECUTOR_ADDRESS = second
+    operation = book.borrow()
+
+    driver.step()
+    assert Operation.objects.get(pk=operation.pk).state == OperationState.QUEUED
+    assert not ChainTransaction.objects.exists()
+
+    watcher.catch_up()
+    for _ in range(2):
+        driver.step()
+        chain.mine()
+    driver.step()
+    book.check_states(confirmed=[operation])
 
 
 def test_one_that_is_followed_costs_no_post(chain: Chain, second: str, monkeypatch: pytest.MonkeyPatch):
