@@ -160,9 +160,11 @@ def _partner(number: int) -> Any:
 
 def _ground(world: "World", history: Any, books: Any) -> None:
     """The chain's storage, the platform account's balance, its nonces, and the watcher's cursor at the head."""
+    from django.conf import settings
+
     from benchmarks.seeding import ground
     from chain.clients import get_client
-    from chain.models import WatchCursor
+    from chain.models import Executor, WatchCursor
     from chain.watch_cursor import CURSOR
     from loans.models import SolvencyPosition
 
@@ -173,6 +175,7 @@ def _ground(world: "World", history: Any, books: Any) -> None:
 
     get_client().call("anvil_setNonce", [world.accounts["operator"], hex(books.nonces)])
     head = ground.write(words())
+    Executor.objects.create(address=world.contracts["platformExecutor"], chain_id=settings.CHAIN_ID)
     WatchCursor.objects.create(name=CURSOR, next_block=head + 1, verified_block=head)
 
 
