@@ -81,7 +81,8 @@ def _judge(known: dict[str, Module], sample: list[tuple[Mutant, str]], options: 
         waiting = [pair for pair in sample if _is_open(known[pair[0].file].results.get(pair[0].key), pair[0], seen)]
         print(f"{len(sample) - len(waiting)} of {len(sample)} are known, {len(waiting)} are judged now", flush=True)
         began = time.monotonic()
-        results = copies.judge_all(waiting, Judge(seen, options.limit))
+        noticed = {key: test for module in known.values() for key, test in module.noticed.items()}
+        results = copies.judge_all(waiting, Judge(seen, options.limit, noticed))
         for number, (mutant, result) in enumerate(results, 1):
             module = known[mutant.file]
             module.keep(mutant, result, diff(mutant.file, module.source, mutant.apply(module.source)))

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,16 +94,20 @@ class Copies:
 
 @dataclass(frozen=True)
 class Judge:
-    """Lets the tests that run a mutant's line judge it, until the first one fails."""
+    """Lets the tests that run a mutant's line judge it, until the first one fails; that which noticed it before its
+    module changed (`noticed`, by the mutant's key) goes first.
+    """
 
     suite: Suite
     limit: float
+    noticed: Mapping[str, str]
 
     def __call__(self, copies: Copies, nursery: Nursery, mutant: Mutant, code: str) -> Result:
         tests, beyond = self.suite.judges(mutant, PROJECT)
         mark = self.suite.mark(tests)
         if not tests:
             return Result("survived", 0.0, mark, 0, [], beyond, message="no test runs the line")
+        tests.sort(key=lambda test: test != self.noticed.get(mutant.key))
         limit = max(self.limit, PATIENCE * self.suite.seconds_of(tests))
         run = copies.run(nursery, mutant.file, code, tests, limit)
         return result_of(run, mark=mark, tests=tests, beyond=beyond)

@@ -1,9 +1,10 @@
 """What became of each mutant, kept by cosmic-ray: a database for each state of a module, so that a module which did not
-change goes on where it was.
+change goes on where it was, and one that did knows which test noticed what.
 """
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,16 +36,20 @@ _OUTCOMES = {"survived": TestOutcome.SURVIVED, "import": TestOutcome.INCOMPETENT
 
 
 class Module:
-    """The mutants of one file, and the results known so far."""
+    """The mutants of one file, and the results known so far. `noticed`: by the key of a mutant, the test that killed it
+    in an earlier state of the file: likely to kill it again.
+    """
 
     def __init__(self, folder: Path, file: str, source: str) -> None:
         self.source = source
         self.mutants = find(file, source)
         digest = hashlib.sha256(source.encode()).hexdigest()[:12]
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f"{file.removesuffix('.py').replace('/', '.')}-{digest}.sqlite"
+        name = file.removesuffix(".py").replace("/", ".")
+        self._path = folder / f"{name}-{digest}.sqlite"
         self._db: WorkDB | None = None
         self.results: dict[str, Result] = self._read() if self._path.exists() else {}
+        self.noticed = _noticed(path for path in folder.glob(f"{name}-*.sqlite") if path != self._path)
 
     def keep(self, mutant: Mutant, result: Result, diff: str) -> None:
         """Write a result down; it replaces an older one."""
@@ -71,7 +76,20 @@ class Module:
         return self._db
 
     def _read(self) -> dict[str, Result]:
-        return {key: Result(**json.loads(result.output or "{}")) for key, result in self._open().results}
+        return _results(self._open())
+
+
+def _noticed(paths: Iterable[Path]) -> dict[str, str]:
+    """The tests that killed mutants in these databases, the newest database's word last."""
+    found: dict[str, str] = {}
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime):
+        results = _results(WorkDB(path, WorkDB.Mode.open))
+        found |= {key: result.noticed_by for key, result in results.items() if result.how == "failed"}
+    return found
+
+
+def _results(database: WorkDB) -> dict[str, Result]:
+    return {key: Result(**json.loads(result.output or "{}")) for key, result in database.results}
 
 
 def _work(mutant: Mutant) -> WorkItem:
