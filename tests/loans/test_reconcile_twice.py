@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 
 from audit.models import AuditEntry
 from audit.tasks import seal_trail
-from chain import clients, driver
+from chain import clients, driver, reconciling
 from chain.clients import ChainUnavailable
 from chain.models import FundingTransfer, PlatformWallet, WalletStatus, WatchedBlock
 from loans import books
@@ -426,3 +426,19 @@ def test_a_counter_that_settlement_will_lower_by_itself_is_in_motion_and_freezes
 
     PlatformWallet.objects.update(nonces_block=0)  # as where it is final, and nobody lowered it
     assert [finding.what for finding in reconcile(freeze=True).findings] == ["next_nonce"]
+
+
+@pytest.mark.parametrize("name", ["read_balances", "read_nonces"])
+def test_one_wrong_reading_of_an_account_or_a_nonce_is_read_again(chain, client, monkeypatch, name):
+    """anvil answers about its newest block with the state of the one that it makes at that moment."""
+    original, told = getattr(reconciling, name), []
+
+    def read(addresses: Any, moment: Any) -> Any:
+        answers = original(addresses, moment)
+        told.append(answers)
+        return {address: value + (len(told) == 1) for address, value in answers.items()}
+
+    monkeypatch.setattr(reconciling, name, read)
+
+    assert reconcile().findings == []
+    assert len(told) == 2
