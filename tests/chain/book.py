@@ -1,5 +1,6 @@
 """The test's own book: what was accepted, and what must have moved on the chain once all of it is settled."""
 
+import datetime as dt
 import itertools
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ class Book:
         self.user = chain.users[1]
         self.receiver = chain.world.partners[0].settlement_address
         self._numbers = itertools.count(1)
+        self._last_accepted: dt.datetime | None = None
         self._before = self._money()
 
     def borrow(self, *, amount: int = AMOUNT, net: int = NET) -> Operation:
@@ -101,7 +103,17 @@ class Book:
             assert services.acknowledge(operation=operation)
 
     def _enqueue(self, calls: list[Call], effect: list[dict]) -> Operation:
-        return services.enqueue(key=f"operation-{next(self._numbers)}", kind=KIND, calls=calls, effect=effect)
+        operation = services.enqueue(key=f"operation-{next(self._numbers)}", kind=KIND, calls=calls, effect=effect)
+        self._in_order(operation)
+        return operation
+
+    def _in_order(self, operation: Operation) -> None:
+        """A quick machine accepts two in one millisecond, and rows keep no less: their order would be their ids'."""
+        last = self._last_accepted
+        if last is not None and operation.created_at <= last:
+            operation.created_at = last + dt.timedelta(milliseconds=1)
+            operation.save(update_fields=["created_at"])
+        self._last_accepted = operation.created_at
 
     def _money(self) -> dict[str, int]:
         vault, position = self.chain.addresses["solvencyVault"], self.user.position_id
