@@ -19,12 +19,17 @@ endpoints_disagree = metrics.counter(
 reorgs = metrics.counter("settlement_reorgs_total", "Reorgs that undid what settlement or the watcher had read")
 endpoint_lagging = metrics.gauge(
     "chain_endpoint_lagging",
-    "1 where an endpoint is left out because its head lags or stands still, else 0",
+    "1 where an endpoint lags, stands still or is silent, else 0",
     ["endpoint"],
     mode="livemostrecent",
 )
 endpoint_head = metrics.gauge(
     "chain_endpoint_head", "The newest block that an endpoint told of", ["endpoint"], mode="livemostrecent"
+)
+seconds_without_news = metrics.gauge(
+    "chain_seconds_without_news",
+    "How long the driver has seen no new block, or got no answer; 0 where it has",
+    mode="livemostrecent",
 )
 watcher_blocks_behind = metrics.gauge(
     "watcher_blocks_behind",
@@ -42,7 +47,7 @@ def endpoint_label(url: str) -> str:
 
 def register() -> None:
     """Put on the page what the database knows."""
-    from chain import selectors
+    from chain import overdue, selectors
 
     metrics.read_at_scrape(
         "settlement_operations",
@@ -52,8 +57,14 @@ def register() -> None:
     )
     metrics.read_at_scrape(
         "settlement_overdue",
-        "Operations that are open for more than CHAIN_OVERDUE_BLOCKS blocks",
-        selectors.overdue_operations_count,
+        "What is open for more than CHAIN_OVERDUE_BLOCKS blocks: operations by state, and TRANSACTION",
+        overdue.counts,
+        labels=["what"],
+    )
+    metrics.read_at_scrape(
+        "settlement_put_off",
+        "Operations with a final state that their owner could not act on, or that wait behind one of these",
+        selectors.put_off_count,
     )
     metrics.read_at_scrape(
         "settlement_wallet_frozen", "Wallets that are frozen until a person looks", selectors.frozen_wallets_count

@@ -253,11 +253,6 @@ def open_operations_by_state() -> dict[str, int]:
     return {**{str(state): 0 for state in OPEN_OPERATION_STATES}, **dict(rows)}
 
 
-def overdue_operations_count() -> int:
-    """Open operations of which somebody was told that they are open for long (`CHAIN_OVERDUE_BLOCKS`)."""
-    return open_operations_query().filter(overdue_told__in=[True]).count()
-
-
 def open_operations_query() -> QuerySet[Operation]:
     """The operations that are not final, by their states, for which there is an index; for the index tests too."""
     return Operation.objects.filter(state__in=OPEN_OPERATION_STATES)

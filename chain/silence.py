@@ -12,6 +12,8 @@ from django.conf import settings
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
+from chain import metrics
+
 logger = logging.getLogger(__name__)
 
 TOLD_SECONDS = 86_400  # how long the mark in Redis is kept
@@ -32,7 +34,17 @@ _known = _Known()
 
 def note_head(number: int) -> None:
     """The chain answered, and this is its newest block; for each look at the head."""
-    now = time.monotonic()
+    _note_head(number, time.monotonic())
+    metrics.seconds_without_news.set(seconds_without_news())
+
+
+def note_failure(error: Exception) -> None:
+    """The chain did not answer; for each time that it was asked in vain."""
+    _note_failure(error, time.monotonic())
+    metrics.seconds_without_news.set(seconds_without_news())
+
+
+def _note_head(number: int, now: float) -> None:
     _known.failing_since = None
     if number != _known.head:
         if _known.is_told:
@@ -42,9 +54,7 @@ def note_head(number: int) -> None:
         _tell(f"still:{number}", f"the chain stands still: block {number} is the newest for", now - _known.head_since)
 
 
-def note_failure(error: Exception) -> None:
-    """The chain did not answer; for each time that it was asked in vain."""
-    now = time.monotonic()
+def _note_failure(error: Exception, now: float) -> None:
     if _known.failing_since is None:
         _known.failing_since = now
     elif _is_long(now - _known.failing_since):

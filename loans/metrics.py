@@ -1,4 +1,4 @@
-"""What the last reconciliation found, for Prometheus. Read from the database, for another process ran it."""
+"""What the last reconciliation found, and which positions wait. Read from the database, for other processes know it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -49,4 +49,12 @@ def _newest(**chosen: Any) -> dict[str, Any] | None:
 
 def register() -> None:
     """Put the metrics on the page."""
+    from loans.services import waiting
+
     metrics.register(ReconciliationCollector())
+    metrics.read_at_scrape(
+        "positions_held",
+        "Positions whose next event or operation cannot be applied: waiting, or overdue by CHAIN_OVERDUE_BLOCKS",
+        waiting.counts,
+        labels=["age"],
+    )

@@ -8,7 +8,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from chain import metrics, selectors
-from chain.models import Operation, OperationState, PlatformWallet, WalletStatus
+from chain.models import (
+    ChainTransaction,
+    Operation,
+    OperationState,
+    PlatformWallet,
+    TransactionState,
+    WalletStatus,
+)
+from partner_platform.core import clock
 from partner_platform.core import metrics as core
 from tests.support.planner import assert_uses_index
 
@@ -37,21 +45,51 @@ def test_open_operations_are_told_by_state_and_settled_ones_are_not() -> None:
     operation(OperationState.QUEUED)
 
     assert selectors.open_operations_by_state() == {"QUEUED": 2, "BUNDLED": 1, "EXECUTED": 1, "NEEDS_REVIEW": 1}
-    assert figures()['settlement_operations{state="QUEUED"}'] == 2
-    assert not any("CONFIRMED" in name or "FAILED" in name or "REFUSED" in name for name in figures())
+    assert {name: value for name, value in figures().items() if name.startswith("settlement_operations")} == {
+        'settlement_operations{state="QUEUED"}': 2,
+        'settlement_operations{state="BUNDLED"}': 1,
+        'settlement_operations{state="EXECUTED"}': 1,
+        'settlement_operations{state="NEEDS_REVIEW"}': 1,
+    }
 
 
 def test_a_state_that_no_operation_is_in_is_told_as_zero() -> None:
     assert figures()['settlement_operations{state="NEEDS_REVIEW"}'] == 0
 
 
-def test_what_is_overdue_counts_until_it_is_settled() -> None:
+def test_what_is_overdue_counts_by_its_state_until_its_owner_acted_on_it() -> None:
     operation(OperationState.QUEUED)
     operation(OperationState.BUNDLED, overdue_told=True)
-    operation(OperationState.NEEDS_REVIEW, overdue_told=True)
     operation(OperationState.CONFIRMED, overdue_told=True)
+    operation(OperationState.CONFIRMED, overdue_told=True, acknowledged=True)
+    operation(OperationState.NEEDS_REVIEW, overdue_told=True)  # has a figure of its own
+    wallet(1, WalletStatus.ACTIVE)
+    rows = ((TransactionState.BROADCAST, True), (TransactionState.BROADCAST, False), (TransactionState.CONFIRMED, True))
+    for nonce, (state, told) in enumerate(rows):
+        ChainTransaction.objects.create(
+            wallet=PlatformWallet.objects.get(), nonce=nonce, gas_limit=1, state=state, overdue_told=told
+        )
 
-    assert figures()["settlement_overdue"] == 2
+    told_of = {name: value for name, value in figures().items() if name.startswith("settlement_overdue")}
+    assert told_of == {
+        'settlement_overdue{what="QUEUED"}': 0,
+        'settlement_overdue{what="BUNDLED"}': 1,
+        'settlement_overdue{what="EXECUTED"}': 0,
+        'settlement_overdue{what="CONFIRMED"}': 1,
+        'settlement_overdue{what="REFUSED"}': 0,
+        'settlement_overdue{what="FAILED"}': 0,
+        'settlement_overdue{what="TRANSACTION"}': 1,
+    }
+
+
+def test_what_was_put_off_counts_until_its_owner_acted_on_it() -> None:
+    later = clock.now()
+    operation(OperationState.CONFIRMED)
+    operation(OperationState.CONFIRMED, settle_after=later)
+    operation(OperationState.FAILED, settle_after=later)
+    operation(OperationState.CONFIRMED, settle_after=later, acknowledged=True)
+
+    assert figures()["settlement_put_off"] == 2
 
 
 def test_frozen_wallets_are_counted() -> None:

@@ -14,6 +14,7 @@ from chain import driver, overdue, recovery, selectors, services, silence
 from chain.clients import ChainUnavailable
 from chain.engine import Engine
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState, WalletStatus
+from partner_platform.core import metrics
 from tests.chain.book import Book, wallet
 from tests.support.rpc_proxy import RpcProxy
 
@@ -383,6 +384,11 @@ def moment(monkeypatch: pytest.MonkeyPatch) -> Any:
     return now
 
 
+def shown_without_news() -> float:
+    [line] = [line for line in metrics.build().decode().splitlines() if line.startswith("chain_seconds_without_news")]
+    return float(line.rpartition(" ")[2])
+
+
 def test_a_chain_that_stands_still_is_told_once_and_again_only_after_it_went_on(
     chain: Any, moment: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -394,6 +400,7 @@ def test_a_chain_that_stands_still_is_told_once_and_again_only_after_it_went_on(
         "the chain stands still: block 8 is the newest for 120 seconds",
     ]
     assert silence.seconds_without_news() == 120
+    assert shown_without_news() == 120
 
 
 def test_a_process_that_looks_seldom_takes_its_own_pause_for_no_standstill(
@@ -416,8 +423,10 @@ def test_a_chain_that_does_not_answer_is_told_once(chain: Any, moment: Any, capl
     assert errors(caplog, of="chain.silence") == [
         "the chain does not answer (The chain cannot be reached), last seen at block 7, for 120 seconds"
     ]
+    assert shown_without_news() == 240  # since it was first asked in vain
     silence.note_head(8)
     assert silence.seconds_without_news() == 0
+    assert shown_without_news() == 0
 
 
 def test_of_several_processes_one_tells(chain: Any, moment: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from loans.models import LedgerEntry, LoanStatus, PartnerLoan, SolvencyPosition
 from loans.services import applying, follow, unwind, waiting
 from loans.services.ledger import order_of
 from loans.services.settle import settle_due
+from partner_platform.core import metrics
 from partners.models import Partner
 from tests.loans.conftest import DOLLAR, PartnerClient
 from tests.support.actors import draw_on_chain, repay_on_chain, revalue
@@ -341,6 +342,7 @@ def test_a_position_that_waits_for_long_is_told_once_with_its_reason(
         f"position {chain.users[0].position_id} waits since block {since}, for 21 blocks: partner"
     )
     assert waiting.counts() == {"waiting": 0, "overdue": 1}
+    assert b'positions_held{age="overdue"} 1.0' in metrics.build()
     mend_partner(two_lent[0], 100 * DOLLAR)
     shift_clock(seconds=PAUSE)
     follow.follow_chain()
