@@ -12,7 +12,7 @@ from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
 from chain import driver, lease
-from chain.clients import ChainUnavailable
+from chain.clients import ChainUnavailable, get_client
 from chain.lease import LeaseLost
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
 from chain.wallets import platform_wallet
@@ -155,6 +155,30 @@ def test_a_skipped_operation_is_not_adopted_from_a_block_that_a_reorg_just_made(
     assert Operation.objects.get().tx_hash == first.tx_hash
 
 
+def test_a_skipped_operation_is_not_adopted_while_another_endpoint_does_not_show_its_execution(
+    book: Book, settings: Settings
+) -> None:
+    with RpcProxy(book.chain.url) as first, RpcProxy(book.chain.url) as second:
+        settings.CHAIN_RPC_URLS = [first.url, second.url]
+        get_client.cache_clear()
+        operation = book.borrow()
+        driver.step()
+        executed_in = TransactionAttempt.objects.get().tx_hash
+        as_a_backup_has_it()
+        driver.step()
+        second.rewrite(
+            RECEIPT, lambda seen: None if seen and seen["transactionHash"] == executed_in else seen, times=None
+        )
+        book.chain.mine(2)
+        driver.step()
+        assert Operation.objects.get().state == OperationState.BUNDLED
+        second.heal()
+        book.settle(blocks=4)
+        book.check(confirmed=[operation])
+        assert Operation.objects.get().tx_hash == executed_in
+    get_client.cache_clear()
+
+
 def test_a_driver_that_lost_its_lease_does_not_release_that_of_its_successor(book: Book) -> None:
     late = lease.take(platform_wallet_key())
     assert late is not None
@@ -169,8 +193,6 @@ def test_a_driver_that_lost_its_lease_does_not_release_that_of_its_successor(boo
 
 
 def platform_wallet_key() -> Any:
-    from chain.clients import get_client
-
     return platform_wallet(get_client()).pk
 
 

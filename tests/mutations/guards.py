@@ -68,6 +68,22 @@ def adopt_at_any_depth() -> None:
     replace(settling, "find_execution", broken)
 
 
+def adopt_what_was_skipped_at_any_depth() -> None:
+    """An operation that the executor skipped is settled by its earlier execution, whoever shows that."""
+    from chain import settling
+    from chain.adoption import find_execution
+
+    def broken(_: Any) -> Any:
+        def judge_skipped(engine: Any, landing: Any, operation: Any) -> None:
+            execution = find_execution(engine, operation)
+            if execution is not None:
+                landing.adopted.append((operation, execution.verdict, execution.fields()))
+
+        return judge_skipped
+
+    replace(settling, "_judge_skipped", broken)
+
+
 def release_anybodys_lease() -> None:
     """A driver that ends frees the wallet, whoever has it by then."""
     from chain.lease import Lease
@@ -174,6 +190,13 @@ GUARDS = {
         faults(
             "chain/test_guards",
             "test_what_the_chain_executed_is_not_adopted_before_it_is_deep_enough",
+        ),
+    ),
+    "adopt_what_was_skipped_at_any_depth": Mutant(
+        adopt_what_was_skipped_at_any_depth,
+        faults(
+            "chain/test_guards",
+            "test_a_skipped_operation_is_not_adopted_while_another_endpoint_does_not_show_its_execution",
         ),
     ),
     "release_anybodys_lease": Mutant(
