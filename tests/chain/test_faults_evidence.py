@@ -8,6 +8,7 @@ from pytest_django.fixtures import Settings
 from audit.models import AuditEntry
 from chain import clients, driver, health
 from chain.clients import get_client
+from chain.endpoints import Endpoint
 from chain.models import (
     ChainTransaction,
     Operation,
@@ -165,6 +166,22 @@ def test_f47_the_first_endpoint_takes_it_and_passes_nothing_on(
     book.settle()
     book.check(confirmed=[operation])
     assert first.received[SEND] == second.received[SEND]
+    assert TransactionAttempt.objects.count() == 1
+
+
+def test_f47_an_endpoint_that_failed_a_moment_ago_is_sent_to_with_the_next_resend(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = endpoints
+    first.swallow(SEND, NOTHING, times=None)
+    operation = book.borrow()
+    with monkeypatch.context() as patch:
+        patch.setattr(Endpoint, "is_resting", property(lambda self: self.health.name in second.url))
+        driver.step()
+    assert (first.received[SEND], second.received[SEND]) == (1, 0)
+    step_and_mine(book, 4)
+    book.settle()
+    book.check(confirmed=[operation])
     assert TransactionAttempt.objects.count() == 1
 
 
