@@ -32,7 +32,7 @@ def main() -> int:
     ]
     details = report.survivors(sample)
     (WORK / "survivors.txt").write_text(details + "\n")
-    (WORK / "survivors.toml").write_text("\n\n".join(_open_entries(sample)) + "\n")
+    (WORK / "survivors.toml").write_text(report.open_entries(sample) + "\n")
     if options.report:
         print(details + "\n")
     print(report.score(sample))
@@ -101,13 +101,6 @@ def _tell(mutant: Mutant, result: Result) -> None:
         place = f"{mutant.file}:{mutant.span[0][0]}"
         operator = mutant.operator.partition("/")[2]
         print(f"  {result.how}: {place} {mutant.function} {operator}: {mutant.line}", flush=True)
-
-
-def _open_entries(sample: list[Judged]) -> Iterator[str]:
-    reasons = report.explained()
-    for one in sample:
-        if one.result is not None and one.result.survived and one.name not in reasons:
-            yield report.entry(one)
 
 
 if __name__ == "__main__":

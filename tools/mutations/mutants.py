@@ -17,7 +17,7 @@ from tools.mutations import operators
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LARGE = 100
-SCOPE = ("chain", "loans/services", "partners/limits.py")
+SCOPE = ("chain", "loans/services", "loans/reconciliation", "partners/limits.py")
 
 Position = tuple[int, int]
 Span = tuple[Position, Position]

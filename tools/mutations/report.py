@@ -92,8 +92,14 @@ def _survivor(one: Judged, reason: str | None) -> str:
     return "\n".join([*lines, f"    and {more} more"] if more > 0 else lines)
 
 
-def entry(one: Judged) -> str:
-    """What to put into `survivors.toml`, without the reason."""
+def open_entries(sample: list[Judged]) -> str:
+    """What to put into `survivors.toml` for the open ones, without their reasons."""
+    reasons = explained()
+    left = [judged for judged in sample if judged.result is not None and judged.result.survived]
+    return "\n\n".join(_entry(judged) for judged in left if judged.name not in reasons)
+
+
+def _entry(one: Judged) -> str:
     names = zip(("file", "function", "line", "becomes"), one.name, strict=True)
     quoted = [f"{name} = {_quoted(value)}" for name, value in names]
     return "\n".join(["[[survivor]]", *quoted, f'operator = "{one.mutant.operator}"', 'reason = ""'])

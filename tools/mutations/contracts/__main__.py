@@ -103,6 +103,7 @@ def main() -> int:
     sample = [one for one in sample if one.result is None or one.result.how != "import"]
     details = report.survivors(sample)
     (WORK / "survivors-contracts.txt").write_text(details + "\n")
+    (WORK / "survivors-contracts.toml").write_text(report.open_entries(sample) + "\n")
     print(details + "\n")
     print(report.score(sample))
     return 0
