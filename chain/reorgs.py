@@ -10,7 +10,10 @@ when another stands at its height on every endpoint that has one; a node that is
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from django.conf import settings
 
 from audit.services import record_change
 from chain import freezing, metrics
@@ -29,23 +32,41 @@ logger = logging.getLogger(__name__)
 ASK_FINAL_EVERY_BLOCKS = 32
 HEADERS_PER_POST = 200
 _WATCHED_STATES = (TransactionState.MINED, *SETTLED_TRANSACTION_STATES)
+# The head at which this process could not compare a wallet's blocks for the first time; None where that was told.
+_undecided_since: dict[uuid.UUID, int | None] = {}
 
 
 def undo_orphaned(engine: Engine) -> bool:
     """Compare with the chain where it is not the one of the last comparison; True where something was undone.
 
     After a fall of the head (F39) blocks of ours may stand above it: nothing is known of them before it has risen
-    again, so it is compared at every tick until then.
+    again. Nor is it while endpoints show different blocks. It is compared at every tick until then.
     """
     head = engine.require_head()
     is_undone = False
     if not _follows(engine):
         is_known, is_undone = _compare(engine)
         if not is_known:
+            _tell_undecided(engine)
             return is_undone
+    _undecided_since.pop(engine.wallet.pk, None)
     engine.note_verified(Checkpoint(head.number, head.hash))
     _raise_final(engine)
     return is_undone
+
+
+def _tell_undecided(engine: Engine) -> None:
+    """Somebody hears of it, once, where it cannot be said for long what became of blocks of ours."""
+    head = engine.require_head().number
+    since = _undecided_since.setdefault(engine.wallet.pk, head)
+    if since is None or head - since <= settings.CHAIN_OVERDUE_BLOCKS:
+        return
+    _undecided_since[engine.wallet.pk] = None
+    logger.error(
+        "wallet %s: what is settled could not be compared with the chain for %d blocks: an endpoint lacks blocks, or"
+        " the endpoints disagree",
+        *(engine.wallet.address, head - since),
+    )
 
 
 def _follows(engine: Engine) -> bool:
@@ -72,20 +93,19 @@ def _hash_at(engine: Engine, number: int) -> str | None:
 
 
 def _compare(engine: Engine) -> tuple[bool, bool]:
-    """Undo what is orphaned. Returns whether every block of ours has one at its height by now, and whether something
-    was undone.
+    """Undo what is orphaned. Returns whether it is known of every block of ours if it is, and whether something was
+    undone.
     """
     floor = _floor(engine)
     watched, adopted = watched_transactions(engine.wallet.pk, floor), adopted_operations(floor)
     ours = {block_hash: number for rows in (watched, adopted) for block_hash, number in _blocks_of(rows)}
-    is_known = all(number <= engine.require_head().number for number in ours.values())
-    orphaned = _orphaned_hashes(engine, ours)
-    if not orphaned:
-        return is_known, False
-    lost = list(watched.filter(block_hash__in=orphaned).order_by("nonce").prefetch_related("attempts"))
-    _undo(engine, lost, list(adopted.filter(block_hash__in=orphaned)))
+    found = _compare_blocks(engine, ours)
+    if not found.orphaned:
+        return not found.undecided, False
+    lost = list(watched.filter(block_hash__in=found.orphaned).order_by("nonce").prefetch_related("attempts"))
+    _undo(engine, lost, list(adopted.filter(block_hash__in=found.orphaned)))
     resend(engine, lost)
-    return is_known, True
+    return not found.undecided, True
 
 
 def _blocks_of(rows: Any) -> Any:
@@ -132,20 +152,38 @@ def _raise_final(engine: Engine) -> None:
         engine.note_final(final)
 
 
-def _orphaned_hashes(engine: Engine, ours: Mapping[str, int]) -> set[str]:
-    suspects = [
-        (block_hash, number)
-        for (block_hash, number), block in zip(ours.items(), _headers(engine, list(ours.values())), strict=True)
-        if hash_of(block) not in (None, block_hash)
-    ]
-    return {block_hash for block_hash, number in suspects if _is_orphaned(engine, block_hash, number)}
+@dataclass(frozen=True)
+class _Compared:
+    """Hashes of blocks of ours: those that are orphaned, and those of which nothing is known yet."""
+
+    orphaned: set[str]
+    undecided: set[str]
+
+
+def _compare_blocks(engine: Engine, ours: Mapping[str, int]) -> _Compared:
+    """Undecided is a block at whose height the node that was asked has none, or another than some endpoint has: one
+    endpoint changes branches a moment before the other.
+    """
+    headers = _headers(engine, list(ours.values()))
+    shown = {block_hash: hash_of(header) for block_hash, header in zip(ours, headers, strict=True)}
+    suspects = {block_hash for block_hash, found in shown.items() if found not in (None, block_hash)}
+    orphaned = {block_hash for block_hash in suspects if _is_orphaned(engine, block_hash, ours[block_hash])}
+    return _Compared(orphaned, (suspects - orphaned) | {name for name, found in shown.items() if found is None})
 
 
 def _headers(engine: Engine, numbers: Sequence[int]) -> list[Any]:
-    found: list[Any] = []
+    """What stands at these heights on the chain whose newest block is the head, each post by one node.
+
+    A wallet's whole history may be compared: the lease is renewed meanwhile.
+    """
+    head, found = engine.require_head(), []
     for start in range(0, len(numbers), HEADERS_PER_POST):
-        chosen = numbers[start : start + HEADERS_PER_POST]
-        found += engine.client.batch([("eth_getBlockByNumber", [hex(number), False]) for number in chosen])
+        chosen = [head.number, *numbers[start : start + HEADERS_PER_POST]]
+        newest, *headers = engine.client.batch([("eth_getBlockByNumber", [hex(number), False]) for number in chosen])
+        if hash_of(newest) != head.hash:
+            raise ChainUnavailable("The chain moved while it was read")
+        found += headers
+        engine.lease.renew_if_due()
     return found
 
 

@@ -74,6 +74,7 @@ def _executed(engine: Engine, operations: list[Operation]) -> set[str]:
         chosen = operations[start : start + UIDS_PER_POST]
         pairs = [(operation.executor, operation.uid) for operation in chosen]
         found |= system.read_executed(pairs, engine.require_head().number)
+        engine.lease.renew_if_due()
     return found
 
 

@@ -1,13 +1,16 @@
 """F46 to F48, F51: what is believed of nodes, and on which evidence."""
 
+import contextlib
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from chain import clients, driver, health
-from chain.clients import get_client
+from chain import clients, driver, health, lease, reorgs
+from chain.clients import ChainUnavailable, get_client
 from chain.endpoints import Endpoint
 from chain.models import (
     ChainTransaction,
@@ -151,6 +154,137 @@ def test_f46_what_is_final_is_not_compared_again(book: Book) -> None:
     newest = book.chain.block_number()
     assert wallet().final_block == newest - 8  # two epochs of the tests' anvil
     assert newest - 8 > settled
+
+
+def settled_then_reorged(book: Book) -> tuple[Operation, Operation]:
+    """An operation that is settled in a block which is not on the chain any more, and how it was settled."""
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    before = Operation.objects.get()
+    roll_back(book.chain, 1)
+    book.chain.mine(2)
+    return operation, before
+
+
+def on_the_old_branch(proxy: RpcProxy, before: Operation) -> None:
+    """The endpoint has the block that was replaced, and none above it."""
+    height = before.block_number or 0
+
+    def old(block: dict | None) -> dict | None:
+        if block is None or int(block["number"], 16) < height:
+            return block
+        return {**block, "hash": before.block_hash} if int(block["number"], 16) == height else None
+
+    proxy.rewrite(BLOCK, old, times=None)
+
+
+def test_f46_a_reorg_that_one_endpoint_shows_a_moment_before_the_other(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy]
+) -> None:
+    _, second = endpoints
+    operation, before = settled_then_reorged(book)
+    on_the_old_branch(second, before)
+    driver.step()
+    assert Operation.objects.get().state == OperationState.CONFIRMED  # not every endpoint shows it yet
+    second.heal()
+    step_and_mine(book, 4)
+    driver.step()
+    book.check(confirmed=[operation])
+    assert AuditEntry.objects.filter(action="settlement.reopened").count() == 1
+
+
+def test_f46_a_reorg_behind_a_url_of_two_nodes_of_which_one_is_behind(book: Book, proxy: RpcProxy) -> None:
+    """The newest block is one node's; the next post is answered by the other, which has no block of that height."""
+    operation, before = settled_then_reorged(book)
+    asked: list[bool] = []
+
+    def behind(block: dict | None) -> dict | None:
+        if block is None or int(block["number"], 16) != before.block_number:
+            return block
+        asked.append(True)
+        return None if len(asked) == 2 else block
+
+    proxy.rewrite(BLOCK, behind, times=None)
+    step_and_mine(book, 1)
+    proxy.heal()
+    step_and_mine(book, 4)
+    driver.step()
+    book.check(confirmed=[operation])
+
+
+def test_f46_headers_of_a_node_that_has_not_the_newest_block_are_not_compared(book: Book, proxy: RpcProxy) -> None:
+    """After a reorg the node that answers still has the old branch: nothing it shows is of the chain of the head."""
+    operation, before = settled_then_reorged(book)
+    newest = book.chain.rpc("eth_getBlockByNumber", "latest", False)["hash"]
+    asked: Counter[str] = Counter()
+
+    def of_another_node(block: dict | None) -> dict | None:
+        if block and block["number"] == hex(before.block_number or 0):
+            asked["height"] += 1
+            return {**block, "hash": before.block_hash} if asked["height"] == 2 else block
+        if block and block["hash"] == newest and asked["height"]:
+            asked["head"] += 1  # the first time with the block that was verified last
+            return None if asked["head"] == 2 else block
+        return block
+
+    proxy.rewrite(BLOCK, of_another_node, times=None)
+    with contextlib.suppress(ChainUnavailable):
+        driver.step()
+    proxy.heal()
+    step_and_mine(book, 5)
+    driver.step()
+    book.check(confirmed=[operation])
+
+
+def test_f46_somebody_is_told_where_the_endpoints_disagree_about_a_settled_block_for_long(
+    book: Book,
+    endpoints: tuple[RpcProxy, RpcProxy],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings.CHAIN_OVERDUE_BLOCKS = 5
+    monkeypatch.setattr(health, "STALL_BLOCKS", 1_000)
+    _, second = endpoints
+    operation, before = settled_then_reorged(book)
+    on_the_old_branch(second, before)
+    step_and_mine(book, 12)
+    assert Operation.objects.get().state == OperationState.CONFIRMED
+    told = f"wallet {wallet().address}: what is settled could not be compared with the chain for 6 blocks"
+    assert [record.getMessage()[: len(told)] for record in caplog.records if "compared" in record.message] == [told]
+    second.heal()
+    step_and_mine(book, 4)
+    driver.step()
+    book.check(confirmed=[operation])
+
+
+def test_f46_a_comparison_that_takes_longer_than_a_lease_is_finished(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wallet of an earlier version has no verified block: all that it ever sent is compared at its first driver."""
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    for _ in range(3):
+        book.borrow()
+        driver.step()
+        book.settle()
+    PlatformWallet.objects.update(verified_block=None, verified_hash="", final_block=None, final_hash="")
+    monkeypatch.setattr(reorgs, "HEADERS_PER_POST", 1)
+    monkeypatch.setattr(lease, "RENEW_AFTER_SECONDS", 0.0)
+    held = [wallet().lease_holds]
+    batch = get_client().batch
+
+    def counted(calls: Any) -> Any:
+        held.append(wallet().lease_holds)
+        return batch(calls)
+
+    monkeypatch.setattr(get_client(), "batch", counted)
+    driver.step()
+    assert held[-1] - held[0] >= 4  # once after each post
+    assert wallet().verified_block == book.chain.block_number()
+    assert Operation.objects.get(pk=operation.pk).state == OperationState.CONFIRMED
 
 
 # --- F47 ---
