@@ -7,6 +7,7 @@ fill up.
 
 import logging
 import time
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Case, F, IntegerField, Value, When
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS_PER_CARRIER = 0.05
 GATHER_SECONDS_CAP = 0.4
 POSTPONE_SECONDS = 1.0
+LOOK_AGAIN_BLOCKS = 10  # at an operation that is to be refused, and may be run yet by a carrier that it left
 
 
 def gather_seconds(in_flight: int) -> float:
@@ -53,7 +55,8 @@ def bundle(engine: Engine) -> int:
     if slots <= 0:
         return 0
     size = engine.operations_per_carrier
-    groups = group(selectors.queued_operations(slots * size), size)[:slots]
+    queued = selectors.queued_operations(slots * size, without=_held_back(engine))
+    groups = group(queued, size)[:slots]
     if time.monotonic() - engine.last_bundle_at < gather_seconds(in_flight):
         groups = [full for full in groups if len(full) == size]
     if not groups:
@@ -127,8 +130,24 @@ def _without_the_bad(engine: Engine, simulation: Simulation) -> list[Operation]:
     return rest
 
 
+def _held_back(engine: Engine) -> list[UUID]:
+    """Those that would have been refused a few blocks ago."""
+    recent = engine.require_head().number - LOOK_AGAIN_BLOCKS
+    engine.not_refused_yet = {pk: block for pk, block in engine.not_refused_yet.items() if block > recent}
+    return list(engine.not_refused_yet)
+
+
 def _refuse(engine: Engine, operation: Operation, reason: str) -> None:
-    """The simulation says no: nothing was spent, its owner may release what it reserved."""
+    """The simulation says no: nothing was spent, its owner may release what it reserved.
+
+    Not while a carrier that it left may run it after all: then it stays QUEUED, and is looked at again some blocks
+    later.
+    """
+    if carriers := selectors.carriers_that_may_run(operation):
+        engine.not_refused_yet[operation.pk] = engine.require_head().number
+        nonces = ", ".join(str(carrier.nonce) for carrier in carriers)
+        logger.info("%s is not refused (%s) before nonce %s is final", operation.key, reason, nonces)
+        return
     finish_operation(engine, operation, Verdict(OperationState.REFUSED, reason))
     logger.info("refused %s: %s", operation.key, reason)
 

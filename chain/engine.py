@@ -5,6 +5,7 @@ last.
 import logging
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
@@ -49,6 +50,7 @@ class Engine:
     final_asked_at: int | None = None  # the head at which every endpoint was asked for its final block last
     held: str = ""  # why nothing new is sent now, although the wallet is ACTIVE
     known_executors: set[str] = field(default_factory=set)  # whose rows are there
+    not_refused_yet: dict[UUID, int] = field(default_factory=dict)  # operations, by the block of the last look at them
     settled_keys: list[str] = field(default_factory=list)  # made final by this driver, to be announced
     sent_count: int = 0
     last_bundle_at: float = 0.0

@@ -96,12 +96,20 @@ def note_settled(engine: Engine, judged: Iterable[tuple[Operation, Verdict]]) ->
 def requeue(operations: Sequence[Operation], why: str) -> None:
     """Back to the queue, in smaller groups, out of a carrier that did nothing; one that was alone twice needs a person.
 
-    In a transaction. The uid guards against the carrier coming back.
+    In a transaction. The uid guards against the carrier coming back, and `former_carriers` against a refusal before
+    that is out of the question.
     """
     alone_again = [op for op in operations if len(operations) == 1 and op.group_size_limit == 1]
     move_operations(
         alone_again, OperationState.NEEDS_REVIEW, reason=f"alone in its carrier twice: {why}"[:_REASON_LENGTH]
     )
-    others = [operation for operation in operations if operation not in alone_again]
     limit = max(len(operations) // 2, 1)
-    move_operations(others, OperationState.QUEUED, group_size_limit=limit, **NO_CARRIER, **NO_OUTCOME)
+    for operation in sorted(operations, key=lambda operation: operation.pk):
+        if operation not in alone_again:
+            fields = {**left_its_carrier(operation), **NO_OUTCOME, "group_size_limit": limit}
+            move_operations([operation], OperationState.QUEUED, **fields)
+
+
+def left_its_carrier(operation: Operation) -> dict[str, Any]:
+    """What an operation that goes back to the queue is to say of its carriers."""
+    return {**NO_CARRIER, "former_carriers": [*operation.former_carriers, str(operation.carrier_id)]}

@@ -172,6 +172,8 @@ class Operation(models.Model):
         ChainTransaction, null=True, blank=True, on_delete=models.PROTECT, related_name="operations"
     )
     position_in_carrier = models.PositiveSmallIntegerField(default=0)
+    # Keys of the carriers it left when it was queued again: until their blocks are final, one may run it after all.
+    former_carriers = models.JSONField(default=list, blank=True)
     group_size_limit = models.PositiveSmallIntegerField(
         default=0
     )  # smaller after a carrier reverted as a whole; 0: no limit

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.services import record_change
-from chain import hooks, system
+from chain import hooks, selectors, system
 from chain.adoption import Execution, find_execution
 from chain.clients import ChainUnavailable, RpcError
 from chain.engine import Engine
-from chain.landing import NO_CARRIER, NO_OUTCOME, move_operations, store_verdicts
+from chain.landing import NO_CARRIER, NO_OUTCOME, left_its_carrier, move_operations, store_verdicts
 from chain.models import ChainTransaction, Operation, OperationState
 from chain.states import LIVE_TRANSACTION_STATES
 from chain.verdicts import Verdict
@@ -36,12 +36,23 @@ class Evidence:
     carrier: ChainTransaction | None
     attempts: tuple[str, ...]  # the hashes of its carrier's attempts
     known_hashes: tuple[str, ...]  # of its carrier's attempts, those that some endpoint still knows
+    former_nonces: tuple[int, ...]  # of the carriers that it left, those that may run it after all
     finalized_nonce: int
     confirmations: int
 
     @property
     def nonce_is_spent(self) -> bool:
-        """True where no attempt of its carrier can be mined any more."""
+        """True where no attempt of its carrier, or of one that it left, can be mined any more."""
+        return not self.former_nonces and self._is_past_its_carrier
+
+    @property
+    def may_be_queued(self) -> bool:
+        """True where its carrier is not under way."""
+        carrier = self.carrier
+        return carrier is None or carrier.state not in LIVE_TRANSACTION_STATES or self._is_past_its_carrier
+
+    @property
+    def _is_past_its_carrier(self) -> bool:
         return self.carrier is None or self.finalized_nonce > self.carrier.nonce
 
     @property
@@ -51,6 +62,7 @@ class Evidence:
         return (
             *(operation.state, operation.reason, operation.carrier_id, operation.tx_hash, operation.block_hash),
             *(None if carrier is None else (carrier.state, carrier.block_hash), self.attempts, self.nonce_is_spent),
+            self.former_nonces,
             *(self.executed_latest, self.executed_finalized),
             None if execution is None else (execution.tx_hash, execution.block.hash, execution.verdict.state),
         )
@@ -78,6 +90,11 @@ class Evidence:
             f"  execution: {_found(execution)}",
             f"  carrier: {_carried(self.carrier, self.finalized_nonce)}",
             f"  hashes some endpoint still knows: {', '.join(self.known_hashes) or 'none'}",
+            *(
+                [f"  may be run after all by nonce {', '.join(map(str, self.former_nonces))}"]
+                if self.former_nonces
+                else []
+            ),
             f"  advice: {self.advice}",
         ]
 
@@ -108,6 +125,7 @@ def gather(engine: Engine, operation: Operation) -> Evidence:
         carrier=carrier,
         attempts=tuple(hashes),
         known_hashes=tuple(tx_hash for index, tx_hash in enumerate(hashes) if any(one.known[index] for one in seen)),
+        former_nonces=tuple(former.nonce for former in selectors.carriers_that_may_run(operation)),
         finalized_nonce=min(one.finalized_nonce for one in seen),
         confirmations=engine.confirmations,
     )
@@ -183,13 +201,13 @@ def requeue(engine: Engine, evidence: Evidence, *, actor: str) -> None:
     """Do it after all, under a new nonce; the uid sees to it that it is done once."""
     _require_open(evidence)
     _require_not_executed(evidence)
-    carrier = evidence.carrier
-    if carrier is not None and carrier.state in LIVE_TRANSACTION_STATES and not evidence.nonce_is_spent:
+    if not evidence.may_be_queued:
         raise DecisionRefused("its transaction is still under way")
 
     def write() -> None:
         _require_unmoved(evidence)
-        fields = {**NO_CARRIER, **NO_OUTCOME, "reason": "", "group_size_limit": 0}
+        carried = NO_CARRIER if evidence.carrier is None else left_its_carrier(evidence.operation)
+        fields = {**carried, **NO_OUTCOME, "reason": "", "group_size_limit": 0}
         if move_operations([evidence.operation], OperationState.QUEUED, **fields) != 1:
             raise DecisionRefused("it moved while it was looked at")
         _record(evidence, actor, "settlement.requeued", OperationState.QUEUED)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
@@ -14,6 +14,7 @@ from chain.models import (
     Operation,
     OperationState,
     PlatformWallet,
+    TransactionState,
     WalletStatus,
     WatchCursor,
     WatchedBlock,
@@ -138,9 +139,28 @@ def live_transactions_query(wallet_id: uuid.UUID) -> QuerySet[ChainTransaction]:
     return ChainTransaction.objects.filter(wallet_id=wallet_id, state__in=LIVE_TRANSACTION_STATES)
 
 
-def queued_operations(limit: int) -> list[Operation]:
-    """Operations of this chain that wait for a carrier, oldest first."""
-    return list(queued_query().order_by("created_at", "id")[:limit])
+def queued_operations(limit: int, *, without: Collection[uuid.UUID] = ()) -> list[Operation]:
+    """Operations of this chain that wait for a carrier, oldest first, but those of `without`."""
+    queued = queued_query().exclude(pk__in=list(without)) if without else queued_query()
+    return list(queued.order_by("created_at", "id")[:limit])
+
+
+def carriers_that_may_run(operation: Operation) -> list[ChainTransaction]:
+    """Carriers that an operation left and that may run it after all: under way, or settled in a block that a reorg may
+    still replace.
+    """
+    if not operation.former_carriers:
+        return []
+    rows = ChainTransaction.objects.filter(pk__in=operation.former_carriers).select_related("wallet").order_by("nonce")
+    return [row for row in rows if not _is_over(row)]
+
+
+def _is_over(carrier: ChainTransaction) -> bool:
+    if carrier.state == TransactionState.NEEDS_REVIEW:
+        return True  # final state showed that its nonce is another transaction's
+    final = carrier.wallet.final_block
+    is_settled = carrier.state not in LIVE_TRANSACTION_STATES and carrier.block_number is not None
+    return is_settled and final is not None and (carrier.block_number or 0) <= final
 
 
 def queued_query() -> QuerySet[Operation]:

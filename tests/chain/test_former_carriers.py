@@ -1,0 +1,140 @@
+"""An operation that left its carrier is not given up while a reorg may still let that carrier run it (M2)."""
+
+import pytest
+
+from chain import driver, review, selectors
+from chain.encoding import Call, encode_call
+from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, TransactionState
+from chain.review import DecisionRefused
+from tests.chain.book import Book, wallet
+from tests.support.actors import send_as, set_operator
+from tests.support.chain import Chain
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SEND = "eth_sendRawTransaction"
+PAUSE, UNPAUSE = "0x8456cb59", "0x3f4ba83a"
+
+
+def as_owner(chain: Chain, data: str) -> None:
+    send_as(chain, chain.addresses["deployer"], chain.addresses["executor"], data)
+
+
+@pytest.fixture
+def left(book: Book) -> Operation:
+    """Queued again, for its carrier reverted as a whole in the newest block; the user's permission is gone since."""
+    operation = book.borrow()
+    driver.step()
+    raw = TransactionAttempt.objects.get().raw
+    book.chain.rpc("anvil_dropAllTransactions")
+    as_owner(book.chain, PAUSE)
+    book.chain.rpc(SEND, raw)
+    book.chain.mine()
+    as_owner(book.chain, UNPAUSE)
+    set_operator(book.chain, book.user, allowed=False)
+    driver.step()
+    assert ChainTransaction.objects.get().state == TransactionState.REVERTED
+    return operation
+
+
+def state_of(operation: Operation) -> str:
+    return Operation.objects.get(pk=operation.pk).state
+
+
+def test_it_is_refused_only_when_the_block_of_that_carrier_is_final(book: Book, left: Operation) -> None:
+    carrier = ChainTransaction.objects.get()
+    assert state_of(left) == OperationState.QUEUED
+    assert Operation.objects.get().former_carriers == [str(carrier.pk)]
+    assert selectors.carriers_that_may_run(Operation.objects.get()) == [carrier]
+    book.chain.mine()
+    driver.step()
+    assert state_of(left) == OperationState.QUEUED
+    book.finalize()
+    driver.step()  # learns what is final
+    driver.step()
+    assert (wallet().final_block or 0) >= (carrier.block_number or 0)
+    assert state_of(left) == OperationState.REFUSED
+    book.check_nothing_moved()
+
+
+def test_it_is_settled_by_that_carrier_where_a_reorg_lets_it_run_it(book: Book, left: Operation) -> None:
+    book.chain.rpc("anvil_rollback", 4)  # neither pause nor revert happened, on the chain that stays
+    book.chain.rpc("anvil_dropAllTransactions")
+    set_operator(book.chain, book.user, allowed=False)
+    book.chain.mine(4)
+    driver.step()
+    assert ChainTransaction.objects.get().state == TransactionState.BROADCAST  # its bytes are out again
+    assert state_of(left) == OperationState.QUEUED
+    book.chain.rpc("anvil_dropAllTransactions")
+    set_operator(book.chain, book.user, allowed=True)
+    raw = TransactionAttempt.objects.get(transaction__nonce=0).raw
+    book.chain.rpc(SEND, raw)
+    book.chain.mine()
+    for _ in range(4):
+        driver.step()
+        book.chain.mine()
+    book.check(confirmed=[left])
+    assert Operation.objects.get().tx_hash == TransactionAttempt.objects.get(transaction__nonce=0).tx_hash
+
+
+def test_others_do_not_wait_for_it(book: Book, left: Operation) -> None:
+    balance = encode_call("balanceOf(address)", [book.user.wallet])
+    other = book.enqueue([Call(book.chain.addresses["usdc"], 0, balance)], [])
+    driver.step()
+    book.chain.mine()
+    driver.step()
+    assert (state_of(left), state_of(other)) == (OperationState.QUEUED, OperationState.CONFIRMED)
+
+
+def test_within_a_drivers_life_it_is_simulated_once_in_ten_blocks(
+    book: Book, left: Operation, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = driver._take(None)
+    assert engine is not None
+    caplog.set_level("INFO", logger="chain.bundling")
+    caplog.clear()
+    for _ in range(21):
+        book.ticks(engine, 1)
+        driver.bundle(engine)
+    told = [record.getMessage() for record in caplog.records if "is not refused" in record.message]
+    assert len(told) == 3
+    assert told[0].startswith(f"{left.key} is not refused (")
+    assert told[0].endswith("before nonce 0 is final")
+    engine.lease.release()
+
+
+def test_a_person_cannot_declare_it_failed_before_that_carrier_is_final(book: Book, left: Operation) -> None:
+    Operation.objects.update(state=OperationState.NEEDS_REVIEW, reason="somebody should look")
+    engine = driver._take(None)
+    assert engine is not None
+    early = review.gather(engine, left)
+    assert (early.former_nonces, early.nonce_is_spent, early.may_be_queued) == ((0,), False, True)
+    assert "  may be run after all by nonce 0" in early.lines()
+    assert early.advice == "wait: its transaction may still be mined"
+    with pytest.raises(DecisionRefused, match="may still be mined"):
+        review.fail(engine, early, actor="operator:x", reason="not wanted")
+    assert state_of(left) == OperationState.NEEDS_REVIEW
+    engine.lease.release()
+    book.finalize()
+    driver.step()
+    engine = driver._take(None)
+    assert engine is not None
+    late = review.gather(engine, left)
+    assert (late.former_nonces, late.nonce_is_spent) == ((), True)
+    review.fail(engine, late, actor="operator:x", reason="not wanted")
+    assert state_of(left) == OperationState.FAILED
+    engine.lease.release()
+
+
+def test_a_person_who_queues_it_again_leaves_the_carrier_on_its_list(book: Book, left: Operation) -> None:
+    first = ChainTransaction.objects.get()
+    second = ChainTransaction.objects.create(
+        wallet=wallet(), nonce=7, gas_limit=1, state=TransactionState.NEEDS_REVIEW, executor=left.executor
+    )
+    Operation.objects.update(state=OperationState.NEEDS_REVIEW, carrier=second)
+    engine = driver._take(None)
+    assert engine is not None
+    review.requeue(engine, review.gather(engine, left), actor="operator:x")
+    assert Operation.objects.get().former_carriers == [str(first.pk), str(second.pk)]
+    assert selectors.carriers_that_may_run(Operation.objects.get()) == [first]  # the other one's nonce is spent
+    engine.lease.release()
