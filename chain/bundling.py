@@ -17,7 +17,7 @@ from chain.adoption import adopt
 from chain.attempts import new_attempt
 from chain.clients import ChainUnavailable
 from chain.encoding import OutcomeStatus, describe_revert
-from chain.engine import Engine
+from chain.engine import Engine, HeldBack
 from chain.fees import Fees, quote
 from chain.landing import finish_operation
 from chain.lease import LeaseLost
@@ -108,7 +108,9 @@ def clean(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
     while groups:
         again: list[list[Operation]] = []
         for simulation in simulate(engine, groups):
-            if simulation.whole_failure:
+            if simulation.undecided:
+                again += _without_the_undecided(engine, simulation)
+            elif simulation.whole_failure:
                 again += _after_whole_failure(engine, simulation)
             elif all(outcome.status == OutcomeStatus.EXECUTED for outcome in simulation.outcomes):
                 ready.append(simulation)
@@ -116,6 +118,14 @@ def clean(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
                 again.append(rest)
         groups = again if engine.is_active else []
     return ready if engine.is_active else []
+
+
+def _without_the_undecided(engine: Engine, simulation: Simulation) -> list[list[Operation]]:
+    """They are tried again at the next block; the others of the carrier go on now."""
+    for operation in simulation.undecided:
+        _hold_back(engine, operation, blocks=1, why=simulation.why_undecided)
+    rest = [operation for operation in simulation.operations if operation not in simulation.undecided]
+    return [rest] if rest else []
 
 
 def _without_the_bad(engine: Engine, simulation: Simulation) -> list[Operation]:
@@ -131,22 +141,26 @@ def _without_the_bad(engine: Engine, simulation: Simulation) -> list[Operation]:
 
 
 def _held_back(engine: Engine) -> list[UUID]:
-    """Those that would have been refused a few blocks ago."""
-    recent = engine.require_head().number - LOOK_AGAIN_BLOCKS
-    engine.not_refused_yet = {pk: block for pk, block in engine.not_refused_yet.items() if block > recent}
-    return list(engine.not_refused_yet)
+    """Those that are not tried again yet."""
+    head = engine.require_head().number
+    engine.held_back = {pk: held for pk, held in engine.held_back.items() if head < held.until_block}
+    return list(engine.held_back)
+
+
+def _hold_back(engine: Engine, operation: Operation, *, blocks: int, why: str) -> None:
+    engine.held_back[operation.pk] = HeldBack(engine.require_head().number + blocks, why)
+    logger.info("%s stays queued: %s", operation.key, why)
 
 
 def _refuse(engine: Engine, operation: Operation, reason: str) -> None:
     """The simulation says no: nothing was spent, its owner may release what it reserved.
 
-    Not while a carrier that it left may run it after all: then it stays QUEUED, and is looked at again some blocks
-    later.
+    Not while a carrier that it left may run it after all: then it stays QUEUED, and is tried again some blocks later.
     """
     if carriers := selectors.carriers_that_may_run(operation):
-        engine.not_refused_yet[operation.pk] = engine.require_head().number
         nonces = ", ".join(str(carrier.nonce) for carrier in carriers)
-        logger.info("%s is not refused (%s) before nonce %s is final", operation.key, reason, nonces)
+        why = f"it would fail ({reason}), and is not refused before nonce {nonces} is final"
+        _hold_back(engine, operation, blocks=LOOK_AGAIN_BLOCKS, why=why)
         return
     finish_operation(engine, operation, Verdict(OperationState.REFUSED, reason))
     logger.info("refused %s: %s", operation.key, reason)

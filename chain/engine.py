@@ -33,6 +33,14 @@ class Head:
     market: Market
 
 
+@dataclass(frozen=True)
+class HeldBack:
+    """An operation stays QUEUED before this block, and why."""
+
+    until_block: int
+    why: str
+
+
 @dataclass
 class Engine:
     """One driver's hands. `wallet` is a copy of the row; the row is written through `lease` only.
@@ -50,7 +58,7 @@ class Engine:
     final_asked_at: int | None = None  # the head at which every endpoint was asked for its final block last
     held: str = ""  # why nothing new is sent now, although the wallet is ACTIVE
     known_executors: set[str] = field(default_factory=set)  # whose rows are there
-    not_refused_yet: dict[UUID, int] = field(default_factory=dict)  # operations, by the block of the last look at them
+    held_back: dict[UUID, HeldBack] = field(default_factory=dict)  # queued operations that are not tried now
     settled_keys: list[str] = field(default_factory=list)  # made final by this driver, to be announced
     sent_count: int = 0
     last_bundle_at: float = 0.0

@@ -1,12 +1,13 @@
 """Why an operation or a transaction is still open, in a sentence for the person who is woken. Reads only."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
+from uuid import UUID
 
 from chain import selectors
 from chain.attempts import best_attempt, fees_of
-from chain.engine import Engine
+from chain.engine import Engine, HeldBack
 from chain.fees import Market, bump
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState, WalletStatus
 from chain.signer import SignerUnavailable, get_signer
@@ -27,12 +28,14 @@ class Circumstances:
     key_trouble: str
     market: Market | None
     held: str = ""  # why the driver sends nothing new although the wallet is ACTIVE
+    held_back: Mapping[UUID, HeldBack] = field(default_factory=dict)  # operations that the driver does not try now
 
     @classmethod
     def of_engine(cls, engine: Engine) -> Self:
         """As a driver sees them."""
         wallet = PlatformWallet.objects.get(pk=engine.wallet.pk)
-        return replace(cls.of_wallet(wallet, market=engine.require_head().market), held=engine.held)
+        of_wallet = cls.of_wallet(wallet, market=engine.require_head().market)
+        return replace(of_wallet, held=engine.held, held_back=engine.held_back)
 
     @classmethod
     def of_wallet(cls, wallet: PlatformWallet, *, market: Market | None = None) -> Self:
@@ -77,6 +80,8 @@ class Circumstances:
         if len(in_flight) >= self.wallet.max_in_flight:
             lowest = self.of_transaction(in_flight[0])
             return f"queued behind {len(in_flight)} transactions, as many as may be in flight; the first: {lowest}"
+        if operation.pk in self.held_back:
+            return self.held_back[operation.pk].why
         if self.first_queued and self.first_queued != operation.key:
             return f"queued behind {self.first_queued}"
         return "nothing is known to stand in its way: does a driver run?"

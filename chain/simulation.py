@@ -1,9 +1,12 @@
-"""What a carrier would do now: one `eth_call` per carrier, all of them in one post."""
+"""What a carrier would do now: one `eth_call` per carrier, all of them in one post; a refusal by every endpoint."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from django.conf import settings
 
+from chain import metrics
 from chain.clients import ChainUnavailable, RpcError
 from chain.encoding import (
     Call,
@@ -27,6 +30,8 @@ class Simulation:
     outcomes: list[Outcome]
     whole_failure: str = ""
     short_of_gas: bool = False
+    undecided: tuple[Operation, ...] = ()  # they fail at one endpoint, and another one does not say so
+    why_undecided: str = ""
 
     @property
     def executor(self) -> str:
@@ -34,9 +39,21 @@ class Simulation:
         return self.operations[0].executor
 
     @property
+    def failing(self) -> tuple[Operation, ...]:
+        """Those that would fail: all of them where the carrier reverts as a whole."""
+        if self.whole_failure:
+            return tuple(self.operations)
+        pairs = zip(self.operations, self.outcomes, strict=True)
+        return tuple(operation for operation, outcome in pairs if outcome.status == OutcomeStatus.FAILED)
+
+    @property
+    def is_whole_failure(self) -> bool:
+        return bool(self.whole_failure)
+
+    @property
     def says_no(self) -> bool:
         """True where something in it would fail, or all of it."""
-        return bool(self.whole_failure) or any(outcome.status == OutcomeStatus.FAILED for outcome in self.outcomes)
+        return bool(self.failing)
 
 
 def carrier_data(operations: list[Operation]) -> str:
@@ -47,28 +64,61 @@ def carrier_data(operations: list[Operation]) -> str:
 
 
 def simulate(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
-    """Simulate each group as a carrier on the newest block, in one post; where one says no, once more, in another.
+    """Simulate each group as a carrier on the newest block, in one post; what says no, once more by every endpoint.
 
     A refusal is final for its owner, so a single answer is not enough: a node that changes blocks at that moment was
-    seen to run a call on the new block's state at the old block's time, which fails in the pool's arithmetic.
+    seen to run a call on the new block's state at the old block's time, which fails in the pool's arithmetic, and one
+    that has pruned its state answers nothing at all. What is not confirmed is `undecided`.
     Raises `ChainUnavailable` where the node that answered lags behind a block this driver has seen: a refusal for want
     of what that block brought would be wrong.
     """
-    first = _simulate_once(engine, groups)
-    doubtful = [simulation.operations for simulation in first if simulation.says_no]
-    if not doubtful:
-        return first
-    second = iter(_simulate_once(engine, doubtful))
+    carriers = [carrier_data(group) for group in groups]
+    first = _read_all(engine, groups, carriers, engine.client.batch(_calls(engine, groups, carriers)))
+    second = iter(_confirm(engine, [simulation for simulation in first if simulation.says_no]))
     return [next(second) if simulation.says_no else simulation for simulation in first]
 
 
-def _simulate_once(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
-    carriers = [carrier_data(group) for group in groups]
-    calls = [
+def _confirm(engine: Engine, doubtful: list[Simulation]) -> list[Simulation]:
+    """The same carriers at every endpoint."""
+    if not doubtful:
+        return []
+    groups, carriers = [each.operations for each in doubtful], [each.data for each in doubtful]
+    try:
+        heard = engine.client.everyone(_calls(engine, groups, carriers))
+        first, *others = [_read_all(engine, groups, carriers, results) for results in heard]
+    except ChainUnavailable as error:
+        return [replace(each, undecided=each.failing, why_undecided=error.message) for each in doubtful]
+    return [_agreed(mine, theirs) for mine, *theirs in zip(first, *others, strict=True)]
+
+
+def _agreed(mine: Simulation, theirs: Sequence[Simulation]) -> Simulation:
+    """What the first endpoint says, in its words; undecided is what another one says otherwise."""
+    if any(
+        (other.is_whole_failure, other.short_of_gas) != (mine.is_whole_failure, mine.short_of_gas) for other in theirs
+    ):
+        differing = tuple(mine.operations)
+    else:
+        verdicts = zip(*([outcome.status for outcome in each.outcomes] for each in (mine, *theirs)), strict=True)
+        pairs = zip(mine.operations, verdicts, strict=False)  # of a carrier that fails as a whole there are none
+        differing = tuple(operation for operation, statuses in pairs if len(set(statuses)) > 1)
+    if not differing:
+        return mine
+    metrics.endpoints_disagree.labels("simulation").inc()
+    return replace(mine, undecided=differing, why_undecided="it fails at one endpoint and not at another")
+
+
+def _calls(engine: Engine, groups: list[list[Operation]], carriers: list[str]) -> list[tuple[str, Sequence[Any]]]:
+    simulated: list[tuple[str, Sequence[Any]]] = [
         ("eth_call", [_transaction(engine, group[0].executor, data), "latest"])
         for group, data in zip(groups, carriers, strict=True)
     ]
-    number, *answers = engine.client.batch([("eth_blockNumber", []), *calls])
+    return [("eth_blockNumber", []), *simulated]
+
+
+def _read_all(
+    engine: Engine, groups: list[list[Operation]], carriers: list[str], results: list[Any]
+) -> list[Simulation]:
+    number, *answers = results
     if isinstance(number, RpcError) or int(number, 16) < engine.require_head().number:
         raise ChainUnavailable("The node lags behind")
     return [_read(group, data, answer) for group, data, answer in zip(groups, carriers, answers, strict=True)]

@@ -1,13 +1,16 @@
 """F28, F31 to F35: what the contracts do with operations, and what the books make of it."""
 
+from collections.abc import Iterator
+
 import pytest
 from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
 from chain import driver, review
+from chain.clients import get_client
 from chain.encoding import Call, OutcomeStatus, encode_call
-from chain.models import ChainTransaction, Operation, OperationState, TransactionState
-from tests.chain.book import Book, nonces
+from chain.models import ChainTransaction, Operation, OperationState, TransactionState, WalletStatus
+from tests.chain.book import Book, nonces, wallet
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
 
@@ -61,6 +64,74 @@ def test_f28_a_refusal_that_the_node_takes_back_is_none(book: Book, proxy: RpcPr
     driver.step()
     book.settle()
     book.check(confirmed=[operation])
+
+
+@pytest.fixture
+def endpoints(chain: Chain, settings: Settings) -> Iterator[tuple[RpcProxy, RpcProxy]]:
+    with RpcProxy(chain.url) as first, RpcProxy(chain.url) as second:
+        settings.CHAIN_RPC_URLS = [first.url, second.url]
+        get_client.cache_clear()
+        yield first, second
+    get_client.cache_clear()
+
+
+def fails(count: int, which: int) -> str:
+    """The answer of an executor to a simulation: one of the operations fails."""
+    panic = bytes.fromhex("4e487b71" + "11".rjust(64, "0"))
+    outcomes = [(int(OutcomeStatus.EXECUTED), b"")] * count
+    outcomes[which] = (int(OutcomeStatus.FAILED), panic)
+    return "0x" + encode(["(uint8,bytes)[]"], [outcomes]).hex()
+
+
+def test_f28_what_one_endpoint_refuses_again_and_again_is_not_refused(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy]
+) -> None:
+    first, _ = endpoints
+    good, disputed, other = book.borrows(3)
+    first.rewrite("eth_call", lambda _: fails(3, 1), times=2)
+    driver.step()
+    assert Operation.objects.get(pk=disputed.pk).state == OperationState.QUEUED
+    carried = Operation.objects.filter(state=OperationState.BUNDLED).values_list("pk", flat=True)
+    assert set(carried) == {good.pk, other.pk}  # it holds nobody up
+    first.heal()
+    for _ in range(3):
+        book.chain.mine()
+        driver.step()
+    book.settle()
+    book.check(confirmed=[good, disputed, other])
+
+
+@pytest.mark.parametrize("answer", ["0x", "refusal"])
+def test_f28_an_endpoint_without_the_state_freezes_no_wallet(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy], answer: str
+) -> None:
+    first, _ = endpoints
+    if answer == "0x":
+        first.rewrite("eth_call", lambda _: "0x", times=2)
+    else:
+        first.refuse("eth_call", "execution reverted", times=2, code=3)
+    operation = book.borrow()
+    driver.step()
+    assert (wallet().status, Operation.objects.get().state) == (WalletStatus.ACTIVE, OperationState.QUEUED)
+    book.chain.mine()
+    driver.step()
+    book.settle()
+    book.check(confirmed=[operation])
+
+
+def test_f28_a_refusal_waits_for_an_endpoint_that_does_not_answer_and_others_do_not(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy]
+) -> None:
+    _, second = endpoints
+    bad, good = book.impossible_borrow(), book.borrow()
+    second.answer_status("eth_call", 503, times=1)
+    driver.step()
+    assert Operation.objects.get(pk=bad.pk).state == OperationState.QUEUED
+    assert Operation.objects.get(pk=good.pk).state == OperationState.BUNDLED
+    for _ in range(3):
+        book.chain.mine()
+        driver.step()
+    book.check(confirmed=[good], not_done={OperationState.REFUSED: [bad]})
 
 
 def test_f33_one_bad_operation_among_ten(book: Book) -> None:

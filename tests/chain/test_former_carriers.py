@@ -3,8 +3,10 @@
 import pytest
 
 from chain import driver, review, selectors
+from chain.bundling import bundle
 from chain.encoding import Call, encode_call
 from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, TransactionState
+from chain.reasons import Circumstances
 from chain.review import DecisionRefused
 from tests.chain.book import Book, wallet
 from tests.support.actors import send_as, set_operator
@@ -95,11 +97,12 @@ def test_within_a_drivers_life_it_is_simulated_once_in_ten_blocks(
     caplog.clear()
     for _ in range(21):
         book.ticks(engine, 1)
-        driver.bundle(engine)
+        bundle(engine)
     told = [record.getMessage() for record in caplog.records if "is not refused" in record.message]
     assert len(told) == 3
-    assert told[0].startswith(f"{left.key} is not refused (")
-    assert told[0].endswith("before nonce 0 is final")
+    assert told[0].startswith(f"{left.key} stays queued: it would fail (")
+    assert told[0].endswith("), and is not refused before nonce 0 is final")
+    assert Circumstances.of_engine(engine).of_operation(Operation.objects.get()) == told[0].partition(": ")[2]
     engine.lease.release()
 
 
