@@ -103,19 +103,28 @@ def _executed_uids(engine: Engine, executor: str) -> list[str]:
         return _uids_between(engine, executor, 0, head)
     except (RpcError, ChainUnavailable) as error:
         logger.info("the node limits eth_getLogs (%s): reading in windows", error)
-    starts = range(0, head + 1, WINDOW_BLOCKS)
-    return [
-        uid for start in starts for uid in _uids_between(engine, executor, start, min(start + WINDOW_BLOCKS - 1, head))
-    ]
+    uids: list[str] = []
+    for start in range(0, head + 1, WINDOW_BLOCKS):
+        uids += _uids_between(engine, executor, start, min(start + WINDOW_BLOCKS - 1, head))
+        engine.lease.renew_if_due()
+    return uids
 
 
 def _uids_between(engine: Engine, executor: str, start: int, end: int) -> list[str]:
-    """By a node that has the last of these blocks; `ChainUnavailable` where it has not."""
+    """What any endpoint shows, for one that leaves a log out hides a request that was lost.
+
+    Raises `ChainUnavailable` where one of them has not the last of these blocks.
+    """
     query = {"address": executor, "topics": [OPERATION_EXECUTED_TOPIC], "fromBlock": hex(start), "toBlock": hex(end)}
-    logs, last = engine.fetch(("eth_getLogs", [query]), ("eth_getBlockByNumber", [hex(end), False]))
-    if last is None:
-        raise ChainUnavailable("The node lags behind")
-    return [log["topics"][1].lower() for log in logs]
+    uids: dict[str, None] = {}  # in the order of the chain
+    for results in engine.client.everyone([("eth_getLogs", [query]), ("eth_getBlockByNumber", [hex(end), False])]):
+        for refusal in (result for result in results if isinstance(result, RpcError)):
+            raise refusal
+        logs, last = results
+        if last is None:
+            raise ChainUnavailable("An endpoint lags behind")
+        uids |= dict.fromkeys(log["topics"][1].lower() for log in logs)
+    return list(uids)
 
 
 def _finish(engine: Engine, unknown: list[str]) -> None:

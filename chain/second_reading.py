@@ -41,7 +41,11 @@ def read_again(reader: RangeReader, cursor: WatchCursor, *, every: int = EVERY_B
     last = min(final.number if final else 0, cursor.next_block - 1, first + reader.width - 1)
     if last - first + 1 < every:
         return False
-    last, replaced = _compare_what_fits(reader, first, last)
+    try:
+        last, replaced = _compare_what_fits(reader, first, last)
+    except ChainUnavailable as error:  # what was read is applied all the same: one endpoint's gap is not everybody's
+        logger.warning("what became final is compared again later: %s", error)
+        return False
     if replaced is not None:
         roll_back(replaced, cursor.next_block)
         return True

@@ -225,6 +225,26 @@ def test_f12_what_was_accepted_after_the_backup_is_told_to_a_person(book: Book) 
     assert Operation.objects.get().state == OperationState.QUEUED
 
 
+def test_f12_what_was_accepted_after_the_backup_is_told_though_one_endpoint_hides_it(
+    book: Book, proxy: RpcProxy, settings: Settings
+) -> None:
+    driver.step()
+    before = backup()
+    lost = book.borrow()
+    driver.step()
+    book.settle()
+    before.restore()
+    book.finalize()
+    with RpcProxy(book.chain.url) as second:
+        settings.CHAIN_RPC_URLS = [proxy.url, second.url]
+        clients.get_client.cache_clear()
+        proxy.rewrite("eth_getLogs", lambda _: [], times=None)
+        driver.step()
+    clients.get_client.cache_clear()
+    assert wallet().status == WalletStatus.FROZEN
+    assert wallet().status_reason == f"the chain executed 1 operations that the database does not know: {lost.uid}"
+
+
 def test_f13_without_a_key_operations_wait_and_go_on_with_it(book: Book, settings: Settings) -> None:
     flying = book.borrow()
     driver.step()
