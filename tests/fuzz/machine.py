@@ -197,9 +197,14 @@ class History(RuleBasedStateMachine):
     def mine(self, blocks: int) -> None:
         self.platform.chain.mine(blocks)
 
-    @rule(depth=st.integers(1, DEEPEST_REORG), falls=st.booleans(), ours_come_back=st.booleans())
-    def reorg(self, depth: int, falls: bool, ours_come_back: bool) -> None:
-        self.platform.reorg(depth, falls=falls, ours_come_back=ours_come_back)
+    @rule(
+        depth=st.integers(1, DEEPEST_REORG),
+        falls=st.booleans(),
+        ours_come_back=st.booleans(),
+        late=st.sampled_from((None, *NAMES)),
+    )
+    def reorg(self, depth: int, falls: bool, ours_come_back: bool, late: str | None) -> None:
+        self.platform.reorg(depth, falls=falls, ours_come_back=ours_come_back, late=late)
 
     @rule(depth=st.integers(1, DEEPEST_REORG), ours_come_back=st.booleans())
     def nothing_runs_until_a_reorg_is_final(self, depth: int, ours_come_back: bool) -> None:

@@ -1,4 +1,5 @@
-"""Two endpoints of the one real node, each with faults of its own: it lags, stands still, passes nothing on, or lies.
+"""Two endpoints of the one real node, each with faults of its own: it lags, stands still, is on the branch that a reorg
+replaced, passes nothing on, or lies.
 
 A fault sits between the platform's client and the node (`Endpoint._post`), so that killed processes have it too. An
 endpoint that lags or stands still answers as such a node does: it knows no later block, and has the logs, nonces and
@@ -16,11 +17,11 @@ from chain.clients import ChainClient
 from chain.endpoints import Endpoint, Request
 from chain.health import Standing
 from chain.rpc_errors import RpcError
+from tests.fuzz.branches import UNKNOWN_BLOCK, Branch
 from tests.support.chain import Chain
 
 NAMES = ("first", "second")
 NOTHING = "0x" + "00" * 32
-UNKNOWN_BLOCK = RpcError(-32000, "unknown block")
 Answer = Callable[[], Any]
 
 
@@ -32,13 +33,14 @@ class Node:
     stands_at: int | None = None
     swallows: bool = False
     lies: list[str] = field(default_factory=list)  # each is told once
+    branch: Branch | None = None  # the one it is on still
 
     @property
     def is_well(self) -> bool:
-        return not (self.lag or self.stands_at is not None or self.swallows or self.lies)
+        return not (self.lag or self.stands_at is not None or self.swallows or self.lies or self.branch)
 
     def heal(self) -> None:
-        self.lag, self.stands_at, self.swallows, self.lies = 0, None, False, []
+        self.lag, self.stands_at, self.swallows, self.lies, self.branch = 0, None, False, [], None
 
 
 class Nodes:
@@ -60,6 +62,10 @@ class Nodes:
                 return post(endpoint, batch, *args)
             view = _View(node, nodes.newest_of(node), nodes.counts)
             nodes.counts["posts to an ill node"] += 1
+            if node.branch is not None:
+                nodes.counts["posts to a node on an old branch"] += 1
+                branch, ask = node.branch, partial(_ask, post, endpoint)
+                return [branch.answer(request, ask(request, *args)) for request in batch]
             return [view.answer(request, partial(_ask, post, endpoint, request, *args)) for request in batch]
 
         Endpoint._post = faulty  # type: ignore[method-assign,assignment]

@@ -29,6 +29,7 @@ from partners.models import Partner, PartnerDailyUsage
 from sandbox.servers.anvil import NodeRefused
 from sandbox.world import SandboxPartner, SandboxUser
 from tests.crash.processes import run
+from tests.fuzz.branches import Branch
 from tests.fuzz.nodes import Nodes
 from tests.fuzz.people import People
 from tests.support.between_reads import between_reads
@@ -292,11 +293,16 @@ class Platform:
 
     # --- the chain ---
 
-    def reorg(self, depth: int, *, falls: bool, ours_come_back: bool) -> None:
-        """The newest blocks are replaced by empty ones, or are gone; what others sent is in the pool again."""
+    def reorg(self, depth: int, *, falls: bool, ours_come_back: bool, late: str | None = None) -> None:
+        """The newest blocks are replaced by empty ones, or are gone; what others sent is in the pool again.
+
+        The endpoint `late` is on the old branch until it is healed.
+        """
         depth = min(depth, self.chain.block_number() - self.first_block)
         if depth == 0:
             return
+        if late is not None:
+            self.nodes.by_name[late].branch = Branch.newest_of(self.chain, depth)
         self.counts["reorgs"] += 1
         if falls:
             self.chain.rpc("anvil_rollback", depth)
