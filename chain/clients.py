@@ -23,6 +23,7 @@ from chain import health
 from chain.endpoints import Endpoint, EndpointFailed, Request
 from chain.health import Health
 from chain.rpc_errors import RpcError, SendClass, classify, combine
+from partner_platform.core import clock
 from partner_platform.core.errors import ErrorCode, Unavailable
 
 __all__ = ["ChainClient", "ChainUnavailable", "RpcError", "SendAnswer", "WrongChain", "get_client"]
@@ -107,14 +108,14 @@ class ChainClient:
         """The results of the same post from every endpoint, an `RpcError` where a call was refused.
 
         For conclusions that one node must not be believed in alone: an endpoint is left out only where `chain.health`
-        has told that its head stands still or that it is silent for long. Raises `ChainUnavailable` where another one
-        does not answer now, for nothing can be concluded yet.
+        has told that its head stands still or is far behind; one that is silent for long is not waited for. Raises
+        `ChainUnavailable` where another one does not answer now, for nothing can be concluded yet.
         """
         heard: list[list[Any]] = []
         failures: list[EndpointFailed] = []
         for endpoint, results in zip(self._endpoints, self._each(calls), strict=True):
             if isinstance(results, EndpointFailed):
-                failures += [results] if endpoint.health.is_heard else []
+                failures += [results] if endpoint.health.is_waited_for else []
             elif endpoint.health.is_heard:
                 heard.append(results)
         if not heard:
@@ -196,14 +197,20 @@ class ChainClient:
         return list(self._threads.map(ask, endpoints))
 
     def _ask_head(self, endpoint: Endpoint) -> None:
+        """Its newest block, and where it is not well that block's age: what is left out must be old by itself."""
         if endpoint.is_resting:
             return
+        is_well = endpoint.health.standing == health.Standing.GOOD
+        asked: RpcCall = ("eth_blockNumber", []) if is_well else ("eth_getBlockByNumber", ["latest", False])
         try:
-            [number] = endpoint.post(self._requests([("eth_blockNumber", [])]), timeout=CHECK_TIMEOUT_SECONDS)
+            newest = endpoint.look(self._requests([asked])[0], timeout=CHECK_TIMEOUT_SECONDS)
         except EndpointFailed:
             return
-        if isinstance(number, str):
-            endpoint.health.has_head(int(number, 16))
+        if isinstance(newest, str):
+            endpoint.health.has_head(int(newest, 16))
+        elif isinstance(newest, dict):
+            age = clock.now().timestamp() - int(newest["timestamp"], 16)
+            endpoint.health.has_head(int(newest["number"], 16), age=age)
         health.compare(self.health)
 
     @cached_property

@@ -56,19 +56,33 @@ class Endpoint:
         """True for a while after a failure: others are asked first."""
         return time.monotonic() < self._rests_until
 
-    def post(self, batch: list[Request], *, timeout: float | None = None) -> list[Any]:
+    def post(self, batch: list[Request]) -> list[Any]:
         """The results in the order of `batch`, an `RpcError` where one was refused; `EndpointFailed` without a usable
-        answer. `timeout` in seconds, where it is to be shorter than usual.
+        answer.
+        """
+        question = frozenset(request.method for request in batch)
+        try:
+            results = self._verified_post(batch, self._timeout)
+        except EndpointFailed:
+            self.health.failed(question)
+            raise
+        self.health.answered(question)
+        return results
 
-        The chain id is checked before the first use, and again after each failure: what answers may be another node
+    def look(self, request: Request, *, timeout: float) -> Any:
+        """The result of a question beside the work, with a time-out of its own in seconds; whether it is answered says
+        nothing about the endpoint's silence.
+        """
+        [result] = self._verified_post([request], urllib3.Timeout(connect=timeout, read=timeout))
+        return result
+
+    def _verified_post(self, batch: list[Request], patience: urllib3.Timeout) -> list[Any]:
+        """The chain id is checked before the first use, and again after each failure: what answers may be another node
         now.
         """
-        patience = self._timeout if timeout is None else urllib3.Timeout(connect=timeout, read=timeout)
         if not self._is_verified:
             self._verify(patience)
-        results = self._post(batch, patience)
-        self.health.answered()
-        return results
+        return self._post(batch, patience)
 
     def _verify(self, patience: urllib3.Timeout) -> None:
         [answer] = self._post([Request(0, "eth_chainId", [])], patience)
@@ -119,7 +133,6 @@ class Endpoint:
     def _failed(self, what: str, *, is_wrong_chain: bool = False) -> EndpointFailed:
         self._is_verified = False
         self._rests_until = time.monotonic() + REST_SECONDS
-        self.health.failed()
         return EndpointFailed(f"RPC endpoint {self.health.name}: {what}", is_wrong_chain=is_wrong_chain)
 
 

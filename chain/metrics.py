@@ -19,7 +19,7 @@ endpoints_disagree = metrics.counter(
 reorgs = metrics.counter("settlement_reorgs_total", "Reorgs that undid what settlement or the watcher had read")
 endpoint_lagging = metrics.gauge(
     "chain_endpoint_lagging",
-    "1 where an endpoint lags, stands still or is silent, else 0",
+    "1 where an endpoint lags, stands still, is far behind or silent, else 0",
     ["endpoint"],
     mode="livemostrecent",
 )

@@ -1,8 +1,10 @@
 """F46 to F48, F51: what is believed of nodes, and on which evidence."""
 
 import contextlib
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
 from chain import clients, driver, health, lease, reorgs
+from chain import endpoints as endpoints_module
 from chain.clients import ChainUnavailable, get_client
 from chain.endpoints import Endpoint
 from chain.models import (
@@ -21,6 +24,7 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
+from partner_platform.core import clock
 from tests.chain.book import Book, nonces, wallet
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
@@ -36,8 +40,11 @@ NOTHING = "0x" + "00" * 32
 
 @pytest.fixture
 def endpoints(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[RpcProxy, RpcProxy]]:
-    """Two endpoints of one chain, each of which can misbehave by itself; their heads are compared at every look."""
+    """Two endpoints of one chain, each of which can misbehave by itself; their heads are compared at every look, and
+    as a test mines without waiting, a head has stood for long enough, and is old enough, by its blocks alone.
+    """
     monkeypatch.setattr(clients, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(health, "STALL_SECONDS", -math.inf)
     with RpcProxy(chain.url) as first, RpcProxy(chain.url) as second:
         settings.CHAIN_RPC_URLS = [first.url, second.url]
         clients.get_client.cache_clear()
@@ -393,6 +400,157 @@ def test_f47_a_second_endpoint_that_gives_no_answer_is_waited_for_and_then_told(
     book.check(confirmed=[operation])
     told = [record for record in caplog.records if record.levelname == "ERROR" and "no answer for" in record.message]
     assert len(told) == 1
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """The time as the endpoints' health sees it passes as the test says, and a failed endpoint rests for none."""
+    moment = [1_000.0]
+    monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: moment[0]))
+    monkeypatch.setattr(endpoints_module, "REST_SECONDS", 0.0)
+
+    def pass_time(seconds: float) -> None:
+        moment[0] += seconds
+
+    return pass_time
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+
+
+def standings() -> list[health.Standing]:
+    return [one.standing for one in get_client().health]
+
+
+def test_f47_an_endpoint_that_answers_for_its_head_alone_is_waited_for_and_then_told(
+    book: Book,
+    endpoints: tuple[RpcProxy, RpcProxy],
+    passes: Callable[[float], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is over its quota: 429 to all but the cheapest questions."""
+    _, second = endpoints
+    operation = book.borrow()
+    driver.step()
+    for method in (RECEIPT, BLOCK, COUNT, SEND, "eth_call", "eth_getLogs", "eth_getTransactionByHash"):
+        second.answer_status(method, 429, times=None)
+    for _ in range(10):
+        book.chain.mine()
+        driver.step()
+        book.check_states(confirmed=[], not_done={OperationState.EXECUTED: [operation]})
+        assert standings() == [health.Standing.GOOD, health.Standing.GOOD]
+        passes(2)
+    driver.step()
+    book.check(confirmed=[operation])
+    [told] = errors(caplog)
+    silent = f"RPC endpoint {second.url[7:]}: no answer for 20 s to eth_getBlockByNumber"
+    assert told == f"{silent}; conclusions are drawn without it until it answers"
+    second.heal()
+    again = book.borrow()
+    driver.step()
+    book.settle()
+    book.check(confirmed=[operation, again])
+    assert standings() == [health.Standing.GOOD, health.Standing.GOOD]
+    assert len(errors(caplog)) == 1
+
+
+def test_f47_an_endpoint_that_answers_all_but_one_kind_of_question_is_not_waited_for_and_still_heard(
+    book: Book,
+    endpoints: tuple[RpcProxy, RpcProxy],
+    passes: Callable[[float], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _, second = endpoints
+    operation = book.borrow()
+    driver.step()
+    second.answer_status(RECEIPT, 503, times=None)
+    for _ in range(10):
+        book.chain.mine()
+        driver.step()
+        book.check_states(confirmed=[], not_done={OperationState.EXECUTED: [operation]})
+        passes(2)
+    driver.step()
+    book.check(confirmed=[operation])
+    [told] = errors(caplog)
+    assert told == (
+        f"RPC endpoint {second.url[7:]}: no answer for 20 s to eth_getBlockByNumber, eth_getTransactionReceipt;"
+        " conclusions are drawn without it until it answers"
+    )
+    second.rewrite(COUNT, lambda count: hex(int(count, 16) + 3), times=None)
+    held = book.borrow()
+    driver.step()
+    assert nonces() == [0]  # what it answers is a doubt as before: nothing new is sent
+    book.check(confirmed=[operation], not_done={OperationState.QUEUED: [held]})
+
+
+def test_f47_an_endpoint_that_is_far_behind_and_advances_is_told_and_left_out(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It reads the chain anew: 200 blocks behind, one more with each of the chain's."""
+    monkeypatch.setattr(health, "STALL_SECONDS", 30.0)
+    _, second = endpoints
+    book.chain.mine(200)
+    at = [book.chain.block_number() - 200]
+    sync_again(second, at)
+    made_at = int(book.chain.rpc(BLOCK, hex(at[0]), False)["timestamp"], 16)
+    monkeypatch.setattr(clients, "clock", SimpleNamespace(now=lambda: clock.from_seconds(made_at + 400)))
+    operation = book.borrow()
+    for _ in range(4):
+        driver.step()
+        book.chain.mine()
+        at[0] += 1
+    driver.step()
+    book.check(confirmed=[operation])
+    of_it = f"RPC endpoint {second.url[7:]}: its head {at[0] - 4} is 200 blocks behind"
+    assert errors(caplog) == [
+        f"{of_it}; the others are asked first until it catches up",
+        f"{of_it}, made 400 s ago; conclusions are drawn without it until it catches up",
+    ]
+    assert standings() == [health.Standing.GOOD, health.Standing.FAR_BEHIND]
+    second.heal()
+    driver.step()
+    assert standings() == [health.Standing.GOOD, health.Standing.GOOD]
+
+
+def sync_again(proxy: RpcProxy, at: list[int]) -> None:
+    """The endpoint knows no block above `at[0]`."""
+
+    def known(params: list) -> None:
+        if params[0] in ("latest", "finalized"):
+            params[0] = hex(at[0])
+        elif int(params[0], 16) > at[0]:
+            params[0] = hex(10**9)
+
+    def known_receipt(receipt: dict | None) -> dict | None:
+        return receipt if receipt and int(receipt["blockNumber"], 16) <= at[0] else None
+
+    proxy.meddle(BLOCK, known, times=None)
+    proxy.rewrite("eth_blockNumber", lambda _: hex(at[0]), times=None)
+    proxy.rewrite(RECEIPT, known_receipt, times=None)
+
+
+def test_f47_an_endpoint_that_claims_a_head_far_ahead_is_not_believed_alone(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lead grows with each look, and its receipts lack what the operation moved."""
+    monkeypatch.setattr(health, "STALL_SECONDS", 30.0)
+    first, _ = endpoints
+    operation = book.borrow()
+    driver.step()
+    lead = iter(range(1_000, 10**9, 20))
+    first.rewrite("eth_blockNumber", lambda number: hex(int(number, 16) + next(lead)), times=None)
+    first.rewrite(RECEIPT, lambda receipt: {**receipt, "logs": receipt["logs"][:-2]} if receipt else None, times=None)
+    for _ in range(health.STALL_BLOCKS + 5):
+        book.chain.mine()
+        driver.step()
+        assert standings()[1] in (health.Standing.GOOD, health.Standing.LAGS)
+        assert Operation.objects.get().state not in (OperationState.CONFIRMED, OperationState.NEEDS_REVIEW)
+    assert not any("conclusions are drawn without it" in told for told in errors(caplog))
+    first.heal()
+    driver.step()
+    driver.step()
+    book.check(confirmed=[operation])
 
 
 # --- F48 ---

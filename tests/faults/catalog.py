@@ -55,7 +55,7 @@ FAULTS = {
     44: "executor paused or not authorized",
     45: "a node's answer for logs lacks some",
     46: "a reorg while nothing ran, or deeper than is usual",
-    47: "one of two endpoints passes nothing on, stands still, or is silent",
+    47: "one of two endpoints passes nothing on, stands still, is far behind or silent, or claims a head far ahead",
     48: "a wrong count of nonces, or one that a reorg takes back",
     49: "the executor is replaced under way",
     50: "the key is rotated under way",

@@ -105,7 +105,7 @@ class History(RuleBasedStateMachine):
 
     # --- nodes ---
 
-    @rule(node=NODES, blocks=st.integers(1, 4))
+    @rule(node=NODES, blocks=st.sampled_from([1, 2, 3, 4, 20]))
     def node_lags(self, node: str, blocks: int) -> None:
         self.platform.nodes.by_name[node].lag = blocks
 
