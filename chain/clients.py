@@ -48,16 +48,33 @@ class WrongChain(ChainUnavailable):
 
 
 class SendAnswer:
-    """What the endpoints said to one signed transaction: the combined `meaning`, the text of the first refusal."""
+    """What the endpoints said to one signed transaction: the combined `meaning`, and the words of the first refusal."""
 
     def __init__(self) -> None:
         self._meanings: list[SendClass] = []
-        self.error = ""
+        self._refusal = ""
+        self._failure = ""
 
-    def add(self, meaning: SendClass, error: str = "") -> None:
-        """Take one endpoint's answer in."""
+    def accepted(self) -> None:
+        """One endpoint took it."""
+        self._meanings.append(SendClass.ACCEPTED)
+
+    def refused(self, message: str) -> None:
+        """One endpoint answered with an error: "already known" is one too, and no refusal."""
+        meaning = classify(message)
         self._meanings.append(meaning)
-        self.error = self.error or error
+        if meaning != SendClass.ALREADY_KNOWN:
+            self._refusal = self._refusal or message
+
+    def failed(self, failure: str) -> None:
+        """One endpoint gave no answer."""
+        self._meanings.append(SendClass.UNKNOWN)
+        self._failure = self._failure or failure
+
+    @property
+    def error(self) -> str:
+        """A node's own words, also where another one took it; else, where none took it, how a connection failed."""
+        return self._refusal or ("" if self.is_settled else self._failure)
 
     @property
     def meaning(self) -> SendClass:
@@ -173,11 +190,11 @@ class ChainClient:
             for index, answer in enumerate(answers):
                 result = results if isinstance(results, EndpointFailed) else results[index]
                 if isinstance(result, EndpointFailed):
-                    answer.add(SendClass.UNKNOWN, str(result))
+                    answer.failed(str(result))
                 elif isinstance(result, RpcError):
-                    answer.add(classify(result.message), result.message)
+                    answer.refused(result.message)
                 else:
-                    answer.add(SendClass.ACCEPTED)
+                    answer.accepted()
 
     def _each(self, calls: Sequence[RpcCall]) -> list[list[Any] | EndpointFailed]:
         """What each endpoint answers to the same post, in the order of the settings."""

@@ -9,7 +9,15 @@ from chain import selectors
 from chain.attempts import best_attempt, fees_of
 from chain.engine import Engine, HeldBack
 from chain.fees import Market, bump
-from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState, WalletStatus
+from chain.models import (
+    ChainTransaction,
+    Operation,
+    OperationState,
+    PlatformWallet,
+    TransactionAttempt,
+    TransactionState,
+    WalletStatus,
+)
 from chain.signer import SignerUnavailable, get_signer
 from chain.states import FINAL_OPERATION_STATES, IN_FLIGHT_STATES
 from partner_platform.core.wording import shown
@@ -123,14 +131,16 @@ def _answers(transaction: ChainTransaction) -> list[str]:
     if not attempts:
         return ["nothing is signed for it"]
     return [
-        f"{attempt.kind} {attempt.tx_hash}, sent {attempt.send_count} times, "
-        + (
-            f"answered {attempt.last_error_class}: {shown(attempt.last_error, ANSWER_LENGTH)}"
-            if attempt.last_error_class
-            else "was taken by a node"
-        )
+        f"{attempt.kind} {attempt.tx_hash}, sent {attempt.send_count} times, {_answer(attempt)}"
         for attempt in attempts[-LAST_ATTEMPTS:]
     ]
+
+
+def _answer(attempt: TransactionAttempt) -> str:
+    words = shown(attempt.last_error, ANSWER_LENGTH)
+    if attempt.last_error_class:
+        return f"answered {attempt.last_error_class}: {words}"
+    return "was taken by a node" + (f"; another one refused it: {words}" if attempt.last_error else "")
 
 
 def _in_block(transaction: ChainTransaction) -> str:

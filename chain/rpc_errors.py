@@ -75,17 +75,19 @@ def classify(message: str) -> SendClass:
     return next((meaning for listed, meaning in _MEANINGS if listed in text), SendClass.UNKNOWN)
 
 
-# The weightier answer first: what one endpoint accepted is accepted, whatever another says.
+# The weightier answer first: what one endpoint accepted is accepted, whatever another says. One that is acted on with
+# the nonce kept (bump, pause) outweighs an endpoint that said nothing; MALFORMED, after which a noop takes the nonce,
+# outweighs nobody.
 _WEIGHT = (
     SendClass.ACCEPTED,
     SendClass.ALREADY_KNOWN,
     SendClass.NONCE_TOO_LOW,
-    SendClass.UNKNOWN,
     SendClass.UNDERPRICED,
     SendClass.NO_FUNDS,
     SendClass.NO_ROOM,
     SendClass.NONCE_TOO_HIGH,
     SendClass.WOULD_REVERT,
+    SendClass.UNKNOWN,
     SendClass.MALFORMED,
 )
 
@@ -93,6 +95,7 @@ _WEIGHT = (
 def combine(meanings: list[SendClass]) -> SendClass:
     """One meaning out of the answers of several endpoints to the same bytes.
 
-    MALFORMED remains only where all endpoints say so; one that did not answer (UNKNOWN) may have taken it.
+    MALFORMED remains only where all endpoints say so; one that did not answer (UNKNOWN) may have taken it. A bump and a
+    pause keep the nonce, so they are right even then.
     """
     return min(meanings, key=_WEIGHT.index, default=SendClass.UNKNOWN)

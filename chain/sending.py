@@ -109,7 +109,7 @@ def _note(engine: Engine, answered: list[tuple[Send, SendAnswer]]) -> None:
     head = engine.require_head().number
     transactions = [transaction for (transaction, _), _ in answered]
     on_its_way = [transaction.pk for (transaction, _), answer in answered if answer.meaning in _ON_ITS_WAY]
-    refused = [(attempt, answer) for (_, attempt), answer in answered if answer.meaning not in _ON_ITS_WAY[:2]]
+    refused = [(attempt, answer) for (_, attempt), answer in answered if answer.error or not answer.is_settled]
     require_edge(TransactionState.SIGNED, TransactionState.BROADCAST)
 
     def note() -> None:
@@ -125,7 +125,8 @@ def _note(engine: Engine, answered: list[tuple[Send, SendAnswer]]) -> None:
         )
         for attempt, answer in refused:
             TransactionAttempt.objects.filter(pk=attempt.pk).update(
-                last_error=answer.error[:_ERROR_LENGTH], last_error_class=answer.meaning.value
+                last_error=answer.error[:_ERROR_LENGTH],
+                last_error_class="" if answer.is_settled else answer.meaning.value,
             )
 
     engine.lease.write(note)

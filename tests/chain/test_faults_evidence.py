@@ -24,6 +24,8 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
+from chain.reasons import Circumstances
+from chain.rpc_errors import SendClass
 from partner_platform.core import clock
 from tests.chain.book import Book, nonces, wallet
 from tests.support.chain import Chain
@@ -35,6 +37,7 @@ BLOCK = "eth_getBlockByNumber"
 COUNT = "eth_getTransactionCount"
 RECEIPT = "eth_getTransactionReceipt"
 SEND = "eth_sendRawTransaction"
+EVERYTHING = (RECEIPT, BLOCK, COUNT, SEND, "eth_call", "eth_getLogs", "eth_getTransactionByHash")
 NOTHING = "0x" + "00" * 32
 
 
@@ -433,7 +436,7 @@ def test_f47_an_endpoint_that_answers_for_its_head_alone_is_waited_for_and_then_
     _, second = endpoints
     operation = book.borrow()
     driver.step()
-    for method in (RECEIPT, BLOCK, COUNT, SEND, "eth_call", "eth_getLogs", "eth_getTransactionByHash"):
+    for method in EVERYTHING:
         second.answer_status(method, 429, times=None)
     for _ in range(10):
         book.chain.mine()
@@ -551,6 +554,86 @@ def test_f47_an_endpoint_that_claims_a_head_far_ahead_is_not_believed_alone(
     driver.step()
     driver.step()
     book.check(confirmed=[operation])
+
+
+@pytest.fixture
+def living(endpoints: tuple[RpcProxy, RpcProxy], monkeypatch: pytest.MonkeyPatch) -> RpcProxy:
+    """The first endpoint; the second one is down, and has been for long."""
+    first, second = endpoints
+    monkeypatch.setattr(health, "SILENT_SECONDS", 0.0)
+    for method in (*EVERYTHING, "eth_blockNumber", "eth_chainId"):
+        second.answer_status(method, 503, times=None)
+    return first
+
+
+def test_f47_an_endpoint_that_is_down_does_not_hide_that_the_fee_is_too_low(book: Book, living: RpcProxy) -> None:
+    too_cheap = "max fee per gas less than block base fee"
+    sent: list[str] = []
+
+    def refuse_the_first(params: list) -> str | None:
+        sent.append(params[0])
+        return too_cheap if params[0] == sent[0] else None
+
+    living.check(SEND, refuse_the_first)
+    operation = book.borrow()
+    driver.step()
+    cheap, dear = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
+    assert sent == [cheap.raw, dear.raw]
+    assert (cheap.last_error_class, cheap.last_error) == (SendClass.UNDERPRICED, too_cheap)
+    book.settle()
+    book.check(confirmed=[operation])
+    assert nonces() == [0]
+    assert TransactionAttempt.objects.count() == 2
+
+
+def test_f47_an_endpoint_that_is_down_does_not_hide_that_there_is_no_gas_money(book: Book, living: RpcProxy) -> None:
+    no_funds = "insufficient funds for gas * price + value"
+    living.refuse(SEND, no_funds, times=None)
+    operation = book.borrow()
+    driver.step()
+    assert (wallet().status, wallet().status_reason) == (WalletStatus.PAUSED, f"no gas money: {no_funds}")
+    later = book.borrow()
+    step_and_mine(book, 3)
+    book.check(confirmed=[], not_done={OperationState.BUNDLED: [operation], OperationState.QUEUED: [later]})
+    assert (nonces(), TransactionAttempt.objects.count()) == ([0], 1)
+    living.heal()
+    driver.step()
+    assert wallet().status == WalletStatus.ACTIVE
+    book.settle(blocks=6)
+    book.check(confirmed=[operation, later])
+    assert nonces() == [0, 1]
+
+
+def test_f47_an_endpoint_that_is_down_leaves_it_open_whether_anybody_takes_what_the_other_calls_malformed(
+    book: Book, living: RpcProxy
+) -> None:
+    living.refuse(SEND, "oversized data", times=None)
+    operation = book.borrow()
+    step_and_mine(book, 3)
+    attempt = TransactionAttempt.objects.get()  # no noop took its nonce
+    assert (attempt.last_error_class, attempt.last_error) == (SendClass.UNKNOWN, "oversized data")
+    living.heal()
+    driver.step()
+    book.settle()
+    book.check(confirmed=[operation])
+    assert TransactionAttempt.objects.count() == 1
+
+
+def test_f47_what_one_endpoint_takes_is_taken_and_the_other_ones_refusal_is_told(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy]
+) -> None:
+    first, second = endpoints
+    first.refuse(SEND, "insufficient funds for gas * price + value", times=None)
+    second.swallow(SEND, NOTHING, times=None)
+    book.borrow()
+    driver.step()
+    assert wallet().status == WalletStatus.ACTIVE
+    transaction, attempt = ChainTransaction.objects.get(), TransactionAttempt.objects.get()
+    assert (transaction.state, attempt.last_error_class) == (TransactionState.BROADCAST, "")
+    assert Circumstances.of_wallet(wallet()).of_transaction(transaction) == (
+        f"nonce 0 is BROADCAST; PAYLOAD {attempt.tx_hash}, sent 1 times, was taken by a node; another one refused it:"
+        " insufficient funds for gas * price + value"
+    )
 
 
 # --- F48 ---

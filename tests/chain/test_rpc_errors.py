@@ -2,6 +2,7 @@
 
 import pytest
 
+from chain.clients import SendAnswer
 from chain.rpc_errors import LISTED_MESSAGES, SendClass, classify, combine
 
 MEANINGS = {
@@ -57,3 +58,41 @@ def test_malformed_needs_every_endpoint_to_agree() -> None:
     assert combine([SendClass.MALFORMED, SendClass.MALFORMED]) == SendClass.MALFORMED
     assert combine([SendClass.MALFORMED, SendClass.UNKNOWN]) == SendClass.UNKNOWN
     assert combine([]) == SendClass.UNKNOWN
+
+
+ORDINARY = (SendClass.UNDERPRICED, SendClass.NO_FUNDS, SendClass.NO_ROOM, SendClass.NONCE_TOO_HIGH)
+
+
+@pytest.mark.parametrize("meaning", [*ORDINARY, SendClass.WOULD_REVERT, SendClass.NONCE_TOO_LOW])
+def test_an_endpoint_that_did_not_answer_does_not_hide_what_another_one_said(meaning: SendClass) -> None:
+    assert combine([meaning, SendClass.UNKNOWN]) == meaning
+    assert combine([SendClass.UNKNOWN, meaning]) == meaning
+
+
+@pytest.mark.parametrize("meaning", [*ORDINARY, SendClass.MALFORMED, SendClass.UNKNOWN])
+@pytest.mark.parametrize("taken", [SendClass.ACCEPTED, SendClass.ALREADY_KNOWN])
+def test_no_refusal_outweighs_an_endpoint_that_has_it(meaning: SendClass, taken: SendClass) -> None:
+    assert combine([meaning, taken]) == taken
+
+
+def test_the_words_of_a_node_come_before_the_failure_of_a_connection() -> None:
+    answer = SendAnswer()
+    answer.failed("RPC endpoint one: HTTP 503")
+    assert (answer.meaning, answer.error) == (SendClass.UNKNOWN, "RPC endpoint one: HTTP 503")
+    answer.refused("transaction underpriced: 1 wei")
+    answer.refused("insufficient funds")
+    assert (answer.meaning, answer.error) == (SendClass.UNDERPRICED, "transaction underpriced: 1 wei")
+
+
+def test_the_words_of_a_refusal_remain_where_another_endpoint_takes_it() -> None:
+    answer = SendAnswer()
+    answer.refused("insufficient funds")
+    answer.accepted()
+    assert (answer.meaning, answer.is_settled, answer.error) == (SendClass.ACCEPTED, True, "insufficient funds")
+
+
+def test_where_it_was_taken_neither_a_failed_connection_nor_that_it_is_known_is_an_error() -> None:
+    answer = SendAnswer()
+    answer.failed("RPC endpoint one: HTTP 503")
+    answer.refused("already known")
+    assert (answer.meaning, answer.is_settled, answer.error) == (SendClass.ALREADY_KNOWN, True, "")
