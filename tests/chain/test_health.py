@@ -133,17 +133,15 @@ class TestTheHead:
         compare([syncing, good])
         assert syncing.standing == Standing.LAGS
 
-    def test_that_is_fifteen_blocks_behind_is_heard_however_old_its_block(
-        self, moment: Moment, pair: tuple[Health, Health]
+    @pytest.mark.parametrize(("blocks", "standing"), [(15, Standing.LAGS), (16, Standing.FAR_BEHIND)])
+    def test_that_is_at_most_fifteen_blocks_behind_is_heard_however_old_its_block(
+        self, moment: Moment, pair: tuple[Health, Health], blocks: int, standing: Standing
     ) -> None:
         idle, good = pair
         good.has_head(1_000)
-        idle.has_head(985, age=10_000.0)
+        idle.has_head(1_000 - blocks, age=10_000.0)
         compare([idle, good])
-        assert idle.standing == Standing.LAGS
-        good.has_head(1_001)
-        compare([idle, good])
-        assert idle.standing == Standing.FAR_BEHIND
+        assert idle.standing == standing
 
 
 class TestTheSilence:
