@@ -4,18 +4,38 @@ import partner_platform.core.clock
 import partner_platform.core.fields
 import uuid
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import migrations, models
+
+
+def require_the_executor_of_before(apps, schema_editor):
+    """Stop where the executor of the operations that are there would be lost. First of all: MongoDB rolls nothing back."""
+    count = _rows(apps, schema_editor, "Operation").count()
+    if count and not settings.PLATFORM_EXECUTOR_ADDRESS:
+        raise ImproperlyConfigured(
+            f"PLATFORM_EXECUTOR_ADDRESS is not set, and {count} operations were made for that executor: set it as the"
+            " workers have it and migrate again. Nothing was changed."
+        )
 
 
 def note_the_executor_of_before(apps, schema_editor):
     """What was made before it was kept: the settings' executor and chain are the best that is known of it."""
     address, chain_id = settings.PLATFORM_EXECUTOR_ADDRESS, settings.CHAIN_ID
-    operations = apps.get_model("chain", "Operation").objects
-    if not address or not operations.exists():
+    operations = _rows(apps, schema_editor, "Operation")
+    if not operations.exists():
         return
     operations.update(executor=address, chain_id=chain_id)
-    apps.get_model("chain", "ChainTransaction").objects.update(executor=address)
-    apps.get_model("chain", "Executor").objects.create(address=address, chain_id=chain_id)
+    _rows(apps, schema_editor, "ChainTransaction").update(executor=address)
+    _rows(apps, schema_editor, "Executor").create(address=address, chain_id=chain_id)
+
+
+def begin_the_second_reading(apps, schema_editor):
+    """Where a new cursor begins (`chain.watch_cursor`): blocks below WATCH_FROM_BLOCK were never read."""
+    _rows(apps, schema_editor, "WatchCursor").update(verified_block=max(settings.WATCH_FROM_BLOCK - 1, 0))
+
+
+def _rows(apps, schema_editor, model):
+    return apps.get_model("chain", model).objects.using(schema_editor.connection.alias)
 
 
 class Migration(migrations.Migration):
@@ -25,6 +45,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunPython(require_the_executor_of_before, migrations.RunPython.noop),
         migrations.CreateModel(
             name='Executor',
             fields=[
@@ -128,4 +149,5 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('address', 'chain_id'), name='executor_once_per_chain'),
         ),
         migrations.RunPython(note_the_executor_of_before, migrations.RunPython.noop),
+        migrations.RunPython(begin_the_second_reading, migrations.RunPython.noop),
     ]
