@@ -8,6 +8,8 @@ import logging
 from collections import defaultdict
 from typing import Any
 
+from django.conf import settings
+
 from chain import events, metrics
 from chain.clients import ChainUnavailable, RpcError
 from chain.evidence import final_block
@@ -30,7 +32,7 @@ def read_again(reader: RangeReader, cursor: WatchCursor, *, every: int = EVERY_B
 
     Costs nothing while fewer than `every` blocks may have become final.
     """
-    first = cursor.verified_block + 1
+    first = max(cursor.verified_block + 1, settings.WATCH_FROM_BLOCK)  # what is older was never read
     if cursor.next_block - first < every:
         return False
     try:
@@ -57,7 +59,7 @@ def recheck(reader: RangeReader, cursor: WatchCursor, first: int, last: int) -> 
     """Compare these blocks now, final or not, for somebody misses an event in them; True where some was taken back, to
     be read anew. Raises `ChainUnavailable`.
     """
-    last = min(last, cursor.next_block - 1)
+    first, last = max(first, settings.WATCH_FROM_BLOCK), min(last, cursor.next_block - 1)
     while first <= last:
         until, replaced = _compare_what_fits(reader, first, last)
         if replaced is not None:

@@ -180,6 +180,55 @@ def test_f45_where_two_endpoints_disagree_about_final_events_somebody_is_told_an
     assert WatchCursor.objects.get().verified_block > verified
 
 
+@pytest.fixture
+def begins(chain: Chain, borrowed: PartnerLoan, settings: Settings) -> int:
+    """The block that the platform was told to read from; it has older events, and none of them was ever read."""
+    settings.WATCH_FROM_BLOCK = begins = ChainEvent.objects.filter(name="SolvencyVault.USDCBorrowed").get().block_number
+    assert ChainEvent.objects.filter(block_number__lt=begins).delete()[0] > 0
+    WatchCursor.objects.update(verified_block=0)
+    return begins
+
+
+def test_what_is_older_than_the_first_block_to_read_was_not_missed(
+    chain: Chain, proxy: RpcProxy, begins: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_back, asked = rollbacks(monkeypatch), ranges_asked_for(proxy)
+    chain.mine(second_reading.EVERY_BLOCKS + FINAL_AFTER_BLOCKS)
+    follow.follow_chain()
+    assert taken_back == []
+    assert min(asked) == begins
+    assert WatchCursor.objects.get().verified_block >= begins + second_reading.EVERY_BLOCKS - 1
+    assert outstanding() == 1_000 * DOLLAR
+
+
+def test_what_is_older_is_not_looked_for_where_somebody_misses_an_event(
+    chain: Chain, proxy: RpcProxy, begins: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_back, asked = rollbacks(monkeypatch), ranges_asked_for(proxy)
+    assert watcher.read_again(0, chain.block_number()) is False
+    assert (taken_back, min(asked)) == ([], begins)
+    ChainEvent.objects.filter(block_number=begins).delete()
+    assert watcher.read_again(0, chain.block_number()) is True
+    assert taken_back == [begins]
+    assert WatchCursor.objects.get().next_block == begins
+
+
+def rollbacks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The blocks from which on something is taken back."""
+    taken_back: list[int] = []
+    monkeypatch.setattr("chain.hooks.announce_rollback", taken_back.append)
+    return taken_back
+
+
+def ranges_asked_for(proxy: RpcProxy) -> list[int]:
+    """The first blocks of the ranges whose logs are asked for."""
+    asked: list[int] = []
+    proxy.on_call = lambda method, params: (
+        asked.append(int(params[0]["fromBlock"], 16)) if method == LOGS and "fromBlock" in params[0] else None
+    )
+    return asked
+
+
 def test_f46_a_reorg_while_no_watcher_ran_and_final_since(
     chain: Chain, lender: PartnerClient, borrowed: PartnerLoan, settle: Callable[[], None]
 ) -> None:
