@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from chain import bell, freezing
 from chain.encoding import Call, uid_of
-from chain.models import ChainEvent, Operation, PlatformWallet, WalletStatus
+from chain.models import ChainEvent, Operation, PlatformWallet
 from partner_platform.core import backoff, clock
 from partner_platform.core.batches import batched
 from partner_platform.core.database import on_commit
@@ -161,15 +161,3 @@ def freeze_wallets(*, reason: str) -> int:
     """
     wallets = list(PlatformWallet.objects.order_by("pk").values_list("pk", flat=True))
     return sum(freezing.freeze(wallet_id, reason) for wallet_id in wallets)
-
-
-def resume_wallet(*, wallet_id: UUID, status_changes: int) -> bool:
-    """A person looked into it: let a frozen wallet work again.
-
-    `status_changes` is the wallet's as that person saw it; False where it was not frozen then, or changed since.
-    """
-    as_seen = PlatformWallet.objects.filter(pk=wallet_id, status=WalletStatus.FROZEN, status_changes=status_changes)
-    resumed = as_seen.update(status=WalletStatus.ACTIVE, status_reason="", **freezing.SEEN_ANEW)
-    if resumed:
-        nudge()
-    return resumed == 1

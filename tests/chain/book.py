@@ -4,9 +4,11 @@ import datetime as dt
 import itertools
 from collections.abc import Sequence
 
-from chain import driver, selectors, services, system
+from chain import driver, operating, selectors, services, system
+from chain.clients import get_client
 from chain.encoding import Call, encode_call
 from chain.engine import Engine
+from chain.inspection import inspect
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
 from chain.tracking import tick
 from tests.support.chain import FINAL_AFTER_BLOCKS, Chain
@@ -130,6 +132,11 @@ class Book:
 
 def wallet() -> PlatformWallet:
     return PlatformWallet.objects.get()
+
+
+def unfreeze() -> None:
+    """A person looked at the wallet and lets it work again."""
+    operating.unfreeze(inspect(get_client(), wallet()), actor="operator:test")
 
 
 def nonces() -> list[int]:

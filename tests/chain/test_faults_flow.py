@@ -16,8 +16,7 @@ from chain.models import (
     WalletStatus,
 )
 from chain.sending import cancel
-from chain.services import resume_wallet
-from tests.chain.book import Book, nonces, wallet
+from tests.chain.book import Book, nonces, unfreeze, wallet
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
 
@@ -117,7 +116,7 @@ def test_f44_an_executor_that_refuses_us_freezes_the_wallet_and_nothing_is_lost(
     as_owner(book.chain, go_on)
     driver.step()
     assert Operation.objects.get().state == OperationState.QUEUED  # not before a person looked
-    assert resume_wallet(wallet_id=frozen.pk, status_changes=frozen.status_changes)
+    unfreeze()
     driver.step()
     book.settle()
     book.check(confirmed=[operation])
@@ -140,7 +139,7 @@ def test_f44_an_executor_that_refuses_what_is_under_way(
     assert wallet().status == WalletStatus.FROZEN
     as_owner(book.chain, go_on)
     engine.lease.release()
-    resume_wallet(wallet_id=wallet().pk, status_changes=wallet().status_changes)
+    unfreeze()
     driver.step()
     book.settle()
     book.check(confirmed=[operation])

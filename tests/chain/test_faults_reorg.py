@@ -16,8 +16,7 @@ from chain.models import (
     WalletStatus,
 )
 from chain.review import gather, requeue
-from chain.services import resume_wallet
-from tests.chain.book import KIND, Book, nonces, wallet
+from tests.chain.book import KIND, Book, nonces, unfreeze, wallet
 from tests.support.actors import set_operator
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
@@ -149,7 +148,7 @@ def test_f38_a_conflicting_transaction_took_the_nonce(book: Book) -> None:
     assert engine is not None
     requeue(engine, gather(engine, Operation.objects.get()), actor="staff:test")
     engine.lease.release()
-    resume_wallet(wallet_id=wallet().pk, status_changes=wallet().status_changes)
+    unfreeze()
     driver.step()
     book.settle()
     book.check(confirmed=[operation])

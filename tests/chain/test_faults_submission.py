@@ -19,9 +19,8 @@ from chain.models import (
 )
 from chain.restoring import SCAN_REASON
 from chain.review import gather, requeue
-from chain.services import resume_wallet
 from chain.tracking import tick
-from tests.chain.book import Book, nonces, wallet
+from tests.chain.book import Book, nonces, unfreeze, wallet
 from tests.support.backup import Backup
 from tests.support.rpc_proxy import RpcProxy
 
@@ -49,7 +48,7 @@ def test_f08_somebody_else_spent_the_nonce_and_a_person_decides(book: Book, prox
     assert ChainTransaction.objects.get().state == TransactionState.NEEDS_REVIEW
     book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]})
     requeue(engine, gather(engine, Operation.objects.get()), actor="staff:test")
-    resume_wallet(wallet_id=wallet().pk, status_changes=wallet().status_changes)
+    unfreeze()
     engine.lease.release()
     driver.step()
     book.settle()

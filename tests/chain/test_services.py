@@ -161,24 +161,6 @@ def test_whatever_works_is_frozen_with_the_reason(nudges: list[str]) -> None:
     assert nudges == []
 
 
-@pytest.mark.parametrize(
-    ("status", "seen", "resumed"),
-    [("FROZEN", 4, True), ("FROZEN", 3, False), ("FROZEN", 5, False), ("PAUSED", 4, False), ("ACTIVE", 4, False)],
-)
-def test_a_frozen_wallet_that_is_as_it_was_seen_works_again_and_its_driver_is_woken(
-    nudges: list[str], status: str, seen: int, resumed: bool
-) -> None:
-    mine = wallet(status, status_reason="why", status_changes=4)
-    bystander = wallet("FROZEN", status_reason="why", status_changes=4)
-    assert services.resume_wallet(wallet_id=mine.pk, status_changes=seen) is resumed
-    changes = dict(PlatformWallet.objects.values_list("pk", "status_changes"))
-    assert changes == {mine.pk: 5 if resumed else 4, bystander.pk: 4}
-    found = {one.pk: (one.status, one.status_reason) for one in PlatformWallet.objects.all()}
-    assert found[mine.pk] == (("ACTIVE", "") if resumed else (status, "why"))
-    assert found[bystander.pk] == ("FROZEN", "why")
-    assert nudges == (["nudged"] if resumed else [])
-
-
 @pytest.mark.parametrize(("listens", "started"), [(True, 0), (False, 1)])
 def test_a_driver_is_started_only_where_none_listens(
     monkeypatch: pytest.MonkeyPatch, listens: bool, started: int
