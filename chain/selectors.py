@@ -101,20 +101,39 @@ def has_live_work(wallet: PlatformWallet) -> bool:
     """True while a driver has something to do: transactions to follow, or operations that may be bundled."""
     if ChainTransaction.objects.filter(wallet=wallet, state__in=LIVE_TRANSACTION_STATES).exists():
         return True
-    if signing_address() not in ("", wallet.address):
+    if is_retired(wallet):
         return False
     is_active = PlatformWallet.objects.filter(pk=wallet.pk, status=WalletStatus.ACTIVE).exists()
     return is_active and queued_query().exists()
 
 
+def is_retired(wallet: PlatformWallet) -> bool:
+    """True where its key was rotated away: new transactions are signed with another one."""
+    return signing_address() not in ("", wallet.address)
+
+
+def wallets_of_the_chain() -> list[PlatformWallet]:
+    """Every wallet of this chain, the oldest first."""
+    return list(PlatformWallet.objects.filter(chain_id=settings.CHAIN_ID).order_by("created_at", "id"))
+
+
+def wallets_to_look_at() -> list[PlatformWallet]:
+    """Wallets of this chain, rotated away or not, that are not ACTIVE, have an incident or transactions under way."""
+    return [
+        wallet
+        for wallet in wallets_of_the_chain()
+        if wallet.status != WalletStatus.ACTIVE or wallet.incident or live_transactions_query(wallet.pk).exists()
+    ]
+
+
 def retired_wallets() -> list[PlatformWallet]:
-    """Wallets whose key was rotated away and that have something to follow still: live transactions, or settled ones
-    whose block is not final.
+    """Wallets whose key was rotated away and that have something to follow still: live transactions, a comparison after
+    a restore, or what was settled under them in a block that is not final.
 
     Without any key none of several wallets is the platform's: then all of them are only followed.
     """
     current = signing_address()
-    wallets = list(PlatformWallet.objects.filter(chain_id=settings.CHAIN_ID).order_by("created_at", "id"))
+    wallets = wallets_of_the_chain()
     if not current and len(wallets) == 1:
         return []
     return [wallet for wallet in wallets if wallet.address != current and _has_unfinished(wallet)]
@@ -122,9 +141,13 @@ def retired_wallets() -> list[PlatformWallet]:
 
 def _has_unfinished(wallet: PlatformWallet) -> bool:
     mine = ChainTransaction.objects.filter(wallet=wallet.pk)
-    if mine.filter(state__in=LIVE_TRANSACTION_STATES).exists():
+    if wallet.scan_pending or mine.filter(state__in=LIVE_TRANSACTION_STATES).exists():
         return True
-    return mine.filter(block_number__gt=wallet.final_block or 0).exists()
+    final, verified = wallet.final_block or 0, wallet.verified_block or 0
+    if mine.filter(block_number__gt=final).exists():
+        return True
+    adopted = Operation.objects.filter(carrier__isnull=True, state=OperationState.CONFIRMED)
+    return adopted.filter(block_number__gt=final, block_number__lte=verified).exists()
 
 
 def live_transactions(wallet: PlatformWallet) -> list[ChainTransaction]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from pytest_django.fixtures import Settings
 
 from chain import selectors
 from chain.models import ChainEvent, ChainTransaction, Operation, PlatformWallet, TransactionAttempt
@@ -205,3 +206,70 @@ def test_open_operations_are_those_that_are_not_final() -> None:
     for state in ("QUEUED", "BUNDLED", "EXECUTED", "NEEDS_REVIEW", "CONFIRMED", "REFUSED", "FAILED"):
         operation(state=state)
     assert selectors.open_operations_count() == 4
+
+
+# --- wallets ---
+
+KEY, PLATFORMS = "0x" + "11" * 32, "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
+
+
+def platforms(settings: Settings) -> PlatformWallet:
+    settings.CHAIN_ID, settings.PLATFORM_PRIVATE_KEY = 5003, KEY
+    return PlatformWallet.objects.create(address=PLATFORMS, chain_id=5003, fee_cap_wei=1)
+
+
+def test_a_wallet_is_retired_where_another_key_signs(settings: Settings) -> None:
+    mine, old = platforms(settings), wallet()
+    assert (selectors.is_retired(mine), selectors.is_retired(old)) == (False, True)
+    settings.PLATFORM_PRIVATE_KEY = ""
+    assert (selectors.is_retired(mine), selectors.is_retired(old)) == (False, False)
+
+
+def test_wallets_to_look_at_are_not_active_or_have_an_incident_or_something_under_way(settings: Settings) -> None:
+    mine = platforms(settings)
+    quiet, frozen, paused = wallet(), wallet(status="FROZEN"), wallet(status="PAUSED")
+    undone, busy = wallet(incident="a reorg undid it"), wallet()
+    transaction(quiet, 0, "CONFIRMED")
+    transaction(busy, 0, "SIGNED")
+    PlatformWallet.objects.create(address=PLATFORMS, chain_id=1, fee_cap_wei=1, status="FROZEN")
+    for age, row in enumerate([busy, undone, paused, frozen, quiet, mine]):
+        PlatformWallet.objects.filter(pk=row.pk).update(created_at=clock.now() - dt.timedelta(seconds=age))
+    assert selectors.wallets_to_look_at() == [frozen, paused, undone, busy]
+    assert selectors.wallets_of_the_chain() == [mine, quiet, frozen, paused, undone, busy]
+
+
+def test_a_retired_wallet_is_followed_until_its_comparison_after_a_restore_is_over(settings: Settings) -> None:
+    platforms(settings)
+    old = wallet(scan_pending=True)
+    assert selectors.retired_wallets() == [old]
+    PlatformWallet.objects.update(scan_pending=False)
+    assert selectors.retired_wallets() == []
+
+
+@pytest.mark.parametrize(
+    ("final", "verified", "fields", "is_followed"),
+    [
+        (9, 12, {}, True),
+        (9, 10, {}, True),
+        (10, 12, {}, False),  # it is final
+        (9, 9, {}, False),  # it was adopted after the wallet was driven last
+        (None, 12, {}, True),
+        (None, None, {}, False),
+        (9, 12, {"state": "REFUSED"}, False),
+    ],
+)
+def test_a_retired_wallet_is_followed_until_what_was_adopted_under_it_is_final(
+    settings: Settings, final: int | None, verified: int | None, fields: dict[str, Any], is_followed: bool
+) -> None:
+    mine = platforms(settings)
+    old = wallet(final_block=final, verified_block=verified)
+    operation(**{"state": "CONFIRMED", "block_number": 10, **fields})
+    operation(state="CONFIRMED", block_number=10, carrier=transaction(mine, 0, "CONFIRMED"))
+    assert selectors.retired_wallets() == ([old] if is_followed else [])
+
+
+def test_what_the_platforms_wallet_carried_is_no_concern_of_a_retired_one(settings: Settings) -> None:
+    mine = platforms(settings)
+    wallet(final_block=9, verified_block=12)
+    operation(state="CONFIRMED", block_number=10, carrier=transaction(mine, 0, "CONFIRMED"))
+    assert selectors.retired_wallets() == []
