@@ -14,7 +14,7 @@ from chain.encoding import encode_call
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
 from chain.overdue import overdue_query, told_query
 from chain.reasons import Circumstances
-from chain.selectors import live_transactions
+from chain.selectors import is_retired, live_transactions
 from chain.states import FINAL_OPERATION_STATES
 
 WEI_PER_ETHER = 10**18
@@ -37,7 +37,8 @@ class ChainView:
 class WalletReport:
     """The wallet's row, what is under way, what waits for a person, and the chain's side where it answers.
 
-    `wallet` is a copy that nothing refreshes: what a person saw is what their act is guarded by.
+    Operations belong to the platform and not to one of its wallets: the report of a wallet whose key was rotated away
+    lists none. `wallet` is a copy that nothing refreshes: what a person saw is what their act is guarded by.
     """
 
     wallet: PlatformWallet
@@ -49,6 +50,7 @@ class WalletReport:
     reopened: int
     chain: ChainView | None
     trouble: str = ""
+    is_retired: bool = False  # its key was rotated away
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -57,9 +59,10 @@ class WalletReport:
         lines = [
             f"wallet {wallet.address} on chain {wallet.chain_id}: {wallet.status}"
             + (f", because {wallet.status_reason}" if wallet.status_reason else ""),
+            *(["  its key was rotated away: it sends nothing new"] if self.is_retired else []),
             f"  database: next nonce {wallet.next_nonce}, driver {wallet.lease_holder or 'none'}",
             *self._chain_lines(),
-            f"  operations: {', '.join(f'{count} {state}' for state, count in sorted(self.states.items())) or 'none'}",
+            *([] if self.is_retired else [f"  operations: {self._counts()}"]),
             *(f"  {transaction_line(transaction, self.chain)}" for transaction in self.live[:SHOWN]),
             *(f"  to review: {op.kind} {op.key}: {op.reason}" for op in self.in_review[:SHOWN]),
             *(f"  open for long: {line}" for line in self.overdue),
@@ -69,6 +72,9 @@ class WalletReport:
         if wallet.incident:
             lines.append(f"  incident of {wallet.incident_at:%Y-%m-%d %H:%M:%S} UTC: {wallet.incident}")
         return lines + [f"  ! {warning}" for warning in self.warnings]
+
+    def _counts(self) -> str:
+        return ", ".join(f"{count} {state}" for state, count in sorted(self.states.items())) or "none"
 
     def _chain_lines(self) -> list[str]:
         chain = self.chain
@@ -84,17 +90,16 @@ class WalletReport:
 def inspect(client: ChainClient, wallet: PlatformWallet) -> WalletReport:
     """Read it all. Never raises for a chain that does not answer: that is part of what there is to see."""
     wallet = PlatformWallet.objects.get(pk=wallet.pk)
-    live = live_transactions(wallet)
-    states = Counter(
-        Operation.objects.exclude(state__in=FINAL_OPERATION_STATES).order_by().values_list("state", flat=True)
-    )
-    review = Operation.objects.filter(state=OperationState.NEEDS_REVIEW).order_by("created_at", "id")
+    live, retired = live_transactions(wallet), is_retired(wallet)
+    operations = Operation.objects.none() if retired else Operation.objects.all()
+    states = Counter(operations.exclude(state__in=FINAL_OPERATION_STATES).order_by().values_list("state", flat=True))
+    review = operations.filter(state=OperationState.NEEDS_REVIEW).order_by("created_at", "id")
     view, trouble = None, ""
     try:
         view = _view(client, wallet, live)
     except (ChainUnavailable, RpcError) as error:
         trouble = str(error)
-    overdue, overdue_count = _overdue(wallet, view)
+    overdue, overdue_count = ([], 0) if retired else _overdue(wallet, view)
     report = WalletReport(
         wallet=wallet,
         live=live,
@@ -102,9 +107,10 @@ def inspect(client: ChainClient, wallet: PlatformWallet) -> WalletReport:
         in_review=list(review),
         overdue=overdue,
         overdue_count=overdue_count,
-        reopened=Operation.objects.filter(reopened__in=[True]).count(),
+        reopened=operations.filter(reopened__in=[True]).count(),
         chain=view,
         trouble=trouble,
+        is_retired=retired,
     )
     report.warnings.extend(_warnings(report))
     return report
@@ -174,14 +180,21 @@ def _warnings(report: WalletReport) -> list[str]:
         return found
     if chain.nonces.get("latest", 0) > wallet.next_nonce:
         found.append("the chain used nonces that the database does not know")
+    if not report.is_retired:
+        found += _executor_warnings(chain)
+    if chain.balance_wei == 0 and (report.live or not report.is_retired):
+        found.append("there is no gas money")
+    if any(transaction.state == TransactionState.SIGNED for transaction in report.live):
+        found.append("a stored transaction was not taken by any node yet")
+    return found
+
+
+def _executor_warnings(chain: ChainView) -> list[str]:
+    found = []
     if chain.executor_is_paused:
         found.append("the executor is paused: its owner must unpause it")
     if chain.is_operator is False:
         found.append("the executor does not know this wallet as an operator: its owner must set it")
-    if chain.balance_wei == 0:
-        found.append("there is no gas money")
-    if any(transaction.state == TransactionState.SIGNED for transaction in report.live):
-        found.append("a stored transaction was not taken by any node yet")
     return found
 
 

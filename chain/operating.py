@@ -21,6 +21,7 @@ from chain.models import AttemptKind, ChainTransaction, PlatformWallet, WalletSt
 from chain.reorgs import undo_orphaned
 from chain.review import DecisionRefused
 from chain.services import nudge
+from chain.signer import SignerUnavailable
 from chain.states import IN_FLIGHT_STATES
 from partner_platform.core.database import run_in_transaction
 
@@ -62,7 +63,10 @@ def freeze(wallet: PlatformWallet, *, actor: str, reason: str) -> None:
 
 
 def unfreeze(report: WalletReport, *, actor: str) -> None:
-    """Work again. Refused while what froze it still stands, and where the report does not show all of that."""
+    """Work again. Refused while what froze it still stands, and where the report does not show all of that.
+
+    A wallet whose key was rotated away sends nothing new, so it does not matter whether the executor would take it.
+    """
     wallet, chain = report.wallet, report.chain
     if wallet.status != WalletStatus.FROZEN:
         raise DecisionRefused(f"the wallet is {wallet.status}")
@@ -70,7 +74,7 @@ def unfreeze(report: WalletReport, *, actor: str) -> None:
         raise DecisionRefused("the chain does not answer: nothing is known about what froze it")
     if wallet.scan_pending:
         raise DecisionRefused("the comparison after the restore is not finished; the driver unfreezes it by itself")
-    if chain.executor_is_paused or not chain.is_operator:
+    if not report.is_retired and (chain.executor_is_paused or not chain.is_operator):
         raise DecisionRefused("the executor would refuse every carrier and freeze it again")
 
     def write() -> None:
@@ -112,6 +116,7 @@ def noop(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
 
     `transaction` as it was shown, its attempts prefetched.
     """
+    _require_key(engine)
     transaction = _require_as_shown(transaction)
     if transaction.state not in IN_FLIGHT_STATES:
         raise DecisionRefused(f"nonce {transaction.nonce} is {transaction.state}: there is nothing to take it from")
@@ -122,6 +127,17 @@ def noop(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
         raise DecisionRefused("a noop is under way already; the driver bumps it")
     run_in_transaction(lambda: _record(engine.wallet, actor, "settlement.noop", after={"nonce": transaction.nonce}))
     sending.cancel(engine, transaction, f"given up by {actor}")
+
+
+def _require_key(engine: Engine) -> None:
+    """A wallet's key may have been rotated away, and taken out of the settings since."""
+    try:
+        engine.signer  # noqa: B018 - asked for to see whether there is one
+    except SignerUnavailable as error:
+        raise DecisionRefused(
+            f"{error}: neither PLATFORM_PRIVATE_KEY nor PLATFORM_RETIRED_PRIVATE_KEYS holds it, so nothing can be"
+            " signed for its nonces"
+        ) from error
 
 
 def _as_shown(wallet: PlatformWallet) -> QuerySet[PlatformWallet]:

@@ -80,6 +80,16 @@ def test_a_wallet_in_trouble_with_all_there_is_to_say() -> None:
     ]
 
 
+def test_a_wallet_whose_key_was_rotated_away_lists_no_operations() -> None:
+    assert report(view(is_operator=False), is_retired=True, wallet={"status": "FROZEN"}).lines() == [
+        f"wallet {ADDRESS} on chain 5003: FROZEN",
+        "  its key was rotated away: it sends nothing new",
+        "  database: next nonce 9, driver none",
+        "  chain: head 77, nonces used: 9 latest, 9 pending, 8 finalized; gas money 1.500000",
+        f"  executor {EXECUTOR}: working, this wallet may not send carriers",
+    ]
+
+
 def test_a_chain_that_does_not_answer_is_said_with_why() -> None:
     assert "  chain: does not answer (no route)" in report(None, trouble="no route").lines()
 
@@ -105,6 +115,11 @@ def test_of_a_hundred_the_first_twenty_are_shown() -> None:
         (view(executor_is_paused=True), {}, "the executor is paused"),
         (view(is_operator=False), {}, "the executor does not know this wallet as an operator"),
         (view(balance_wei=0), {}, "there is no gas money"),
+        (
+            view(balance_wei=0, is_operator=False),
+            {"is_retired": True, "live": [ChainTransaction(state="BROADCAST")]},
+            "there is no gas money",
+        ),
         (view(), {"live": [ChainTransaction(state="SIGNED")]}, "a stored transaction was not taken by any node yet"),
     ],
 )
@@ -122,6 +137,7 @@ def test_each_trouble_has_its_warning(chain: ChainView | None, fields: dict[str,
         (view(nonces={"latest": 9}), {}),
         (view(is_operator=None, executor_is_paused=None, balance_wei=1), {}),
         (view(), {"live": [ChainTransaction(state="BROADCAST"), ChainTransaction(state="MINED")]}),
+        (view(is_operator=False, executor_is_paused=True, balance_wei=0), {"is_retired": True}),
     ],
 )
 def test_a_healthy_wallet_has_none(chain: ChainView | None, fields: dict[str, Any]) -> None:

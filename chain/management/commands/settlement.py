@@ -1,16 +1,21 @@
-"""`manage.py settlement`: for the operator whom NEEDS_REVIEW wakes. Every action shows what it saw before it acts."""
+"""`manage.py settlement`: for the operator whom NEEDS_REVIEW wakes. Every action shows what it saw before it acts.
+
+Each concerns the wallet of the configured key, or the one that `--wallet` names: what a key that was rotated away has
+left behind is put right under its own wallet.
+"""
 
 import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from chain import inspection, operating, review
+from chain import inspection, operating, review, selectors
 from chain.clients import ChainUnavailable, RpcError, get_client
 from chain.engine import Engine
 from chain.lease import LeaseLost
-from chain.management.owner import actor
+from chain.management.owner import actor, address_of
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
 from chain.review import DecisionRefused, Evidence
 from chain.signer import SignerUnavailable
@@ -25,7 +30,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        actions.add_parser("status", help="the wallet, what is under way, what waits for a person")
+        status = actions.add_parser("status", help="the wallets, what is under way, what waits for a person")
+        _of_one_wallet(status, default="the platform's, and each other one that somebody should look at")
         freeze = _acting(actions.add_parser("freeze", help="send nothing new; what is under way is followed on"))
         freeze.add_argument("reason", help="for those who come after you")
         _acting(actions.add_parser("unfreeze", help="work again, where nothing stands against it"))
@@ -39,13 +45,15 @@ class Command(BaseCommand):
         choice.add_argument("--adopt", action="store_true", help="the chain executed it: confirm it with its own logs")
         choice.add_argument("--fail", metavar="REASON", help="it is not done and will not be: its owner gives back")
         choice.add_argument("--requeue", action="store_true", help="do it after all, under a new nonce")
-        choice.add_argument("--incident-seen", action="store_true", help="the wallet's incident has been read")
+        choice.add_argument("--incident-seen", action="store_true", help="the wallet's incidents have been read")
         decide.add_argument("--without-proof", action="store_true", help="with --adopt: although expected logs miss")
 
     def handle(self, *, action: str, **options: Any) -> None:
         try:
-            wallet = platform_wallet(get_client())
-            getattr(self, f"_{action}")(wallet, options)
+            if action == "status":
+                self._status(options["wallet"])
+            else:
+                getattr(self, f"_{action}")(_wallet(options["wallet"]), options)
         except DecisionRefused as refusal:
             raise CommandError(f"refused: {refusal}") from refusal
         except (ChainUnavailable, RpcError) as error:
@@ -55,8 +63,9 @@ class Command(BaseCommand):
         except SignerUnavailable as error:
             raise CommandError(str(error)) from error
 
-    def _status(self, wallet: PlatformWallet, _options: dict[str, Any]) -> None:
-        self._show(wallet)
+    def _status(self, address: str | None) -> None:
+        for wallet in _shown_by_status(address):
+            self._show(wallet)
 
     def _freeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
         self._show(wallet)
@@ -66,7 +75,8 @@ class Command(BaseCommand):
 
     def _unfreeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
         report = self._show(wallet)
-        self._confirm("Unfreeze it? Queued operations go out at once.", options)
+        retired = "Its key was rotated away: it sends nothing new."
+        self._confirm(f"Unfreeze it? {retired if report.is_retired else 'Queued operations go out at once.'}", options)
         operating.unfreeze(report, actor=actor())
         self.stdout.write("active")
 
@@ -107,6 +117,8 @@ class Command(BaseCommand):
             self._confirm("Note that the incident was read?", options)
             operating.incident_seen(report, actor=actor())
             return
+        if selectors.is_retired(wallet):
+            raise DecisionRefused("operations are the platform's, whichever wallet carried them: leave --wallet out")
         operations = Operation.objects.filter(state=OperationState.NEEDS_REVIEW).order_by("created_at", "id")
         if options["key"]:
             operations = Operation.objects.filter(key=options["key"])
@@ -153,6 +165,37 @@ class Command(BaseCommand):
             raise CommandError("nothing was done")
 
 
+def _shown_by_status(address: str | None) -> list[PlatformWallet]:
+    """The platform's wallet, then those that somebody should look at; all where no key says which the platform's is."""
+    if address:
+        return [_wallet(address)]
+    try:
+        platforms = platform_wallet(get_client())
+    except SignerUnavailable:
+        wallets = selectors.wallets_of_the_chain()
+        if not wallets:
+            raise
+        return wallets
+    return [platforms, *(wallet for wallet in selectors.wallets_to_look_at() if wallet.pk != platforms.pk)]
+
+
+def _wallet(address: str | None) -> PlatformWallet:
+    """The wallet that `--wallet` names, the platform's without it; `CommandError` where there is none."""
+    known = {wallet.address: wallet for wallet in selectors.wallets_of_the_chain()}
+    if address:
+        named = known.get(address_of("--wallet", address))
+        if named is None:
+            names = ", ".join(known) or "none"
+            raise CommandError(f"--wallet: {address} is no wallet on chain {settings.CHAIN_ID}; known: {names}")
+        return named
+    try:
+        return platform_wallet(get_client())
+    except SignerUnavailable as error:
+        if not known:
+            raise
+        raise CommandError(f"{error}: say which wallet is meant with --wallet ({', '.join(known)})") from error
+
+
 def _question(options: dict[str, Any]) -> str:
     key = options["key"]
     if options["adopt"]:
@@ -170,4 +213,11 @@ def live_rows(transactions: list[ChainTransaction]) -> list[ChainTransaction]:
 
 def _acting(parser: ArgumentParser) -> ArgumentParser:
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    _of_one_wallet(parser, default="that of the configured key")
     return parser
+
+
+def _of_one_wallet(parser: ArgumentParser, *, default: str) -> None:
+    parser.add_argument(
+        "--wallet", metavar="ADDRESS", help=f"the wallet that is meant, one whose key was rotated away too ({default})"
+    )
