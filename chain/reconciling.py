@@ -172,6 +172,16 @@ def read_nonces(addresses: Sequence[str], moment: Moment) -> dict[str, int]:
     return {address: int(count, 16) for address, count in zip(addresses, counts, strict=True)}
 
 
+def final_nonce(address: str, moment: Moment) -> int:
+    """How many transactions of the account are final: the least that any endpoint counts at the moment's final block;
+    0 where one of them cannot tell.
+    """
+    if moment.final_block < 0:
+        return 0
+    counts = get_client().everyone([("eth_getTransactionCount", [address, hex(moment.final_block)])])
+    return min(int(count, 16) if isinstance(count, str) else 0 for [count] in counts)
+
+
 def head_distance(moment: Moment) -> int:
     """How many blocks the chain is ahead of the moment."""
     return max(get_client().block_number() - moment.block_number, 0)

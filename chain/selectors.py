@@ -126,6 +126,15 @@ def wallets_to_look_at() -> list[PlatformWallet]:
     ]
 
 
+def signing_wallet() -> PlatformWallet | None:
+    """The wallet of the configured key; without a key the chain's only one. None where there is no such row."""
+    current = signing_address()
+    wallets = wallets_of_the_chain()
+    if not current and len(wallets) == 1:
+        return wallets[0]
+    return next((wallet for wallet in wallets if wallet.address == current), None)
+
+
 def retired_wallets() -> list[PlatformWallet]:
     """Wallets whose key was rotated away and that have something to follow still: live transactions, a comparison after
     a restore, or what was settled under them in a block that is not final.

@@ -154,10 +154,13 @@ def nudge() -> None:
         logger.warning("could not nudge the driver, the sweep will: %s", error)
 
 
-def freeze_wallets(*, reason: str) -> int:
+def freeze_wallets(*, reason: str, address: str = "") -> int:
     """Stop sending until a person has looked: books and chain disagree about money.
 
-    A wallet that is frozen for something else is frozen for this too. Answers for how many the reason is new.
+    All wallets of the configured chain, or the one with this address. A wallet that is frozen for something else is
+    frozen for this too. Answers for how many the reason is new.
     """
-    wallets = list(PlatformWallet.objects.order_by("pk").values_list("pk", flat=True))
-    return sum(freezing.freeze(wallet_id, reason) for wallet_id in wallets)
+    wallets = PlatformWallet.objects.filter(chain_id=settings.CHAIN_ID)
+    wallets = wallets.filter(address=address) if address else wallets
+    chosen = list(wallets.order_by("pk").values_list("pk", flat=True))
+    return sum(freezing.freeze(wallet_id, reason) for wallet_id in chosen)

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-from django.conf import settings
-
 from chain import reconciling
+from chain import selectors as chain_selectors
 from chain.models import PlatformWallet
 from chain.reconciling import Moment, Nonces
 from loans.findings import Finding, differs
 
-# What would be a finding is read once more: a node that was asked about its newest block while it made the next one was
+# What is not as expected is read once more: a node that was asked about its newest block while it made the next one was
 # seen to answer with the state of that (anvil).
 READINGS = 2
 
@@ -29,37 +28,54 @@ def check_accounts(booked: Mapping[str, int], moment: Moment) -> list[Finding]:
     return found
 
 
-def check_wallets(moment: Moment) -> tuple[list[Finding], dict[str, int], int]:
-    """Each wallet's nonces; which have transactions under way, since which block; how many there are."""
-    wallets = list(PlatformWallet.objects.filter(chain_id=settings.CHAIN_ID))
+def check_wallets(moment: Moment) -> tuple[list[Finding], dict[str, int | None], int]:
+    """The nonces of each wallet that settlement has to do with: the signing one, and those whose key was rotated away
+    while they have something to follow. Which of them are in motion, since which block; how many there are.
+    """
+    signing = chain_selectors.signing_wallet()
+    wallets = [*([] if signing is None else [signing]), *chain_selectors.retired_wallets()]
     expected = {wallet.address: reconciling.expected_nonces(wallet, moment) for wallet in wallets}
     found: list[Finding] = []
-    motions: dict[str, int] = {}
+    motions: dict[str, int | None] = {}
     for _ in range(READINGS):
-        mined = reconciling.read_nonces([wallet.address for wallet in wallets], moment)
+        mined = reconciling.read_nonces(list(expected), moment)
         found, motions = [], {}
         for wallet in wallets:
-            found += _check_wallet(wallet, mined[wallet.address], expected[wallet.address], moment, motions)
-        if not found:
+            count, nonces = mined[wallet.address], expected[wallet.address]
+            if count > nonces.most and wallet != signing:
+                count = nonces.most  # its key may be anybody's: what else it sent concerns nobody
+            found += _check_wallet(wallet, count, nonces, moment, motions)
+        if all(nonces.fewest <= mined[address] <= nonces.most for address, nonces in expected.items()):
             break
     return found, motions, len(wallets)
 
 
 def _check_wallet(
-    wallet: PlatformWallet, count: int, expected: Nonces, moment: Moment, motions: dict[str, int]
+    wallet: PlatformWallet, count: int, expected: Nonces, moment: Moment, motions: dict[str, int | None]
 ) -> list[Finding]:
-    subject = f"wallet:{wallet.address}"
-    if expected.open_since is not None:
-        motions[subject] = expected.open_since
-    if count < expected.fewest and _is_in_doubt(wallet, count, moment):
-        motions[subject] = min(motions.get(subject, wallet.nonces_block), wallet.nonces_block)
+    subject, since = f"wallet:{wallet.address}", expected.open_since
+    if since is not None:
+        motions[subject] = since
+    if count < expected.fewest and _will_be_lowered(wallet, count, moment):
+        motions[subject] = wallet.nonces_block if since is None else min(since, wallet.nonces_block)
+        return []
+    if count > expected.most and _will_be_raised(wallet, expected, moment):
+        motions.setdefault(subject, None)
         return []
     nearest = max(expected.fewest, min(count, expected.most))
     return differs(subject, "next_nonce", wallet.next_nonce, wallet.next_nonce + count - nearest)
 
 
-def _is_in_doubt(wallet: PlatformWallet, count: int, moment: Moment) -> bool:
+def _will_be_lowered(wallet: PlatformWallet, count: int, moment: Moment) -> bool:
     """Nonces were noted as used that the chain shows no more, in blocks that are not final: settlement will lower the
     counter by itself (`chain.nonces`).
     """
     return count < wallet.nonces_from and wallet.nonces_block > moment.final_block
+
+
+def _will_be_raised(wallet: PlatformWallet, expected: Nonces, moment: Moment) -> bool:
+    """The chain has transactions that the books do not know: after a restore, or somebody else's. Settlement sends
+    nothing until they are gone or final, then raises the counter by itself (`chain.nonces`, `chain.restoring`). False
+    where they are final and it has not done so.
+    """
+    return wallet.scan_pending or reconciling.final_nonce(wallet.address, moment) <= expected.most

@@ -31,7 +31,7 @@ def freeze(finding: Finding) -> list[str]:
             suspend_partner(partner=partner, actor=ACTOR, reason=str(finding))
         return [finding.subject]
     if kind in ("wallet", "account"):
-        chain_services.freeze_wallets(reason=f"reconciliation: {finding}")
+        chain_services.freeze_wallets(reason=f"reconciliation: {finding}", address=name if kind == "wallet" else "")
         return [finding.subject]
     return []
 

@@ -161,6 +161,16 @@ def test_whatever_works_is_frozen_with_the_reason(nudges: list[str]) -> None:
     assert nudges == []
 
 
+def test_one_wallet_is_frozen_by_its_address_and_none_of_another_chain() -> None:
+    mine, bystander = wallet("ACTIVE"), wallet("ACTIVE")
+    elsewhere = PlatformWallet.objects.create(address=mine.address, chain_id=1, fee_cap_wei=1)
+    assert services.freeze_wallets(reason="why", address=mine.address) == 1
+    assert set(PlatformWallet.objects.filter(status="FROZEN")) == {mine}
+    assert services.freeze_wallets(reason="why") == 1
+    assert set(PlatformWallet.objects.exclude(status="FROZEN")) == {elsewhere}
+    assert PlatformWallet.objects.get(pk=bystander.pk).status_reason == "why"
+
+
 @pytest.mark.parametrize(("listens", "started"), [(True, 0), (False, 1)])
 def test_a_driver_is_started_only_where_none_listens(
     monkeypatch: pytest.MonkeyPatch, listens: bool, started: int

@@ -440,5 +440,7 @@ def test_one_wrong_reading_of_an_account_or_a_nonce_is_read_again(chain, client,
 
     monkeypatch.setattr(reconciling, name, read)
 
-    assert reconcile().findings == []
+    report = reconcile()
+
+    assert (report.findings, report.in_motion) == ([], [])
     assert len(told) == 2
