@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 KINDS = ("loan", "repayment", "partner", "oaid", "position", "transfer", "wallet", "account")
-MOST_KEPT = 1_000  # findings that are named; where there are more they are counted
+MOST_KEPT = 1_000  # findings of one kind that are named; where there are more they are counted
 
 
 @dataclass(frozen=True)
@@ -52,26 +52,34 @@ class Finding:
 
 
 class Findings:
-    """Findings as they are made; the first `MOST_KEPT` are kept, all are counted."""
+    """Findings as they are made; the first `MOST_KEPT` of each kind are kept, all are counted.
+
+    So a thousand wrong loans do not hide the wallet that is to be frozen.
+    """
 
     def __init__(self) -> None:
-        self._kept: list[Finding] = []
+        self._kept: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
         self.by_kind: Counter[str] = Counter()
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Take them in."""
         for finding in findings:
             self.by_kind[finding.kind] += 1
-            if len(self._kept) < MOST_KEPT:
-                self._kept.append(finding)
+            kept = self._kept[finding.kind]
+            if len(kept) < MOST_KEPT:
+                kept.append(finding)
 
     @property
     def total(self) -> int:
         return self.by_kind.total()
 
+    def are_all_kept(self, kind: str) -> bool:
+        """False where there were more of this kind than are kept: what is not named may be wrong all the same."""
+        return self.by_kind[kind] == len(self._kept[kind])
+
     def __iter__(self) -> Iterator[Finding]:
         """Those that are kept, by kind."""
-        return iter(sorted(self._kept, key=lambda finding: KINDS.index(finding.kind)))
+        return (finding for kept in self._kept.values() for finding in kept)
 
 
 def differs(subject: str, what: str, booked: object, actual: object, repair: Repair | None = None) -> list[Finding]:

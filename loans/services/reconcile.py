@@ -88,7 +88,7 @@ def reconcile(*, freeze: bool = False, repair: bool = False, quick: bool = False
     repaired = [sighting for sighting in found if repair and sighting.stands and repairs.repair(sighting.finding)]
     left = [sighting for sighting in found if sighting not in repaired]
     frozen = {name for sighting in left if freeze and sighting.stands for name in freezing.freeze(sighting.finding)}
-    if repair and seen.is_full:
+    if repair and seen.is_full and seen.findings.are_all_kept("position"):
         freezing.thaw(frozen_before, {sighting.finding.subject for sighting in left} | set(seen.motions))
     report = Report(
         block_number=block,
@@ -101,7 +101,7 @@ def reconcile(*, freeze: bool = False, repair: bool = False, quick: bool = False
         repaired=sorted(str(sighting.finding) for sighting in repaired),
         seconds=time.monotonic() - started,
     )
-    reconciliation_runs.keep(_run(report, seen, is_repaired=bool(repaired) and not left), last, seen.days)
+    reconciliation_runs.keep(_run(report, seen, is_repaired=len(repaired) == report.finding_count > 0), last, seen.days)
     _tell(found, moving)
     return report
 
