@@ -5,6 +5,7 @@ audit trail.
 """
 
 from collections.abc import Collection, Iterable
+from functools import partial
 
 from audit.services import record_change
 from chain import services as chain_services
@@ -12,6 +13,7 @@ from loans.findings import Finding
 from loans.models import OaidCredit, SolvencyPosition
 from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
+from partner_platform.core.isolation import alone
 from partners.models import Partner, PartnerStatus
 from partners.services import suspend_partner
 
@@ -63,11 +65,12 @@ def thaw(before: Iterable[SolvencyPosition], wrong: Collection[str]) -> None:
         if f"position:{row.position_id}" in wrong:
             continue
 
-        def write(row: SolvencyPosition = row) -> None:
+        def write(row: SolvencyPosition = row) -> int:
             as_read = SolvencyPosition.objects.filter(pk=row.pk, frozen__in=[True], frozen_reason=row.frozen_reason)
             if as_read.update(frozen=False, frozen_reason="", updated_at=clock.now()) == 1:
                 if f"oaid:{row.oaid_token_id}" not in wrong:
                     OaidCredit.objects.filter(oaid_token_id=row.oaid_token_id).update(frozen=False)
                 record_change(actor=ACTOR, action="position.thawed", target=f"position:{row.position_id}")
+            return 0
 
-        run_in_transaction(write)
+        alone(partial(run_in_transaction, write), f"thawing position {row.position_id}")

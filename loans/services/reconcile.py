@@ -1,14 +1,16 @@
 """The reconciliation run: bring up to date, look, judge what stands, repair and freeze that, keep the run.
 
-A finding is acted on once it stands in two runs of different blocks. A run that saw one for the first time is followed
-by another as soon as there is a new block (`due`), an hour is not waited for. What is in motion for longer than
-`CHAIN_OVERDUE_BLOCKS` is told of at ERROR, once. Due times are in the database: a lost task is found by the next beat.
+A finding is acted on once it stands in two runs of different blocks; each repair and each freeze fails by itself. A run
+that saw one for the first time is followed by another as soon as there is a new block (`due`), an hour is not waited
+for. What is in motion for longer than `CHAIN_OVERDUE_BLOCKS` is told of at ERROR, once. Due times are in the database:
+a lost task is found by the next beat.
 """
 
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +27,7 @@ from loans.reconciliation.standing import Motion, Sighting
 from loans.services import follow, freezing, reconciliation_runs, repairs
 from loans.services.settle import settle_due
 from partner_platform.core import clock
+from partner_platform.core.isolation import alone
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +88,10 @@ def reconcile(*, freeze: bool = False, repair: bool = False, quick: bool = False
         block_number=block + seen.behind,
         overdue_blocks=settings.CHAIN_OVERDUE_BLOCKS,
     )
-    repaired = [sighting for sighting in found if repair and sighting.stands and repairs.repair(sighting.finding)]
-    left = [sighting for sighting in found if sighting not in repaired]
-    frozen = {name for sighting in left if freeze and sighting.stands for name in freezing.freeze(sighting.finding)}
+    repaired = [sighting for sighting in found if repair and sighting.stands and _repair(sighting.finding)]
+    repaired_ones = set(repaired)
+    left = [sighting for sighting in found if sighting not in repaired_ones]
+    frozen = {name for sighting in left if freeze and sighting.stands for name in _freeze(sighting.finding)}
     if repair and seen.is_full and seen.findings.are_all_kept("position"):
         freezing.thaw(frozen_before, {sighting.finding.subject for sighting in left} | set(seen.motions))
     report = Report(
@@ -145,6 +149,23 @@ def _catch_up() -> None:
     settle_due()
     catch_up(to_block=get_client().block_number())
     follow.apply_due()
+
+
+def _repair(finding: Finding) -> bool:
+    """Whether it was repaired; where that fails (the database refuses the figure) it is left, and the run goes on."""
+    return bool(alone(partial(repairs.repair, finding), f"repairing {finding}"))
+
+
+def _freeze(finding: Finding) -> list[str]:
+    """What is frozen now; nothing where that fails, and the run goes on."""
+    frozen: list[str] = []
+
+    def act() -> int:
+        frozen.extend(freezing.freeze(finding))
+        return len(frozen)
+
+    alone(act, f"freezing for {finding}")
+    return frozen
 
 
 def _motions(seen: Look) -> dict[str, int | None]:

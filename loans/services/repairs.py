@@ -36,8 +36,12 @@ UNDRAWN = (LoanStatus.PENDING, LoanStatus.FAILED)
 COUNTERS: dict[str, str] = {"loans.OaidCredit": "version"}
 
 
+class NotDerivable(Exception):
+    """The records add up to what cannot be: one of them is wrong, and the sum is left as it is."""
+
+
 def repair(finding: Finding) -> bool:
-    """Put the figure right; False where it cannot be derived, or is right by now."""
+    """Put the figure right; False where it cannot be derived, or is right by now. Raises `NotDerivable`."""
     wanted = finding.repair
     return wanted is not None and run_in_transaction(lambda: _repair(finding, wanted))
 
@@ -51,6 +55,8 @@ def _repair(finding: Finding, wanted: Repair) -> bool:
     booked, derived = getattr(row, wanted.column), DERIVED[wanted.model](row, wanted.column)
     if booked == derived:
         return False
+    if derived < 0:  # MongoDB has no constraint that would refuse it
+        raise NotDerivable(f"{finding.subject} {wanted.column} would be {derived}")
     counter = COUNTERS.get(wanted.model)
     moved = {} if counter is None else {counter: F(counter) + 1}
     if mine.filter(**{wanted.column: booked}).update(**{wanted.column: derived}, **moved) != 1:

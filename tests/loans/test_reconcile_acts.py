@@ -1,15 +1,19 @@
 """What a reconciliation does about what stands: whatever else fails or was left out, each by itself, and held."""
 
+import logging
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from django.db.models import F
 
+from audit.models import AuditEntry
 from chain.models import PlatformWallet, WalletStatus
-from loans.models import PartnerLoan, ReconciliationRun, SolvencyPosition
-from loans.services import follow
+from loans.models import PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
+from loans.services import follow, freezing, repairs
 from loans.services.reconcile import Report, reconcile
 from partners.models import Partner, PartnerStatus
+from tests.loans.conftest import DOLLAR
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,3 +90,77 @@ class TestMoreThanAreNamed:
         chain.mine()
         assert len(twice(chain, repair=True).repaired) == 1
         assert ReconciliationRun.objects.get(number=4).repaired is True
+
+
+class TestAlone:
+    @pytest.fixture
+    def errors(self, caplog) -> Any:
+        caplog.set_level(logging.ERROR, logger="partner_platform.core.isolation")
+        return lambda: [r.getMessage() for r in caplog.records if r.name == "partner_platform.core.isolation"]
+
+    def test_a_sum_that_the_records_make_negative_is_not_written_and_the_rest_is_repaired(
+        self, chain, client, settle, errors
+    ):
+        """One repayment's principal is far too much: what is derived from it would be less than nothing."""
+        client.repay(50 * DOLLAR, "b")
+        settle()
+        follow.follow_chain()
+        Repayment.objects.update(principal_paid=F("principal_paid") + 9_000 * DOLLAR)
+        plant(Partner.objects.all(), "total_borrowed")
+        before = Partner.objects.get().current_outstanding
+
+        report = twice(chain, repair=True, freeze=True)
+
+        assert [text.split(" is ")[0].split()[-1] for text in report.repaired] == ["total_borrowed"]
+        after = Partner.objects.get()
+        assert (after.current_outstanding, after.total_borrowed) == (before, 5_070 * DOLLAR)
+        assert PartnerLoan.objects.get(partner_loan_id="b").outstanding_principal == 20 * DOLLAR
+        [entry] = AuditEntry.objects.filter(action="books.repaired")
+        assert list(entry.after) == ["total_borrowed"]
+        derived = before - 9_000 * DOLLAR
+        finding = f"partner {after.partner_id} current_outstanding is {before}, adds up to {derived}"
+        assert f"repairing {finding} failed; the others go on" in errors()
+        run = ReconciliationRun.objects.get(number=2)
+        assert (run.repaired, run.finding_count) == (False, report.finding_count)
+        assert after.status == PartnerStatus.SUSPENDED  # what was left is frozen
+
+    @pytest.mark.parametrize(("act", "module"), [("repair", repairs), ("freeze", freezing)])
+    def test_where_the_database_refuses_one_the_others_are_acted_on_and_the_run_is_kept(
+        self, chain, client, monkeypatch, errors, act, module
+    ):
+        plant(Partner.objects.all(), "total_borrowed")
+        plant(position(chain), "total_partner_debt")
+        original = getattr(module, act)
+
+        def refuse(finding: Any) -> Any:
+            if finding.kind == "partner":
+                raise IntegrityError("CHECK constraint failed")
+            return original(finding)
+
+        monkeypatch.setattr(module, act, refuse)
+        report = twice(chain, **{act: True})
+
+        mine = position(chain).get()
+        done = {"repair": mine.total_partner_debt == 5_000 * DOLLAR, "freeze": mine.frozen}
+        assert (len(report.repaired) + len(report.frozen), done[act]) == (1, True)
+        assert Partner.objects.get().total_borrowed == 5_070 * DOLLAR + 7
+        assert Partner.objects.get().status == PartnerStatus.ACTIVE
+        assert [line.split(" ")[0] for line in errors()] == [f"{act[:6].rstrip('e')}ing"]
+        assert ReconciliationRun.objects.get(number=2).finding_count == 2
+
+    def test_a_position_that_cannot_be_thawed_keeps_no_other_frozen(self, chain, client, monkeypatch, errors):
+        SolvencyPosition.objects.update(frozen=True, frozen_reason="once")
+        refused = position(chain).get()
+        original = freezing.record_change
+
+        def record(**entry: Any) -> Any:
+            if entry["target"] == f"position:{refused.position_id}":
+                raise IntegrityError("no")
+            return original(**entry)
+
+        monkeypatch.setattr(freezing, "record_change", record)
+        reconcile(repair=True)
+
+        assert list(SolvencyPosition.objects.filter(frozen=True)) == [refused]
+        assert errors() == [f"thawing position {refused.position_id} failed; the others go on"]
+        assert ReconciliationRun.objects.count() == 1
