@@ -141,7 +141,8 @@ class SolvencyPositionAdmin(ReadOnlyAdmin):
 
 @admin.register(OaidCredit)
 class OaidCreditAdmin(ReadOnlyAdmin):
-    list_display = ("oaid_token_id", "in_flight", "settled_block")
+    list_display = ("oaid_token_id", "in_flight", "settled_block", "frozen")
+    list_filter = ("frozen",)
 
     @admin.display(description="In flight", ordering="reserved")
     def in_flight(self, credit: OaidCredit) -> str:

@@ -55,7 +55,7 @@ class OaidCredit(models.Model):
     `reserved` adds up the loans in flight. `settled_block` is the newest block in which one of them landed: a
     reservation made against a chain reading older than that would not see the landed loan anywhere, so the guarded
     update demands a reading at least as new. `version` counts the moves of `reserved`, whose sum may be the same again
-    and that of other loans.
+    and that of other loans, and each time that the reconciliation freezes it.
     """
 
     id = UUIDPrimaryKey()
@@ -63,7 +63,7 @@ class OaidCredit(models.Model):
     reserved = BaseUnitsField(default=0)
     version = models.PositiveBigIntegerField(default=0)
     settled_block = models.PositiveBigIntegerField(default=0)
-    frozen = models.BooleanField(default=False)  # the reconciliation found its position wrong: nothing new is drawn
+    frozen = models.BooleanField(default=False)  # the reconciliation found it or its position wrong: nothing is drawn
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(reserved__gte=0), name="oaid_reserved_not_negative")]

@@ -8,7 +8,7 @@ a lost task is found by the next beat.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from chain.clients import get_client
 from chain.reconciling import BlockGone
 from chain.watcher import catch_up
 from loans.findings import Finding
-from loans.models import ReconciliationRun
+from loans.models import OaidCredit, ReconciliationRun, SolvencyPosition
 from loans.reconciliation import standing
 from loans.reconciliation.look import Kept, Look, look
 from loans.reconciliation.standing import Motion, Sighting
@@ -78,7 +78,8 @@ def reconcile(*, freeze: bool = False, repair: bool = False, quick: bool = False
     Raises `ChainUnavailable`.
     """
     started = time.monotonic()
-    last, frozen_before = reconciliation_runs.newest(), freezing.frozen_positions()
+    last = reconciliation_runs.newest()
+    frozen_before = (freezing.frozen_positions(), freezing.frozen_oaids()) if repair else ([], [])
     seen = _look(reconciliation_runs.kept_of(last) if quick else None)
     block = seen.moment.block_number
     found = standing.sightings(seen.findings, before=last.findings if last else [], block_number=block)
@@ -89,11 +90,10 @@ def reconcile(*, freeze: bool = False, repair: bool = False, quick: bool = False
         overdue_blocks=settings.CHAIN_OVERDUE_BLOCKS,
     )
     repaired = [sighting for sighting in found if repair and sighting.stands and _repair(sighting.finding)]
-    repaired_ones = set(repaired)
-    left = [sighting for sighting in found if sighting not in repaired_ones]
+    left = _without(found, repaired)
     frozen = {name for sighting in left if freeze and sighting.stands for name in _freeze(sighting.finding)}
-    if repair and seen.is_full and seen.findings.are_all_kept("position"):
-        freezing.thaw(frozen_before, {sighting.finding.subject for sighting in left} | set(seen.motions))
+    if repair and seen.is_full:
+        _thaw(*frozen_before, seen, left, repaired)
     report = Report(
         block_number=block,
         is_full=seen.is_full,
@@ -166,6 +166,26 @@ def _freeze(finding: Finding) -> list[str]:
 
     alone(act, f"freezing for {finding}")
     return frozen
+
+
+def _thaw(
+    positions: Sequence[SolvencyPosition],
+    oaids: Sequence[OaidCredit],
+    seen: Look,
+    left: Sequence[Sighting],
+    repaired: Sequence[Sighting],
+) -> None:
+    """Let go what was frozen before the look and is right by it; nothing where what is wrong is not all named."""
+    wrong = {sighting.finding.subject for sighting in left} | set(seen.motions)
+    if seen.findings.are_all_kept("position"):
+        freezing.thaw(positions, wrong)
+        if seen.findings.are_all_kept("oaid"):
+            freezing.thaw_oaids(oaids, wrong, {sighting.finding.subject for sighting in repaired})
+
+
+def _without(found: Sequence[Sighting], done: Iterable[Sighting]) -> list[Sighting]:
+    gone = set(done)
+    return [sighting for sighting in found if sighting not in gone]
 
 
 def _motions(seen: Look) -> dict[str, int | None]:

@@ -7,13 +7,16 @@ import pytest
 from django.db import IntegrityError
 from django.db.models import F
 
+from audit import services as audit_services
 from audit.models import AuditEntry
 from chain.models import PlatformWallet, WalletStatus
-from loans.models import PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
+from loans.findings import differs
+from loans.models import OaidCredit, PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
 from loans.services import follow, freezing, repairs
 from loans.services.reconcile import Report, reconcile
 from partners.models import Partner, PartnerStatus
 from tests.loans.conftest import DOLLAR
+from tests.support.actors import draw_on_chain
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -151,7 +154,7 @@ class TestAlone:
     def test_a_position_that_cannot_be_thawed_keeps_no_other_frozen(self, chain, client, monkeypatch, errors):
         SolvencyPosition.objects.update(frozen=True, frozen_reason="once")
         refused = position(chain).get()
-        original = freezing.record_change
+        original = audit_services.record_change
 
         def record(**entry: Any) -> Any:
             if entry["target"] == f"position:{refused.position_id}":
@@ -164,3 +167,162 @@ class TestAlone:
         assert list(SolvencyPosition.objects.filter(frozen=True)) == [refused]
         assert errors() == [f"thawing position {refused.position_id} failed; the others go on"]
         assert ReconciliationRun.objects.count() == 1
+
+
+def oaid(chain: Any, user: int = 1) -> Any:
+    return OaidCredit.objects.filter(oaid_token_id=chain.users[user].oaid_token_id)
+
+
+def trail(*actions: str) -> list[tuple[str, str, Any]]:
+    entries = AuditEntry.objects.filter(action__in=actions).order_by("timestamp", "target")
+    return [(entry.action, entry.target, entry.after) for entry in entries]
+
+
+class TestHeld:
+    """A freeze holds: a borrow is refused by the row of the OAID, which may not be there yet."""
+
+    def test_on_a_frozen_position_that_nobody_lent_on_yet_no_loan_is_drawn(self, chain, client):
+        user = chain.users[2]
+        draw_on_chain(chain, user, 50 * DOLLAR)
+        follow.follow_chain()
+        assert not oaid(chain, 2).exists()
+        plant(position(chain, 2), "pool_principal")
+
+        report = twice(chain, freeze=True)
+
+        refused = client.borrow(user, 100, "refused")
+        assert (refused.status_code, refused.json()["code"]) == (409, "position_frozen")
+        assert oaid(chain, 2).values_list("reserved", "frozen").get() == (0, True)
+        assert not PartnerLoan.objects.filter(partner_loan_id="refused").exists()
+        assert report.frozen == [f"position:{user.position_id}"]
+
+    def test_where_a_freeze_did_not_hold_the_next_run_makes_it_hold(self, chain, client):
+        mine, credit = position(chain), oaid(chain)
+        plant(mine, "pool_principal")
+        twice(chain, freeze=True)
+        credit.update(frozen=False)
+        chain.mine()
+
+        reconcile(freeze=True)
+
+        assert credit.get().frozen is True
+        assert len(trail("position.frozen")) == 1  # it was frozen all the time
+
+    def test_on_a_position_without_a_row_no_further_loan_is_drawn(self, chain, client):
+        position(chain).delete()
+
+        report = twice(chain, freeze=True)
+
+        assert f"position:{chain.users[1].position_id}" in report.frozen
+        assert client.borrow(chain.users[1], 10, "refused").status_code == 409
+        assert client.borrow(chain.users[0], 10, "accepted").status_code == 202
+
+    def test_loans_in_flight_of_an_oaid_without_a_row_freeze_it(self, chain, client):
+        assert client.borrow(chain.users[0], 3, "moving").status_code == 202
+        oaid(chain, 0).delete()
+
+        report = twice(chain, freeze=True)
+
+        assert report.frozen == [f"oaid:{chain.users[0].oaid_token_id}"]
+        assert oaid(chain, 0).values_list("reserved", "frozen").get() == (0, True)
+
+
+class TestLettingGo:
+    def frozen(self, chain: Any) -> str:
+        """The OAID's reservation is wrong and froze it; how the finding is told."""
+        plant(oaid(chain), "reserved")
+        report = twice(chain, freeze=True)
+        assert report.frozen == [f"oaid:{chain.users[1].oaid_token_id}"]
+        assert oaid(chain).get().frozen is True
+        return str(report.findings[0])
+
+    def test_an_oaid_is_frozen_and_let_go_with_an_entry_each(self, chain, client):
+        why = self.frozen(chain)
+        subject = f"oaid:{chain.users[1].oaid_token_id}"
+        assert trail("oaid.frozen", "oaid.thawed") == [("oaid.frozen", subject, {"reason": why})]
+        chain.mine()
+
+        report = reconcile(freeze=True, repair=True)
+
+        assert (report.repaired, report.frozen) == ([why], [])
+        assert oaid(chain).values_list("reserved", "frozen").get() == (0, False)
+        assert [action for action, _, _ in trail("oaid.frozen", "oaid.thawed")] == ["oaid.frozen", "oaid.thawed"]
+        assert client.borrow(chain.users[1], 10, "again").status_code == 202
+
+    def test_it_is_not_let_go_while_it_is_wrong_nor_by_a_run_that_may_not_repair(self, chain, client):
+        oaid(chain).update(frozen=True, reserved=7)
+        assert reconcile(repair=True).unconfirmed == 1
+        assert oaid(chain).get().frozen is True
+        oaid(chain).update(reserved=0)
+        chain.mine()
+
+        assert reconcile(freeze=True).findings == []
+
+        assert oaid(chain).get().frozen is True
+        assert trail("oaid.thawed") == []
+
+    def test_it_is_not_let_go_while_one_of_its_positions_was_frozen_since_the_look(self, chain, client, monkeypatch):
+        mine = position(chain)
+        mine.update(frozen=True, frozen_reason="once")
+        oaid(chain).update(frozen=True)
+        original = freezing.frozen_positions
+
+        def then_frozen_anew() -> Any:
+            before = original()
+            mine.update(frozen_reason="something else")
+            return before
+
+        monkeypatch.setattr(freezing, "frozen_positions", then_frozen_anew)
+        reconcile(repair=True)
+
+        assert (mine.get().frozen, oaid(chain).get().frozen) == (True, True)
+
+    def test_it_is_not_let_go_while_one_of_its_positions_is_wrong(self, chain, client):
+        """Two positions of one OAID are frozen; one agrees again, the other does not."""
+        right, other, credit = position(chain), position(chain, 0), oaid(chain)
+        credit.update(frozen=True)
+        right.update(frozen=True, frozen_reason="one")
+        plant(other, "pool_principal")
+        other.update(frozen=True, frozen_reason="two", oaid_token_id=chain.users[1].oaid_token_id)
+
+        reconcile(repair=True)
+
+        assert (right.get().frozen, other.get().frozen, credit.get().frozen) == (False, True, True)
+        plant(other, "pool_principal", -7)
+        chain.mine()
+        reconcile(repair=True)
+        assert (other.get().frozen, credit.get().frozen) == (False, False)
+
+    def test_it_is_not_let_go_while_a_position_is_wrong_that_has_no_row(self, chain, client):
+        position(chain).delete()
+        twice(chain, freeze=True)
+        chain.mine()
+
+        reconcile(repair=True)
+
+        assert oaid(chain).get().frozen is True
+
+    def test_one_that_was_frozen_again_since_the_look_is_not_let_go_by_it(self, chain, client, monkeypatch):
+        oaid(chain).update(frozen=True)
+        original = freezing.frozen_oaids
+
+        def then_frozen_again() -> Any:
+            before = original()
+            freezing.freeze(differs(f"oaid:{chain.users[1].oaid_token_id}", "reserved", 1, 0)[0])
+            return before
+
+        monkeypatch.setattr(freezing, "frozen_oaids", then_frozen_again)
+        reconcile(repair=True)
+        assert oaid(chain).get().frozen is True
+
+        monkeypatch.undo()
+        reconcile(repair=True)
+        assert oaid(chain).get().frozen is False
+
+    def test_none_is_let_go_while_wrong_ones_are_not_named(self, chain, client, monkeypatch):
+        monkeypatch.setattr("loans.findings.MOST_KEPT", 1)
+        OaidCredit.objects.update(frozen=True, reserved=F("reserved") + 7)
+
+        assert reconcile(repair=True).finding_count == 2
+
+        assert set(OaidCredit.objects.values_list("frozen", flat=True)) == {True}
