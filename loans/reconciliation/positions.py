@@ -98,11 +98,14 @@ def _as_of(
 
 
 def _against_vault(row: PositionRecord, actual: ChainPosition | None, moment: Moment) -> list[Finding]:
+    is_read_later = row.synced_block > moment.block_number  # mirrored by a reading, or an event, of a later block
+    if actual is None and is_read_later:
+        return []  # it was opened after the moment; otherwise the next run finds that it is not there
     if actual is None:
         return differs(row.subject, "existence", "mirrored", "not on the chain")
     debt = ledger.pool_debt_at(row, moment.timestamp)  # type: ignore[arg-type]
     found = differs(row.subject, "debt", debt, actual.debt)
-    if row.synced_block > moment.block_number:  # mirrored by a reading of a later block
+    if is_read_later:
         return found
     for name, booked, value in (
         ("collateral_value_usd", row.collateral_value_usd, actual.collateral_value_usd),

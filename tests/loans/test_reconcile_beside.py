@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import cycle, islice
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -17,15 +18,18 @@ from chain.encoding import encode_call
 from chain.models import PlatformWallet, WalletStatus
 from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, SolvencyPosition
+from loans.reconciliation.look import look
 from loans.services import follow
 from loans.services.lifecycle import mark_defaulted
 from loans.services.reconcile import reconcile
 from loans.services.settle import settle_due
 from partners.models import Partner, PartnerStatus
 from partners.services import update_partner
+from sandbox.keys import key_pair
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import draw_on_chain, repay_on_chain, send_as, set_interest_rate, transfer_usdc
 from tests.support.between_reads import between_reads
+from tests.support.wallets import smart_wallet_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -193,3 +197,36 @@ def test_a_reorg_between_two_reads_is_no_discrepancy(monkeypatch, others, quarte
         assert [str(finding) for finding in reconcile(freeze=True, repair=True).findings] == []
     assert_nothing_was_done()
     assert books.discrepancies() == []
+
+
+class TestOpenedLater:
+    """A position that was opened above the block which is compared at, and mirrored since."""
+
+    @pytest.fixture
+    def opened(self, others) -> Any:
+        """It was drawn on for a loan, too, and the watcher has read neither."""
+        user = smart_wallet_user(others.chain, key_pair("someone"))
+        assert others.first.borrow(user, 100, "new").status_code == 202
+        others.land()
+        settle_due()
+        assert SolvencyPosition.objects.filter(position_id=user.position_id).exists()
+        return user
+
+    def test_is_no_finding(self, opened):
+        found = look(None)
+
+        assert found.moment.block_number < SolvencyPosition.objects.get(position_id=opened.position_id).synced_block
+        assert [str(finding) for finding in found.findings] == []
+
+    def test_one_that_the_chain_does_not_have_is_found_once_the_watcher_is_there(self, others):
+        row = SolvencyPosition.objects.get(position_id=others.chain.users[2].position_id)
+        row.pk, row.position_id, row.synced_block = uuid4(), 10**9, others.chain.block_number() + 1
+        row.save(force_insert=True)
+        assert list(look(None).findings) == []
+
+        others.chain.mine()
+        others.follow()
+
+        assert [(finding.subject, finding.what, finding.actual) for finding in look(None).findings] == [
+            (f"position:{10**9}", "existence", "not on the chain")
+        ]
