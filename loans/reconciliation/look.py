@@ -51,7 +51,7 @@ class Look:
     findings: Findings
     motions: dict[str, int | None]  # what is under way, since which block
     checked: Counter[str]
-    behind: int = 0  # blocks that the chain was ahead
+    behind: int = 0  # blocks that the chain was ahead when the look began
 
 
 def look(last: Kept | None) -> Look:
@@ -59,6 +59,7 @@ def look(last: Kept | None) -> Look:
     with snapshot():
         number, block_hash, watched = reconciling.watched_until()
         moment = reconciling.moment_of(number, block_hash, watched)
+        behind = reconciling.head_distance(moment)  # now: the chain goes on while everything is read
         newest = audit_selectors.newest_block()
         found = _Look(moment, 0 if newest is None else newest.number)
         try:
@@ -69,7 +70,7 @@ def look(last: Kept | None) -> Look:
             found.look_at_all()
         else:
             found.look_at_moved(last, moved)
-        return found.result(is_full=moved is None)
+        return found.result(is_full=moved is None, behind=behind)
 
 
 def look_at_books() -> Findings:
@@ -221,7 +222,7 @@ class _Look:
         self.motions |= motions
         self.checked["account"] = len(self.flows)
 
-    def result(self, *, is_full: bool) -> Look:
+    def result(self, *, is_full: bool, behind: int) -> Look:
         """What was found, with what the next run may begin from."""
         moment = self._require_moment()
         return Look(
@@ -232,7 +233,7 @@ class _Look:
             findings=self.findings,
             motions=self.motions,
             checked=self.checked,
-            behind=reconciling.head_distance(moment),
+            behind=behind,
         )
 
     def _require_moment(self) -> Moment:

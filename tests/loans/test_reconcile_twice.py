@@ -21,6 +21,7 @@ from loans import books
 from loans.management.commands import reconcile as command
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, ReconciliationRun, SolvencyPosition
 from loans.services import follow, freezing, repairs
+from loans.services import reconcile as module
 from loans.services.reconcile import due, reconcile
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.loans.conftest import DOLLAR
@@ -269,6 +270,40 @@ class TestMotion:
         assert [line for line in told if mine in line] == [f"reconciliation: {mine} is in motion since block {landed}"]
         chain.mine()
         assert look() == (moving, [])
+
+    def test_a_chain_that_goes_on_while_everything_is_read_is_no_watcher_that_is_behind(
+        self, chain, client, settings, monkeypatch, caplog
+    ):
+        settings.CHAIN_OVERDUE_BLOCKS = 20
+        original = reconciling.read_positions
+
+        def read(*args: Any, **kwargs: Any) -> Any:
+            chain.mine(30)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(reconciling, "read_positions", read)
+        caplog.set_level(logging.ERROR, logger="loans.services.reconcile")
+        report = reconcile()
+
+        assert chain.block_number() - report.block_number >= 30
+        assert (report.findings, report.in_motion, caplog.records) == ([], [], [])
+
+    def test_a_watcher_that_was_behind_when_the_look_began_is_in_motion(self, chain, client, settings, monkeypatch):
+        """Blocks came between its last reading and the look."""
+        original = module._look
+
+        def look_later(last: Any) -> Any:
+            monkeypatch.setattr(module, "_catch_up", lambda: None)
+            chain.mine(30)
+            return original(last)
+
+        settings.CHAIN_OVERDUE_BLOCKS = 20
+        monkeypatch.setattr(module, "_look", look_later)
+        report = reconcile()
+
+        assert [(m.subject, m.since_block, m.overdue) for m in report.in_motion] == [
+            ("watcher:chain", report.block_number + 1, True)
+        ]
 
     def test_what_is_in_motion_hides_no_account(self, chain, client):
         """The account's check goes on beside it: USDC that is missing is found."""
