@@ -112,10 +112,16 @@ def unacknowledge(*, operation_id: UUID) -> None:
     acted_on.update(acknowledged=False, reopened=False)
 
 
-def note_applied(*, event_ids: Sequence[UUID]) -> None:
-    """The consumer acted on these events of the chain, in its transaction."""
+def note_applied(*, event_ids: Sequence[UUID]) -> bool:
+    """Note that the consumer acted on these events of the chain, in its transaction.
+
+    False where another had acted on some of them already, or a reorg took them: the transaction must be given up.
+    """
+    noted = 0
     for chosen in batched(event_ids):
-        ChainEvent.objects.filter(pk__in=chosen, applied__in=[False]).update(applied=True, follow_after=None)
+        waiting = ChainEvent.objects.filter(pk__in=chosen, applied__in=[False])
+        noted += waiting.update(applied=True, follow_after=None)
+    return noted == len(event_ids)
 
 
 def put_off_events(*, event_ids: Sequence[UUID], until: dt.datetime) -> None:

@@ -1,4 +1,11 @@
-"""Applying the watcher's events to positions and their loans. What fails here is isolated by `services.follow`."""
+"""Applying the watcher's events to positions and their loans. What fails here is isolated by `services.follow`.
+
+Two workers may follow at once, of which one read fewer events. Its older values must not replace the newer ones:
+
+1. A position's row is written only as it was read: `ledger_order` for what moved its debt, `synced_block` for the rest.
+2. The same transaction marks every event as applied, each for the first time (`_note_applied`); else another worker
+   was faster, and it is given up.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -7,12 +14,14 @@ from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain.models import ChainEvent, Operation
 from loans.models import SolvencyPosition
 from loans.services import mirror, onchain
-from loans.services.ledger import Movement, order_of
+from loans.services.ledger import LedgerContended, Movement, order_of
 from loans.services.steps import Step, steps_of
 from partner_platform.core.database import run_in_transaction
 
@@ -44,12 +53,12 @@ class Progress:
 
 def apply_quiet(groups: Groups, rows: Rows) -> set[int]:
     """Positions without partner loans: the mirror and the pool's last word, one guarded update each, in one
-    transaction. Answers which were followed; one that moved meanwhile is not among them.
+    transaction. Answers which were followed; one that moved meanwhile is not among them. Raises `LedgerContended`.
     """
 
     def apply() -> set[int]:
         followed = {key for key in sorted(groups) if _take_last_word(copy(rows[key]), groups[key])}
-        _note_applied(groups, followed)
+        _note_followed(groups, followed)
         return followed
 
     return run_in_transaction(apply)
@@ -59,12 +68,12 @@ def apply_settled(groups: Groups, rows: Rows) -> set[int]:
     """The usual case: positions whose ledger is past all these events, for the platform settled them itself.
 
     Only the mirror learns from them, in one transaction. Answers which were followed; one that moved meanwhile is not
-    among them.
+    among them. Raises `LedgerContended`.
     """
 
     def apply() -> set[int]:
         followed = {key for key in sorted(groups) if _write_unmoved(copy(rows[key]), groups[key])}
-        _note_applied(groups, followed)
+        _note_followed(groups, followed)
         return followed
 
     return run_in_transaction(apply)
@@ -114,22 +123,32 @@ def _parts(events: Sequence[ChainEvent], steps: Sequence[Step]) -> Iterator[Step
 
 
 def _take_last_word(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
-    before = row.ledger_order
+    before, as_read = row.ledger_order, _as_read(row)
     for event in events:
         mirror.follow(row, event)
         if event.name == "SeniorPool.DebtUpdated" and order_of(event.block_number, event.log_index) > before:
             mirror.take_pools_word(row, event)
-    mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=before, loans_principal=0)
+    mine = as_read.filter(loans_principal=0)
     return mine.update(**mirror.mirrored_fields(row), **mirror.pools_word(row)) == 1
 
 
 def _write_unmoved(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
-    mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order)
-    return mine.update(**_mirrored_after(row, events)) == 1
+    as_read = _as_read(row)
+    return as_read.update(**_mirrored_after(row, events)) == 1
 
 
-def _note_applied(groups: Groups, followed: Iterable[int]) -> None:
-    chain_services.note_applied(event_ids=[event.pk for key in sorted(followed) for event in groups[key]])
+def _as_read(row: SolvencyPosition) -> QuerySet[SolvencyPosition]:
+    """The row, unless another worker moved its debt or followed its collateral since it was read."""
+    return SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order, synced_block=row.synced_block)
+
+
+def _note_followed(groups: Groups, followed: Iterable[int]) -> None:
+    _note_applied([event for key in sorted(followed) for event in groups[key]])
+
+
+def _note_applied(events: Sequence[ChainEvent]) -> None:
+    if not chain_services.note_applied(event_ids=[event.pk for event in events]):
+        raise LedgerContended("another worker followed some of these events meanwhile")
 
 
 def _mirrored_after(row: SolvencyPosition, events: Iterable[ChainEvent]) -> dict[str, Any]:
@@ -155,9 +174,8 @@ def _apply_step(step: Step, operations: Mapping[str, Operation]) -> bool:
         if operation is None:
             _act(movement, event)
             row.refresh_from_db()
-    mirror.follow(row, event)
-    SolvencyPosition.objects.filter(pk=row.pk).update(**mirror.mirrored_fields(row))
-    chain_services.note_applied(event_ids=[part.pk for part in step.events])
+    _write(row, [event])
+    _note_applied(step.events)
     return True
 
 
@@ -173,6 +191,10 @@ def _act(movement: Movement, event: ChainEvent) -> None:
 
 def _apply_loose(position_id: int, events: Sequence[ChainEvent]) -> None:
     """Only the mirror learns from them, all in one update."""
-    row = SolvencyPosition.objects.get(position_id=position_id)
-    SolvencyPosition.objects.filter(pk=row.pk).update(**_mirrored_after(row, events))
-    chain_services.note_applied(event_ids=[event.pk for event in events])
+    _write(SolvencyPosition.objects.get(position_id=position_id), events)
+    _note_applied(events)
+
+
+def _write(row: SolvencyPosition, events: Sequence[ChainEvent]) -> None:
+    if not _write_unmoved(row, events):
+        raise LedgerContended(f"position {row.position_id} moved meanwhile")

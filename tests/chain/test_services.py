@@ -137,6 +137,16 @@ def test_events_are_noted_as_applied_however_many_there_are(django_assert_num_qu
     assert bystander.pk not in applied()
 
 
+def test_who_notes_events_is_told_whether_all_were_still_to_be_applied() -> None:
+    events = [event(5, 1) for _ in range(501)]
+    ids = [one.pk for one in events]
+    assert services.note_applied(event_ids=[]) is True
+    assert services.note_applied(event_ids=ids[:500]) is True
+    assert services.note_applied(event_ids=ids) is False  # but one was applied already
+    assert services.note_applied(event_ids=[UUID(int=1)]) is False  # a reorg took it
+    assert applied() == set(ids)
+
+
 def test_a_positions_events_are_to_be_applied_again_from_a_block_on() -> None:
     before, other = event(4, 1, applied=True), event(9, 2, applied=True)
     for block in (5, 6):
