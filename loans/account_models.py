@@ -42,12 +42,31 @@ class AccountDeposit(models.Model):
         return f"{self.received} from {self.sender}"
 
 
+class NotedAddress(models.Model):
+    """A settlement address that was looked at once: whether it had sent something to the account before.
+
+    Before an address was a partner's, what it sent counted as the platform's and could be spent on trust
+    (`loans.services.early_deposits`).
+    """
+
+    id = UUIDPrimaryKey()
+    account = AddressField()
+    address = AddressField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "address"], name="noted_address_once")]
+
+    def __str__(self) -> str:
+        return self.address
+
+
 class PartnerSpending(models.Model):
     """What a partner's settled repayments took from an account.
 
     `settled_block` is the newest block in which one of them landed: a balance older than that still holds what it took.
-    `on_trust`: one of them was, or is to be, paid without a transfer; from then on what the partner claims by a
-    transfer is judged by what the account holds, too.
+    `on_trust`: what the partner sent may have been spent without naming the transfer: one of its repayments was, or is
+    to be, paid without one, or an address brought something before it was the partner's (`NotedAddress`). From then on
+    what the partner claims by a transfer is judged by what the account holds, too.
     """
 
     id = UUIDPrimaryKey()

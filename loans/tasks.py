@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from chain import system
 from chain.clients import ChainUnavailable
 from loans import deposits
-from loans.services import follow
+from loans.services import early_deposits, follow
 from loans.services.health import check_positions
 from loans.services.lifecycle import mark_overdue
 from loans.services.reconcile import due, reconcile
@@ -61,6 +61,7 @@ def _alone(mark: str, seconds: int, work: Callable[[], int]) -> int:
 
 def follow_now() -> int:
     """The same without asking who else is at it; answers how many events were applied."""
+    alone(early_deposits.note_new, "noting settlement addresses")
     try:
         _, report = follow.follow_chain()
         deposits.advance()

@@ -15,6 +15,7 @@ from django.db import IntegrityError
 from audit.services import record_change
 from partner_platform.core.database import run_in_transaction
 from partner_platform.core.errors import invalid_fields
+from partner_platform.core.ethereum import parse_address
 from partners import terms
 from partners.models import Partner, SettlementAddress
 
@@ -84,6 +85,16 @@ def addresses_of(partner: Partner) -> list[str]:
     """All addresses that are or were the partner's, the present one first."""
     found = SettlementAddress.objects.filter(partner_id=partner.pk).values_list("address", flat=True)
     return [partner.settlement_address, *sorted(set(found) - {partner.settlement_address})]
+
+
+def owner_of(address: str) -> uuid.UUID | None:
+    """The key of the partner whose settlement address it is or was; None where it is no partner's."""
+    return SettlementAddress.objects.filter(address=parse_address(address)).values_list("partner_id", flat=True).first()
+
+
+def count() -> int:
+    """How many settlement addresses there are or were."""
+    return SettlementAddress.objects.count()
 
 
 def owners() -> dict[str, uuid.UUID]:

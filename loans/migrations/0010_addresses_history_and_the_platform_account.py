@@ -51,12 +51,17 @@ def claim_former_addresses(apps, schema_editor):
 
 
 def sum_up_spending(apps, schema_editor):
-    """What the repayments settled so far took from each account. May run again after it was stopped anywhere."""
+    """What the repayments settled so far took from each account. May run again after it was stopped anywhere.
+
+    What a transfer paid is the spending of the partner whose the transfer's sender is now, for that partner's is what
+    the sender brought: at an address that was shared formerly the repayment may have been another's.
+    """
     repayments = apps.get_model("loans", "Repayment").objects
     spending = apps.get_model("loans", "PartnerSpending").objects
+    owners = dict(apps.get_model("partners", "SettlementAddress").objects.values_list("address", "partner_id"))
     spending.all().delete()
     paid = repayments.filter(funding__in=["TRANSFER", "TRUSTED"], status__in=["SETTLED", "PENDING"]).order_by()
-    settled = paid.filter(status="SETTLED").values("partner_id", "operation__executor")
+    settled = paid.filter(status="SETTLED").values("partner_id", "operation__executor", "funding_transfer__sender")
     settled = settled.annotate(spent=Sum(F("amount") - F("platform_covered")), block=Max("operation__block_number"))
     present = settings.PLATFORM_EXECUTOR_ADDRESS
     trusting = {
@@ -65,7 +70,8 @@ def sum_up_spending(apps, schema_editor):
     }
     rows = dict.fromkeys(trusting, (0, 0))
     for row in settled:
-        key = (row["partner_id"], _checksummed(row["operation__executor"] or present))
+        spender = owners.get(_checksummed(row["funding_transfer__sender"]), row["partner_id"])
+        key = (spender, _checksummed(row["operation__executor"] or present))
         spent, block = rows.get(key, (0, 0))
         rows[key] = (spent + row["spent"], max(block, row["block"] or 0))
     for key, (spent, block) in rows.items():
@@ -73,6 +79,16 @@ def sum_up_spending(apps, schema_editor):
         spending.create(
             partner_id=partner_id, account=account, spent=max(spent, 0), settled_block=block, on_trust=key in trusting
         )
+
+
+def note_known_addresses(apps, schema_editor):
+    """The addresses of now were their partners' as long as this was known of any. May run again after it was stopped."""
+    noted = apps.get_model("loans", "NotedAddress").objects
+    account = _checksummed(settings.PLATFORM_EXECUTOR_ADDRESS)
+    known = set(noted.filter(account=account).values_list("address", flat=True))
+    for address in apps.get_model("partners", "SettlementAddress").objects.order_by("address").values_list("address", flat=True):
+        if account and address not in known:
+            noted.create(account=account, address=address)
 
 
 def _checksummed(address):
@@ -110,6 +126,22 @@ class Migration(migrations.Migration):
             ],
             options={
                 "constraints": [models.UniqueConstraint(fields=("account", "sender"), name="account_deposit_once")],
+            },
+        ),
+        migrations.CreateModel(
+            name="NotedAddress",
+            fields=[
+                (
+                    "id",
+                    partner_platform.core.fields.UUIDPrimaryKey(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("account", partner_platform.core.fields.AddressField(max_length=42)),
+                ("address", partner_platform.core.fields.AddressField(max_length=42)),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("account", "address"), name="noted_address_once")],
             },
         ),
         migrations.CreateModel(
@@ -161,6 +193,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunPython(sum_up_spending, migrations.RunPython.noop),
+        migrations.RunPython(note_known_addresses, migrations.RunPython.noop),
         migrations.RemoveField(
             model_name="partnerloan",
             name="repayment_history",

@@ -11,9 +11,11 @@ free. The rest are the platform's fees and the partner's own transfers, and may 
    again, on what the other left.
 3. The operation begins with `requireBlock`: on a chain without the block that was judged by it reverts.
 4. A partner that was paid for on trust has spent its own transfers, perhaps, without naming one. So what it claims by
-   `repaymentTxHash` from then on is judged in the same way.
+   `repaymentTxHash` from then on is judged in the same way. So is what a partner claims one of whose addresses had
+   sent something before it was the partner's: another may have spent that on trust (`services.early_deposits`).
+5. The block is read before whose the addresses are: `early_deposits` relies on it.
 
-Only partners that are or were trusted pay for any of this. Withdrawals are the owner's to judge, and the seconds of
+Only these partners pay for any of this. Withdrawals are the owner's to judge, and the seconds of
 interest that the platform covers of a payoff by transfer (docs/loans.md) are not looked for beforehand.
 """
 
@@ -55,9 +57,9 @@ class Judgement:
     left: int
 
 
-def spending_of(partner: Partner) -> PartnerSpending:
+def spending_of(partner_id: uuid.UUID) -> PartnerSpending:
     """What the partner's repayments took from the account, its row made where there is none; outside a transaction."""
-    mine = {"partner_id": partner.pk, "account": deposits.platform_account()}
+    mine = {"partner_id": partner_id, "account": deposits.platform_account()}
     row = PartnerSpending.objects.filter(**mine).first()
     if row is not None:
         return row
@@ -68,7 +70,7 @@ def spending_of(partner: Partner) -> PartnerSpending:
 
 
 def must_be_judged(partner: Partner, spending: PartnerSpending) -> bool:
-    """Whether what the partner claims by a transfer may be spent on trust already."""
+    """Whether what the partner claims by a transfer may be spent on trust already. Its addresses are noted by then."""
     return spending.on_trust or partner.repayment_funding == RepaymentFunding.TRUSTED
 
 
@@ -96,14 +98,15 @@ def settled(repayment: Repayment, operation: Operation, amount: int, block_numbe
     """A repayment of the account's landed and took `amount` of what is its partner's, in the caller's transaction."""
     if repayment.funding not in FROM_ACCOUNT:
         return
-    mine = PartnerSpending.objects.filter(partner_id=repayment.partner_id, account=_account_of(operation))
+    spender = _spender_of(repayment)
+    mine = PartnerSpending.objects.filter(partner_id=spender, account=_account_of(operation))
     more = {"spent": F("spent") + amount}
     moved = mine.filter(settled_block__lt=block_number).update(**more, settled_block=block_number) or mine.filter(
         settled_block__gte=block_number
     ).update(**more)
     if not moved:
         PartnerSpending.objects.create(
-            partner_id=repayment.partner_id,
+            partner_id=spender,
             account=_account_of(operation),
             spent=amount,
             settled_block=block_number,
@@ -116,14 +119,14 @@ def undone(repayment: Repayment, operation: Operation, amount: int) -> None:
     if repayment.funding not in FROM_ACCOUNT:
         return
     mine = PartnerSpending.objects.filter(
-        partner_id=repayment.partner_id, account=_account_of(operation), spent__gte=amount
+        partner_id=_spender_of(repayment), account=_account_of(operation), spent__gte=amount
     )
     if mine.update(spent=F("spent") - amount) != 1:
         raise InvariantViolation(f"M3: repayment {repayment.pk} never spent {amount} of the account")
 
 
 def note_trusted(partner_id: uuid.UUID) -> None:
-    """A repayment of the partner's is under way without its transfer: its claims are judged from now on."""
+    """What the partner sent may be spent without its transfer: its claims are judged from now on."""
     PartnerSpending.objects.filter(partner_id=partner_id, on_trust__in=[False]).update(on_trust=True)
 
 
@@ -175,6 +178,16 @@ def _received(account: str, block_number: int) -> Counter[uuid.UUID]:
     for sender, amount in deposits.received(account, block_number, owners).items():
         sums[owners[sender]] += amount
     return sums
+
+
+def _spender_of(repayment: Repayment) -> uuid.UUID:
+    """Whose deposits paid for it: its partner's; a transfer those of the partner to whom its sender counts.
+
+    They differ where a transfer came from an address that partners shared before each had its own.
+    """
+    sender = repayment.funding_transfer.sender if repayment.funding_transfer is not None else None
+    owner = settlement_addresses.owner_of(sender) if sender is not None else None
+    return owner or repayment.partner_id
 
 
 def _account_of(operation: Operation) -> str:

@@ -14,7 +14,7 @@ from loans import payoffs, rules, selectors
 from loans.models import FundingSource, PartnerLoan, Repayment
 from loans.moments import interest_moment
 from loans.payoffs import Quote
-from loans.services import account
+from loans.services import account, early_deposits
 from loans.services.account import JudgedAnew, Judgement
 from loans.states import REPAYABLE
 from partner_platform.core.database import run_in_transaction
@@ -99,7 +99,7 @@ def _find_funds(partner: Partner, request: RepayRequest) -> _Funds:
     if min(balance, allowance) >= request.repayment_amount:
         return _Funds(FundingSource.PULLED)
     if partner.repayment_funding == RepaymentFunding.TRUSTED:
-        account.spending_of(partner)
+        account.spending_of(partner.pk)
         judgement = account.judge(partner)
         if judgement.left >= request.repayment_amount:
             return _Funds(FundingSource.TRUSTED, judgement=judgement)
@@ -112,7 +112,8 @@ def _find_transfer(partner: Partner, tx_hash: str, amount: int) -> _Funds:
     rows = [funding.record(proven) for proven in funding.prove_transfers(tx_hash=tx_hash, senders=senders)]
     transfer = next((row for row in rows if row.value - row.used >= amount), rows[0])
     judgement = None
-    if account.must_be_judged(partner, account.spending_of(partner)):
+    are_noted = early_deposits.are_noted(senders, partner.pk)
+    if not are_noted or account.must_be_judged(partner, account.spending_of(partner.pk)):
         judgement = account.judge(partner)
         if judgement.left < amount:
             raise funding.spent_already(judgement.left)

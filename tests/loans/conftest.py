@@ -10,6 +10,7 @@ from django.test import Client
 
 from chain import driver
 from loans import books
+from loans.services import early_deposits
 from loans.services.settle import settle_due
 from partners.models import Partner
 from partners.services import create_partner
@@ -72,6 +73,7 @@ def make_client(chain: Chain) -> Callable[..., PartnerClient]:
                 **terms,
             },
         )
+        early_deposits.note_new()  # as the beat does within two seconds
         return PartnerClient(partner, key)
 
     return make

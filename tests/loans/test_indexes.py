@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 import chain.selectors
 import loans.selectors
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
-from loans.account_models import AccountDeposit, PartnerSpending
+from loans.account_models import AccountDeposit, NotedAddress, PartnerSpending
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, SolvencyPosition
 from loans.services import account, ledger, lifecycle, unwind, waiting
 from partner_platform.core import clock
@@ -40,6 +40,7 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "a payment of a loan by its place": lambda: Repayment.objects.filter(loan=KEY, chain_order=7),
     "what was paid on a loan": lambda: loans.selectors.settled_query(KEY),
     "what a sender brought": lambda: AccountDeposit.objects.filter(account="0x1", sender="0x2"),
+    "a noted address": lambda: NotedAddress.objects.filter(account="0x1", address__in=["0x2"]),
     "what a partner's repayments took": lambda: PartnerSpending.objects.filter(partner_id=KEY, account="0x1"),
     "repayments that the account will pay": account.in_flight_query,
     "transfers of some blocks": lambda: chain.selectors.transfers_query(7, 9),

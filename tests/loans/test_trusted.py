@@ -10,9 +10,9 @@ from chain import clients, driver, selectors, system, watcher
 from chain.encoding import encode_call
 from chain.models import FundingTransfer, Operation
 from loans import deposits
-from loans.account_models import AccountDeposit, PartnerSpending, PlatformAccount
+from loans.account_models import AccountDeposit, NotedAddress, PartnerSpending, PlatformAccount
 from loans.models import FundingSource, Repayment
-from loans.services import account, follow
+from loans.services import account, early_deposits, follow
 from loans.services.settle import settle_due
 from loans.tasks import follow_now
 from partners.models import Partner
@@ -273,6 +273,107 @@ class TestWhatWasSpentOnTrustIsNotClaimedAgain:
 
         again = trusting.repay(1, repaymentTxHash=tx_hash)
         assert (again.status_code, again.json()["code"]) == (400, "transfer_already_used")
+
+
+class TestWhatAStrangerSentThatBecomesAPartner:
+    """Spent on trust while nobody knew whose it is, it is not claimed by its hash as well: others could claim that."""
+
+    @pytest.fixture
+    def third(self, chain, make_client, settle):
+        """Owes $100 and has sent $100, which it has not claimed yet."""
+        client = make_client(2, **NO_FEE)
+        assert client.borrow(chain.users[0], 100).status_code == 202
+        settle()
+        fund_usdc(chain, client.partner.settlement_address, 100 * DOLLAR)
+        return client
+
+    @pytest.fixture
+    def early(self, chain, executor) -> str:
+        """The hash of $100 that somebody unknown sent."""
+        fund_usdc(chain, NEW, 200 * DOLLAR)
+        chain.rpc("anvil_setBalance", NEW, hex(10**18))
+        return transfer_usdc(chain, NEW, executor, 100 * DOLLAR)
+
+    @pytest.mark.parametrize("read_by", ["the beat", "the claim"])
+    def test_is_claimed_by_nobody_again(self, chain, trusting, proven, third, early, settle, read_by):
+        waiting = send(chain, third, 100)
+        follow_now()
+        assert accepted(trusting.repay(100 * DOLLAR))
+        settle()
+        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        if read_by == "the beat":
+            follow_now()
+
+        answer = proven.repay(100 * DOLLAR, repaymentTxHash=early)
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "transfer_already_used")
+        assert FundingTransfer.objects.get().used == 0
+        assert accepted(third.repay(100 * DOLLAR, repaymentTxHash=waiting))
+        settle()
+        assert third.loan()["status"] == "REPAID"
+        assert proven.loan()["remainingDebt"] == str(1_000 * DOLLAR)
+
+    def test_is_claimed_as_far_as_the_rest_goes_in_whatever_order(
+        self, chain, trusting, proven, third, early, settle, executor
+    ):
+        """Its new owner sends as much again and names the early one first: the later one then pays for nothing."""
+        send(chain, third, 100)
+        follow_now()
+        assert accepted(trusting.repay(100 * DOLLAR))
+        settle()
+        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        late = transfer_usdc(chain, NEW, executor, 100 * DOLLAR)
+        assert accepted(proven.repay(100 * DOLLAR, repaymentTxHash=early))
+        settle()
+
+        again = proven.repay(1, repaymentTxHash=late)
+
+        assert (again.status_code, again.json()["code"]) == (400, "transfer_already_used")
+        assert chain.usdc_balance(executor) == 100 * DOLLAR
+
+    def test_unspent_it_is_its_new_owners(self, chain, trusting, proven, third, early, settle):
+        send(chain, third, 100)
+        follow_now()
+        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+
+        assert accepted(proven.repay(100 * DOLLAR, repaymentTxHash=early))
+        settle()
+
+        assert proven.loan()["remainingDebt"] == str(900 * DOLLAR)
+        assert not accepted(trusting.repay(1))
+
+    def test_a_partner_whose_new_address_had_sent_nothing_is_not_judged(self, chain, proven, early, settle, executor):
+        other = "0x" + "7" * 40
+        chain.rpc("anvil_setBalance", other, hex(10**18))
+        fund_usdc(chain, other, 10 * DOLLAR)
+        follow_now()
+        update_partner(partner=proven.partner, actor="staff:x", settlement_address=other)
+        follow_now()
+        assert accepted(proven.repay(10 * DOLLAR, repaymentTxHash=transfer_usdc(chain, other, executor, 10 * DOLLAR)))
+        assert set(PlatformAccount.objects.values_list("judgements", flat=True)) == {0}
+        assert set(PartnerSpending.objects.values_list("on_trust", flat=True)) == {False}
+
+    def test_where_old_deposits_are_not_added_up_yet_the_claim_is_judged(
+        self, chain, proven, early, monkeypatch, executor
+    ):
+        """What the address had sent cannot be told now; nothing is noted of it."""
+        follow_now()
+        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        monkeypatch.setattr(deposits, "MAX_BLOCKS_UNREAD", 1)
+        answer = proven.repay(100 * DOLLAR, repaymentTxHash=early)
+        assert (answer.status_code, answer.json()["code"]) == (503, "chain_unavailable")
+        monkeypatch.undo()
+        assert not NotedAddress.objects.filter(address=NEW).exists()
+        assert accepted(proven.repay(100 * DOLLAR, repaymentTxHash=early))
+        assert PlatformAccount.objects.get().judgements == 1
+        assert PartnerSpending.objects.get().on_trust is True
+
+    def test_two_that_note_an_address_at_once_note_it_once(self, chain, proven, early):
+        follow_now()
+        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        at_once(4, lambda _: early_deposits.note_new())
+        assert NotedAddress.objects.filter(address=NEW).count() == 1
+        assert PartnerSpending.objects.get().on_trust is True
 
 
 class TestWhenTheChainMoves:

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from pytest_django.fixtures import Settings
 
 from chain.models import FundingTransfer, Operation
 from loans.models import FundingSource, PartnerLoan, Repayment, RepaymentStatus
@@ -42,7 +43,7 @@ def old() -> Iterator[Any]:
 def migrated(model: str) -> Any:
     executor = MigrationExecutor(connection)
     apps = executor.loader.project_state(list(executor.loader.applied_migrations)).apps
-    for name in ("partners.SettlementAddress", "loans.PartnerSpending"):
+    for name in ("partners.SettlementAddress", "loans.PartnerSpending", "loans.NotedAddress"):
         try:
             apps.get_model(name).objects.all().delete()
         except LookupError:
@@ -227,3 +228,34 @@ def test_what_repayments_took_from_the_account_is_summed_up(old: Any) -> None:
     assert values == [("first", THIRD, 118, 8, True), ("second", THIRD, 58, 12, False)]
     assert Repayment.objects.filter(funding=FundingSource.TRUSTED, status=RepaymentStatus.SETTLED).count() == 1
     assert (PartnerLoan.objects.count(), Operation.objects.count(), FundingTransfer.objects.count()) == (2, 8, 0)
+
+
+def test_what_a_transfer_from_a_once_shared_address_paid_is_the_spending_of_whose_that_address_is(old: Any) -> None:
+    """To that partner counts what the address brought: else it could spend on trust what is spent already."""
+    from loans.account_models import PartnerSpending
+
+    first, second = add_partner(old, "first", FIRST), add_partner(old, "second", SECOND)
+    loan = add_loan(old, second, "L-1", FIRST)  # formerly the second's, too
+    add_repayment(old, loan, funding_transfer=transfer(old, FIRST.lower()))
+    add_repayment(old, loan, funding="TRUSTED", amount=9, platform_covered=0)
+    own = add_loan(old, first, "L-2", FIRST)
+    add_repayment(old, own, amount=30, platform_covered=0)
+
+    migrate()
+
+    rows = PartnerSpending.objects.order_by("partner__partner_id")
+    values = [(row.partner.partner_id, row.spent, row.settled_block, row.on_trust) for row in rows]
+    assert values == [("first", 58 + 30, 9, False), ("second", 9, 8, True)]
+
+
+def test_the_addresses_of_now_are_noted_and_what_they_sent_is_their_partners(old: Any, settings: Settings) -> None:
+    from loans.account_models import NotedAddress, PartnerSpending
+
+    settings.PLATFORM_EXECUTOR_ADDRESS = THIRD.lower()
+    first = add_partner(old, "first", FIRST.lower())
+    add_loan(old, first, "L-1", SECOND)
+
+    migrate()
+
+    assert set(NotedAddress.objects.values_list("account", "address")) == {(THIRD, FIRST), (THIRD, SECOND)}
+    assert not PartnerSpending.objects.exists()

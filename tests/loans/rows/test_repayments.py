@@ -11,12 +11,13 @@ from loans.account_models import PartnerSpending
 from loans.interest import SCALE
 from loans.models import FundingSource, PartnerLoan, Repayment, SolvencyPosition
 from loans.selectors import Payment
-from loans.services import ledger, onchain
+from loans.services import account, ledger, onchain
 from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
 from loans.services.settle_repayment import settle_repayment
 from partner_platform.core.database import run_in_transaction
+from partner_platform.core.ethereum import parse_address
 from partners.limits import InvariantViolation
-from partners.models import Partner
+from partners.models import Partner, SettlementAddress
 from tests.loans.rows.conftest import EXECUTOR, NOW, POOL
 from tests.support.books_rows import (
     BLOCK,
@@ -243,6 +244,25 @@ def test_what_the_account_paid_is_added_to_what_it_paid_before_and_the_newest_bl
     assert changes[mine.pk] == {"spent": 340, **landed}
     assert former.pk not in changes
     assert [row[""] for row in made] == ["LedgerEntry"]
+
+
+def test_what_a_once_shared_address_sent_is_the_spending_of_whose_it_is_now(world: BooksRows) -> None:
+    """The repayment was under way when the partners' addresses were told apart: it is another's than the deposit."""
+    owner = world.partner()
+    partner, position = world.partner(current_outstanding=1_000), world.position(**at_the_pool(1_000))
+    loan = world.loan(partner, position, 1_000, repayment_in_flight=True)
+    operation, transfer = paying(world, position, 300, (700, 0)), world.transfer(500, 300)
+    SettlementAddress.objects.create(address=parse_address(transfer.sender.lower()), partner=owner)
+    repayment = world.repayment(
+        loan, 300, operation=operation, funding=FundingSource.TRANSFER, funding_transfer=transfer
+    )
+
+    settle_repayment(repayment, operation)
+
+    assert (spending_of(owner), spending_of(partner)) == ([(operation.executor, 300, BLOCK, False)], [])
+    repayment.refresh_from_db()
+    account.undone(repayment, operation, 300)
+    assert (spending_of(owner), spending_of(partner)) == ([(operation.executor, 0, BLOCK, False)], [])
 
 
 def test_what_was_paid_is_read_from_the_logs_of_the_operations_own_executor(
