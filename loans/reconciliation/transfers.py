@@ -1,7 +1,7 @@
 """USDC that others moved to and from the platform accounts, and the transfers that fund repayments (M3).
 
-The watcher keeps each such movement as an event without a position. They are gone through once, in ranges of blocks:
-they add up to what reached the accounts from outside, and each transaction that a `FundingTransfer` tells of is held
+The watcher keeps each such movement as an event without a position. They are gone through once, a bounded number of
+them at a time: they add up to what reached the accounts from outside, and each transaction that a `FundingTransfer` tells of is held
 against it. Transfers that no event was found for are looked at by themselves at the end.
 """
 
@@ -21,8 +21,7 @@ from partner_platform.core.money import MAX_BASE_UNITS
 from partner_platform.core.rows import as_uuid, stored_rows
 
 NAME = "MockUSDC.Transfer"
-FIRST_BLOCKS, ROWS_AT_ONCE = 1_000, 5_000
-WIDEST_BLOCKS = 2**40
+ROWS_AT_ONCE = 5_000  # of movements in memory; a block's are read together, however many it has
 IDS_PER_QUERY = 500
 
 
@@ -93,15 +92,29 @@ class Outside:
 
 
 def _movements(since: int, until: int) -> Iterator[list[Movement]]:
-    """In ranges of blocks, wider ones where little happened: a transaction is in one block, so it is whole."""
-    width, first = FIRST_BLOCKS, _first_block(since)
+    """In ranges of blocks, as wide as the number of rows allows: a transaction is in one block, so it is whole."""
+    first = _first_block(since)
     while first <= until:
-        last = min(first + width - 1, until)
-        events = _events().filter(block_number__gte=first, block_number__lte=last)
-        rows = [(tx, sender, to, int(value)) for tx, sender, to, value in stored_rows(events)]
+        last, rows = _read_range(first, until)
         yield rows
-        width = max(1, min(width * ROWS_AT_ONCE // max(len(rows), 1), width * 4, WIDEST_BLOCKS))
         first = last + 1
+
+
+def _read_range(first: int, until: int) -> tuple[int, list[Movement]]:
+    """The movements from block `first` on, and the last block of which all are among them."""
+    events = _events("block_number").filter(block_number__gte=first, block_number__lte=until)
+    rows = list(stored_rows(events.order_by("block_number", "log_index")[: ROWS_AT_ONCE + 1]))
+    if len(rows) <= ROWS_AT_ONCE:
+        return until, _movements_of(row[1:] for row in rows)
+    last = rows[-1][0] - 1
+    whole = [row[1:] for row in rows if row[0] <= last]
+    if whole:
+        return last, _movements_of(whole)
+    return last + 1, _movements_of(stored_rows(_events().filter(block_number=last + 1)))
+
+
+def _movements_of(rows: Iterable[Any]) -> list[Movement]:
+    return [(tx_hash, sender, to, int(value)) for tx_hash, sender, to, value in rows]
 
 
 def _first_block(since: int) -> int:
@@ -111,9 +124,10 @@ def _first_block(since: int) -> int:
     return oldest or 0
 
 
-def _events() -> Any:
+def _events(*before: str) -> Any:
+    """The movements of others as rows: these columns, then transaction, from, to and value."""
     query = ChainEvent.objects.filter(position_id__isnull=True, name=NAME, operation_uid="")
-    return query.values_list("tx_hash", KT("args__from"), KT("args__to"), KT("args__value"))
+    return query.values_list(*before, "tx_hash", KT("args__from"), KT("args__to"), KT("args__value"))
 
 
 def _received(movements: Iterable[Movement]) -> Received:
@@ -206,8 +220,7 @@ def _check_missing(
 def _received_in(blocks: Iterable[int]) -> Received:
     rows: list[Movement] = []
     for chosen in chunks(sorted(blocks), IDS_PER_QUERY):
-        events = stored_rows(_events().filter(block_number__in=chosen))
-        rows += [(tx, sender, to, int(value)) for tx, sender, to, value in events]
+        rows += _movements_of(stored_rows(_events().filter(block_number__in=chosen)))
     return _received(rows)
 
 
