@@ -17,6 +17,7 @@ from chain.log_ranges import LogRange, RangeReader
 from chain.models import ChainEvent, Executor, WatchedBlock
 from chain.watch_cursor import CursorMoved, cursor, move_cursor
 from partner_platform.core.database import run_in_transaction
+from partner_platform.core.ethereum import parse_address
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def follow_executor(address: str, *, client: ChainClient | None = None) -> None:
     To be called outside a transaction. Raises `ChainUnavailable` where its past cannot be read now, `CursorMoved` where
     the watcher has to look first whether a reorg replaced what it read.
     """
-    if _is_followed(address):
+    if _is_followed(address) or _was_written_otherwise(address):
         return
     try:
         _follow(client or get_client(), address)
@@ -40,6 +41,13 @@ def follow_executor(address: str, *, client: ChainClient | None = None) -> None:
 
 def _is_followed(address: str) -> bool:
     return Executor.objects.filter(address=address, chain_id=settings.CHAIN_ID).exists()
+
+
+def _was_written_otherwise(address: str) -> bool:
+    """It is followed under another spelling, of before settings were checksummed: its row takes the checksummed one."""
+    known = Executor.objects.filter(chain_id=settings.CHAIN_ID)
+    same = [row.pk for row in known if row.address.lower() == address.lower()]
+    return bool(same) and Executor.objects.filter(pk__in=same[:1]).update(address=parse_address(address)) == 1
 
 
 def _follow(client: ChainClient, address: str) -> None:

@@ -12,6 +12,7 @@ import environ
 from partner_platform.core import crypto
 from partner_platform.core.contrib import contrib_for
 from partner_platform.core.database_url import database_from_url
+from partner_platform.core.ethereum import configured_address
 from partner_platform.core.networks import require_networks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -149,12 +150,15 @@ CHAIN_OVERDUE_BLOCKS = env.int("CHAIN_OVERDUE_BLOCKS", default=100)
 CHAIN_SILENT_SECONDS = env.int("CHAIN_SILENT_SECONDS", default=120)
 CHAIN_SYSTEM = env.str("CHAIN_SYSTEM", default="plan")  # whose interface the contracts have: plan or public
 WATCH_FROM_BLOCK = env.int("WATCH_FROM_BLOCK", default=0)  # the block the system was deployed in
-OAID_ADDRESS = env.str("OAID_ADDRESS", default="")
-SOLVENCY_VAULT_ADDRESS = env.str("SOLVENCY_VAULT_ADDRESS", default="")
-SENIOR_POOL_ADDRESS = env.str("SENIOR_POOL_ADDRESS", default="")
-USDC_ADDRESS = env.str("USDC_ADDRESS", default="")
-AUDIT_ANCHOR_ADDRESS = env.str("AUDIT_ANCHOR_ADDRESS", default="")
-PLATFORM_EXECUTOR_ADDRESS = env.str("PLATFORM_EXECUTOR_ADDRESS", default="")
+# The contracts, checksummed (EIP-55) however they are written: the same one is never two.
+OAID_ADDRESS = configured_address("OAID_ADDRESS", env.str("OAID_ADDRESS", default=""))
+SOLVENCY_VAULT_ADDRESS = configured_address("SOLVENCY_VAULT_ADDRESS", env.str("SOLVENCY_VAULT_ADDRESS", default=""))
+SENIOR_POOL_ADDRESS = configured_address("SENIOR_POOL_ADDRESS", env.str("SENIOR_POOL_ADDRESS", default=""))
+USDC_ADDRESS = configured_address("USDC_ADDRESS", env.str("USDC_ADDRESS", default=""))
+AUDIT_ANCHOR_ADDRESS = configured_address("AUDIT_ANCHOR_ADDRESS", env.str("AUDIT_ANCHOR_ADDRESS", default=""))
+PLATFORM_EXECUTOR_ADDRESS = configured_address(
+    "PLATFORM_EXECUTOR_ADDRESS", env.str("PLATFORM_EXECUTOR_ADDRESS", default="")
+)
 PLATFORM_PRIVATE_KEY = env.str("PLATFORM_PRIVATE_KEY", default="")
 # Keys that were rotated away: what their wallets have under way is driven to its end.
 PLATFORM_RETIRED_PRIVATE_KEYS = env.list("PLATFORM_RETIRED_PRIVATE_KEYS", default=[])

@@ -2,6 +2,7 @@
 
 import re
 
+from django.core.exceptions import ImproperlyConfigured
 from eth_utils.address import is_checksum_address, to_checksum_address
 
 ADDRESS_PATTERN = r"0x[0-9a-fA-F]{40}"
@@ -22,6 +23,16 @@ def parse_address(value: object) -> str:
     if digits != digits.lower() and digits != digits.upper() and not is_checksum_address(value):
         raise ValueError("Has a wrong EIP-55 checksum.")
     return str(to_checksum_address(value.lower()))
+
+
+def configured_address(name: str, value: str) -> str:
+    """The checksummed form of the address in a setting; empty stays empty. `ImproperlyConfigured` names the setting."""
+    if not value:
+        return ""
+    try:
+        return parse_address(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {value!r}: {error}") from None
 
 
 def parse_hash(value: object) -> str:

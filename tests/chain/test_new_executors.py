@@ -143,3 +143,20 @@ def test_one_that_is_followed_costs_no_post(chain: Chain, second: str, monkeypat
     new_executors.follow_executor(second)
 
     assert Executor.objects.filter(address=second).count() == 1
+
+
+def test_one_that_is_followed_in_another_spelling_takes_the_new_one_and_nothing_is_read_twice(
+    chain: Chain, settings: Settings
+):
+    """The settings were not checksummed formerly."""
+    executor = settings.PLATFORM_EXECUTOR_ADDRESS
+    fund_usdc(chain, executor, 9)
+    watcher.catch_up()
+    Executor.objects.update(address=executor.lower())
+    fund_usdc(chain, executor, 8)
+
+    for _ in range(2):
+        watcher.catch_up()
+
+    assert [row.address for row in Executor.objects.all()] == [executor]
+    assert received(executor) == [9, 8]
