@@ -259,7 +259,8 @@ CATALOGUE: dict[ErrorCode, Entry] = {
     ErrorCode.DATABASE_UNAVAILABLE: Entry(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the database cannot be reached; whether the request was accepted is not known, and to ask again with the same "
-        "`Idempotency-Key`, or for a loan with the same `partnerLoanId`, is safe and finds out",
+        "`Idempotency-Key` is safe and finds out, for a borrow also to ask again with the same `partnerLoanId`; a "
+        "repayment without a key must not be repeated unread",
         OUTCOME_UNKNOWN,
         retry_after=2,
     ),

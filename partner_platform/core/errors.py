@@ -22,7 +22,8 @@ from typing import Any
 # The connection may have been lost in a commit that was done, or in a read after it: nobody here can tell.
 OUTCOME_UNKNOWN = (
     "The database cannot be reached. Whether this request was accepted is not known: to ask again with the same "
-    "Idempotency-Key, or for a loan with the same partnerLoanId, is safe and finds out"
+    "Idempotency-Key is safe and finds out, for a borrow also to ask again with the same partnerLoanId. A repayment "
+    "without a key must not be repeated unread: read the loan first"
 )
 
 

@@ -123,6 +123,15 @@ def test_a_database_that_cannot_be_reached_is_503_and_tells_no_address(error: Ex
     assert (read.data["message"], write.data["message"]) == ("The database cannot be reached", OUTCOME_UNKNOWN)
 
 
+def test_an_open_outcome_says_what_is_safe_on_each_path() -> None:
+    """A repayment has no `partnerLoanId` of its own: without a key a repetition is a second repayment."""
+    assert OUTCOME_UNKNOWN.partition(": ")[2] == (
+        "to ask again with the same Idempotency-Key is safe and finds out, for a borrow also to ask again with "
+        "the same partnerLoanId. A repayment without a key must not be repeated unread: read the loan first"
+    )
+    assert "or for a loan" not in CATALOGUE[ErrorCode.DATABASE_UNAVAILABLE].when
+
+
 def test_no_503_claims_what_is_not_known() -> None:
     """Of a lost database nobody knows what it committed; the others speak of their own request alone."""
     for code, entry in CATALOGUE.items():

@@ -69,7 +69,7 @@ def demand_open(answer: Any) -> None:
     assert answer.headers["Retry-After"] == "2"
     assert body["message"] == OUTCOME_UNKNOWN
     assert "nothing" not in body["message"]
-    for word in ("not known", "same Idempotency-Key", "same partnerLoanId", "safe"):
+    for word in ("not known", "same Idempotency-Key is safe", "for a borrow also"):
         assert word in body["message"]
 
 
