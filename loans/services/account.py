@@ -30,6 +30,7 @@ from chain import funding, watcher
 from chain import selectors as chain_selectors
 from chain.clients import ChainUnavailable, RpcError
 from chain.models import Operation
+from chain.reading import read
 from loans import deposits, payoffs
 from loans.account_models import PartnerSpending, PlatformAccount
 from loans.models import FundingSource, Repayment, RepaymentStatus
@@ -39,6 +40,7 @@ from partners.limits import InvariantViolation
 from partners.models import Partner, RepaymentFunding
 
 MAX_LOOKS = 8
+MAX_BLOCKS_BEHIND = 200  # above that a request does not read them itself: the beat does
 FROM_ACCOUNT = (FundingSource.TRANSFER, FundingSource.TRUSTED)
 
 
@@ -76,6 +78,7 @@ def must_be_judged(partner: Partner, spending: PartnerSpending) -> bool:
 
 def judge(partner: Partner) -> Judgement:
     """What is left for the partner. Raises `ChainUnavailable`."""
+    _require_near_head()
     for _ in range(MAX_LOOKS):
         _catch_up()
         found = _judge_once(partner)
@@ -133,6 +136,13 @@ def note_trusted(partner_id: uuid.UUID) -> None:
 def in_flight_query() -> QuerySet[Repayment]:
     """Repayments that the account will pay; for the index tests too."""
     return Repayment.objects.filter(status=RepaymentStatus.PENDING, funding__in=FROM_ACCOUNT)
+
+
+def _require_near_head() -> None:
+    (head,) = read(("eth_blockNumber", []))
+    behind = int(head, 16) - chain_selectors.watched_until()
+    if behind > MAX_BLOCKS_BEHIND:
+        raise ChainUnavailable(f"The watcher is {behind} blocks behind the chain")
 
 
 def _catch_up() -> None:

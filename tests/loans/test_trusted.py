@@ -601,6 +601,35 @@ class TestWhatItCosts:
         assert not PlatformAccount.objects.exists()
         assert FundingTransfer.objects.get().used == 10 * DOLLAR
 
+    @pytest.mark.parametrize("which", ["on trust", "claimed"])
+    def test_the_watchers_backlog_is_the_beats_and_not_the_requests(
+        self, chain, trusting, settings, monkeypatch, which
+    ):
+        monkeypatch.setattr(account, "MAX_BLOCKS_BEHIND", 3)
+        extra = {"repaymentTxHash": send(chain, trusting, 5)} if which == "claimed" else {}
+        if which == "on trust":
+            send(chain, trusting, 5)
+        follow_now()
+        chain.mine(4)
+        read_until = selectors.watched_until()
+        with RpcProxy(chain.url) as proxy:
+            settings.CHAIN_RPC_URLS = [proxy.url]
+            clients.get_client.cache_clear()
+            answer = trusting.repay(5 * DOLLAR, **extra)
+            asked = dict(proxy.received)
+        clients.get_client.cache_clear()
+        assert (answer.status_code, answer.json()["code"]) == (503, "chain_unavailable")
+        assert answer.json()["retryable"] is True
+        assert "eth_getLogs" not in asked
+        assert selectors.watched_until() == read_until
+        assert not Repayment.objects.exists()
+
+        settings.CHAIN_RPC_URLS = [chain.url]
+        clients.get_client.cache_clear()
+        follow_now()
+        chain.mine(3)  # as many as a request reads itself
+        assert accepted(trusting.repay(5 * DOLLAR, **extra))
+
     def test_zero_transfers_in_a_partners_name_are_nothing(self, chain, trusting, proven, executor, monkeypatch):
         """Anybody can have USDC say that a partner sent nothing: `transferFrom(partner, executor, 0)`."""
         data = encode_call("transferFrom(address,address,uint256)", [proven.partner.settlement_address, executor, 0])
