@@ -1,8 +1,8 @@
 """USDC that others moved to and from the platform accounts, and the transfers that fund repayments (M3).
 
 The watcher keeps each such movement as an event without a position. They are gone through once, a bounded number of
-them at a time: they add up to what reached the accounts from outside, and each transaction that a `FundingTransfer` tells of is held
-against it. Transfers that no event was found for are looked at by themselves at the end.
+them at a time: they add up to what reached the accounts from outside, and each transaction that a `FundingTransfer`
+tells of is held against it. Transfers that no event was found for are looked at by themselves at the end.
 """
 
 from collections import Counter
