@@ -8,7 +8,7 @@ import pytest
 from chain.models import ChainEvent
 from loans import books
 from loans.models import PartnerLoan, SolvencyPosition
-from loans.services import applying, follow
+from loans.services import applying, follow, mirror
 from loans.services.reconcile import reconcile
 from tests.core.concurrency import at_once
 from tests.loans.conftest import DOLLAR
@@ -35,7 +35,8 @@ def lent(chain: Chain, make_client: MakeClient, settle: Callable[[], None]) -> N
 
 def another_follows_before(name: str, chain: Chain, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Before `applying.<name>`, the first time: the collateral is worth $70,000, and another worker follows all."""
-    original, done = getattr(applying, name), []
+    original = getattr(applying, name)
+    done: list[bool] = []
 
     def meanwhile(*args: Any) -> Any:
         if not done:
@@ -121,14 +122,14 @@ def test_a_row_that_moves_between_the_look_and_the_write_is_left_to_the_next_pas
     follow.follow_chain()
     revalue(chain, chain.users[USER], 60_000 * DOLLAR)
     monkeypatch.setattr(applying, "is_behind", lambda *_: False)
-    original = applying.mirror.follow
+    original = mirror.follow
 
     def follow_and_be_overtaken(position: SolvencyPosition, event: ChainEvent) -> None:
         row.update(ledger_order=position.ledger_order + 1)
         original(position, event)
 
     with monkeypatch.context() as patched:
-        patched.setattr(applying.mirror, "follow", follow_and_be_overtaken)
+        patched.setattr(mirror, "follow", follow_and_be_overtaken)
         _, report = follow.follow_chain()
     assert report.waiting == {chain.users[USER].position_id}
     assert row.get().collateral_value_usd != 60_000 * DOLLAR
