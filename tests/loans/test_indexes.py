@@ -12,6 +12,7 @@ import loans.selectors
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from loans.account_models import AccountDeposit, NotedAddress, PartnerSpending
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, SolvencyPosition
+from loans.reconciliation import transfers
 from loans.services import account, ledger, lifecycle, unwind, waiting
 from partner_platform.core import clock
 from tests.support.planner import assert_uses_index
@@ -44,6 +45,9 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "what a partner's repayments took": lambda: PartnerSpending.objects.filter(partner_id=KEY, account="0x1"),
     "repayments that the account will pay": account.in_flight_query,
     "transfers of some blocks": lambda: chain.selectors.transfers_query(7, 9),
+    "others' movements since a block": lambda: (
+        transfers._events("block_number").filter(block_number__gte=7, block_number__lte=9)
+    ).order_by("block_number", "log_index")[:100],
     "overdue loans": lambda: lifecycle.overdue_query(clock.now()),
     "positions that wait for long": lambda: waiting.overdue_query(500),
     "positions on which a reorg is to be undone": lambda: unwind.owing_query(clock.now()),
