@@ -14,7 +14,6 @@ from chain.models import (
     Operation,
     OperationState,
     PlatformWallet,
-    TransactionState,
     WalletStatus,
     WatchCursor,
     WatchedBlock,
@@ -188,11 +187,12 @@ def carriers_that_may_run(operation: Operation) -> list[ChainTransaction]:
 
 
 def _is_over(carrier: ChainTransaction) -> bool:
-    if carrier.state == TransactionState.NEEDS_REVIEW:
+    if carrier.state in LIVE_TRANSACTION_STATES:
+        return False
+    if carrier.block_number is None:
         return True  # final state showed that its nonce is another transaction's
     final = carrier.wallet.final_block
-    is_settled = carrier.state not in LIVE_TRANSACTION_STATES and carrier.block_number is not None
-    return is_settled and final is not None and (carrier.block_number or 0) <= final
+    return final is not None and carrier.block_number <= final
 
 
 def queued_query() -> QuerySet[Operation]:

@@ -79,6 +79,16 @@ def test_it_is_settled_by_that_carrier_where_a_reorg_lets_it_run_it(book: Book, 
     assert Operation.objects.get().tx_hash == TransactionAttempt.objects.get(transaction__nonce=0).tx_hash
 
 
+@pytest.mark.parametrize("state", [TransactionState.CANCELLED, TransactionState.NEEDS_REVIEW])
+def test_a_carrier_whose_nonce_is_another_transactions_for_good_is_not_waited_for(
+    book: Book, left: Operation, state: TransactionState
+) -> None:
+    ChainTransaction.objects.update(state=state, block_number=None, block_hash="")  # as the driver gives it up
+    assert selectors.carriers_that_may_run(Operation.objects.get()) == []
+    driver.step()
+    assert state_of(left) == OperationState.REFUSED
+
+
 def test_others_do_not_wait_for_it(book: Book, left: Operation) -> None:
     balance = encode_call("balanceOf(address)", [book.user.wallet])
     other = book.enqueue([Call(book.chain.addresses["usdc"], 0, balance)], [])

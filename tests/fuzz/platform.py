@@ -199,8 +199,8 @@ class Platform:
     def come_to_rest(self) -> None:
         """Everything goes on without a fault until nothing is open; then M7 holds too."""
         self.nodes.heal()
-        self.people.come_back()
         for done in range(1, ROUNDS_TO_REST + 1):
+            self.people.come_back()  # in each round: anvil was seen to lose what was in its pool
             self.pass_time(RESTART_SECONDS)
             self.operator_looks()
             live = driver.step().live
