@@ -1,6 +1,5 @@
 """From a request and its answer to the row that tells of it. Source: plan, PartnerApiLog schema."""
 
-import json
 import re
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.http.request import UnreadablePostError
 from audit.client_address import client_address
 from audit.models import ApiLog
 from audit.sanitizing import clean_text, sanitize
+from partner_platform.core import json_text
 from partner_platform.core.ethereum import parse_address
 from partner_platform.core.middleware import MAX_BODY_BYTES
 
@@ -66,8 +66,8 @@ def _payload(request: HttpRequest, body: bytes) -> Any:
         query = {name: values[0] if len(values) == 1 else values for name, values in request.GET.lists()}
         return query or None
     try:
-        return json.loads(body.decode())
-    except (ValueError, RecursionError):
+        return json_text.loads(body)
+    except ValueError:
         return {"_invalid": f"{len(body)} bytes that are not JSON"}
 
 
@@ -79,8 +79,8 @@ def _error(request: HttpRequest, response: HttpResponse) -> tuple[str, str]:
     if error is not None:
         return str(error.code), error.message
     try:
-        answer = json.loads(response.content) if not response.streaming else {}
-    except (ValueError, RecursionError):
+        answer = json_text.loads(response.content) if not response.streaming else {}
+    except ValueError:
         answer = {}
     if not isinstance(answer, dict):
         answer = {}

@@ -109,7 +109,7 @@ class Endpoint:
             raise self._failed(f"HTTP {response.status}")
         try:
             answer = json.loads(response.data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._failed("not JSON") from error
         return self._in_order(batch, answer if isinstance(answer, list) else [answer])
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from partner_platform.core import clock
+from partner_platform.core import clock, json_text
 from partner_platform.core.errors import BadRequest, invalid_fields
 
 NEWEST_FIRST = ("-created_at", "-id")
@@ -92,10 +92,10 @@ def _decode(cursor: str, scope: str) -> Place:
         if len(cursor) > MAX_CURSOR:
             raise ValueError("too long")  # noqa: TRY301 - as any other that is no cursor
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        moment, key, total, digest = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        moment, key, total, digest = json_text.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         created_at = dt.datetime.fromisoformat(moment).astimezone(dt.UTC)
         place = Place(created_at, uuid.UUID(hex=key), int(total))
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, binascii.Error) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
         raise _refused("Not a cursor of this API.") from error
     if digest != _digest(scope) or place.total < 0:
         raise _refused("This cursor belongs to another list or other filters.")

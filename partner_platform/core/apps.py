@@ -10,4 +10,6 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        from partner_platform.core import checks, task_metrics  # noqa: F401 - registers them
+        from partner_platform.core import checks, interpreter, task_metrics  # noqa: F401 - registers them
+
+        interpreter.bound_recursion()
