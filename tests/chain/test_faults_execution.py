@@ -7,6 +7,7 @@ from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
 from chain import driver, review
+from chain.bundling import bundle
 from chain.clients import get_client
 from chain.encoding import Call, OutcomeStatus, encode_call
 from chain.models import ChainTransaction, Operation, OperationState, TransactionState, WalletStatus
@@ -99,6 +100,25 @@ def test_f28_what_one_endpoint_refuses_again_and_again_is_not_refused(
         driver.step()
     book.settle()
     book.check(confirmed=[good, disputed, other])
+
+
+def test_f28_what_the_endpoints_disagree_about_is_simulated_again_at_the_next_block(
+    book: Book, endpoints: tuple[RpcProxy, RpcProxy]
+) -> None:
+    first, second = endpoints
+    first.rewrite("eth_call", lambda _: fails(1, 0), times=None)
+    book.borrow()
+    engine = driver._take(None)
+    assert engine is not None
+    engine.look()
+    assert bundle(engine) == 0
+    assert (first.received["eth_call"], second.received["eth_call"]) == (2, 1)
+    assert bundle(engine) == 0
+    assert (first.received["eth_call"], second.received["eth_call"]) == (2, 1)
+    book.ticks(engine, 1)
+    assert bundle(engine) == 0
+    assert (first.received["eth_call"], second.received["eth_call"]) == (4, 2)
+    engine.lease.release()
 
 
 @pytest.mark.parametrize("answer", ["0x", "refusal"])

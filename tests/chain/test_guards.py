@@ -11,8 +11,10 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from chain import driver, lease
+from chain import driver, lease, reorgs, tracking
+from chain.bundling import bundle
 from chain.clients import ChainUnavailable, get_client
+from chain.engine import Engine
 from chain.lease import LeaseLost
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
 from chain.wallets import platform_wallet
@@ -69,6 +71,42 @@ def test_a_receipt_whose_block_is_not_canonical_settles_nothing(book: Book, prox
     block = book.chain.rpc("eth_getBlockByNumber", hex(settled.block_number or 0), False)
     assert settled.block_hash == block["hash"]
     assert nonces() == [0]
+
+
+def test_a_hash_of_another_chain_than_the_heads_proves_nothing(book: Book, proxy: RpcProxy, engine: Engine) -> None:
+    book.chain.mine(3)
+    engine.look()
+    head = engine.require_head()
+    below = book.chain.rpc("eth_getBlockByNumber", hex(head.number - 2), False)["hash"]
+    assert reorgs._hash_at(engine, head.number - 2) == below
+    other = "0x" + "ab" * 32
+    proxy.rewrite(
+        "eth_getBlockByNumber", lambda block: {**block, "hash": other} if block["hash"] == head.hash else block
+    )
+    proxy.rewrite(
+        "eth_getBlockByNumber", lambda block: {**block, "hash": other} if block["hash"] == head.hash else block
+    )
+    with pytest.raises(ChainUnavailable, match="The chain moved while it was read"):
+        reorgs._hash_at(engine, head.number - 2)
+
+
+@pytest.mark.parametrize(
+    ("second_post", "is_spent"),
+    [(["0x1", None, None], True), (["0x0", None, None], False), (["0x1", {"hash": "ours"}, None], False)],
+    ids=["gone everywhere", "an endpoint counts fewer by now", "an endpoint knows it"],
+)
+def test_a_nonce_is_given_up_only_where_every_endpoint_says_so_in_one_post(
+    book: Book, proxy: RpcProxy, engine: Engine, monkeypatch: pytest.MonkeyPatch, second_post: list[Any], is_spent: bool
+) -> None:
+    book.borrow()
+    proxy.swallow(SEND, "0x" + "00" * 32)
+    bundle(engine)
+    posts = iter([[["0x1"]], [["0x1", None, None], second_post]])
+    monkeypatch.setattr(engine.client, "everyone", lambda _: next(posts))
+    given_up: list[int] = []
+    monkeypatch.setattr(tracking, "_give_up", lambda _, transaction: given_up.append(transaction.nonce))
+    assert tracking._nonce_was_spent(engine, ChainTransaction.objects.get()) is is_spent
+    assert given_up == ([0] if is_spent else [])
 
 
 def test_a_receipt_without_a_word_about_its_operations_is_read_again(book: Book, proxy: RpcProxy) -> None:

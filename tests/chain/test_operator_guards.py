@@ -410,3 +410,21 @@ def test_freezing_the_same_wallet_at_once_loses_no_reason(book: Book, monkeypatc
     assert freeze(mine, "mine")
     monkeypatch.undo()
     assert (wallet().status_reason, wallet().status_changes) == ("the other's | mine", 2)
+
+
+@pytest.mark.parametrize("decide", ["adopt", "fail", "requeue"])
+def test_a_decision_about_what_needs_no_review_is_refused_with_its_state(book: Book, decide: str) -> None:
+    operation = book.borrow()
+    driver.step()
+    book.settle()
+    with operating.at_the_wheel(clients.get_client(), wallet()) as wheel:
+        evidence = review.gather(wheel, operation)
+        decisions: dict[str, Callable[[], object]] = {
+            "adopt": lambda: review.adopt(wheel, evidence, actor="operator:x"),
+            "fail": lambda: review.fail(wheel, evidence, actor="operator:x", reason="not wanted"),
+            "requeue": lambda: review.requeue(wheel, evidence, actor="operator:x"),
+        }
+        with pytest.raises(DecisionRefused, match="it is CONFIRMED: there is nothing to decide"):
+            decisions[decide]()
+    book.check(confirmed=[operation])
+    assert actions() == []

@@ -1,0 +1,44 @@
+"""The block that books and chain are compared at is one that every endpoint shows."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from chain import reconciling
+from chain.clients import get_client
+from chain.reconciling import BlockGone
+from tests.support.chain import Chain
+from tests.support.rpc_proxy import RpcProxy
+
+pytestmark = pytest.mark.django_db
+
+BLOCK = "eth_getBlockByNumber"
+
+
+@pytest.fixture
+def second(chain: Chain, settings: Settings) -> Iterator[RpcProxy]:
+    with RpcProxy(chain.url) as first, RpcProxy(chain.url) as second:
+        settings.CHAIN_RPC_URLS = [first.url, second.url]
+        get_client.cache_clear()
+        yield second
+    get_client.cache_clear()
+
+
+def test_the_block_as_both_endpoints_show_it(chain: Chain, second: RpcProxy) -> None:
+    number = chain.block_number()
+    block = chain.rpc(BLOCK, hex(number), False)
+    moment = reconciling.moment_of(number, "", {})
+    assert (moment.block_number, moment.block_hash) == (number, block["hash"])
+    assert moment.timestamp == int(block["timestamp"], 16)
+
+
+def test_a_block_about_which_the_endpoints_disagree_is_not_compared_at(chain: Chain, second: RpcProxy) -> None:
+    second.rewrite(BLOCK, lambda block: block and {**block, "hash": "0x" + "ab" * 32}, times=None)
+    with pytest.raises(BlockGone, match="The endpoints disagree about block"):
+        reconciling.moment_of(chain.block_number(), "", {})
+
+
+def test_a_block_that_no_endpoint_has_is_not_waited_for(chain: Chain, second: RpcProxy) -> None:
+    with pytest.raises(BlockGone, match="is not on every endpoint's chain"):
+        reconciling.moment_of(chain.block_number() + 5, "", {})

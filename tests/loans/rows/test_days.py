@@ -1,0 +1,98 @@
+"""What a partner's loans of a day add up to: loan by loan, by the database, and what the one lacks of the other."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from loans.models import PartnerLoan
+from loans.reconciliation import days
+from loans.reconciliation.days import Corrections, Days
+from loans.reconciliation.records import LoanRecord
+from tests.support.books_rows import DAY, BooksRows
+
+OTHER_DAY = dt.date(2026, 1, 6)
+# used, outstanding, borrowed, repaid, active loans, repaid loans
+OF_DAY = [1_000 + 500 + 4_000 + 16_000, 700 + 16_000, 1_000 + 500 + 4_000, 310 + 505 + 1_000, 1, 1]
+OF_OTHER_DAY = [2_000, 2_000, 2_000, 0, 1, 0]
+
+
+@pytest.fixture
+def partner(world: BooksRows) -> Any:
+    """A partner with loans of two days: one of each status on the first, one in default on the second."""
+    partner, position = world.partner(), world.position()
+
+    def lend(principal: int, status: str, **fields: Any) -> PartnerLoan:
+        return world.loan(partner, position, principal, status, **fields)
+
+    lend(1_000, "ACTIVE", outstanding_principal=700, total_repaid=310, interest_paid=10)
+    lend(500, "REPAID", total_repaid=505, interest_paid=5)
+    lend(4_000, "LIQUIDATED", total_repaid=1_000, written_off_principal=3_000)
+    lend(16_000, "PENDING")
+    lend(32_000, "FAILED")
+    PartnerLoan.objects.filter(pk=lend(2_000, "DEFAULTED").pk).update(daily_usage_day=OTHER_DAY)
+    return partner
+
+
+def record(loan: PartnerLoan) -> LoanRecord:
+    return LoanRecord._make(PartnerLoan.objects.filter(pk=loan.pk).values_list(*LoanRecord._fields).get())
+
+
+def test_the_database_adds_up_the_days_that_are_asked_for(partner: Any) -> None:
+    assert dict(days.made_anew([(partner.pk, DAY)]).items()) == {(partner.pk, DAY): OF_DAY}
+    both = days.made_anew([(partner.pk, DAY), (partner.pk, OTHER_DAY)])
+    assert dict(both.items()) == {(partner.pk, DAY): OF_DAY, (partner.pk, OTHER_DAY): OF_OTHER_DAY}
+    assert len(both) == 2
+
+
+def test_a_day_without_loans_is_nothing(partner: Any) -> None:
+    empty = (partner.pk, dt.date(2026, 1, 9))
+    assert dict(days.made_anew([empty]).items()) == {empty: [0, 0, 0, 0, 0, 0]}
+
+
+def test_all_days_of_a_partner(partner: Any) -> None:
+    found = dict(days.all_of(partner.pk).items())
+    assert found == {(partner.pk, DAY): OF_DAY, (partner.pk, OTHER_DAY): OF_OTHER_DAY}
+    assert days.by_partner(found.items()) == {partner.pk: [a + b for a, b in zip(OF_DAY, OF_OTHER_DAY, strict=True)]}
+
+
+def test_loan_by_loan_it_is_the_same(partner: Any) -> None:
+    made = Days()
+    for loan in PartnerLoan.objects.filter(partner=partner):
+        made.add(record(loan), loan.outstanding_principal, loan.total_repaid)
+    assert dict(made.items()) == {(partner.pk, DAY): OF_DAY, (partner.pk, OTHER_DAY): OF_OTHER_DAY}
+
+
+@pytest.mark.parametrize(
+    ("status", "outstanding", "repaid", "lacking"),
+    [
+        ("ACTIVE", 700, 310, None),
+        ("ACTIVE", 701, 310, [0, 1, 0, 0, 0, 0]),
+        ("ACTIVE", 700, 312, [0, 0, 0, 2, 0, 0]),
+        ("ACTIVE", 690, 300, [0, -10, 0, -10, 0, 0]),
+        ("FAILED", 0, 310, None),
+        ("FAILED", 0, 311, [0, 0, 0, 1, 0, 0]),
+    ],
+)
+def test_what_the_loans_own_figures_lack_of_its_records(
+    world: BooksRows, status: str, outstanding: int, repaid: int, lacking: list[int] | None
+) -> None:
+    loan = world.loan(world.partner(), world.position(), 1_000, status, total_repaid=310, interest_paid=10)
+    corrections = Corrections()
+    corrections.add(record(loan), outstanding, repaid)
+    assert dict(corrections.items()) == ({(loan.partner_id, DAY): lacking} if lacking else {})
+
+
+def test_corrections_are_added_to_the_days_that_are_there_alone(partner: Any) -> None:
+    made, more = days.made_anew([(partner.pk, DAY)]), Days()
+    more.put((partner.pk, DAY), [1, 2, 3, 4, 5, 6])
+    more.put((partner.pk, OTHER_DAY), [7] * 6)
+    made.plus(more)
+    assert dict(made.items()) == {(partner.pk, DAY): [a + b for a, b in zip(OF_DAY, [1, 2, 3, 4, 5, 6], strict=True)]}
+
+
+def test_days_are_taken_over_from_others(partner: Any) -> None:
+    made, other = days.made_anew([(partner.pk, DAY)]), Days()
+    other.put((partner.pk, DAY), [0] * 6)
+    made.take(other)
+    assert dict(made.items()) == {(partner.pk, DAY): [0] * 6}
