@@ -80,6 +80,8 @@ def test_queued_are_the_oldest_first() -> None:
     operation(9, chain_id=settings.CHAIN_ID + 1)
     assert keys(selectors.queued_operations(10)) == keys([older, newer])
     assert keys(selectors.queued_operations(1)) == keys([older])
+    assert keys(selectors.queued_operations(10, without=[older.pk])) == keys([newer])
+    assert selectors.queued_operations(10, without=[older.pk, newer.pk]) == []
 
 
 @pytest.mark.parametrize(

@@ -711,3 +711,13 @@ def test_a_liquidation_that_recovered_nothing_makes_no_repayment(world: BooksRow
     }
     assert changes[partner.pk] == {"current_outstanding": 0, "active_loans": 0}
     assert not Repayment.objects.filter(loan=loan).exists()
+
+
+def test_in_flight_on_the_account_is_what_it_will_pay_and_nothing_that_is_pulled(world: BooksRows) -> None:
+    Repayment.objects.update(status="FAILED")  # the bystanders'
+    loan = world.loan(world.partner(), world.position())
+    by_transfer = world.repayment(loan, 1, funding=FundingSource.TRANSFER, funding_transfer=world.transfer(9, 9))
+    on_trust = world.repayment(loan, 2, funding=FundingSource.TRUSTED)
+    world.repayment(loan, 3)  # pulled
+    world.repayment(loan, 4, funding=FundingSource.TRUSTED, status="SETTLED")
+    assert set(account.in_flight_query()) == {by_transfer, on_trust}

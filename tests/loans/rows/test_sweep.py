@@ -40,6 +40,14 @@ def pending_loan(
     return world.loan(partner, position, 1_000, "PENDING", operation=operation)
 
 
+def test_more_than_a_batch_is_settled_in_one_sweep(world: BooksRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settle, "BATCH", 2)
+    loans = [pending_loan(world) for _ in range(5)]
+    assert settle_due() == 5
+    found = PartnerLoan.objects.filter(pk__in=[loan.pk for loan in loans]).values_list("status", flat=True)
+    assert set(found) == {"ACTIVE"}
+
+
 def pending_repayment(world: BooksRows) -> Repayment:
     partner = world.partner(current_outstanding=1_000, active_loans=1)
     position = world.position(**at_the_pool(1_000))

@@ -1,0 +1,50 @@
+"""The ranges of positions that a reconciliation reads together: without holes, as wide as the rows allow."""
+
+import pytest
+
+from loans.models import SolvencyPosition
+from loans.reconciliation import records
+from loans.reconciliation.records import MAX_UINT256, Scope, Scopes
+from tests.support.books_rows import BooksRows
+
+
+@pytest.fixture
+def positions(world: BooksRows) -> list[int]:
+    """The keys of five positions, none else."""
+    SolvencyPosition.objects.all().delete()
+    return sorted(world.position().position_id for _ in range(5))
+
+
+def test_ranges_follow_each_other_to_the_last_key_there_could_be(
+    positions: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "FIRST_WIDTH", 2)
+    _, second, _, fourth, _ = positions
+    assert list(Scopes()) == [Scope(0, second), Scope(second + 1, fourth), Scope(fourth + 1, MAX_UINT256)]
+
+
+def test_a_range_that_is_just_full_is_followed_by_the_rest(
+    positions: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "FIRST_WIDTH", 5)
+    assert list(Scopes()) == [Scope(0, positions[-1]), Scope(positions[-1] + 1, MAX_UINT256)]
+
+
+def test_chosen_ones_come_in_groups_in_order(positions: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "FIRST_WIDTH", 2)
+    first, second, third, *_ = positions
+    assert list(Scopes([third, first, second])) == [Scope(chosen=(first, second)), Scope(chosen=(third,))]
+
+
+@pytest.mark.parametrize(
+    ("width", "rows", "then"),
+    [(10, 5_000, 20), (10, 100, 40), (10, 0, 40), (10, 10_000, 10), (10, 100_000, 1), (1, 10**9, 1)],
+    ids=["half of what fits", "hardly any: four times at most", "none", "just right", "ten times", "one at least"],
+)
+def test_the_next_width_fits_what_the_last_one_had(
+    monkeypatch: pytest.MonkeyPatch, width: int, rows: int, then: int
+) -> None:
+    monkeypatch.setattr(records, "FIRST_WIDTH", width)
+    scopes = Scopes([])
+    scopes.saw(rows)
+    assert scopes._width == then
