@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from chain import health
+from chain.clients import ChainClient, ChainUnavailable
 from chain.health import Health, Standing, compare
 
 NONCES = frozenset({"eth_getTransactionCount", "eth_getBlockByNumber"})
@@ -202,3 +203,12 @@ class TestTheSilence:
         compare([one, good])
         assert one.standing == Standing.FAR_BEHIND
         assert not one.is_heard
+
+
+def test_a_client_whose_only_endpoint_fails_judges_it(moment: Moment) -> None:
+    client = ChainClient(urls=["http://127.0.0.1:9"], chain_id=5003, timeout=0.1)
+    for _ in range(2):
+        with pytest.raises(ChainUnavailable):
+            client.call("eth_blockNumber")
+        moment.passes(health.SILENT_SECONDS)
+    assert [one.standing for one in client.health] == [Standing.SILENT]
