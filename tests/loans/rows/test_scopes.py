@@ -4,7 +4,8 @@ import pytest
 
 from loans.models import SolvencyPosition
 from loans.reconciliation import records
-from loans.reconciliation.records import MAX_UINT256, Scope, Scopes
+from loans.reconciliation.records import Scope, Scopes
+from partner_platform.core.fields import MAX_UINT256
 from tests.support.books_rows import BooksRows
 
 
