@@ -6,12 +6,14 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain import reconciling
-from chain.clients import get_client
+from chain.clients import ChainUnavailable, get_client
+from chain.models import WatchCursor, WatchedBlock
 from chain.reconciling import BlockGone
+from chain.watch_cursor import CURSOR
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 BLOCK = "eth_getBlockByNumber"
 
@@ -23,6 +25,19 @@ def second(chain: Chain, settings: Settings) -> Iterator[RpcProxy]:
         get_client.cache_clear()
         yield second
     get_client.cache_clear()
+
+
+def test_before_anything_was_followed_there_is_no_block_to_compare_at(chain: Chain) -> None:
+    WatchCursor.objects.all().delete()
+    assert reconciling.watched_until() == (-1, "", {})
+    with pytest.raises(ChainUnavailable, match="was not followed yet"):
+        reconciling.moment_of(-1, "", {})
+
+
+def test_the_last_block_that_was_read_has_the_hash_that_was_kept(chain: Chain) -> None:
+    WatchCursor.objects.update_or_create(name=CURSOR, defaults={"next_block": 8})
+    WatchedBlock.objects.create(number=7, hash="0x07")
+    assert reconciling.watched_until() == (7, "0x07", {7: "0x07"})
 
 
 def test_the_block_as_both_endpoints_show_it(chain: Chain, second: RpcProxy) -> None:

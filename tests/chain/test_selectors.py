@@ -17,6 +17,12 @@ pytestmark = pytest.mark.django_db
 _numbers = itertools.count(1)
 
 
+@pytest.fixture(autouse=True)
+def _without_a_key(settings: Settings) -> None:
+    """Whatever node was started before, and its key with it."""
+    settings.PLATFORM_PRIVATE_KEY = ""
+
+
 def operation(age: int = 0, **fields: Any) -> Operation:
     """An operation made so many seconds ago."""
     number = next(_numbers)
