@@ -205,6 +205,22 @@ class TestTheSilence:
         assert not one.is_heard
 
 
+def test_one_that_is_left_out_for_another_reason_is_told_of_once(
+    moment: Moment, pair: tuple[Health, Health], caplog: pytest.LogCaptureFixture
+) -> None:
+    behind, best = pair
+    standings, told = [], []
+    for passed, head in ((1, 100), (2, 101 + health.STALL_BLOCKS)):
+        behind.has_head(10, age=passed * health.STALL_SECONDS)
+        best.has_head(head)
+        compare([behind, best])
+        standings.append(behind.standing)
+        told.append(len(errors(caplog)))
+        moment.passes(health.STALL_SECONDS)
+    assert standings == [Standing.FAR_BEHIND, Standing.STANDS_STILL]
+    assert told == [1, 1]
+
+
 def test_a_client_whose_only_endpoint_fails_judges_it(moment: Moment) -> None:
     client = ChainClient(urls=["http://127.0.0.1:9"], chain_id=5003, timeout=0.1)
     for _ in range(2):

@@ -281,3 +281,13 @@ def test_what_the_platforms_wallet_carried_is_no_concern_of_a_retired_one(settin
     wallet(final_block=9, verified_block=12)
     operation(state="CONFIRMED", block_number=10, carrier=transaction(mine, 0, "CONFIRMED"))
     assert selectors.retired_wallets() == []
+
+
+def test_reopened_ones_that_were_put_off_come_after_the_others_and_fill_the_limit_only() -> None:
+    over = clock.now() - dt.timedelta(seconds=1)
+    fresh = operation(1, state="BUNDLED", reopened=True)
+    first, second, _ = (
+        operation(9, state="BUNDLED", reopened=True, settle_after=over - dt.timedelta(seconds=age)) for age in (3, 2, 1)
+    )
+    assert keys(selectors.reopened("test", 3)) == keys([fresh, first, second])
+    assert keys(selectors.reopened("test", 1)) == keys([fresh])
