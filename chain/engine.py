@@ -9,13 +9,13 @@ from uuid import UUID
 
 from django.conf import settings
 
-from chain import freezing
+from chain import freezing, selectors
 from chain.clients import ChainClient, ChainUnavailable, RpcError
 from chain.evidence import Checkpoint
 from chain.fees import Market
 from chain.lease import Lease
 from chain.models import PlatformWallet, WalletStatus
-from chain.signer import Signer, get_signer, signing_address
+from chain.signer import Signer, get_signer
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Engine:
     @property
     def is_current(self) -> bool:
         """True for the wallet of the configured key; what a wallet whose key was rotated away has is only followed."""
-        return signing_address() in ("", self.wallet.address)
+        return not selectors.is_retired(self.wallet)
 
     def note_verified(self, verified: Checkpoint) -> None:
         """All that is settled was compared with the chain of this block: to be stored with the next write."""

@@ -118,8 +118,9 @@ def _uids_between(engine: Engine, executor: str, start: int, end: int) -> list[s
     query = {"address": executor, "topics": [OPERATION_EXECUTED_TOPIC], "fromBlock": hex(start), "toBlock": hex(end)}
     uids: dict[str, None] = {}  # in the order of the chain
     for results in engine.client.everyone([("eth_getLogs", [query]), ("eth_getBlockByNumber", [hex(end), False])]):
-        for refusal in (result for result in results if isinstance(result, RpcError)):
-            raise refusal
+        for result in results:
+            if isinstance(result, RpcError):
+                raise result
         logs, last = results
         if last is None:
             raise ChainUnavailable("An endpoint lags behind")
