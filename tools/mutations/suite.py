@@ -5,17 +5,17 @@ import hashlib
 import json
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from coverage import CoverageData
 
+from tools.mutations.choice import Bond, Candidate, bond, choose
 from tools.mutations.mutants import Mutant
 from tools.mutations.nursery import Nursery, Run
 
@@ -59,8 +59,8 @@ class Suite:
         found = self._on(mutant.file, reach.lines) | self._mentioning(reach.names)
         found |= {place for test, place in self._places.items() if _file(test) == ALSO.get(mutant.file)}
         found = found or self._on(mutant.file, self.lines.get(mutant.file, {}))
-        chosen = self._within_budget(found)
-        return [self.tests[index] for index in sorted(chosen, key=self._duration)], len(found) - len(chosen)
+        chosen = choose((self._candidate(index, mutant, project) for index in found), BUDGET_SECONDS)
+        return sorted(chosen, key=lambda test: self._duration(self._places[test])), len(found) - len(chosen)
 
     def seconds_of(self, tests: Iterable[str]) -> float:
         """What these tests take undisturbed."""
@@ -87,22 +87,25 @@ class Suite:
     def _texts(self) -> dict[str, list[str]]:
         return {file: Path(file).read_text().splitlines() for file in self.lines}
 
-    def _within_budget(self, found: set[int]) -> set[int]:
-        """All where there is time for all; else the fastest of each test file in turn, for they look at different
-        things.
-        """
-        if sum(map(self._duration, found)) <= BUDGET_SECONDS:
-            return found
-        by_file: defaultdict[str, list[int]] = defaultdict(list)
-        for index in sorted(found, key=self._duration):
-            by_file[_file(self.tests[index])].append(index)
-        chosen: set[int] = set()
-        left = BUDGET_SECONDS
-        for index in (index for turn in zip_longest(*by_file.values()) for index in turn if index is not None):
-            if self._duration(index) <= left:
-                chosen.add(index)
-                left -= self._duration(index)
-        return chosen
+    def _candidate(self, index: int, mutant: Mutant, project: Path) -> Candidate:
+        file = _file(self.tests[index])
+        module = mutant.file.removesuffix(".py").replace("/", ".")
+        is_meant = file == ALSO.get(mutant.file)
+        close = Bond.FUNCTION if is_meant else bond((project / file).read_text(), module, mutant.function)
+        lines = frozenset(number for number, tests in self._sets[mutant.file].items() if index in tests)
+        return Candidate(self.tests[index], self._duration(index), close, lines, self._sizes[index])
+
+    @cached_property
+    def _sets(self) -> defaultdict[str, dict[int, set[int]]]:
+        found: defaultdict[str, dict[int, set[int]]] = defaultdict(dict)
+        for file, lines in self.lines.items():
+            found[file] = {number: set(tests) for number, tests in lines.items()}
+        return found
+
+    @cached_property
+    def _sizes(self) -> Counter[int]:
+        """How many lines each test runs in all."""
+        return Counter(index for lines in self.lines.values() for tests in lines.values() for index in tests)
 
     def _duration(self, index: int) -> float:
         return self.seconds[index]
