@@ -40,6 +40,12 @@ def test_one_from_afar_is_taken_although_one_about_the_function_runs_the_same_li
     assert chosen(TEST, about, again, budget=2.0) == ["about", "a"]
 
 
+def test_those_about_the_module_run_first_and_of_them_the_fastest() -> None:
+    slow = replace(TEST, test="slow", bond=Bond.FUNCTION, seconds=3.0)
+    quick = replace(TEST, test="quick", bond=Bond.FUNCTION, seconds=2.0, lines=frozenset({1}), size=2_000)
+    assert chosen(TEST, slow, quick, budget=9.0) == ["quick", "slow", "a"]
+
+
 def test_what_is_too_long_for_the_rest_of_the_time_makes_room_for_a_shorter_one() -> None:
     long, short = replace(TEST, test="long", seconds=5.0, size=1), replace(TEST, test="short", size=2_000)
     assert chosen(long, TEST, short, budget=2.5) == ["a", "short"]

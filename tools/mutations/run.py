@@ -5,9 +5,9 @@ import os
 import shutil
 import subprocess
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +18,7 @@ from tools.mutations.suite import PATIENCE, Suite
 
 WORK = PROJECT / ".tools" / "mutations"
 PACKAGES = WORK / "packages"
+LIKELY = 5  # tests that killed the most of a file: they go first
 _FIRST_TIME = 1_000_000_000  # seconds since the epoch: a changed file is older than any other, each by its own time
 _COLLECTION_FAILED = (2, 3, 4)  # pytest's exit codes
 
@@ -92,25 +93,27 @@ class Copies:
                 self._free.append(nursery)
 
 
-@dataclass(frozen=True)
 class Judge:
     """Lets the tests that run a mutant's line judge it, until the first one fails; that which noticed it before its
-    module changed (`noticed`, by the mutant's key) goes first.
+    module changed (`noticed`, by the mutant's key) goes first, and then those that killed others of its file just now.
     """
 
-    suite: Suite
-    limit: float
-    noticed: Mapping[str, str]
+    def __init__(self, suite: Suite, limit: float, noticed: Mapping[str, str]) -> None:
+        self._suite, self._limit, self._noticed = suite, limit, noticed
+        self._killers: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def __call__(self, copies: Copies, nursery: Nursery, mutant: Mutant, code: str) -> Result:
-        tests, beyond = self.suite.judges(mutant, PROJECT)
-        mark = self.suite.mark(tests)
+        tests, beyond = self._suite.judges(mutant, PROJECT)
+        mark = self._suite.mark(tests)
         if not tests:
             return Result("survived", 0.0, mark, 0, [], beyond, message="no test runs the line")
-        tests.sort(key=lambda test: test != self.noticed.get(mutant.key))
-        limit = max(self.limit, PATIENCE * self.suite.seconds_of(tests))
-        run = copies.run(nursery, mutant.file, code, tests, limit)
-        return result_of(run, mark=mark, tests=tests, beyond=beyond)
+        likely = [self._noticed.get(mutant.key), *(test for test, _ in self._killers[mutant.file].most_common(LIKELY))]
+        tests.sort(key=lambda test: likely.index(test) if test in likely else len(likely))
+        limit = max(self._limit, PATIENCE * self._suite.seconds_of(tests))
+        result = result_of(copies.run(nursery, mutant.file, code, tests, limit), mark=mark, tests=tests, beyond=beyond)
+        if result.how == "failed":
+            self._killers[mutant.file][result.noticed_by] += 1
+        return result
 
 
 def result_of(run: Run, *, mark: str, tests: list[str], beyond: int) -> Result:

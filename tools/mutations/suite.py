@@ -54,13 +54,13 @@ class Suite:
         return _digest("\n".join([self.code, *used]).encode())
 
     def judges(self, mutant: Mutant, project: Path) -> tuple[list[str], int]:
-        """The tests that can notice it, the fastest first; and how many more there are beyond the budget."""
+        """The tests that can notice it, in the order to run them; and how many more there are beyond the budget."""
         reach = _Reach((project / mutant.file).read_text(), mutant.span[0][0])
         found = self._on(mutant.file, reach.lines) | self._mentioning(reach.names)
         found |= {place for test, place in self._places.items() if _file(test) == ALSO.get(mutant.file)}
         found = found or self._on(mutant.file, self.lines.get(mutant.file, {}))
         chosen = choose((self._candidate(index, mutant, project) for index in found), BUDGET_SECONDS)
-        return sorted(chosen, key=lambda test: self._duration(self._places[test])), len(found) - len(chosen)
+        return chosen, len(found) - len(chosen)
 
     def seconds_of(self, tests: Iterable[str]) -> float:
         """What these tests take undisturbed."""
