@@ -1,0 +1,127 @@
+"""Draws and repayments against their events: what is not found is under way, being undone, or a finding."""
+
+from typing import Any
+
+import pytest
+
+from chain.models import Operation
+from chain.reconciling import Moment
+from loans.models import PartnerLoan
+from loans.reconciliation import records
+from loans.reconciliation.landings import Landed, Landings
+from loans.reconciliation.records import DRAWS, PAYMENTS, EventRecord
+from loans.services.ledger import order_of
+from tests.loans.rows.conftest import EXECUTOR
+from tests.loans.rows.test_loan_figures import loan_record
+from tests.support.books_rows import BLOCK, BLOCK_HASH, BooksRows
+
+MOMENT = Moment(BLOCK + 10, "0xhead", 0, watched={BLOCK: BLOCK_HASH, BLOCK + 10: "0xhead"})
+
+
+def compared(
+    loan: PartnerLoan, *events: EventRecord, since: int = BLOCK - 1, fresh: int = BLOCK, moment: Moment = MOMENT
+) -> Landed:
+    """The loan and its repayments against these events of its position."""
+    record = loan_record(loan)
+    landings = Landings(moment, since=since, fresh=fresh)
+    return landings.compare([record], records.repayments([record.pk]), {record.solvency_position_id: events})
+
+
+def event(loan: PartnerLoan, name: str, amount: int, *, uid: str = "0x", log: int = 4) -> EventRecord:
+    return EventRecord(loan_record(loan).solvency_position_id, BLOCK, log, name, uid, str(amount), EXECUTOR)
+
+
+def drawn(world: BooksRows, state: str = "CONFIRMED", **operation: Any) -> PartnerLoan:
+    """A loan of 1,000 with a fee of 5, drawn at log 3 of `BLOCK` by an operation that is like this by now."""
+    done = world.operation(state, **operation)
+    loan = world.loan(world.partner(), world.position(), operation=done, draw_order=order_of(BLOCK, 3))
+    PartnerLoan.objects.filter(pk=loan.pk).update(platform_fee_charged=5)
+    return loan
+
+
+def subject(loan: PartnerLoan) -> str:
+    return f"loan:{loan.internal_loan_id}"
+
+
+def test_a_draw_whose_event_is_there_is_done_and_its_fee_stays_on_the_account(world: BooksRows) -> None:
+    loan = drawn(world)
+    found = compared(loan, event(loan, DRAWS[0], 1_000))
+    assert (found.findings, found.motions, found.draws) == ([], {}, 1)
+    assert found.flows == {EXECUTOR: 5}
+    assert compared(loan, event(loan, DRAWS[0], 1_000), since=BLOCK).flows == {}
+
+
+def test_an_event_of_another_amount_is_a_finding(world: BooksRows) -> None:
+    loan = drawn(world)
+    [finding] = compared(loan, event(loan, DRAWS[0], 999)).findings
+    assert str(finding) == f"loan {loan.internal_loan_id} principal_amount is 1000, adds up to 999"
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"state": "EXECUTED"},
+        {"state": "BUNDLED", "block_number": None, "block_hash": ""},
+        {"reopened": True},
+        {"block_number": None, "block_hash": ""},
+    ],
+    ids=["not settled yet", "taken back", "to be taken back", "without a block"],
+)
+def test_a_draw_without_its_event_is_under_way_where_a_reorg_undid_it(
+    world: BooksRows, operation: dict[str, Any]
+) -> None:
+    loan = drawn(world, **operation)
+    found = compared(loan)
+    assert (found.findings, found.motions, found.flows) == ([], {subject(loan): None}, {})
+
+
+def test_a_draw_in_a_block_that_was_replaced_is_under_way_since_that_block(world: BooksRows) -> None:
+    loan = drawn(world, block_hash="0x" + "cc" * 32)
+    found = compared(loan)
+    assert (found.findings, found.motions) == ([], {subject(loan): BLOCK})
+
+
+@pytest.mark.parametrize(("height", "is_finding"), [(BLOCK - 1, False), (BLOCK, True)])
+def test_a_draw_that_is_later_than_what_was_read_is_nothing_yet(
+    world: BooksRows, height: int, is_finding: bool
+) -> None:
+    loan = drawn(world)
+    found = compared(loan, moment=Moment(height, "0xhead", 0))
+    assert (bool(found.findings), found.motions) == (is_finding, {})
+
+
+@pytest.mark.parametrize(("since", "flows"), [(BLOCK - 1, {EXECUTOR: 5}), (BLOCK, {})])
+def test_a_draw_without_its_event_is_a_finding_and_the_account_has_its_fee(
+    world: BooksRows, since: int, flows: dict[str, int]
+) -> None:
+    loan = drawn(world)
+    found = compared(loan, since=since)
+    [finding] = found.findings
+    assert str(finding) == f"loan {loan.internal_loan_id} principal_amount is 1000, adds up to 0"
+    assert (found.motions, found.flows) == ({}, flows)
+
+
+@pytest.mark.parametrize(("funding", "flows"), [("PULLED", {EXECUTOR: 5}), ("TRANSFER", {EXECUTOR: 5 - 300})])
+def test_a_repayment_without_its_event_is_a_finding_and_the_account_paid_it(
+    world: BooksRows, funding: str, flows: dict[str, int]
+) -> None:
+    loan = drawn(world)
+    operation = world.operation(kind="repay")
+    repayment = world.repayment(
+        loan, 300, status="SETTLED", operation=operation, funding=funding, chain_order=order_of(BLOCK, 8)
+    )
+    found = compared(loan, event(loan, DRAWS[0], 1_000))
+    [finding] = found.findings
+    assert str(finding) == f"repayment {repayment.pk} amount is 300, adds up to 0"
+    assert (found.flows, found.payments) == (flows, 1)
+    paid = event(loan, PAYMENTS[0], 300, log=9)
+    assert compared(loan, event(loan, DRAWS[0], 1_000), paid).findings == []
+
+
+def test_what_landed_lately_must_stand_under_its_own_operation(world: BooksRows) -> None:
+    loan = drawn(world)
+    uid = Operation.objects.get(pk=loan.borrow_operation_id).uid
+    fresh = BLOCK - 1
+    assert compared(loan, event(loan, DRAWS[0], 1_000, uid=uid), fresh=fresh).findings == []
+    [finding] = compared(loan, event(loan, DRAWS[0], 1_000, uid="0xelse"), fresh=fresh).findings
+    assert str(finding) == f"loan {loan.internal_loan_id} principal_amount is 1000, adds up to 0"
