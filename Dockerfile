@@ -29,5 +29,4 @@ USER platform
 ENV PROMETHEUS_MULTIPROC_DIR=/run/partner-platform/metrics
 
 EXPOSE 8000
-CMD ["gunicorn", "partner_platform.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
-     "--workers", "2", "--threads", "32", "--timeout", "90", "--no-control-socket", "--worker-tmp-dir", "/dev/shm"]
+CMD ["python", "-m", "partner_platform.server", "--bind", "0.0.0.0:8000", "--processes", "2", "--threads", "32"]

@@ -216,7 +216,7 @@ def _borrow(job: dict[str, Any]) -> Callable[[str], list[Any]]:
 
 
 def _post(application: Any, path: str, key: str, body: bytes) -> list[Any]:
-    """One request as gunicorn would hand it over, closed as gunicorn would."""
+    """One request as the web server hands it over, closed as it does."""
     environ = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": path,

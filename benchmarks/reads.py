@@ -6,7 +6,7 @@
 3. rival, persistent: the same with CONN_MAX_AGE set, as ours has it.
 4. empty: a Django view that does nothing, in the rival's project.
 
-One PostgreSQL (fsync on, a database each), one Redis, one gunicorn configuration (gthread, the same processes and
+One PostgreSQL (fsync on, a database each), one Redis, one web server (`partner_platform.server`, the same processes and
 threads), the same clients; the four take short turns, so that whatever else the machine does meets them alike. Printed
 are the medians over the turns of the requests a second, of the processor time of the web processes per request, and of
 the ratio within a turn. In the end PostgreSQL is crashed and started again: each read that was answered must have its
@@ -189,7 +189,7 @@ def _contestants(stores: Stores, options: argparse.Namespace) -> Iterator[list[C
 
         def serve(name: str, application: str, environment: dict[str, str]) -> tuple[Server, int]:
             port = free_port()
-            server = _gunicorn(folder / f"{name}.log", application, environment, port, options)
+            server = _web(folder / f"{name}.log", application, environment, port, options)
             stack.callback(server.stop)
             return server.start(), port
 
@@ -208,13 +208,10 @@ def _contestants(stores: Stores, options: argparse.Namespace) -> Iterator[list[C
         yield found
 
 
-def _gunicorn(
-    log: Path, application: str, environment: dict[str, str], port: int, options: argparse.Namespace
-) -> Server:
+def _web(log: Path, application: str, environment: dict[str, str], port: int, options: argparse.Namespace) -> Server:
     command = [
-        *(sys.executable, "-m", "gunicorn", application, "--bind", f"{LOOPBACK}:{port}"),
-        *("--worker-class", "gthread", "--workers", str(options.processes), "--threads", str(options.threads)),
-        *("--timeout", "90", "--keep-alive", "30", "--no-control-socket", "--log-level", "warning"),
+        *(sys.executable, "-m", "partner_platform.server", application, "--bind", f"{LOOPBACK}:{port}"),
+        *("--processes", str(options.processes), "--threads", str(options.threads), "--grace", "1"),
     ]
     return Server(name="web", command=command, log=log, env=environment, cwd=PROJECT, ready=lambda: accepts(port))
 

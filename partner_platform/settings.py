@@ -61,6 +61,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "partner_platform.core.request_metrics.BeforeMiddleware",
     "partner_platform.core.middleware.RequestIdMiddleware",
+    "audit.access_log.AccessLogMiddleware",
     "audit.middleware.ApiLogMiddleware",
     "partner_platform.core.middleware.BodySizeMiddleware",
     "partners.middleware.RateLimitHeadersMiddleware",

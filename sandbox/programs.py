@@ -14,9 +14,9 @@ from sandbox.servers.ports import LOOPBACK
 from sandbox.servers.process import Server
 
 # A request waits for its settlement on a thread of its own.
-WEB_THREADS = 32
+WEB_PROCESSES, WEB_THREADS = 2, 32
+WEB_GRACE_SECONDS = 5
 WORKER_THREADS = 4
-ACCESS_LOG = "%(m)s %(U)s -> %(s)s in %(M)s ms"
 
 
 def environment(folder: Folder, values: dict[str, str]) -> dict[str, str]:
@@ -31,14 +31,11 @@ def environment(folder: Folder, values: dict[str, str]) -> dict[str, str]:
     }
 
 
-def web(folder: Folder, env: dict[str, str], port: int, *, processes: int = 1) -> Server:
-    """gunicorn with threads, answering once its dependencies do."""
+def web(folder: Folder, env: dict[str, str], port: int, *, processes: int = WEB_PROCESSES) -> Server:
+    """The platform's own web server, answering once its dependencies do."""
     command = [
-        *(sys.executable, "-m", "gunicorn", "partner_platform.wsgi"),
-        *("--bind", f"{LOOPBACK}:{port}", "--worker-class", "gthread", "--threads", str(WEB_THREADS)),
-        *("--workers", str(processes), "--preload"),
-        *("--timeout", "90", "--graceful-timeout", "5", "--no-control-socket", "--log-level", "warning"),
-        *("--access-logfile", "-", "--access-logformat", ACCESS_LOG),
+        *(sys.executable, "-m", "partner_platform.server", "--bind", f"{LOOPBACK}:{port}"),
+        *("--processes", str(processes), "--threads", str(WEB_THREADS), "--grace", str(WEB_GRACE_SECONDS)),
     ]
     return _python(folder, env, "web", command, ready=lambda: is_ready(port))
 

@@ -203,6 +203,12 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         "the path cannot answer in any form the caller accepts",
         "Could not satisfy the request Accept header.",
     ),
+    ErrorCode.REQUEST_TIMEOUT: Entry(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "the request did not come whole within 20 seconds; it changed nothing",
+        "The request did not come whole within 20 seconds; it changed nothing",
+        retry_after=1,
+    ),
     ErrorCode.DUPLICATE_LOAN_ID: Entry(
         HTTPStatus.CONFLICT, "the `partnerLoanId` was used before", "Partner loan ID already exists"
     ),
@@ -231,6 +237,11 @@ CATALOGUE: dict[ErrorCode, Entry] = {
     ErrorCode.PAYLOAD_TOO_LARGE: Entry(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB", "The body is larger than 64 KiB"
     ),
+    ErrorCode.URI_TOO_LONG: Entry(
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        "method, path and query are longer than 8 KiB",
+        "Method, path and query are longer than 8 KiB",
+    ),
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: Entry(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "the body is not sent as `application/json`",
@@ -247,8 +258,18 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         "Rate limit exceeded: 100 requests a minute",
         retry_after=7,
     ),
+    ErrorCode.HEADERS_TOO_LARGE: Entry(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "the headers are larger than 16 KiB",
+        "The headers are larger than 16 KiB",
+    ),
     ErrorCode.INTERNAL_ERROR: Entry(
         HTTPStatus.INTERNAL_SERVER_ERROR, "it is our bug; tell us the `requestId`", "Internal server error"
+    ),
+    ErrorCode.ENCODING_NOT_SUPPORTED: Entry(
+        HTTPStatus.NOT_IMPLEMENTED,
+        "the body is sent with a `Transfer-Encoding` other than `chunked`",
+        "Of transfer encodings only chunked is supported",
     ),
     ErrorCode.CHAIN_UNAVAILABLE: Entry(
         HTTPStatus.SERVICE_UNAVAILABLE,

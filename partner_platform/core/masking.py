@@ -8,6 +8,8 @@ import logging
 import re
 from typing import Any
 
+from partner_platform.core.printable import escaped
+
 MASK = "***"
 _KEY = re.compile(r"[ps]k_[A-Za-z0-9]{1,64}_(?:live|sandbox)_[A-Za-z0-9]+", re.IGNORECASE)
 _BEARER = re.compile(r"bearer\s+\S+", re.IGNORECASE)
@@ -30,7 +32,24 @@ def mask_json(value: Any) -> Any:
 
 
 class MaskingFormatter(logging.Formatter):
-    """Masks keys in the finished line, its traceback included."""
+    """One record, one line; a traceback's lines below it begin with `TRACE`, so that no text can pass for a record.
+
+    Keys are masked, and whatever moves a terminal's cursor is escaped: paths and errors hold what callers like.
+    """
+
+    TRACE = "  | "
 
     def format(self, record: logging.LogRecord) -> str:
         return mask_keys(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return self._indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        return self._indented(super().formatStack(stack_info))
+
+    def _indented(self, text: str) -> str:
+        return "\n".join(self.TRACE + escaped(line) for line in text.splitlines())

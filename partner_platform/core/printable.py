@@ -15,10 +15,15 @@ def printable(text: object, limit: int) -> str:
     if isinstance(text, bytes | bytearray):
         # A character takes at most four bytes; four more, so that a character cut in two is cut off below.
         text = bytes(text[: 4 * limit + 4]).decode("utf-8", errors="backslashreplace")
-    shown = "".join(
-        character if character.isprintable() else _escaped(character) for character in str(text)[: limit + 1]
-    )
+    shown = escaped(str(text)[: limit + 1])
     return shown if len(shown) <= limit else shown[: max(limit - len(CUT), 0)] + CUT[:limit]
+
+
+def escaped(text: str) -> str:
+    """All of the text, with the same escapes."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
 
 
 def _escaped(character: str) -> str:

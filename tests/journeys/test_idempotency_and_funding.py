@@ -78,7 +78,7 @@ def test_a_web_process_killed_between_acceptance_and_answer_locks_no_key(platfor
     first.start()
     eventually(PartnerLoan.objects.exists, seconds=20)  # accepted; nothing is mined, so it waits
     busy = platform.borrow(key, user, 100, "loan-1", Prefer="respond-async", **KEY)
-    os.killpg(web.pid, signal.SIGKILL)  # all of gunicorn: master and workers
+    os.killpg(web.pid, signal.SIGKILL)  # all of its processes
     web.kill()
     first.join(timeout=30)
     web.launch().wait_ready()

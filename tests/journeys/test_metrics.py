@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.journey]
 TOKEN = "a-token-of-the-journey-with-32-characters"
 TASK = "partners.tasks.sweep_idempotency_keys"  # beat asks for it every ten minutes, so the test's are the only ones
 CALLS, TASKS = 60, 12
-PROCESSES = 5  # gunicorn's master, which loads the platform for its two; worker and beat
+PROCESSES = 5  # the web server's first, which loads the platform for its two; worker and beat
 FRESH_SECONDS = 20  # the page is kept for five seconds by each web process
 
 
@@ -112,7 +112,7 @@ def test_counters_of_all_processes_add_up_and_no_restart_loses_any(scraped: Scra
     eventually(all_is_told, FRESH_SECONDS, every=0.5)
     assert len(web_processes_that_answered(scraped)) == 2
 
-    # gunicorn replaces what is killed of its own.
+    # The web server replaces what is killed of its own.
     children = set(children_of(web.pid))
     for pid in children:
         os.kill(pid, signal.SIGKILL)

@@ -153,7 +153,7 @@ def _all_is_settled() -> bool:
 
 def _kill_and_launch(servers: list[Server]) -> None:
     for server in servers:
-        server.kill_group()  # gunicorn's workers die with their master
+        server.kill_group()  # all of its processes
     for server in servers:
         server.launch()
 

@@ -4,10 +4,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -189,4 +192,19 @@ def test_the_logs_can_be_followed(sandbox: RunningSandbox) -> None:
 
     sandbox.call("GET", "/partners/loan/loan-nobody-has")
 
-    eventually(lambda: "web    | GET /partners/loan/loan-nobody-has -> 404" in screen.read_text(), 5)
+    line = re.compile(r"web    \| .* access \[[0-9a-f]{32}\] GET /partners/loan/loan-nobody-has -> 404 ms=")
+    eventually(lambda: line.search(screen.read_text()), 5)
+
+
+def test_200_connections_that_send_half_a_request_hold_up_no_partner(sandbox: RunningSandbox) -> None:
+    url = urllib.parse.urlsplit(sandbox.state["baseUrl"])
+    head = b"POST /partners/borrow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    halves = [head + b"Content-Length: 60000\r\n\r\n{", head + b"X-A: ", head + b"Transfer-Encoding: chunked\r\n\r\n1"]
+    with ExitStack() as stack:
+        for number in range(200):
+            connection = stack.enter_context(socket.create_connection((url.hostname, url.port), timeout=20))
+            connection.sendall(halves[number % len(halves)])
+
+        assert sandbox.call("GET", "/partners/my/stats")[0] == 200
+        assert sandbox.borrow("loan-beside-the-slow", 5 * DOLLAR)[0] == 201
+        assert sandbox.loan("loan-beside-the-slow")["status"] == "ACTIVE"

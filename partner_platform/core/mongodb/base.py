@@ -145,7 +145,7 @@ def _with_known_outcome(commit: Callable[[], None]) -> None:
 
 
 def _begin_anew() -> None:
-    """A forked process (gunicorn preloads) makes a client of its own: sockets and locks stay the parent's."""
+    """A forked process (of the web server) makes a client of its own: sockets and locks stay the parent's."""
     DatabaseWrapper._connection_pools.clear()
     for connection in connections.all(initialized_only=True):
         if isinstance(connection, DatabaseWrapper):

@@ -1,0 +1,111 @@
+"""One connection: what it may take of our time before its request is whole."""
+
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+
+from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
+
+from partner_platform.server import limits
+from partner_platform.server.parser import Parser, RequestTimeout
+from partner_platform.server.refusals import Refusal
+
+
+class Answer(WSGITask):
+    """The application's answer; to HEAD without its body, which the next answer would else be read from."""
+
+    def write(self, data: bytes) -> None:
+        super().write(b"" if self._is_head else data)
+
+    def finish(self) -> None:
+        if self._is_head:
+            if not self.wrote_header:
+                self.write(b"")
+            self.chunked_response = False  # no last chunk either
+        super().finish()
+
+    @property
+    def _is_head(self) -> bool:
+        return bool(self.request.command == "HEAD")
+
+
+class Channel(HTTPChannel):
+    """waitress closes a connection that is silent; this one also ends one that drips, and reads none too long.
+
+    All but `service` runs on the thread that reads the connections. Times are Unix seconds, as waitress has them.
+    """
+
+    parser_class = Parser
+    task_class = Answer
+    error_task_class = Refusal
+
+    request: Any = None  # what has come of the next one
+    is_new = True  # no request came yet
+    linger = False  # the caller may still be sending what was refused
+    lingering_until = 0.0
+    thrown_away = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waiting_since = self.creation_time  # for the next request, or for the rest of this one
+
+    def received(self, data: bytes) -> bool:
+        """Take in what was read."""
+        if self.lingering_until:
+            self.thrown_away += len(data)
+            self.will_close = self.thrown_away > limits.LINGER_BYTES
+            return False
+        before = self.request
+        is_taken = bool(super().received(data))
+        if self.request is not before:
+            self.waiting_since = time.time()
+        self.is_new = self.is_new and not self.requests
+        return is_taken
+
+    def service(self) -> None:
+        """Answer one request, on a worker thread."""
+        super().service()
+        self.waiting_since = time.time()
+
+    def handle_close(self) -> None:
+        """Close; but let a caller that was refused read why: to close on unread bytes would reset the connection."""
+        if self.linger and self.will_close and self.connected:
+            self.linger = self.will_close = False
+            self.lingering_until = time.time() + limits.LINGER_SECONDS
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+            return
+        super().handle_close()
+
+    @property
+    def awaits_request(self) -> bool:
+        """No request is being answered, and no answer on its way."""
+        return not self.requests and not self.total_outbufs_len
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the caller has kept us waiting for too long."""
+        if self.lingering_until:
+            return now > self.lingering_until
+        if self.total_outbufs_len:
+            return now - self.last_activity > limits.STALLED_SECONDS
+        if self.requests:
+            return False  # it waits for us
+        has_begun = self.is_new or self.request is not None
+        return self.has_waited(now, limits.REQUEST_SECONDS if has_begun else limits.KEEP_ALIVE_SECONDS)
+
+    def has_waited(self, now: float, seconds: float) -> bool:
+        """Whether we wait for a request, or for the rest of one, for longer than that."""
+        return now - self.waiting_since > seconds
+
+    def give_up(self) -> None:
+        """End what is overdue: 408 where a request had begun."""
+        if self.lingering_until or self.request is None or not self.awaits_request:
+            self.will_close = True
+            return
+        with self.requests_lock:
+            late, self.request = self.request, None
+            late.error, late.completed = RequestTimeout("the request did not come whole"), True
+            self.requests.append(late)
+            self.server.add_task(self)
