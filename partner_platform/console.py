@@ -1,10 +1,14 @@
-"""The console's login form, with a limit on guessing passwords (django-ratelimit; docs/decisions.md).
+"""The console's login form, with limits on guessing passwords (django-ratelimit; docs/decisions.md).
 
-Ten tries in five minutes of a client address, thirty in an hour for a user name, wherever they come from. Without Redis
-the form stays open: staff must come in during an outage, and each try still costs a slow hash.
+Of a client address ten tries are looked at in five minutes; what is refused so counts for nothing else. A user name may
+be tried thirty times in an hour, wherever the tries come from. Beyond that an address still has its first three tries
+of the hour for that name, so that who tries from some addresses does not lock the right person out everywhere; three
+hundred tries for a name end that too. Without Redis the form stays open: staff must come in during an outage, and each
+try still costs a slow hash.
 """
 
 import logging
+import unicodedata
 
 from django.conf import settings
 from django.contrib import admin
@@ -13,11 +17,14 @@ from django_ratelimit.core import is_ratelimited
 from redis.exceptions import RedisError
 
 from audit.client_address import client_address
+from partners.rate_limit import public_subject
 
 logger = logging.getLogger(__name__)
 
 TRIES_OF_AN_ADDRESS = "10/5m"
 TRIES_FOR_A_NAME = "30/h"
+FIRST_TRIES_OF_AN_ADDRESS_FOR_A_NAME = "3/h"
+MOST_TRIES_FOR_A_NAME = "300/h"
 
 
 def login(request: HttpRequest) -> HttpResponse:
@@ -30,20 +37,33 @@ def login(request: HttpRequest) -> HttpResponse:
 
 def _is_limited(request: HttpRequest) -> bool:
     try:
-        # Both are counted, whatever the first says.
-        limited = [
-            is_ratelimited(request, group="console-address", key=_address, rate=TRIES_OF_AN_ADDRESS, increment=True),
-            is_ratelimited(request, group="console-name", key=_name, rate=TRIES_FOR_A_NAME, increment=True),
-        ]
+        return _over(request, "address", TRIES_OF_AN_ADDRESS, _address(request)) or _is_limited_for_name(request)
     except RedisError as error:
         logger.warning("logins are not limited: %s", error)
         return False
-    return any(limited)
 
 
-def _address(group: str, request: HttpRequest) -> str:
-    return client_address(request.META, settings.TRUSTED_PROXIES) or "unknown"
+def _is_limited_for_name(request: HttpRequest) -> bool:
+    """For one address that is not refused itself. All three are counted, whatever the first says."""
+    name = account_name(request.POST.get("username", ""))
+    is_over = _over(request, "name", TRIES_FOR_A_NAME, name)
+    is_no_first = _over(request, "name-address", FIRST_TRIES_OF_AN_ADDRESS_FOR_A_NAME, f"{_address(request)} {name}")
+    is_far_over = _over(request, "name-most", MOST_TRIES_FOR_A_NAME, name)
+    return is_far_over or (is_over and is_no_first)
 
 
-def _name(group: str, request: HttpRequest) -> str:
-    return request.POST.get("username", "").lower()
+def _over(request: HttpRequest, what: str, rate: str, value: str) -> bool:
+    """Count one try of `value`; True where it is one too many."""
+    return is_ratelimited(request, group=f"console-{what}", key=lambda group, request: value, rate=rate, increment=True)
+
+
+def account_name(typed: str) -> str:
+    """The name that all spellings of one account share: Django's form strips what was typed and takes its NFKC form.
+
+    Letters in another case are another account to Django, and counted with this one all the same.
+    """
+    return unicodedata.normalize("NFKC", typed).strip().casefold()
+
+
+def _address(request: HttpRequest) -> str:
+    return public_subject(client_address(request.META, settings.TRUSTED_PROXIES))
