@@ -10,9 +10,10 @@ from django.utils.html import format_html, format_html_join
 from audit.differences import differences
 from audit.inspection import inspect
 from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry
+from partner_platform.core.console.model_admin import ReadOnlyAdmin
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class RecordAdmin(ReadOnlyAdmin):
     """Nothing can be added, changed or deleted, by whomever. The search is for exact values: it uses the indexes."""
 
     actions = None
@@ -29,15 +30,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         for name in self.search_fields:
             matches |= Q(**{name: term})
         return queryset.filter(matches), False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class PartnerFilter(admin.SimpleListFilter):
@@ -73,12 +65,12 @@ class StatusFilter(admin.SimpleListFilter):
         return [(str(status), str(status)) for status in self.statuses]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        value = self.value() or ""
-        return queryset.filter(status_code=int(value)) if value.isdecimal() else queryset
+        asked = [status for status in self.statuses if str(status) == self.value()]
+        return queryset.filter(status_code=asked[0]) if asked else queryset
 
 
 @admin.register(ApiLog)
-class ApiLogAdmin(ReadOnlyAdmin):
+class ApiLogAdmin(RecordAdmin):
     list_display = (
         "timestamp",
         "partner_id",
@@ -96,7 +88,7 @@ class ApiLogAdmin(ReadOnlyAdmin):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(RecordAdmin):
     list_display = ("timestamp", "action", "target", "actor", "request_id", "sealed")
     list_filter = ("timestamp",)
     search_fields = ("target", "actor", "action", "request_id")
@@ -122,7 +114,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
 
 @admin.register(AuditBlock)
-class AuditBlockAdmin(ReadOnlyAdmin):
+class AuditBlockAdmin(RecordAdmin):
     ordering = ("-number",)
     list_display = ("number", "sealed_at", "first_sequence", "size", "hash")
     search_fields = ("hash",)
@@ -130,7 +122,7 @@ class AuditBlockAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ApiLogArchive)
-class ApiLogArchiveAdmin(ReadOnlyAdmin):
+class ApiLogArchiveAdmin(RecordAdmin):
     ordering = ("-created_at",)
     list_display = ("file_name", "rows", "first_at", "last_at", "is_deleted", "sha256")
     search_fields = ("file_name",)

@@ -1,37 +1,17 @@
-"""The settlement engine in the console: to look, not to touch."""
+"""The settlement engine in the console: to look, not to touch.
 
-from typing import Any
+The driver writes these rows; a person's edit would break what it relies on.
+"""
 
 from django.contrib import admin
-from django.http import HttpRequest
 
 from chain.models import ChainTransaction, FundingTransfer, Operation, PlatformWallet, TransactionAttempt
+from partner_platform.core.console.model_admin import ReadOnlyAdmin, ReadOnlyInline
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """The driver writes these rows; a person's edit would break what it relies on."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class AttemptInline(admin.TabularInline):
+class AttemptInline(ReadOnlyInline):
     model = TransactionAttempt
     fields = ("kind", "tx_hash", "max_fee_per_gas_wei", "send_count", "last_error_class", "last_error", "created_at")
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(PlatformWallet)

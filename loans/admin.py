@@ -16,34 +16,17 @@ from loans.models import LedgerEntry, OaidCredit, PartnerLoan, ReconciliationRun
 from loans.services.health import warning_factor
 from loans.services.lifecycle import cure, mark_defaulted, times_defaulted
 from loans.services.mirror import BASIS_POINTS
+from partner_platform.core.console.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
 
 CURE_PAGE = "admin/loans/partnerloan/cure.html"
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """A model that only the services write."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class RepaymentInline(admin.TabularInline):
+class RepaymentInline(ReadOnlyInline):
     model = Repayment
-    extra = 0
-    can_delete = False
     fields = ("created_at", "amount", "status", "funding", "repaid_by", "tx_hash", "failure_reason")
     readonly_fields = fields
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class ReasonForm(ActionForm):

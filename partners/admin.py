@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from partner_platform.core.console.model_admin import ConsoleAdmin, ReadOnlyInline
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
 from partners import credentials, services, settlement_addresses
@@ -19,24 +20,16 @@ __all__ = ["ApiKeyAdmin", "PartnerAdmin"]
 SUMS = ("current_outstanding_dollars", "total_borrowed_dollars", "total_repaid_dollars", "utilisation")
 
 
-class ApiKeyInline(admin.TabularInline):
+class ApiKeyInline(ReadOnlyInline):
     """A partner's keys by what may be known of them."""
 
     model = ApiKey
     fields = readonly_fields = ("prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
     ordering = ("-created_at",)
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Partner)
-class PartnerAdmin(admin.ModelAdmin):
+class PartnerAdmin(ConsoleAdmin):
     form = PartnerForm
     inlines = [ApiKeyInline]
     list_display = (
@@ -76,6 +69,10 @@ class PartnerAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # loans and the audit speak of partners for ever; suspend them
+
+    def has_key_permission(self, request: HttpRequest) -> bool:
+        """Who may make keys and end them may do so by rotating a partner's key or signing secret."""
+        return bool(request.user.has_perms(["partners.add_apikey", "partners.change_apikey"]))
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
@@ -123,11 +120,11 @@ class PartnerAdmin(admin.ModelAdmin):
                 self.message_user(request, f"{partner} is active.", messages.SUCCESS)
         return None
 
-    @admin.action(description="Rotate API key: the old one dies at once", permissions=["change"])
+    @admin.action(description="Rotate API key: the old one dies at once", permissions=["key"])
     def rotate_key_now(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
         return self._rotate(request, queryset, grace_hours=0)
 
-    @admin.action(description="Rotate API key: the old one works 24 hours more", permissions=["change"])
+    @admin.action(description="Rotate API key: the old one works 24 hours more", permissions=["key"])
     def rotate_key_with_grace(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
         return self._rotate(request, queryset, grace_hours=24)
 
@@ -139,11 +136,11 @@ class PartnerAdmin(admin.ModelAdmin):
         old = f"works for {grace_hours} more hours" if grace_hours else "no longer works"
         return show_once(self.admin_site, request, partner, key, what=f"{partner} has a new key; the old one {old}.")
 
-    @admin.action(description="New signing secret: the old one dies at once", permissions=["change"])
+    @admin.action(description="New signing secret: the old one dies at once", permissions=["key"])
     def rotate_signing_secret(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
         return self._rotate_signing_secret(request, queryset, grace_hours=0)
 
-    @admin.action(description="New signing secret: the old one signs 24 hours more", permissions=["change"])
+    @admin.action(description="New signing secret: the old one signs 24 hours more", permissions=["key"])
     def rotate_signing_secret_with_grace(
         self, request: HttpRequest, queryset: QuerySet[Partner]
     ) -> HttpResponse | None:

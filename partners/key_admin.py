@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.errors import BadRequest
 from partners import credentials
 from partners.forms import NewKeyForm
@@ -14,7 +15,7 @@ from partners.shown_once import actor_of, show_once
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):
+class ApiKeyAdmin(ConsoleAdmin):
     """What may be known of keys; changing one means making another."""
 
     list_display = ("prefix", "partner", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
@@ -56,7 +57,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
         key: str = request.new_api_key  # type: ignore[attr-defined]
         return show_once(self.admin_site, request, obj.partner, key, what=f"{obj.partner} has one more key.")
 
-    @admin.action(description="Revoke: refuse calls with it", permissions=["view"])
+    @admin.action(description="Revoke: refuse calls with it", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for api_key in queryset.select_related("partner").order_by("pk"):
             credentials.revoke_api_key(api_key=api_key, actor=actor_of(request))

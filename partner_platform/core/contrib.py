@@ -10,9 +10,15 @@ _STOCK_APPS = ("admin", "auth", "contenttypes")
 
 @dataclass(frozen=True)
 class Contrib:
-    """The three contrib apps with models of their own that need a key from the database."""
+    """The three contrib apps with models of their own that need a key from the database; the admin is the console."""
 
-    apps: list[str] = field(default_factory=lambda: [f"django.contrib.{label}" for label in _STOCK_APPS])
+    apps: list[str] = field(
+        default_factory=lambda: [
+            "partner_platform.core.console.apps.ConsoleConfig",
+            "django.contrib.auth",
+            "django.contrib.contenttypes",
+        ]
+    )
     migration_modules: dict[str, str] = field(default_factory=dict)
     auto_field: str = "django.db.models.BigAutoField"
 

@@ -1,13 +1,14 @@
 """The contrib apps as MongoDB can hold them: keys are ObjectIds, for it has no counters."""
 
-from django.contrib.admin.apps import AdminConfig
 from django.contrib.auth.apps import AuthConfig
 from django.contrib.contenttypes.apps import ContentTypesConfig
+
+from partner_platform.core.console.apps import ConsoleConfig
 
 AUTO_FIELD = "django_mongodb_backend.fields.ObjectIdAutoField"
 
 
-class MongoAdminConfig(AdminConfig):
+class MongoAdminConfig(ConsoleConfig):
     default_auto_field = AUTO_FIELD
 
 

@@ -1,0 +1,116 @@
+"""The base of every model's pages in the console.
+
+A list can be filtered by what its `list_filter` declares and by nothing else. Django lets the address filter by any
+column of the model: whoever may see the list could find out a hash or a ciphertext letter by letter, by
+`?key_hash__startswith=a`.
+"""
+
+import logging
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.filters import ListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList, ChangeListSearchForm
+from django.core.exceptions import SuspiciousOperation, ValidationError
+from django.db import DataError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from partner_platform.core.console.site import NUL
+
+logger = logging.getLogger(__name__)
+
+MAX_SEARCH_LENGTH = 200  # more words make a statement that SQLite refuses
+# How Django's filters ask for the values of a declared field; "" is the field's name alone.
+_ENDINGS = ("", "__exact", "__isnull", "__gte", "__lt", "__id__exact")
+
+
+class SearchForm(ChangeListSearchForm):
+    """The search of a list, bounded."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields = {SEARCH_VAR: forms.CharField(required=False, strip=False, max_length=MAX_SEARCH_LENGTH)}
+
+
+class ConsoleChangeList(ChangeList):
+    """A list that takes a filter's value which the database cannot take for what it is: a wrong value."""
+
+    search_form_class = SearchForm
+
+    def get_results(self, request: HttpRequest) -> None:
+        try:
+            super().get_results(request)
+        except (ValueError, OverflowError, ValidationError, DataError) as error:
+            logger.warning("a list's filter cannot be used: %s", error)
+            raise IncorrectLookupParameters(error) from error
+
+
+class ConsoleAdmin(admin.ModelAdmin):
+    """Every model of the console is registered with a class made of this one."""
+
+    view_on_site = False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Whether the address may filter by `lookup`: where a filter of the list does."""
+        return lookup in self._declared_lookups(request)
+
+    def _declared_lookups(self, request: HttpRequest | None) -> set[str]:
+        found = set()
+        for declared in self.get_list_filter(request):  # type: ignore[arg-type]
+            if isinstance(declared, type) and issubclass(declared, ListFilter):
+                found.add(str(declared.parameter_name))  # type: ignore[attr-defined]
+            else:
+                field = declared[0] if isinstance(declared, tuple | list) else declared
+                found |= {f"{field}{ending}" for ending in _ENDINGS}
+        return found
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ConsoleChangeList
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
+        """Refuse what no page of ours sends, before an action sees it."""
+        if any(NUL in text for name, values in request.POST.lists() for text in (name, *values)):
+            raise SuspiciousOperation("a NUL character in a form")
+        if not all(self._is_key(chosen) for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+            self.message_user(request, "What was chosen is not in this list. Nothing was done.", messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        response: HttpResponse | None = super().response_action(request, queryset, *args)
+        return response
+
+    def _is_key(self, text: str) -> bool:
+        key = self.opts.pk
+        try:
+            key.run_validators(key.to_python(text))
+        except (ValidationError, ValueError, TypeError, OverflowError):
+            return False
+        return True
+
+
+class ReadOnlyAdmin(ConsoleAdmin):
+    """A model that only the services write: to look at and to search."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyInline(admin.TabularInline):
+    """Rows shown on another row's page."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
