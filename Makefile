@@ -51,6 +51,10 @@ help: ## Show this list
 sandbox: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the whole platform here: chain, database, Redis, web, worker (DB=postgres, ARGS="--fresh")
 	@exec $(BIN)/python manage.py sandbox $(SANDBOX_DB) $(ARGS)
 
+.PHONY: demo
+demo: $(VENV) ## Borrow and repay on the running sandbox, each call shown as a line for curl
+	@$(BIN)/python manage.py demo $(ARGS)
+
 .PHONY: manage
 manage: $(VENV) ## Run a manage.py command on the sandbox's data (CMD="create_partner --help")
 	@test -f .sandbox/env || { echo 'No sandbox yet: run `make sandbox` first.' >&2; exit 1; }

@@ -1,5 +1,6 @@
 """The sandbox as a newcomer meets it: its real processes, called over HTTP, the money read from the chain."""
 
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -66,27 +68,54 @@ def test_a_borrow_and_its_repayment_move_exactly_their_money(sandbox: RunningSan
     }
 
 
-def test_the_readme_leads_to_a_repaid_loan_as_pasted(sandbox: RunningSandbox) -> None:
-    blocks = re.findall(r"```sh\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
-    (script,) = [block for block in blocks if "curl" in block]
+def shell(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    command = [str(shutil.which("bash")), "-euo", "pipefail", "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
 
-    done = subprocess.run(
-        [str(shutil.which("bash")), "-euo", "pipefail", "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=sandbox.folder.parent,
-        timeout=120,
-        check=False,
+
+def test_the_demo_borrows_and_repays_and_says_what_the_chain_says(sandbox: RunningSandbox) -> None:
+    start = sandbox.money()
+
+    done = shell(f"{sys.executable} manage.py demo --folder {sandbox.folder}", PROJECT)
+
+    assert done.returncode == 0, done.stdout
+    told = [line.removeprefix("# ") for line in done.stdout.splitlines() if line.startswith("# ")]
+    assert "The partner's settlement address received $4,975.00: the loan less the fee." in told
+    assert "The settlement address paid $5,000.00." in told
+    assert re.fullmatch(
+        r"The loan demo-[0-9a-f]{12} is REPAID\. Staff see it at http://127.0.0.1:\d+/console/\.", told[-1]
     )
+    assert change(start, sandbox.money()) == {
+        "settlement": -25 * DOLLAR,
+        "platform": 25 * DOLLAR,
+        "debt": 0,
+        "credit used": 0,
+    }
+
+
+def test_the_calls_that_the_demo_shows_can_be_pasted(sandbox: RunningSandbox) -> None:
+    shown = shell(f"{sys.executable} manage.py demo --folder {sandbox.folder}", PROJECT).stdout
+    calls = [line for line in shown.splitlines() if line.startswith("curl ")]
+    assert [re.findall(r"/partners/[a-z]+", call)[0] for call in calls] == [
+        *("/partners/public", "/partners/borrow", "/partners/loan", "/partners/repay", "/partners/loan"),
+    ]
+
+    (loan_id,) = set(re.findall(r"demo-[0-9a-f]{12}", shown))
+    script = "; echo; ".join(calls).replace(loan_id, "demo-pasted")
+    done = shell(script, sandbox.folder.parent)
 
     assert done.returncode == 0, done.stderr
-    before, borrow, after, loan, repay, finally_, closed = done.stdout.splitlines()
-    dollars = [float(line.removeprefix("$")) for line in (before, after, finally_)]
-    assert (dollars[1] - dollars[0], dollars[2] - dollars[1]) == (4975, -5000)
-    assert '"success":true' in borrow.replace(" ", "")
-    assert "ACTIVE" in loan
-    assert '"success":true' in repay.replace(" ", "")
-    assert "REPAID" in closed
+    credit, borrow, active, repaid, closed = map(json.loads, done.stdout.splitlines())
+    assert credit["creditLimit"] == str(10_000 * DOLLAR)
+    assert (borrow["success"], active["status"]) == (True, "ACTIVE")
+    assert (repaid["remainingDebt"], closed["status"]) == ("0", "REPAID")
+
+
+def test_the_demo_without_a_sandbox_says_what_to_run(tmp_path: Path) -> None:
+    done = shell(f"{sys.executable} manage.py demo --folder {tmp_path}", PROJECT)
+
+    assert done.returncode == 1
+    assert done.stdout.strip() == f"The demo stops: there is no sandbox in {tmp_path}: run `make sandbox` first"
 
 
 def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(sandbox: RunningSandbox) -> None:
