@@ -4,6 +4,8 @@ A signature that recovers to the wallet's address needs no call. Any other is pu
 block; a wallet without code, or one that reverts, has not signed.
 """
 
+from collections.abc import Iterable
+
 from eth_account import Account
 from eth_account.messages import SignableMessage
 from eth_keys.exceptions import BadSignature
@@ -20,9 +22,26 @@ _IS_VALID = "0x1626ba7e" + "0" * 56
 
 def is_signed_by(*, wallet: str, message: SignableMessage, signature: bytes) -> bool:
     """Whether `wallet` signed; raises `ChainUnavailable` where a contract wallet cannot be asked."""
-    if _recover(message, signature) == wallet:
-        return True
-    return _contract_agrees(wallet, digest_of(message), signature)
+    return first_signed_by(wallet=wallet, messages=[message], signature=signature) is not None
+
+
+def first_signed_by(*, wallet: str, messages: Iterable[SignableMessage], signature: bytes) -> SignableMessage | None:
+    """The first of the messages that the signature is the wallet's over, None where it is of none.
+
+    A wallet with a key costs no call, whichever of the messages it signed. Raises as `is_signed_by`.
+    """
+    for message in (offered := list(messages)):
+        if is_signed_by_key(wallet=wallet, message=message, signature=signature):
+            return message
+    for message in offered:
+        if _contract_agrees(wallet, digest_of(message), signature):
+            return message
+    return None
+
+
+def is_signed_by_key(*, wallet: str, message: SignableMessage, signature: bytes) -> bool:
+    """Whether the wallet's own key signed; asks no node."""
+    return _recover(message, signature) == wallet
 
 
 def digest_of(message: SignableMessage) -> bytes:

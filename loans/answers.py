@@ -5,6 +5,7 @@ Tests hold both against each other: every answer has these fields and no others.
 
 from rest_framework import serializers
 
+from loans.consent_message import VERSIONS
 from loans.models import LoanStatus, RepaymentSource
 from loans.schedules import DUE, MISSED, PAID
 from loans.transactions import TransactionStatus, TransactionType
@@ -219,11 +220,28 @@ class Stats(serializers.Serializer):
     lifetime = Lifetime()
 
 
+class SignedMessage(serializers.Serializer):
+    """The message of version 2, for the borrow to name what changed since."""
+
+    partner = _Text()
+    oaidTokenId = BaseUnits()
+    amount = BaseUnits()
+    partnerLoanId = _Text()
+    loanDuration = BaseUnits(help_text="Seconds; 0: none.")
+    numberOfInstallments = BaseUnits(help_text="0: none.")
+    platformFee = BaseUnits()
+    settlementAddress = Address()
+    nonce = BaseUnits()
+    deadline = BaseUnits()
+
+
 class Unsigned(serializers.Serializer):
     """`userAuthorization`, but for the signature."""
 
+    version = serializers.ChoiceField(choices=VERSIONS, help_text="Of the message.")
     deadline = Count(help_text="Seconds since the epoch.")
     nonce = BaseUnits()
+    message = SignedMessage(required=False, help_text="Of version 2; what the typed data has.")
 
 
 class TypedData(serializers.Serializer):

@@ -128,7 +128,7 @@ typed_data = Operation(
     tag="Loans",
     summary="What the user signs for a borrow",
     description="The EIP-712 message of a borrow, and the `userAuthorization` to send with it, but for the signature. "
-    "`nonce` and `deadline` are made where they are not given.",
+    "`nonce` and `deadline` are made where they are not given; fee and settlement address are yours as they are now.",
     body=requests.TypedDataBody,
     body_examples={"borrow": WANTED},
     answers=(_answer("The message", answers.TypedData, TYPED_DATA),),

@@ -36,7 +36,19 @@ WANTED: dict[str, Any] = {
     "partnerLoanId": _LOAN_ID,
 }
 BORROW = {**WANTED, "metadata": {"partnerUserId": "user_xyz_456", "loanPurpose": "working_capital"}}
-UNSIGNED = {"deadline": 1767612600, "nonce": "271828182845904523536028747135"}
+_MESSAGE = {
+    "partner": "partner_xyz_001",
+    "oaidTokenId": "123",
+    "amount": "5000000000",
+    "partnerLoanId": _LOAN_ID,
+    "loanDuration": "0",
+    "numberOfInstallments": "0",
+    "platformFee": "25000000",
+    "settlementAddress": _WALLET,
+    "nonce": "271828182845904523536028747135",
+    "deadline": "1767612600",
+}
+UNSIGNED = {"version": "2", "deadline": 1767612600, "nonce": _MESSAGE["nonce"], "message": _MESSAGE}
 BORROW_WITH_CONSENT = {**WANTED, "userAuthorization": {**UNSIGNED, "signature": "0x" + "5c" * 65}}
 BORROWED = {
     "success": True,
@@ -55,8 +67,8 @@ TYPED_DATA = {
             "Borrow": [{"name": "nonce", "type": "uint256"}],
         },
         "primaryType": "Borrow",
-        "domain": {"name": "Partner Platform", "version": "1", "chainId": 5003, "verifyingContract": _WALLET},
-        "message": {"partner": "partner_xyz_001", "oaidTokenId": "123", "amount": "5000000000"},
+        "domain": {"name": "Partner Platform", "version": "2", "chainId": 5003, "verifyingContract": _WALLET},
+        "message": _MESSAGE,
     },
     "userAuthorization": UNSIGNED,
 }

@@ -5,7 +5,8 @@ from typing import Any
 
 from chain.system import OaidReading, PositionReading
 from loans import payoffs
-from loans.consent import Borrow, typed_data
+from loans.consent import unsigned
+from loans.consent_message import Borrow, typed_data
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.selectors import Payment
 from partner_platform.core.clock import isoformat
@@ -130,9 +131,6 @@ def loan_row(loan: PartnerLoan, moment: int) -> dict[str, Any]:
     }
 
 
-def consent(borrow: Borrow) -> dict[str, Any]:
-    """The typed data of a borrow, and what goes into its `userAuthorization` beside the signature."""
-    return {
-        "typedData": typed_data(borrow),
-        "userAuthorization": {"deadline": borrow.deadline, "nonce": str(borrow.nonce)},
-    }
+def consent(borrow: Borrow, version: str) -> dict[str, Any]:
+    """The typed data of a borrow, and its `userAuthorization`, but for the signature."""
+    return {"typedData": typed_data(borrow, version), "userAuthorization": unsigned(borrow, version)}

@@ -6,7 +6,8 @@ from typing import Any
 from rest_framework import serializers
 
 from loans import consent
-from loans.consent import Borrow, UserAuthorization
+from loans.consent import UserAuthorization
+from loans.consent_message import V1, V2, VERSIONS, Borrow, borrow_from
 from loans.models import LoanStatus
 from loans.pagination import MAX_CURSOR
 from loans.services.borrow import BorrowRequest
@@ -21,16 +22,49 @@ from partner_platform.core.serializers import (
     LoanIdField,
     MetadataField,
     SignatureField,
+    StrictCharField,
     StrictSerializer,
     TokenIdField,
     TransactionHashField,
     Uint256TextField,
     WholeNumberField,
 )
+from partners.models import Partner
 
 MAX_DURATION_SECONDS = 50 * 366 * 86_400
 MAX_INSTALMENTS = 600
 MAX_OFFSET = 10_000  # a cursor goes deeper, and costs the same at any depth
+
+
+class VersionField(serializers.ChoiceField):
+    """A version of the message: a string, as in its domain."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=VERSIONS, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Must be a string.")
+        version: str = super().to_internal_value(data)
+        return version
+
+
+class SignedMessageBody(StrictSerializer):
+    """The EIP-712 message as the user signed it; uint256 values as decimal strings."""
+
+    partner = StrictCharField(max_length=64, help_text="Your partner id.")
+    oaidTokenId = Uint256TextField()  # noqa: N815
+    amount = Uint256TextField(help_text="USDC base units.")
+    partnerLoanId = LoanIdField()  # noqa: N815
+    loanDuration = Uint256TextField(help_text="Seconds; 0: none.")  # noqa: N815
+    numberOfInstallments = Uint256TextField(help_text="0: none.")  # noqa: N815
+    platformFee = Uint256TextField(help_text="USDC base units, kept of the amount.")  # noqa: N815
+    settlementAddress = AddressField(help_text="Where the rest of it goes.")  # noqa: N815
+    nonce = Uint256TextField()
+    deadline = Uint256TextField(help_text="Seconds since the epoch.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        return {name: str(value) for name, value in attrs.items()}
 
 
 class UserAuthorizationBody(StrictSerializer):
@@ -38,28 +72,35 @@ class UserAuthorizationBody(StrictSerializer):
 
     # docs/consent.md
 
+    version = VersionField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Of the domain that was signed; without it each version that the platform takes is tried.",
+    )
     deadline = WholeNumberField(min_value=0, max_value=2**53, help_text="Seconds since the epoch.")
     nonce = Uint256TextField(help_text="Any number that this wallet signs once.")
+    message = SignedMessageBody(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="What was signed in version 2; with it a refusal names what has changed since.",
+    )
     signature = SignatureField(help_text="Of the wallet's key (65 bytes), or what its contract takes (ERC-1271).")
 
     def validate(self, attrs: dict[str, Any]) -> UserAuthorization:
+        if attrs["version"] == V1 and attrs["message"] is not None:
+            raise serializers.ValidationError({"message": ["Goes with version 2 only."]})
         return UserAuthorization(**attrs)
 
 
-class BorrowBody(StrictSerializer):
-    """A borrow on a user's credit line."""
+class _BorrowTerms(StrictSerializer):
+    """What a borrow says, and what the user signs of it."""
 
-    # Source: plan, endpoint 3. The names are the contract's.
     oaidTokenId = TokenIdField(help_text="The user's credit line.")  # noqa: N815
     userWallet = AddressField(help_text="The OAID's owner.")  # noqa: N815
     borrowAmount = AmountField(help_text="From 1 to 2^63-1.")  # noqa: N815
     partnerLoanId = LoanIdField(help_text="Your own id of the loan, once.")  # noqa: N815
-    userAuthorization = UserAuthorizationBody(  # noqa: N815
-        required=False, allow_null=True, default=None, help_text="Where the platform asks for the user's consent."
-    )
-    metadata = MetadataField(
-        required=False, allow_null=True, default=None, help_text="Yours, at most 8 KiB; answered with the loan."
-    )
     loanDuration = WholeNumberField(  # noqa: N815
         min_value=1,
         max_value=MAX_DURATION_SECONDS,
@@ -86,6 +127,18 @@ class BorrowBody(StrictSerializer):
                 raise serializers.ValidationError({"numberOfInstallments": ["More than the loan can be divided into."]})
         return attrs
 
+
+class BorrowBody(_BorrowTerms):
+    """A borrow on a user's credit line."""
+
+    # Source: plan, endpoint 3. The names are the contract's.
+    userAuthorization = UserAuthorizationBody(  # noqa: N815
+        required=False, allow_null=True, default=None, help_text="Where the platform asks for the user's consent."
+    )
+    metadata = MetadataField(
+        required=False, allow_null=True, default=None, help_text="Yours, at most 8 KiB; answered with the loan."
+    )
+
     def to_request(self) -> BorrowRequest:
         """The validated body."""
         data = self.validated_data
@@ -101,27 +154,41 @@ class BorrowBody(StrictSerializer):
         )
 
 
-class TypedDataBody(StrictSerializer):
+class TypedDataBody(_BorrowTerms):
     """What a borrow will say; nonce and deadline are made where not given."""
 
-    oaidTokenId = TokenIdField()  # noqa: N815
-    userWallet = AddressField()  # noqa: N815
-    borrowAmount = AmountField()  # noqa: N815
-    partnerLoanId = LoanIdField()  # noqa: N815
     deadline = WholeNumberField(min_value=0, max_value=2**53, required=False)
     nonce = Uint256TextField(required=False)
+    version = VersionField(required=False, help_text="Of the message; without it the newest that the platform takes.")
 
-    def to_borrow(self, partner_id: str) -> Borrow:
-        """The borrow that the user is to sign."""
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        version = attrs.setdefault("version", consent.versions()[0])
+        if version not in consent.versions():
+            raise serializers.ValidationError({"version": [f"Must be {' or '.join(consent.versions())}."]})
+        uncovered = [name for name in ("loanDuration", "numberOfInstallments") if attrs[name] is not None]
+        if version == V1 and uncovered:
+            raise serializers.ValidationError({name: [f"Only version {V2} covers it."] for name in uncovered})
+        return super().validate(attrs)
+
+    def to_borrow(self, partner: Partner) -> tuple[Borrow, str]:
+        """The borrow that the user is to sign, on the partner's present terms, and the version of the message."""
         data = self.validated_data
-        return Borrow(
-            partner_id=partner_id,
+        asked = BorrowRequest(
             oaid_token_id=data["oaidTokenId"],
-            amount=data["borrowAmount"],
+            user_wallet=data["userWallet"],
+            borrow_amount=data["borrowAmount"],
             partner_loan_id=data["partnerLoanId"],
-            nonce=data.get("nonce", consent.new_nonce()),
-            deadline=data.get("deadline", consent.default_deadline()),
+            loan_duration=data["loanDuration"],
+            number_of_installments=data["numberOfInstallments"],
         )
+        nonce, deadline = data.get("nonce"), data.get("deadline")
+        borrow = borrow_from(
+            partner,
+            asked,
+            nonce=consent.new_nonce() if nonce is None else nonce,
+            deadline=consent.default_deadline() if deadline is None else deadline,
+        )
+        return borrow, data["version"]
 
 
 class RepayBody(StrictSerializer):

@@ -80,7 +80,7 @@ class LoanViewSet(ViewSet):
         """What the user signs for a borrow, and the `userAuthorization` to send with it, but for the signature."""
         body = requests.TypedDataBody(data=request.data)
         _validated(body)
-        return Response(presenters.consent(body.to_borrow(_partner(request).partner_id)))
+        return Response(presenters.consent(*body.to_borrow(_partner(request))))
 
     @action(detail=False, methods=["post"], required_scope=Scope.REPAY)
     @described(openapi.repay)

@@ -175,6 +175,10 @@ API_LOG_ARCHIVE_DIR = env.str("API_LOG_ARCHIVE_DIR", default="")
 BORROW_CONSENT = env.str("BORROW_CONSENT", default="optional" if IS_SANDBOX else "required")
 if BORROW_CONSENT not in ("required", "optional"):
     raise environ.ImproperlyConfigured("BORROW_CONSENT must be required or optional")
+# The versions of the message that count. Version 1 does not cover duration, instalments, fee and settlement address.
+BORROW_CONSENT_VERSIONS = env.list("BORROW_CONSENT_VERSIONS", default=["1", "2"] if IS_SANDBOX else ["2"])
+if not BORROW_CONSENT_VERSIONS or not set(BORROW_CONSENT_VERSIONS) <= {"1", "2"}:
+    raise environ.ImproperlyConfigured("BORROW_CONSENT_VERSIONS must be 1, 2 or both, separated by commas")
 LOAN_DEFAULT_GRACE_SECONDS = env.int("LOAN_DEFAULT_GRACE_SECONDS", default=7 * 86_400)  # after a missed due date
 HEALTH_WARNING_MARGIN_BPS = env.int("HEALTH_WARNING_MARGIN_BPS", default=1_000)  # how near liquidation is warned about
 # The reconciliation compares what moved, and now and then everything; what disagrees twice it freezes.

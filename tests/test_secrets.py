@@ -24,12 +24,12 @@ from django_redis import get_redis_connection
 from audit.models import ApiLog, AuditEntry
 from chain import system
 from chain.clients import get_client
-from loans import consent
 from partner_platform.core import crypto
 from partners import credentials, keys, signing
 from partners.models import Partner
 from partners.services import create_partner
 from tests.support.chain import Chain
+from tests.support.consent import authorization_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -164,21 +164,13 @@ def _calls(traces: Traces, chain: Chain, key: str, signing_secret: str, partner:
         sent = client.post(path, data=data, content_type="application/json", headers={**authorized, **headers})
         return traces.answer(f"POST {path}", sent)
 
-    agreed = consent.Borrow(
-        partner_id=partner.partner_id,
-        oaid_token_id=user.oaid_token_id,
-        amount=100_000_000,
-        partner_loan_id="loan-1",
-        nonce=1,
-        deadline=int(time.time()) + 600,
-    )
-    authorization = consent.sign(agreed, user.private_key).to_json()
     borrow = {
         "oaidTokenId": user.oaid_token_id,
         "userWallet": user.wallet,
         "borrowAmount": "100000000",
         "partnerLoanId": "loan-1",
     }
+    authorization = authorization_for(partner, borrow, user.private_key, nonce=1)
     assert post("/partners/borrow", {**borrow, "userAuthorization": authorization}).status_code == 202
     post("/partners/borrow", {**borrow, "userAuthorization": {**authorization, "nonce": "2"}})
     post("/partners/borrow/typed-data", borrow)

@@ -11,8 +11,9 @@ from audit.services import record_change
 from chain import services as chain_services
 from chain import system
 from chain.system import OaidReading, PositionReading
-from loans import consent, rules, selectors
+from loans import consent, evidence, rules, selectors
 from loans.consent import UserAuthorization
+from loans.consent_message import borrow_from
 from loans.models import PartnerLoan
 from loans.services import credit
 from partner_platform.core import clock
@@ -48,7 +49,7 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
     daily, 1e total, 1f duplicate, position), `Unavailable` where the chain cannot be reached. Whatever raises, nothing
     stays reserved. Source: plan, borrow flow.
     """
-    _require_consent(partner, request)
+    proof = _require_consent(partner, request)
     exactly = False
     for _ in range(credit.MAX_READINGS):
         reading, position = _read(request.oaid_token_id)
@@ -56,7 +57,7 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
         rules.check_credit_line(reading)
         limit = credit.exact_limit(reading) if exactly else credit.limit_from(reading)
         try:
-            accept = partial(_accept, partner, request, reading, position, limit, on_accepted)
+            accept = partial(_accept, partner, request, proof, reading, position, limit, on_accepted)
             return credit.with_row(request.oaid_token_id, accept)
         except credit.ReadingTooOld:
             system.forget_block()
@@ -74,6 +75,7 @@ def _read(token_id: int) -> tuple[OaidReading, PositionReading | None]:
 def _accept(
     partner: Partner,
     request: BorrowRequest,
+    proof: dict[str, Any] | None,
     reading: OaidReading,
     position: PositionReading | None,
     limit: credit.CreditLimit,
@@ -90,7 +92,7 @@ def _accept(
             daily_limit=partner.daily_borrow_limit,
         )
         backing = _require_position(partner, request, reading, position)
-        loan = _open_loan(partner, request, backing, remaining_credit=remaining_credit, day=today)
+        loan = _open_loan(partner, request, proof, backing, remaining_credit=remaining_credit, day=today)
         if on_accepted is not None:
             on_accepted(loan.pk)
         return loan
@@ -122,24 +124,28 @@ def _require_new(partner: Partner, request: BorrowRequest) -> None:
         raise rules.duplicate_loan_id()
 
 
-def _require_consent(partner: Partner, request: BorrowRequest) -> None:
+def _require_consent(partner: Partner, request: BorrowRequest) -> dict[str, Any] | None:
+    """What proves the user's consent, None where none is needed nor given; 403 where it is missing or wrong.
+
+    The loan is then made of the same `partner`, so on the terms that were signed, whatever changes meanwhile.
+    """
     given = request.user_authorization
     if given is None:
         consent.require_none_needed()
-        return
-    borrow = consent.Borrow(
-        partner_id=partner.partner_id,
-        oaid_token_id=request.oaid_token_id,
-        amount=request.borrow_amount,
-        partner_loan_id=request.partner_loan_id,
-        nonce=given.nonce,
-        deadline=given.deadline,
-    )
-    consent.require_signed(wallet=request.user_wallet, borrow=borrow, signature=given.signature)
+        return None
+    borrow = borrow_from(partner, request, nonce=given.nonce, deadline=given.deadline)
+    version = consent.require_signed(wallet=request.user_wallet, borrow=borrow, given=given)
+    return evidence.to_keep(borrow, version, given.signature)
 
 
 def _open_loan(
-    partner: Partner, request: BorrowRequest, position: PositionReading, *, remaining_credit: int, day: Any
+    partner: Partner,
+    request: BorrowRequest,
+    proof: dict[str, Any] | None,
+    position: PositionReading,
+    *,
+    remaining_credit: int,
+    day: Any,
 ) -> PartnerLoan:
     fee = fee_on(request.borrow_amount, partner.platform_fee_percentage)
     net = request.borrow_amount - fee
@@ -172,7 +178,7 @@ def _open_loan(
         settlement_address=partner.settlement_address,
         borrow_operation=operation,
         daily_usage_day=day,
-        user_authorization=consented.to_json() if consented else None,
+        user_authorization=proof,
         consent_nonce=consented.nonce if consented else None,
         metadata=request.metadata,
         loan_duration=request.loan_duration,

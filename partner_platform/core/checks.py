@@ -91,6 +91,16 @@ def check_database(database: dict[str, Any]) -> list[CheckMessage]:
 @register(Tags.security, deploy=True)
 def check_consent(**kwargs: Any) -> list[CheckMessage]:
     """Live, nobody's OAID is drawn on without a signature of its owner (docs/consent.md)."""
-    if settings.BORROW_CONSENT == "required":
-        return []
-    return [Warning("BORROW_CONSENT is optional: partners can draw on any OAID by its owner's name", id="core.W020")]
+    found: list[CheckMessage] = []
+    if settings.BORROW_CONSENT != "required":
+        found.append(
+            Warning("BORROW_CONSENT is optional: partners can draw on any OAID by its owner's name", id="core.W020")
+        )
+    if "1" in settings.BORROW_CONSENT_VERSIONS:
+        found.append(
+            Warning(
+                "BORROW_CONSENT_VERSIONS takes 1: it does not cover duration, instalments, fee and settlement address",
+                id="core.W021",
+            )
+        )
+    return found

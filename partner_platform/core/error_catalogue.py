@@ -172,8 +172,10 @@ CATALOGUE: dict[ErrorCode, Entry] = {
     ),
     ErrorCode.CONSENT_INVALID: Entry(
         HTTPStatus.FORBIDDEN,
-        "the `userAuthorization` is not this wallet's, or not for this loan",
-        "The user's authorization is not this wallet's for this loan",
+        "the `userAuthorization` is not this wallet's, or not for this loan as it would be made; `details` names what "
+        "differs",
+        "The user signed another borrow; what differs: platformFee",
+        {"platformFee": ["This borrow has 25000000."]},
     ),
     ErrorCode.DAILY_LIMIT_EXCEEDED: Entry(
         HTTPStatus.FORBIDDEN,

@@ -7,7 +7,6 @@ request from the right partner must succeed: a cell that was refused for another
 
 import json
 import re
-import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -20,7 +19,6 @@ from django_redis import get_redis_connection
 from audit.models import ApiLog, AuditEntry
 from chain import driver
 from chain.models import FundingTransfer, Operation, TransactionAttempt
-from loans import consent
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from loans.services.settle import settle_due
 from partners.models import IdempotencyKey, Partner, PartnerDailyUsage
@@ -40,6 +38,7 @@ from tests.api.permission_table import (
     Row,
 )
 from tests.support.chain import Chain
+from tests.support.consent import authorization_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -88,22 +87,14 @@ class World:
         if path == "/partners/repay":
             return json.dumps({"partnerLoanId": OLD_LOAN, "repaymentAmount": str(5 * DOLLAR)}).encode()
         user = self.chain.users[0 if loan_id == OLD_LOAN else 1]
-        borrow = consent.Borrow(
-            partner_id=self.right.partner.partner_id,
-            oaid_token_id=user.oaid_token_id,
-            amount=100 * DOLLAR,
-            partner_loan_id=loan_id,
-            nonce=7,
-            deadline=int(time.time()) + 600,
-        )
         body: dict[str, Any] = {
             "oaidTokenId": user.oaid_token_id,
             "userWallet": user.wallet,
-            "borrowAmount": str(borrow.amount),
+            "borrowAmount": str(100 * DOLLAR),
             "partnerLoanId": loan_id,
         }
         if path == "/partners/borrow":
-            body["userAuthorization"] = consent.sign(borrow, user.private_key).to_json()
+            body["userAuthorization"] = authorization_for(self.right.partner, body, user.private_key)
         return json.dumps(body).encode()
 
     def is_told(self, text: str) -> bool:

@@ -1,18 +1,13 @@
-"""The user's consent: what must be signed, by whom, how often, and what contract wallets say."""
+"""The user's consent in version 1: what must be signed, by whom, how often, and what contract wallets say."""
 
-import json
 import time
 from dataclasses import replace
 
 import pytest
-from eth_abi.abi import encode
-from eth_account import Account
-from eth_account.messages import encode_typed_data
-from eth_utils.crypto import keccak
 
 from chain.models import Operation
-from chain.signatures import digest_of
-from loans import consent
+from loans import consent, evidence
+from loans.consent_message import V1, Borrow
 from loans.models import PartnerLoan
 from sandbox.keys import key_pair
 from tests.loans.conftest import DOLLAR
@@ -24,14 +19,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def consent_is_required(settings):
     settings.BORROW_CONSENT = "required"
+    settings.BORROW_CONSENT_VERSIONS = ["1", "2"]
 
 
 def the_borrow(lender, user, dollars=100, loan_id="loan-1", **changes):
-    agreed = consent.Borrow(
+    agreed = Borrow(
         partner_id=lender.partner.partner_id,
         oaid_token_id=user.oaid_token_id,
         amount=dollars * DOLLAR,
         partner_loan_id=loan_id,
+        loan_duration=0,
+        number_of_installments=0,
+        platform_fee=dollars * DOLLAR * 50 // 10_000,
+        settlement_address=lender.partner.settlement_address,
         nonce=7,
         deadline=int(time.time()) + 600,
     )
@@ -39,7 +39,9 @@ def the_borrow(lender, user, dollars=100, loan_id="loan-1", **changes):
 
 
 def signed(borrow, key):
-    return consent.sign(borrow, key).to_json()
+    """Of version 1, as callers send it who know of no other."""
+    authorization = consent.sign(borrow, key, V1)
+    return {name: authorization[name] for name in ("deadline", "nonce", "signature")}
 
 
 def code(answer):
@@ -56,7 +58,10 @@ def test_a_borrow_the_user_signed_is_accepted_and_the_proof_is_kept_with_the_loa
     assert answer.status_code == 202
     loan = PartnerLoan.objects.get()
     assert loan.status == "ACTIVE"
-    assert loan.user_authorization == authorization
+    kept = loan.user_authorization or {}
+    assert {name: kept[name] for name in authorization} == authorization
+    assert kept["version"] == "1"
+    assert evidence.problems_with(loan) == []
     assert loan.consent_nonce == 7
 
 
@@ -171,60 +176,6 @@ def test_a_contract_that_cannot_be_asked_consents_to_nothing(chain, lender):
     assert code(lender.borrow(user, 100, userWallet=vault, userAuthorization=authorization)) == (403, "consent_invalid")
 
 
-def test_the_typed_data_of_the_endpoint_is_what_the_user_signs_and_the_borrow_then_takes(chain, lender):
-    user = chain.users[0]
-    body = {
-        "oaidTokenId": user.oaid_token_id,
-        "userWallet": user.wallet,
-        "borrowAmount": str(100 * DOLLAR),
-        "partnerLoanId": "loan-1",
-    }
-    answer = lender.post("/partners/borrow/typed-data", body).json()
-    typed, authorization = answer["typedData"], answer["userAuthorization"]
-    assert typed["message"] == {
-        "partner": lender.partner.partner_id,
-        "oaidTokenId": str(user.oaid_token_id),
-        "amount": "100000000",
-        "partnerLoanId": "loan-1",
-        **{name: str(value) for name, value in authorization.items()},
-    }
-    assert typed["domain"]["chainId"] == 5003
-    assert typed["domain"]["verifyingContract"] == chain.addresses["executor"]
-    assert 0 < authorization["deadline"] - time.time() <= 1_800
-
-    # As a wallet does it, from what came over JSON.
-    message = encode_typed_data(full_message=json.loads(json.dumps(typed)))
-    signature = "0x" + Account.sign_message(message, user.private_key).signature.hex()
-    taken = lender.borrow(user, 100, userAuthorization={**authorization, "signature": signature})
-    assert taken.status_code == 202
-
-
-def test_the_digest_is_the_one_that_eip_712_defines(settings):
-    """Computed by hand from the words of the standard, so that no library vouches for itself."""
-    settings.CHAIN_ID, settings.PLATFORM_EXECUTOR_ADDRESS = 5003, "0x" + "11" * 20
-    borrow = consent.Borrow(
-        partner_id="partner_xyz_001", oaid_token_id=2**255, amount=5, partner_loan_id="L-1", nonce=2**128, deadline=99
-    )
-    domain_type = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-    borrow_type = keccak(
-        b"Borrow(string partner,uint256 oaidTokenId,uint256 amount,string partnerLoanId,uint256 nonce,uint256 deadline)"
-    )
-    domain = keccak(
-        encode(
-            ["bytes32", "bytes32", "bytes32", "uint256", "address"],
-            [domain_type, keccak(b"Partner Platform"), keccak(b"1"), 5003, "0x" + "11" * 20],
-        )
-    )
-    struct = keccak(
-        encode(
-            ["bytes32", "bytes32", "uint256", "uint256", "bytes32", "uint256", "uint256"],
-            [borrow_type, keccak(b"partner_xyz_001"), 2**255, 5, keccak(b"L-1"), 2**128, 99],
-        )
-    )
-    message = encode_typed_data(full_message=consent.typed_data(borrow))
-    assert digest_of(message) == keccak(b"\x19\x01" + domain + struct)
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -237,6 +188,9 @@ def test_the_digest_is_the_one_that_eip_712_defines(settings):
         ("signature", "0x123"),
         ("signature", "0x"),
         ("signature", "0x" + "00" * 4097),
+        ("version", "3"),
+        ("version", 1),
+        ("message", {}),
         ("surprise", 1),
     ],
 )

@@ -1,0 +1,145 @@
+"""The EIP-712 messages that a user signs to agree to a borrow, by version.
+
+Version 1 covers partner, OAID, amount and loan id. Version 2 covers what decides the user's debt and where the money
+goes as well: the duration, the number of instalments, the fee and the settlement address. Domain: our name, the
+version, the chain's id and the executor contract, so that a consent for one chain, deployment or version means nothing
+for another. Source: DESIGN, Consent; docs/consent.md.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.conf import settings
+from eth_account.messages import SignableMessage, encode_typed_data
+
+from partner_platform.core.money import fee_on
+from partners.models import Partner
+
+DOMAIN_NAME = "Partner Platform"
+VERSIONS = V1, V2 = "1", "2"
+_DOMAIN_TYPE = [
+    {"name": "name", "type": "string"},
+    {"name": "version", "type": "string"},
+    {"name": "chainId", "type": "uint256"},
+    {"name": "verifyingContract", "type": "address"},
+]
+_FIELDS_OF = {
+    V1: {
+        "partner": "string",
+        "oaidTokenId": "uint256",
+        "amount": "uint256",
+        "partnerLoanId": "string",
+        "nonce": "uint256",
+        "deadline": "uint256",
+    },
+    V2: {
+        "partner": "string",
+        "oaidTokenId": "uint256",
+        "amount": "uint256",
+        "partnerLoanId": "string",
+        "loanDuration": "uint256",
+        "numberOfInstallments": "uint256",
+        "platformFee": "uint256",
+        "settlementAddress": "address",
+        "nonce": "uint256",
+        "deadline": "uint256",
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Borrow:
+    """What the user agrees to; amounts in base units, `deadline` in seconds since the epoch.
+
+    `loan_duration`, in seconds, is 0 without a due date, and `number_of_installments` without instalments.
+    """
+
+    partner_id: str
+    oaid_token_id: int
+    amount: int
+    partner_loan_id: str
+    loan_duration: int
+    number_of_installments: int
+    platform_fee: int
+    settlement_address: str
+    nonce: int
+    deadline: int
+
+
+class Asked(Protocol):
+    """What a borrow's request says of the borrow."""
+
+    @property
+    def oaid_token_id(self) -> int: ...
+    @property
+    def borrow_amount(self) -> int: ...
+    @property
+    def partner_loan_id(self) -> str: ...
+    @property
+    def loan_duration(self) -> int | None: ...
+    @property
+    def number_of_installments(self) -> int | None: ...
+
+
+def borrow_from(partner: Partner, asked: Asked, *, nonce: int, deadline: int) -> Borrow:
+    """The borrow as the platform would make it now, on the partner's present terms."""
+    return Borrow(
+        partner_id=partner.partner_id,
+        oaid_token_id=asked.oaid_token_id,
+        amount=asked.borrow_amount,
+        partner_loan_id=asked.partner_loan_id,
+        loan_duration=asked.loan_duration or 0,
+        number_of_installments=asked.number_of_installments or 0,
+        platform_fee=fee_on(asked.borrow_amount, partner.platform_fee_percentage),
+        settlement_address=partner.settlement_address,
+        nonce=nonce,
+        deadline=deadline,
+    )
+
+
+def domain(version: str) -> dict[str, Any]:
+    """The EIP-712 domain of this deployment."""
+    return {
+        "name": DOMAIN_NAME,
+        "version": version,
+        "chainId": settings.CHAIN_ID,
+        "verifyingContract": settings.PLATFORM_EXECUTOR_ADDRESS,
+    }
+
+
+def message(borrow: Borrow, version: str) -> dict[str, str]:
+    """The fields that this version covers; uint256 values as decimal strings."""
+    values = {
+        "partner": borrow.partner_id,
+        "oaidTokenId": str(borrow.oaid_token_id),
+        "amount": str(borrow.amount),
+        "partnerLoanId": borrow.partner_loan_id,
+        "loanDuration": str(borrow.loan_duration),
+        "numberOfInstallments": str(borrow.number_of_installments),
+        "platformFee": str(borrow.platform_fee),
+        "settlementAddress": borrow.settlement_address,
+        "nonce": str(borrow.nonce),
+        "deadline": str(borrow.deadline),
+    }
+    return {name: values[name] for name in _FIELDS_OF[version]}
+
+
+def typed_data(borrow: Borrow, version: str) -> dict[str, Any]:
+    """The whole message, as `eth_signTypedData_v4` takes it."""
+    return assembled(domain=domain(version), message=message(borrow, version))
+
+
+def assembled(*, domain: dict[str, Any], message: dict[str, str]) -> dict[str, Any]:
+    """Typed data of a domain, whose version says which fields there are, and a message."""
+    borrow_type = [{"name": name, "type": kind} for name, kind in _FIELDS_OF[domain["version"]].items()]
+    return {
+        "types": {"EIP712Domain": _DOMAIN_TYPE, "Borrow": borrow_type},
+        "primaryType": "Borrow",
+        "domain": domain,
+        "message": message,
+    }
+
+
+def signable(data: dict[str, Any]) -> SignableMessage:
+    """What is hashed and signed of typed data."""
+    return encode_typed_data(full_message=data)

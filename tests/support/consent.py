@@ -1,0 +1,25 @@
+"""What users answer when they are asked to sign a borrow."""
+
+import time
+from typing import Any
+
+from loans import consent
+from loans.consent_message import V2, borrow_from
+from loans.services.borrow import BorrowRequest
+from partners.models import Partner
+
+
+def authorization_for(
+    partner: Partner, body: dict[str, Any], private_key: str, *, version: str = V2, nonce: int = 7
+) -> dict[str, Any]:
+    """The `userAuthorization` of a borrow's body, on the partner's present terms, for ten minutes."""
+    asked = BorrowRequest(
+        oaid_token_id=body["oaidTokenId"],
+        user_wallet=body["userWallet"],
+        borrow_amount=int(body["borrowAmount"]),
+        partner_loan_id=body["partnerLoanId"],
+        loan_duration=body.get("loanDuration"),
+        number_of_installments=body.get("numberOfInstallments"),
+    )
+    borrow = borrow_from(partner, asked, nonce=nonce, deadline=int(time.time()) + 600)
+    return consent.sign(borrow, private_key, version)
