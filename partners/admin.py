@@ -56,13 +56,15 @@ class PartnerAdmin(ConsoleAdmin):
         "rotate_signing_secret_with_grace",
         "require_signing",
         "stop_requiring_signing",
+        "allow_signature_v1",
+        "refuse_signature_v1",
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Partner | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
-        fixed = ("partner_id", "status", "status_reason", "signing_required", "former_settlement_addresses")
-        return (*fixed, *SUMS, "created_by", "created_at", "last_used_at")
+        fixed = ("partner_id", "status", "status_reason", "former_settlement_addresses")
+        return (*fixed, "signing_required", "signature_v1_allowed", *SUMS, "created_by", "created_at", "last_used_at")
 
     def get_inlines(self, request: HttpRequest, obj: Partner | None) -> list[Any]:
         return self.inlines if obj is not None else []
@@ -154,6 +156,14 @@ class PartnerAdmin(ConsoleAdmin):
     def stop_requiring_signing(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
         self._set_signing(request, queryset, required=False)
 
+    @admin.action(description="Take signatures of version 1, which sign the body alone", permissions=["change"])
+    def allow_signature_v1(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
+        self._allow_signature_v1(request, queryset, allowed=True)
+
+    @admin.action(description="Take signatures of version 2 only", permissions=["change"])
+    def refuse_signature_v1(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
+        self._allow_signature_v1(request, queryset, allowed=False)
+
     def _rotate_signing_secret(
         self, request: HttpRequest, queryset: QuerySet[Partner], *, grace_hours: int
     ) -> HttpResponse | None:
@@ -173,6 +183,12 @@ class PartnerAdmin(ConsoleAdmin):
             else:
                 state = "must be signed" if required else "may be unsigned"
                 self.message_user(request, f"Requests of {partner} {state}.", messages.SUCCESS)
+
+    def _allow_signature_v1(self, request: HttpRequest, queryset: QuerySet[Partner], *, allowed: bool) -> None:
+        for partner in queryset.order_by("pk"):
+            credentials.allow_signature_v1(partner=partner, actor=actor_of(request), allowed=allowed)
+            taken = "1 and 2" if allowed else "2 only"
+            self.message_user(request, f"Signatures of {partner}: version {taken}.", messages.SUCCESS)
 
     def _only_one(self, request: HttpRequest, queryset: QuerySet[Partner]) -> Partner | None:
         chosen = list(queryset[:2])

@@ -121,6 +121,26 @@ def set_signing_required(*, partner: Partner, actor: str, required: bool) -> Par
     return run_in_transaction(change)
 
 
+def allow_signature_v1(*, partner: Partner, actor: str, allowed: bool) -> Partner:
+    """Take the partner's signatures of version 1, which sign the body alone, or no longer."""
+
+    def change() -> Partner:
+        before = Partner.objects.get(pk=partner.pk)
+        if before.signature_v1_allowed == allowed:
+            return before
+        Partner.objects.filter(pk=partner.pk).update(signature_v1_allowed=allowed, updated_at=clock.now())
+        _record(
+            partner,
+            actor,
+            "partner.signature_v1_changed",
+            before={"signatureV1Allowed": before.signature_v1_allowed},
+            after={"signatureV1Allowed": allowed},
+        )
+        return Partner.objects.get(pk=partner.pk)
+
+    return run_in_transaction(change)
+
+
 def rotate_encryption_key(*, actor: str) -> dict[str, int]:
     """Every stored secret, whoever's, under the first of FIELD_ENCRYPTION_KEYS; answers how many by column."""
     counts = reencryption.reencrypt_all()

@@ -8,6 +8,7 @@ add up to. A `SettlementAddress` is one partner's for ever (M3). Amounts are USD
 schema.
 """
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 
@@ -48,6 +49,11 @@ def all_scopes() -> list[str]:
     return list(Scope.values)
 
 
+def signature_v1_by_default() -> bool:
+    """Whether a new partner may sign version 1: in sandbox, as the plan's examples do; live only if staff allow it."""
+    return bool(settings.IS_SANDBOX)
+
+
 class Partner(models.Model):
     """A lending platform that borrows and repays for its users through us."""
 
@@ -72,6 +78,8 @@ class Partner(models.Model):
     webhook_secret = EncryptedField()
     ip_allow_list = models.JSONField(default=list, blank=True, help_text="CIDRs; empty: calls from anywhere")
     signing_required = models.BooleanField(default=False, editable=False)
+    # Version 1 signs the body alone (`partners.signing`); partners from before version 2 keep it until they moved.
+    signature_v1_allowed = models.BooleanField(default=signature_v1_by_default, editable=False)
     signing_secret = EncryptedField()
     # After a rotation with grace both secrets sign until then.
     previous_signing_secret = EncryptedField()

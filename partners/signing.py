@@ -1,7 +1,12 @@
-"""Signed calls: `X-Signature` = hex HMAC-SHA256 of `"{X-Timestamp}.{raw body}"` with the partner's signing secret.
+"""Signed calls: `X-Signature`, an HMAC-SHA256 with the partner's signing secret, in one of two versions.
+
+Version 2 covers the whole request: `v2=` and the hex HMAC of the time, the method, path and query, the
+`Idempotency-Key` (or nothing) and the raw body, with line feeds between them. Version 1, the plan's, is the hex HMAC of
+`{X-Timestamp}.{raw body}`: whoever holds an unused one may send its body to another path. So it counts only where the
+partner is allowed it (`Partner.signature_v1_allowed`).
 
 The secret is not the API key, whose hash could verify nothing. A signature holds five minutes around its time and once.
-Source: plan, Request Signing; docs/api.md, Authentication.
+Source: plan, Request Signing; docs/security.md, Signatures.
 """
 
 import hashlib
@@ -13,6 +18,7 @@ from django.http import HttpRequest
 
 from partner_platform.core import clock, crypto
 from partner_platform.core.errors import ErrorCode, Unauthorized
+from partner_platform.core.request_target import request_target
 from partners.keys import ALPHABET
 from partners.models import Partner
 from partners.rate_limit import Once
@@ -20,7 +26,8 @@ from partners.rate_limit import Once
 WINDOW_SECONDS = 300
 SECRET_LENGTH = 48
 _TIMESTAMP = re.compile(r"[0-9]{13}", re.ASCII)  # milliseconds
-_SIGNATURE = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+_SIGNATURE = re.compile(r"(v2=)?([0-9a-fA-F]{64})", re.ASCII)
+V2_PREFIX = "v2="
 
 
 def new_secret(label: str, environment: str) -> str:
@@ -29,8 +36,15 @@ def new_secret(label: str, environment: str) -> str:
 
 
 def sign(*, secret: str, timestamp: str, body: bytes) -> str:
-    """What a partner computes; `timestamp` in milliseconds, as the header has it."""
-    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    """A signature of version 1, as a partner computes it; `timestamp` in milliseconds, as the header has it."""
+    return _hmac(secret, _v1(timestamp, body))
+
+
+def sign_v2(
+    *, secret: str, timestamp: str, method: str, target: bytes, idempotency_key: str = "", body: bytes = b""
+) -> str:
+    """A signature of version 2; `target` is path and query as they are sent."""
+    return V2_PREFIX + _hmac(secret, _v2(timestamp, method, target, idempotency_key, body))
 
 
 def verify(request: HttpRequest, partner: Partner) -> Once:
@@ -39,13 +53,14 @@ def verify(request: HttpRequest, partner: Partner) -> Once:
     signature = request.headers.get("X-Signature", "")
     if not timestamp or not signature:
         raise Unauthorized(ErrorCode.MISSING_SIGNATURE, "This partner's requests need X-Timestamp and X-Signature")
-    if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
+    written = _SIGNATURE.fullmatch(signature)
+    if not _TIMESTAMP.fullmatch(timestamp) or written is None:
         raise _invalid()
-    given = signature.lower()  # one signature, however it is written
-    body = request.body
-    if not any(
-        hmac.compare_digest(sign(secret=secret, timestamp=timestamp, body=body), given) for secret in _secrets(partner)
-    ):
+    prefix, given = written[1], written[2].lower()  # one signature, however it is written
+    if prefix is None and not partner.signature_v1_allowed:
+        raise _version_1_not_allowed()
+    signed = _v1(timestamp, request.body) if prefix is None else _v2_of(request, timestamp)
+    if not any(hmac.compare_digest(_hmac(secret, signed), given) for secret in _secrets(partner)):
         raise _invalid()
     age = clock.now().timestamp() - int(timestamp) / 1000
     if abs(age) > WINDOW_SECONDS:
@@ -59,6 +74,30 @@ def replayed() -> Unauthorized:
     return Unauthorized(ErrorCode.REPLAYED_SIGNATURE, "This signature was used before")
 
 
+def _v2_of(request: HttpRequest, timestamp: str) -> bytes:
+    return _v2(
+        timestamp,
+        request.method or "",
+        request_target(request),
+        request.headers.get("Idempotency-Key", ""),
+        request.body,
+    )
+
+
+def _v1(timestamp: str, body: bytes) -> bytes:
+    return timestamp.encode() + b"." + body
+
+
+def _v2(timestamp: str, method: str, target: bytes, idempotency_key: str, body: bytes) -> bytes:
+    # None of the first four holds a line feed, so no two requests are signed alike.
+    key = idempotency_key.encode("latin-1", "backslashreplace")  # as WSGI has headers
+    return b"\n".join((timestamp.encode(), method.upper().encode(), target, key, body))
+
+
+def _hmac(secret: str, signed: bytes) -> str:
+    return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+
+
 def _secrets(partner: Partner) -> list[str]:
     found = [crypto.decrypt(partner.signing_secret)] if partner.signing_secret else []
     until = partner.previous_signing_secret_until
@@ -69,3 +108,11 @@ def _secrets(partner: Partner) -> list[str]:
 
 def _invalid() -> Unauthorized:
     return Unauthorized(ErrorCode.INVALID_SIGNATURE, "Invalid signature")
+
+
+def _version_1_not_allowed() -> Unauthorized:
+    return Unauthorized(
+        ErrorCode.INVALID_SIGNATURE,
+        "Signatures of version 1 are not taken from this partner; sign version 2",
+        details={"X-Signature": ["Must be v2= and 64 hex digits."]},
+    )

@@ -134,7 +134,9 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         "This partner's requests need X-Timestamp and X-Signature",
     ),
     ErrorCode.INVALID_SIGNATURE: Entry(
-        HTTPStatus.UNAUTHORIZED, "the signature is not that of this body and time", "Invalid signature"
+        HTTPStatus.UNAUTHORIZED,
+        "the signature is not that of this request, or of version 1 where the partner must sign version 2",
+        "Invalid signature",
     ),
     ErrorCode.REQUEST_EXPIRED: Entry(
         HTTPStatus.UNAUTHORIZED, "`X-Timestamp` is more than five minutes off", "Request expired"

@@ -8,7 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +16,7 @@ from django.test import Client
 
 from partner_platform.core import clock
 from partners import keys, signing
-from partners.credentials import rotate_signing_secret, set_signing_required
+from partners.credentials import allow_signature_v1, rotate_signing_secret, set_signing_required
 from partners.models import Partner
 from partners.services import activate_partner, create_partner, suspend_partner, update_partner
 from sandbox.world import SandboxPartner
@@ -82,6 +82,13 @@ class Callers:
             "wrong IP": lambda call: self.send(call, right.key, address=NOT_ALLOWED),
             "no signature": lambda call: self.send(call, right.key, signature={}),
             "bad signature": lambda call: self.send(call, right.key, signature=_sign(other.secret, call)),
+            "signature of another path": lambda call: self.send(
+                call, right.key, signature=_sign(right.secret, replace(call, path=f"{call.path}/x"))
+            ),
+            "signature of another method": lambda call: self.send(
+                call, right.key, signature=_sign(right.secret, replace(call, method="PUT"))
+            ),
+            "signature of version 1": lambda call: self.send(call, right.key, signature=_sign_v1(right.secret, call)),
             "old signature": lambda call: self.send(call, right.key, signature=_sign(right.secret, call, age=301)),
             "replayed signature": self._replayed,
             "staff JWT": lambda call: self.send(call, json_web_token(staff, "ADMIN")),
@@ -141,6 +148,7 @@ def open_partner(number: int, settlement: SandboxPartner) -> Identity:
         contact_email="dev@lender.example",
     )
     partner = update_partner(partner=partner, actor="test", ip_allow_list=["203.0.113.0/24"])
+    allow_signature_v1(partner=partner, actor="test", allowed=False)
     secret = rotate_signing_secret(partner=partner, actor="test")
     return Identity(set_signing_required(partner=partner, actor="test", required=True), key, secret)
 
@@ -169,4 +177,12 @@ def _another_key(partner: Partner, **columns: Any) -> str:
 
 def _sign(secret: str, call: Call, *, age: int = 0) -> dict[str, str]:
     timestamp = str(_stamps.now() - 1000 * age)
+    signature = signing.sign_v2(
+        secret=secret, timestamp=timestamp, method=call.method, target=call.path.encode(), body=call.body
+    )
+    return {"X-Timestamp": timestamp, "X-Signature": signature}
+
+
+def _sign_v1(secret: str, call: Call) -> dict[str, str]:
+    timestamp = str(_stamps.now())
     return {"X-Timestamp": timestamp, "X-Signature": signing.sign(secret=secret, timestamp=timestamp, body=call.body)}

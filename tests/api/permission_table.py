@@ -20,6 +20,9 @@ REFUSED: dict[str, Answer] = {
     "wrong IP": (403, "ip_not_allowed"),
     "no signature": (401, "missing_signature"),
     "bad signature": (401, "invalid_signature"),
+    "signature of another path": (401, "invalid_signature"),
+    "signature of another method": (401, "invalid_signature"),
+    "signature of version 1": (401, "invalid_signature"),
     "old signature": (401, "request_expired"),
     "replayed signature": (401, "replayed_signature"),
     "staff JWT": (401, "invalid_api_key"),  # staff are not partners, and their tokens are no API keys

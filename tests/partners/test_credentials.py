@@ -182,6 +182,18 @@ def test_the_console_makes_signing_secrets_and_demands_signatures(console: Clien
         assert row.signing_secret not in text
 
 
+def test_the_console_says_which_versions_of_signatures_a_partner_may_use(console: Client) -> None:
+    partner = PartnerFactory.create()
+    assert "version 2 only" in act(console, "refuse_signature_v1", partner).content.decode()
+    assert not Partner.objects.get().signature_v1_allowed
+    assert "version 1 and 2" in act(console, "allow_signature_v1", partner).content.decode()
+    assert Partner.objects.get().signature_v1_allowed
+    entries = AuditEntry.objects.filter(action="partner.signature_v1_changed")
+    assert {entry.actor for entry in entries} == {"staff:ann"}
+    assert len(entries) == 2
+    assert "Signature v1 allowed" in console.get(f"/console/partners/partner/{partner.pk}/change/").content.decode()
+
+
 def test_the_console_makes_narrow_keys_and_revokes_them(console: Client) -> None:
     partner = PartnerFactory.create()
     form = {"partner": str(partner.pk), "scopes": ["read"], "expires_at_0": "2099-01-01", "expires_at_1": "00:00:00"}

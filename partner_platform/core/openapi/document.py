@@ -48,8 +48,10 @@ SECURITY_SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "X-Signature",
-        "description": 'Hex HMAC-SHA256 of `"{X-Timestamp}.{raw body}"` with the signing secret. For partners that '
-        "sign; each signature counts once.",
+        "description": "For partners that sign; each signature counts once. Version 2: `v2=` and the hex HMAC-SHA256, "
+        "with the signing secret, of "
+        "`{X-Timestamp}\\n{METHOD}\\n{path?query}\\n{Idempotency-Key or empty}\\n{raw body}`. "
+        "Version 1, for partners that are allowed it, signs less: the hex HMAC-SHA256 of `{X-Timestamp}.{raw body}`.",
     },
 }
 

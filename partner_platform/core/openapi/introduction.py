@@ -15,7 +15,8 @@ case, a mixed-case one with its EIP-55 checksum, and answered checksummed. **Tim
 Bodies are JSON of at most 64 KiB; an unknown field is refused and named. Answers may gain fields: pass over those you
 do not know.
 
-**Authentication**: `Authorization: Bearer pk_…`. Partners that sign send `X-Timestamp` and `X-Signature` too.
+**Authentication**: `Authorization: Bearer pk_…`. Partners that sign send `X-Timestamp` and `X-Signature` too,
+over the whole request (`v2=`).
 
 **Errors** come in one envelope; act on `code`, and repeat a request only where `retryable` is true, after `Retry-After`
 seconds. Besides what each operation lists, an unknown path is 404 `not_found` and a wrong method 405
