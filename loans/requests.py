@@ -19,6 +19,7 @@ from partner_platform.core.serializers import (
     AmountField,
     DayField,
     DigitsField,
+    IdInPathField,
     LoanIdField,
     MetadataField,
     SignatureField,
@@ -260,13 +261,13 @@ def refuse_pages_of_csv(query: Mapping[str, Any]) -> None:
 class TokenIdPath(serializers.Serializer):
     """An id in a path: digits only."""
 
-    oaidTokenId = serializers.RegexField(r"^[0-9]{1,78}$")  # noqa: N815
+    oaidTokenId = IdInPathField()  # noqa: N815
 
 
 class PositionIdPath(serializers.Serializer):
     """An id in a path: digits only."""
 
-    positionId = serializers.RegexField(r"^[0-9]{1,78}$")  # noqa: N815
+    positionId = IdInPathField()  # noqa: N815
 
 
 class LoanIdPath(serializers.Serializer):

@@ -43,14 +43,14 @@ class PublicViewSet(ViewSet):
     def credit_line(self, request: Request, oaid_token_id: str) -> Response:
         """Endpoint 1: the OAID's credit line, as of the newest block."""
         number = _validated(requests.TokenIdPath(data={"oaidTokenId": oaid_token_id}))["oaidTokenId"]
-        reading = rules.require_oaid(system.read_oaid(int(number)) if int(number) < 2**256 else None, int(number))
+        reading = rules.require_oaid(system.read_oaid(number) if number < 2**256 else None, number)
         return Response(presenters.credit_line(reading))
 
     @action(detail=False, url_path=r"position/(?P<position_id>[^/]+)/details")
     @described(openapi.position_details)
     def position_details(self, request: Request, position_id: str) -> Response:
         """Endpoint 2: a collateral position, as of the newest block."""
-        number = int(_validated(requests.PositionIdPath(data={"positionId": position_id}))["positionId"])
+        number = _validated(requests.PositionIdPath(data={"positionId": position_id}))["positionId"]
         reading = system.read_position(number) if number < 2**256 else None
         if reading is None:
             raise NotFound(ErrorCode.POSITION_NOT_FOUND, f"Position {number} does not exist")

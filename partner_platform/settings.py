@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "partner_platform.core.middleware.RequestIdMiddleware",
     "audit.access_log.AccessLogMiddleware",
     "audit.middleware.ApiLogMiddleware",
+    "partner_platform.core.middleware.PathMiddleware",
     "partner_platform.core.middleware.BodySizeMiddleware",
     "partners.middleware.RateLimitHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",

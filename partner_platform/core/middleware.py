@@ -1,4 +1,4 @@
-"""Request ids, and the refusal of bodies that are too large."""
+"""Request ids, and the refusal of paths with control characters and of bodies that are too large."""
 
 import re
 import uuid
@@ -7,11 +7,13 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from partner_platform.core import context
-from partner_platform.core.errors import ErrorCode, PayloadTooLarge
+from partner_platform.core.errors import ErrorCode, NotFound, PayloadTooLarge, PlatformError
 from partner_platform.core.exception_handler import envelope
 
 MAX_BODY_BYTES = 64 * 1024
 _SANE_REQUEST_ID = re.compile(r"(?![ps]k_)[A-Za-z0-9._-]{8,64}")  # no API key for an id: ids are logged
+
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -32,6 +34,18 @@ class RequestIdMiddleware:
         return response
 
 
+class PathMiddleware:
+    """404 for a path with a control character: no path of ours holds one, and PostgreSQL raises where one is NUL."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if _CONTROL_CHARACTER.search(request.path):
+            return _refused(request, NotFound(ErrorCode.NOT_FOUND, "Not found"))
+        return self.get_response(request)
+
+
 class BodySizeMiddleware:
     """Refuse API bodies over 64 KiB with 413 before anything reads them (the console has Django's own limits)."""
 
@@ -40,11 +54,14 @@ class BodySizeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not request.path.startswith("/console/") and _content_length(request) > MAX_BODY_BYTES:
-            error = PayloadTooLarge(ErrorCode.PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB")
-            request.platform_error = error  # type: ignore[attr-defined]
-            request_id = getattr(request, "request_id", "")
-            return JsonResponse(envelope(error, request_id), status=413)
+            return _refused(request, PayloadTooLarge(ErrorCode.PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB"))
         return self.get_response(request)
+
+
+def _refused(request: HttpRequest, error: PlatformError) -> HttpResponse:
+    """The error in the envelope, kept on the request for the log of calls."""
+    request.platform_error = error  # type: ignore[attr-defined]
+    return JsonResponse(envelope(error, getattr(request, "request_id", "")), status=int(error.status))
 
 
 def _content_length(request: HttpRequest) -> int:

@@ -18,6 +18,7 @@ from partner_platform.core.fields import MAX_BASE_UNITS, MAX_UINT256
 _AMOUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,10}", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_ID_IN_PATH = re.compile(r"[0-9]{1,78}", re.ASCII)
 _UINT256 = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
 _LOAN_ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -79,6 +80,19 @@ class TokenIdField(serializers.Field[int, Any, int, Any]):
 
     def to_representation(self, value: int) -> int:
         return value
+
+
+@extend_schema_field(_text(_ID_IN_PATH.pattern))
+class IdInPathField(serializers.Field[int, Any, str, Any]):
+    """An id of the chain in a path: digits and nothing else; one of 2^256 or more is no id that exists."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, str) or not _ID_IN_PATH.fullmatch(data):
+            raise serializers.ValidationError("Must be 1 to 78 digits.")
+        return int(data)
+
+    def to_representation(self, value: int) -> str:
+        return str(value)
 
 
 class WholeNumberField(serializers.IntegerField):

@@ -37,6 +37,7 @@ NOT_AMOUNTS = [
     "9" * 20,
     str(2**63),
     "0x10",
+    "1\x00",
     *OPERATORS,
 ]
 NOT_TOKENS = [None, "1", "", 0, -1, 1.5, True, 2**256, *OPERATORS]
@@ -49,11 +50,12 @@ NOT_WALLETS = [
     WALLET + "0",
     WALLET.replace("5", "g"),
     WALLET.replace("F5b", "f5b"),
+    WALLET + "\x00",
     *OPERATORS,
 ]
-NOT_LOAN_IDS = [None, 1, "", " ", "a b", "a/b", "é", "x" * 65, "a\n", *OPERATORS]
-NOT_METADATA = ["x", 1, ["x"], {"k": "x" * 9000}, {"nul": "a\u0000"}]
-NOT_HASHES = ["", "0x", "0x" + "g" * 64, "ab" * 32, 1, *OPERATORS]
+NOT_LOAN_IDS = [None, 1, "", " ", "a b", "a/b", "é", "x" * 65, "a\n", "a\x00", *OPERATORS]
+NOT_METADATA = ["x", 1, ["x"], {"k": "x" * 9000}, {"nul": "a\u0000"}, {"nul\u0000": 1}, {"deep": [{"nul": "\u0000"}]}]
+NOT_HASHES = ["", "0x", "0x" + "g" * 64, "ab" * 32, 1, "0x" + "ab" * 32 + "\x00", *OPERATORS]
 
 
 BORROW_VALUES: dict[str, list[Any]] = {
@@ -124,9 +126,11 @@ def test_a_missing_field_is_named(chain, lender, path, good, field):
         b"\xff\xfe",
         b'{"a": NaN}',
         b'{"oaidTokenId": 1, "oaidTokenId": 2}',
+        b'{"metadata": {"half of a character": "\\ud800"}}',
+        b'{"partnerLoanId": "\\udc00"}',
         b"[" * 50_000,
     ],
-    ids=["empty", "cut", "list", "null", "string", "not-utf8", "nan", "twice", "deep"],
+    ids=["empty", "cut", "list", "null", "string", "not-utf8", "nan", "twice", "surrogate", "surrogate-id", "deep"],
 )
 def test_a_body_that_is_not_a_json_object_is_400_in_the_envelope(chain, lender, body):
     answer = lender.post("/partners/borrow", body)
