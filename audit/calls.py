@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 
@@ -63,12 +64,18 @@ def describe(request: HttpRequest, response: HttpResponse, body: bytes, millisec
 def _payload(request: HttpRequest, body: bytes) -> Any:
     """The JSON of the body; without one, the query's values; None where there is neither."""
     if not body:
-        query = {name: values[0] if len(values) == 1 else values for name, values in request.GET.lists()}
-        return query or None
+        return _query(request) or None
     try:
         return json_text.loads(body)
     except ValueError:
         return {"_invalid": f"{len(body)} bytes that are not JSON"}
+
+
+def _query(request: HttpRequest) -> Any:
+    try:
+        return {name: values[0] if len(values) == 1 else values for name, values in request.GET.lists()}
+    except TooManyFieldsSent:
+        return {"_invalid": f"{len(request.META.get('QUERY_STRING', ''))} bytes of too many parameters"}
 
 
 def _error(request: HttpRequest, response: HttpResponse) -> tuple[str, str]:

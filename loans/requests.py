@@ -22,6 +22,7 @@ from partner_platform.core.serializers import (
     IdInPathField,
     LoanIdField,
     MetadataField,
+    OneOfField,
     SignatureField,
     StrictCharField,
     StrictSerializer,
@@ -235,7 +236,7 @@ class UserLoansQuery(PageQuery):
     """`GET /partners/user/{userWallet}/loans` (plan, endpoint 6)."""
 
     userWallet = AddressField()  # noqa: N815
-    status = serializers.ChoiceField(choices=LoanStatus.choices, required=False, default=None)
+    status = OneOfField(choices=LoanStatus.choices, required=False, default=None)
 
 
 class TransactionsQuery(PageQuery):
@@ -243,8 +244,8 @@ class TransactionsQuery(PageQuery):
 
     startDate = DayField(required=False, default=None, help_text="The first UTC day.")  # noqa: N815
     endDate = DayField(required=False, default=None, help_text="The last UTC day, included.")  # noqa: N815
-    type = serializers.ChoiceField(choices=TransactionType.choices, required=False, default=None)
-    status = serializers.ChoiceField(choices=TransactionStatus.choices, required=False, default=None)
+    type = OneOfField(choices=TransactionType.choices, required=False, default=None)
+    status = OneOfField(choices=TransactionStatus.choices, required=False, default=None)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["startDate"] and attrs["endDate"] and attrs["startDate"] > attrs["endDate"]:

@@ -7,6 +7,8 @@ from loans.states import REPAYABLE
 from partner_platform.core.errors import BadRequest, Conflict, ErrorCode, Forbidden, NotFound
 from partner_platform.core.money import format_dollars
 
+PENDING_RETRY_SECONDS = 2
+
 
 def require_oaid(reading: OaidReading | None, token_id: int) -> OaidReading:
     """404 where the token was never minted."""
@@ -65,10 +67,12 @@ def check_repayable(loan: PartnerLoan) -> None:
     if loan.status == LoanStatus.REPAID:
         raise BadRequest(ErrorCode.LOAN_ALREADY_REPAID, "Loan already fully repaid")
     if loan.status not in REPAYABLE:
+        # A pending one will be drawn, or fail, by itself.
         raise BadRequest(
             ErrorCode.LOAN_NOT_REPAYABLE,
             f"Loan is {loan.status.lower()} and cannot be repaid",
             details={"status": loan.status},
+            retry_after=PENDING_RETRY_SECONDS if loan.status == LoanStatus.PENDING else None,
         )
 
 

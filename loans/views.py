@@ -21,6 +21,7 @@ from loans.services.borrow import request_borrow
 from loans.services.repay import operation_key, request_repay
 from loans.transactions import Selection
 from partner_platform.core import clock, prefer, wakeup
+from partner_platform.core.contract_view import ContractView
 from partner_platform.core.errors import BadRequest, ErrorCode, NotFound
 from partner_platform.core.openapi.operations import described
 from partners.admission import PublicThrottle
@@ -31,7 +32,7 @@ T = TypeVar("T")
 RETRY_AFTER_SECONDS = "2"
 
 
-class PublicViewSet(ViewSet):
+class PublicViewSet(ContractView, ViewSet):
     """What anyone can read on the chain, without a key."""
 
     authentication_classes: list[Any] = []
@@ -57,14 +58,14 @@ class PublicViewSet(ViewSet):
         return Response(presenters.position(reading))
 
 
-class LoanViewSet(ViewSet):
+class LoanViewSet(ContractView, ViewSet):
     """Borrow, repay and read, for an authenticated partner."""
 
     required_scope = Scope.READ
 
     @action(detail=False, methods=["post"], required_scope=Scope.BORROW)
     @described(openapi.borrow)
-    @idempotent(replay=lambda request, loan_id: _borrowed(request, selectors.loan_by_key(loan_id)))
+    @idempotent(replay=lambda request, loan_id: _borrowed(request, selectors.loan_by_key(loan_id)), is_once=True)
     def borrow(self, request: Request) -> Response:
         """Endpoint 3: 201 when settled, 202 when still pending, 400 when the chain refused it."""
         body = requests.BorrowBody(data=request.data)

@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
+from partner_platform.core.contract_view import ContractView
 from partner_platform.core.openapi import document
 from partner_platform.core.openapi.operations import Answer, Caller, Operation, described
 from partners.admission import PublicThrottle
@@ -19,9 +19,10 @@ PAGE_POLICY = (
 )
 
 
-class Schema(APIView):
+class Schema(ContractView):
     """The schema as JSON; it holds no secret, so anyone may read it."""
 
+    takes_unknown_parameters = True
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
     throttle_classes = [PublicThrottle]

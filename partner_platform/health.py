@@ -8,9 +8,9 @@ from django_redis import get_redis_connection
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from chain.clients import get_client
+from partner_platform.core.contract_view import ContractView
 from partner_platform.core.openapi.operations import Answer, Caller, Operation, described
 
 DEPENDENCIES = ("database", "redis", "chain")
@@ -31,7 +31,8 @@ class Readiness(serializers.Serializer):
     chain = serializers.CharField()
 
 
-class _HealthView(APIView):
+class _HealthView(ContractView):
+    takes_unknown_parameters = True
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
 

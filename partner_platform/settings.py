@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "partner_platform.core.request_metrics.BeforeMiddleware",
     "partner_platform.core.middleware.RequestIdMiddleware",
     "audit.access_log.AccessLogMiddleware",
+    "partner_platform.core.middleware.NoStoreMiddleware",
     "audit.middleware.ApiLogMiddleware",
     "partner_platform.core.middleware.PathMiddleware",
     "partner_platform.core.middleware.BodySizeMiddleware",

@@ -33,6 +33,7 @@ from rest_framework.response import Response
 from partner_platform.core.database import run_in_transaction
 from partner_platform.core.errors import ErrorCode, PlatformError, invalid_fields
 from partner_platform.core.exception_handler import handle_exception
+from partner_platform.core.repeating import HEADER, Repetition
 from partners import idempotency
 from partners.idempotency import Claim, OnAccepted, Use
 from partners.models import IdempotencyKey
@@ -40,7 +41,6 @@ from partners.principal import PartnerPrincipal
 
 logger = logging.getLogger(__name__)
 
-HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 KEPT_HEADERS = ("Location",)
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -52,9 +52,12 @@ Replay = Callable[[Request, UUID], Response]
 
 
 def idempotent(
-    *, replay: Replay | None = None, atomic: bool = False, is_secret: bool = False
+    *, replay: Replay | None = None, atomic: bool = False, is_secret: bool = False, is_once: bool = False
 ) -> Callable[[View], View]:
-    """See the module; without the header the view runs as if it were not decorated."""
+    """See the module; without the header the view runs as if it were not decorated.
+
+    `is_once`: the body has an id of the caller's that is accepted once, so that it is safe to repeat without a key too.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
@@ -67,6 +70,7 @@ def idempotent(
                 return run_in_transaction(act) if atomic else act()
             return _Exchange(request, use, replay, atomic=atomic, is_secret=is_secret).run(act)
 
+        handle.repetition = Repetition(is_once=is_once)  # type: ignore[attr-defined]
         return handle
 
     return decorate

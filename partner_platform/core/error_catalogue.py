@@ -68,9 +68,10 @@ CATALOGUE: dict[ErrorCode, Entry] = {
     ),
     ErrorCode.LOAN_NOT_REPAYABLE: Entry(
         HTTPStatus.BAD_REQUEST,
-        "the loan is pending, failed or liquidated",
+        "the loan is pending (that is retryable), failed or liquidated",
         "Loan is pending and cannot be repaid",
         {"status": "PENDING"},
+        retry_after=2,
     ),
     ErrorCode.LOAN_ALREADY_REPAID: Entry(
         HTTPStatus.BAD_REQUEST, "nothing is owed any more", "Loan already fully repaid"
@@ -249,7 +250,8 @@ CATALOGUE: dict[ErrorCode, Entry] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: Entry(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "the body is not sent as `application/json`",
-        'Unsupported media type "text/plain" in request.',
+        'Unsupported media type "text/plain" in request: send application/json',
+        {"Content-Type": ["Must be application/json."]},
     ),
     ErrorCode.IDEMPOTENCY_KEY_REUSED: Entry(
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -268,7 +270,10 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         "The headers are larger than 16 KiB",
     ),
     ErrorCode.INTERNAL_ERROR: Entry(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "it is our bug; tell us the `requestId`", "Internal server error"
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "it is our bug; tell us the `requestId`. Retryable where it had an `Idempotency-Key`, which "
+        "finds out what became of it",
+        "Internal server error",
     ),
     ErrorCode.ENCODING_NOT_SUPPORTED: Entry(
         HTTPStatus.NOT_IMPLEMENTED,
@@ -285,7 +290,7 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the database cannot be reached; whether the request was accepted is not known, and to ask again with the same "
         "`Idempotency-Key` is safe and finds out, for a borrow also to ask again with the same `partnerLoanId`; a "
-        "repayment without a key must not be repeated unread",
+        "repayment without a key is not retryable: it must not be repeated unread",
         OUTCOME_UNKNOWN,
         retry_after=2,
     ),

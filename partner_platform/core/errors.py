@@ -15,6 +15,7 @@
 Source: docs/api.md, Errors.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +26,9 @@ OUTCOME_UNKNOWN = (
     "Idempotency-Key is safe and finds out, for a borrow also to ask again with the same partnerLoanId. A repayment "
     "without a key must not be repeated unread: read the loan first"
 )
+
+
+OF_THE_WHOLE = "non_field_errors"  # what DRF calls the problems of an object that are of none of its fields
 
 
 class ErrorCode(StrEnum):
@@ -111,11 +115,7 @@ class PlatformError(Exception):
         self.message = message
         self.details = details or {}
         self.retry_after = retry_after
-
-    @property
-    def retryable(self) -> bool:
-        """True where the same request may succeed later, unchanged."""
-        return self.retry_after is not None
+        self.retryable = retry_after is not None  # the same request may succeed later, unchanged
 
 
 class BadRequest(PlatformError):
@@ -165,11 +165,17 @@ class Unavailable(PlatformError):
 
 def invalid_fields(fields: dict[str, Any]) -> BadRequest:
     """400 `invalid_request` whose message and `details` name the fields: `{"borrowAmount": ["…"]}`."""
-    summary = "; ".join(f"{name}: {_first(problems)}" for name, problems in fields.items())
-    return BadRequest(ErrorCode.INVALID_REQUEST, summary or "Invalid request", details=fields)
+    *firsts, last = list(_sentences(fields)) or ["Invalid request"]
+    summary = "; ".join([*(sentence.rstrip(".") for sentence in firsts), last])
+    return BadRequest(ErrorCode.INVALID_REQUEST, summary, details=fields)
 
 
-def _first(problems: Any) -> str:
-    while isinstance(problems, list | tuple | dict):
-        problems = next(iter(problems.values() if isinstance(problems, dict) else problems), "")
-    return str(problems)
+def _sentences(fields: dict[str, Any], within: str = "") -> Iterator[str]:
+    """`userAuthorization.nonce: Must be…` for each field, with the first of its problems."""
+    for name, problems in fields.items():
+        path = within.removesuffix(".") if name == OF_THE_WHOLE and within else f"{within}{name}"
+        if isinstance(problems, dict):
+            yield from _sentences(problems, f"{path}.")
+        else:
+            first = problems if isinstance(problems, str) else next(iter(problems), "")
+            yield f"{path}: {first}"

@@ -4,12 +4,12 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from partner_platform.core import database
+from partner_platform.core import database, repeating
 from partner_platform.core.errors import (
     OUTCOME_UNKNOWN,
     ErrorCode,
@@ -55,6 +55,7 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     """DRF's `EXCEPTION_HANDLER`: whatever a view raises becomes the envelope."""
     request = context["request"]
     error = as_platform_error(exc, only_reads=request.method in _READING)
+    repeating.settle(error, context)
     request._request.platform_error = error  # noqa: SLF001 - the middleware sees Django's request, not DRF's
     response = Response(envelope(error, request_id_of(request)), status=int(error.status))
     for name, value in _headers(error).items():
@@ -73,6 +74,8 @@ def as_platform_error(exc: Exception, *, only_reads: bool = False) -> PlatformEr
         return invalid_fields(exc.detail if isinstance(exc.detail, dict) else {"body": exc.detail})
     if isinstance(exc, RequestDataTooBig):
         return PayloadTooLarge(ErrorCode.PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB")
+    if isinstance(exc, TooManyFieldsSent):
+        return invalid_fields({"request": ["Has more than 1000 parameters."]})
     if isinstance(exc, Http404):
         return NotFound(ErrorCode.NOT_FOUND, "Not found")
     if isinstance(exc, drf.APIException):
@@ -89,6 +92,9 @@ def as_platform_error(exc: Exception, *, only_reads: bool = False) -> PlatformEr
 def _from_drf(exc: drf.APIException) -> PlatformError:
     code = next((code for kind, code in _DRF_CODES.items() if isinstance(exc, kind)), ErrorCode.INVALID_REQUEST)
     error = PlatformError(code, str(exc.detail))
+    if code == ErrorCode.UNSUPPORTED_MEDIA_TYPE:
+        error.message = f"{error.message.rstrip('.')}: send application/json"
+        error.details = {"Content-Type": ["Must be application/json."]}
     error.status = HTTPStatus(exc.status_code)
     return error
 

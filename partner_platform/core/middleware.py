@@ -1,4 +1,4 @@
-"""Request ids, and the refusal of paths with control characters and of bodies that are too large."""
+"""Request ids, `Cache-Control`, and the refusal of paths with control characters and of bodies that are too large."""
 
 import re
 import uuid
@@ -11,6 +11,7 @@ from partner_platform.core.errors import ErrorCode, NotFound, PayloadTooLarge, P
 from partner_platform.core.exception_handler import envelope
 
 MAX_BODY_BYTES = 64 * 1024
+CACHED_PATHS = ("/console/", "/static/", "/docs", "/openapi.json")
 _SANE_REQUEST_ID = re.compile(r"(?![ps]k_)[A-Za-z0-9._-]{8,64}")  # no API key for an id: ids are logged
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
@@ -31,6 +32,19 @@ class RequestIdMiddleware:
         with context.request_id(request_id):
             response = self.get_response(request)
         response["X-Request-Id"] = request_id
+        return response
+
+
+class NoStoreMiddleware:
+    """No cache keeps an answer of the API, errors included; pages and static files say for themselves."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not request.path.startswith(CACHED_PATHS):
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
 

@@ -113,6 +113,15 @@ class DigitsField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+class OneOfField(serializers.ChoiceField):
+    """One of a few words; who sends another is told them all."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if data not in self.choices:
+            raise serializers.ValidationError(f"Must be one of {', '.join(map(str, self.choices))}.")
+        return data
+
+
 @extend_schema_field(_text(_DAY.pattern, format="date"))
 class DayField(serializers.Field[dt.date, Any, str, Any]):
     """A day as `2026-01-31`."""

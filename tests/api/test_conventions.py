@@ -8,13 +8,14 @@ import pytest
 from django.test import Client
 
 from audit.models import ApiLog
+from loans.models import PartnerLoan
 from partner_platform.core.openapi import document
 from tests.api.endpoints import endpoints
 from tests.api.fuzzing import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PARAMETER = re.compile(r"<(\w+)>")
+PARAMETER, IN_SCHEMA = re.compile(r"<(\w+)>"), re.compile(r"\{\w+\}")
 API = sorted((method, path) for method, path in endpoints() if path.startswith("/partners/"))
 READS = [path for method, path in API if method == "GET"]
 # Text that one of the databases, a regular expression or a terminal could stumble over.
@@ -64,6 +65,75 @@ def test_a_malformed_id_in_a_path_is_refused_or_not_found_and_logged(world: Worl
         if answer.status_code not in (400, 404) or logged != 1 or answer.json()["success"]:
             wrong.append((text, answer.status_code, logged, answer.content[:200]))
     assert wrong == []
+
+
+@pytest.mark.parametrize(("method", "path"), API)
+def test_a_parameter_that_the_call_does_not_take_is_refused_by_name_and_told_which_it_takes(
+    world: World, method: str, path: str
+) -> None:
+    takes = sorted(name for where, name in query_parameters() if PARAMETER.sub("*", path) == IN_SCHEMA.sub("*", where))
+    answer = send(world, method, f"{example(world, path)}?limt=1")
+    assert answer.status_code == 400
+    if method != "HEAD":
+        told = f"Unknown parameter. This call takes {', '.join(takes) or 'none'}."
+        assert (answer.json()["code"], answer.json()["details"]) == ("invalid_request", {"limt": [told]})
+
+
+def test_a_parameter_is_given_once(world: World) -> None:
+    answer = send(world, "GET", "/partners/my/transactions?type=BORROW&type=REPAY&limt=1")
+    assert answer.json()["message"].startswith("limt: Unknown parameter. This call takes cursor, ")
+    assert answer.json()["message"].endswith("; type: Is given twice.")
+    assert not PartnerLoan.objects.exists()
+
+
+def test_a_thousand_parameters_are_a_bad_request_that_is_logged(world: World) -> None:
+    before = ApiLog.objects.count()
+    answer = send(world, "GET", f"/partners/my/transactions?{'a&' * 1100}a")
+    assert (answer.status_code, list(answer.json()["details"])) == (400, ["request"])
+    assert ApiLog.objects.count() == before + 1
+
+
+def test_a_path_has_its_own_parameter_and_not_the_querys(world: World) -> None:
+    path = example(world, "/partners/user/<user_wallet>/loans")
+    assert send(world, "GET", f"{path}?userWallet={world.users[1].wallet}").status_code == 400
+    assert send(world, "GET", path).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["type", "status"])
+def test_a_word_that_is_none_of_a_few_is_told_them(world: World, name: str) -> None:
+    words = {"type": "BORROW, REPAY", "status": "PENDING, SUCCESS, FAILED"}[name]
+    answer = send(world, "GET", f"/partners/my/transactions?{name}=borrow")
+    assert (answer.status_code, answer.json()["details"]) == (400, {name: [f"Must be one of {words}."]})
+
+
+@pytest.mark.parametrize(
+    "path", sorted({path for _, path in endpoints() if path.startswith(("/partners/", "/health/"))})
+)
+def test_allow_lists_what_the_path_answers_and_nothing_else(world: World, path: str) -> None:
+    answered = {method for method, where in endpoints() if where == path}
+    for method in ("OPTIONS", "PUT", "DELETE"):
+        answer = send(world, method, example(world, path))
+        assert answer.status_code == 405
+        assert {allowed.strip() for allowed in answer["Allow"].split(",")} == answered
+
+
+def test_no_cache_keeps_an_answer_and_vary_names_what_it_was_chosen_by(world: World) -> None:
+    user = world.users[0]
+    varies = {
+        "/partners/my/stats": "Authorization",
+        "/partners/my/transactions": "Authorization, Accept",
+        "/partners/loan/unknown": "Authorization",
+        f"/partners/public/oaid/{user.oaid_token_id}/credit-line": None,
+        "/health/live": None,
+        "/nowhere": None,
+        "/partners/loan/%00": None,
+    }
+    for path, expected in varies.items():
+        answer = send(world, "GET", path)
+        assert (answer["Cache-Control"], answer.headers.get("Vary")) == ("no-store", expected), path
+    csv = send(world, "GET", "/partners/my/transactions", Accept="text/csv")
+    assert (csv["Cache-Control"], csv["Vary"]) == ("no-store", "Authorization, Accept")
+    assert send(world, "GET", "/partners/my/stats", Authorization="")["Cache-Control"] == "no-store"
 
 
 def test_a_control_character_is_in_no_path_of_ours(world: World) -> None:

@@ -135,6 +135,8 @@ def _refusals(call: Caller) -> None:
     call(LOANS, 400, path_parameters={"userWallet": "0x1"})
     call(LOANS, 404, path_parameters={"userWallet": "a/b"})
     call(TRANSACTIONS, 400, query={"limit": 0})
+    for label in OF_PARTNERS:
+        call(label, 400, query={"limt": 1})  # misspelt
     for label, name in ((CREDIT_LINE, "oaidTokenId"), (POSITION, "positionId")):
         call(label, 400, path_parameters={name: "x"})
         call(label, 404, path_parameters={name: str(10**6)})

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from django.core.exceptions import TooManyFieldsSent
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
 from django.test import RequestFactory
@@ -24,6 +25,7 @@ from partner_platform.core.errors import (
     Unavailable,
     invalid_fields,
 )
+from partner_platform.core.repeating import Repetition
 
 
 def answer(error: Exception, method: str = "GET") -> Any:
@@ -71,10 +73,63 @@ def test_each_kind_has_its_status_and_code(error: Exception, status: int, code: 
 
 
 def test_a_validation_error_names_its_fields() -> None:
-    response = answer(drf.ValidationError({"borrowAmount": ["Wrong."], "metadata": {"a": ["Bad."]}}))
-    assert response.data["message"] == "borrowAmount: Wrong.; metadata: Bad."
-    assert set(response.data["details"]) == {"borrowAmount", "metadata"}
+    response = answer(
+        drf.ValidationError({"borrowAmount": ["Wrong.", "Odd."], "userAuthorization": {"nonce": ["Bad."]}})
+    )
+    assert response.data["message"] == "borrowAmount: Wrong; userAuthorization.nonce: Bad."
+    assert set(response.data["details"]) == {"borrowAmount", "userAuthorization"}
+    assert invalid_fields({"a": ["One."]}).message == "a: One."
+    assert invalid_fields({"a": {"non_field_errors": ["No object."]}, "non_field_errors": ["Two."]}).message == (
+        "a: No object; non_field_errors: Two."
+    )
     assert invalid_fields({}).message == "Invalid request"
+
+
+def test_another_media_type_is_told_which_one_to_send() -> None:
+    response = answer(drf.UnsupportedMediaType("text/xml"), "POST")
+    assert response.data["message"] == 'Unsupported media type "text/xml" in request: send application/json'
+    assert response.data["details"] == {"Content-Type": ["Must be application/json."]}
+
+
+def test_more_parameters_than_anybody_reads_are_a_bad_request() -> None:
+    response = answer(TooManyFieldsSent("1001"))
+    assert (response.status_code, response.data["details"]) == (400, {"request": ["Has more than 1000 parameters."]})
+
+
+class View:
+    """Two ways to act: a borrow's body has an id that counts once, a repayment's has none."""
+
+    def borrow(self) -> None: ...
+
+    def repay(self) -> None: ...
+
+    def read(self) -> None: ...
+
+    borrow.repetition = Repetition(is_once=True)  # type: ignore[attr-defined]
+    repay.repetition = Repetition(is_once=False)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("action", "key", "of_a_bug", "of_a_lost_database"),
+    [
+        ("borrow", "one", True, True),
+        ("borrow", "", False, True),  # its partnerLoanId is accepted once
+        ("repay", "one", True, True),
+        ("repay", "", False, False),  # a second one is another payment
+        ("repay", " ", False, False),
+        ("read", "one", False, True),
+    ],
+)
+def test_what_may_have_happened_is_retryable_where_it_cannot_happen_twice(
+    action: str, key: str, of_a_bug: bool, of_a_lost_database: bool
+) -> None:
+    view: Any = View()
+    view.action = action
+    for error, retryable in ((ValueError("a bug"), of_a_bug), (OperationalError("gone"), of_a_lost_database)):
+        request = Request(RequestFactory().post("/", headers={"Idempotency-Key": key}))
+        response = exception_handler.handle_exception(error, {"request": request, "view": view})
+        assert response.data["retryable"] is retryable
+        assert "Retry-After" in response or (response.status_code, retryable) == (500, False)
 
 
 def test_an_unauthorized_answer_says_how_to_authenticate() -> None:

@@ -8,9 +8,10 @@ import pytest
 from django_redis import get_redis_connection
 
 from chain.models import Operation
-from loans import books
+from loans import books, views
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from loans.services import borrow as borrow_service
+from loans.services import repay as repay_service
 from partner_platform.core import clock
 from partners import idempotency
 from partners.models import IdempotencyKey
@@ -186,6 +187,40 @@ def test_what_is_retryable_is_not_kept_so_that_the_same_key_succeeds_later(chain
 
     assert (busy.status_code, busy.json()["code"], busy.json()["retryable"]) == (409, "repayment_in_progress", True)
     assert repay(lender, 20).status_code == 202
+
+
+def test_a_pending_loans_repayment_may_be_asked_for_again_with_its_key(chain, lender, settle):
+    lender.borrow(chain.users[0], 100)
+
+    early = repay(lender, 20)
+    settle()
+
+    assert (early.status_code, early.json()["code"]) == (400, "loan_not_repayable")
+    assert (early.json()["retryable"], early.headers["Retry-After"]) == (True, "2")
+    assert not IdempotencyKey.objects.filter(path="/partners/repay").exists()
+    assert repay(lender, 20).status_code == 202
+    failed = PartnerLoan.objects.get()
+    failed.status = "LIQUIDATED"
+    failed.save(update_fields=["status"])
+    final = repay(lender, 20, key="another")
+    assert (final.json()["code"], final.json()["retryable"]) == ("loan_not_repayable", False)
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_bugs_500_is_retryable_with_a_key_which_then_does_it_once(chain, lender, settle, monkeypatch, accepted):
+    lender.borrow(chain.users[0], 100)
+    settle()
+    broken = (views, "_repay_answer") if accepted else (repay_service, "_open_repayment")
+    with monkeypatch.context() as patch:
+        patch.setattr(*broken, lambda *args, **kwargs: 1 / 0)
+        answer = repay(lender, 20)
+    assert (answer.status_code, answer.json()["retryable"], answer.headers["Retry-After"]) == (500, True, "2")
+
+    assert repay(lender, 20).status_code == 202
+    settle()
+    assert repay(lender, 20).status_code == 200
+    assert Repayment.objects.count() == 1
+    assert lender.loan()["remainingDebt"] == str(80 * DOLLAR)
 
 
 def test_a_key_in_flight_is_409_and_says_to_come_back_in_a_second(chain, lender, monkeypatch):

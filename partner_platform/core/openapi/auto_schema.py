@@ -11,7 +11,7 @@ from rest_framework import serializers
 from partner_platform.core.error_catalogue import CATALOGUE
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi import headers
-from partner_platform.core.openapi.operations import JSON, Caller, Link, Operation, Serializer
+from partner_platform.core.openapi.operations import JSON, Caller, Link, Operation, Serializer, camel, operation_of
 from partner_platform.core.serializers import StrictSerializer
 
 SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
@@ -44,8 +44,7 @@ class ContractSchema(AutoSchema):
         return {name: part for name, part in parts.items() if part or name == "security"}
 
     def _told(self) -> Operation:
-        name = getattr(self.view, "action", None) or self.method.lower()
-        told: Operation | None = getattr(getattr(self.view, name), "operation", None)
+        told = operation_of(self.view, self.method)
         if told is None:
             raise TypeError(f"{self.method} {self.path} is not @described")
         return told
@@ -113,12 +112,6 @@ class ContractSchema(AutoSchema):
         return schema
 
 
-def camel(name: str) -> str:
-    """`partner_loan_id` as the contract writes it: `partnerLoanId`."""
-    first, *others = name.split("_")
-    return first + "".join(other.title() for other in others)
-
-
 def _fields(serializer: Serializer | None) -> dict[str, Any]:
     if serializer is None:
         return {}
@@ -138,7 +131,7 @@ def _error(told: Operation, status: int, codes: list[ErrorCode]) -> dict[str, An
         names.append("WWWAuthenticate")
     if status in _ALWAYS_RETRYABLE:
         names.append("RetryAfter")
-    elif any(CATALOGUE[code].retry_after is not None for code in codes):
+    elif any(_may_be_retryable(told, code) for code in codes):
         names.append("RetryAfterWhereRetryable")
     narrowed = {"properties": {"statusCode": {"const": status}, "code": {"enum": [str(code) for code in codes]}}}
     return {
@@ -151,6 +144,12 @@ def _error(told: Operation, status: int, codes: list[ErrorCode]) -> dict[str, An
             }
         },
     }
+
+
+def _may_be_retryable(told: Operation, code: ErrorCode) -> bool:
+    """A bug too, where the caller's key finds out what became of the request (`core.repeating`)."""
+    is_keyed = headers.IDEMPOTENCY_KEY in told.headers
+    return CATALOGUE[code].retry_after is not None or (is_keyed and code == ErrorCode.INTERNAL_ERROR)
 
 
 def _link(link: Link) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from drf_spectacular.generators import SchemaGenerator
 from partner_platform.core.error_catalogue import CATALOGUE, example_of
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi import headers
-from partner_platform.core.openapi.auto_schema import camel
 from partner_platform.core.openapi.introduction import INTRODUCTION, TAGS
+from partner_platform.core.openapi.operations import camel
 
 VERSION = "1.0.0"
 _VARIABLE = re.compile(r"(?<=\{)\w+(?=\})")

@@ -25,6 +25,7 @@ class Caller(Enum):
 
 # What every endpoint with an API key can answer, before it looks at what is asked (`partners.authentication`).
 PARTNER_ERRORS = (
+    ErrorCode.INVALID_REQUEST,
     ErrorCode.MISSING_API_KEY,
     ErrorCode.INVALID_API_KEY,
     ErrorCode.EXPIRED_API_KEY,
@@ -90,6 +91,18 @@ class Operation:
         """Every code the operation can answer, each once."""
         common = PARTNER_ERRORS if self.caller is Caller.PARTNER else PUBLIC_ERRORS if self.is_limited else ()
         return tuple(dict.fromkeys((*common, *self.errors)))
+
+
+def operation_of(view: Any, method: str) -> Operation | None:
+    """What the view says of its method; None where it has no such method."""
+    name = getattr(view, "action", None) or method.lower().replace("head", "get")
+    return getattr(getattr(view, name, None), "operation", None)
+
+
+def camel(name: str) -> str:
+    """`partner_loan_id` as the contract writes it: `partnerLoanId`."""
+    first, *others = name.split("_")
+    return first + "".join(other.title() for other in others)
 
 
 def described(operation: Operation) -> Callable[[View], View]:
