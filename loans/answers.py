@@ -155,6 +155,7 @@ class _Page(serializers.Serializer):
     total = Count(help_text="On a page reached by cursor that of the first page.")
     limit = Count()
     offset = Count()
+    hasMore = serializers.BooleanField(help_text="Whether rows follow this page.")
     next = _Text(allow_null=True, help_text="For `?cursor=`; null on the last page.")
 
 

@@ -7,7 +7,7 @@ _LOAN_ID = "xyz_loan_12345"
 _BORROW_TX = "0x" + "a1" * 32
 _REPAY_TX = "0x" + "b2" * 32
 _INTERNAL_ID = "7c3f4b1e-52a6-4d8e-9a58-0f6f1d0e2b11"
-_NEXT = "WyIyMDI2LTAxLTA1VDEwOjMwOjAwWiIsIjdjM2YiLDIzNCwiYWJjIl0"
+_NEXT = "WyIyMDI2LTAxLTA1VDEwOjMwOjAwWiIsIjdjM2YiLDIzNCwiYWJjIl0.q0xPjm6r0n5hJt3sVd9wYk2uCz8bLe4fAo1iGpTnRMs"
 
 CREDIT_LINE = {
     "oaidTokenId": 123,
@@ -125,7 +125,7 @@ PAYOFF = {
     "interestRate": 500,
     "validUntil": "2026-01-11T10:45:00Z",
 }
-_PAGE = {"total": 234, "limit": 10, "offset": 0, "next": _NEXT}
+_PAGE = {"total": 234, "limit": 10, "offset": 0, "hasMore": True, "next": _NEXT}
 LOAN_PAGE = {**_PAGE, "loans": [{**_ROW, "remainingDebt": "3000000000", "status": "ACTIVE"}]}
 TRANSACTION_PAGE = {
     **_PAGE,

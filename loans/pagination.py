@@ -2,7 +2,8 @@
 
 A cursor names the last row seen by `(created_at, id)`; the next page starts behind it and is found by an index, however
 deep it lies. Rows that appear meanwhile shift nothing. The cursor carries the list's total as it was counted for the
-first page, and a digest of list and filters: it is opaque to callers, and refused on any other list.
+first page, and a digest of partner, list and filters. It is opaque to callers, signed so that nobody makes one (HMAC
+with a key derived from DJANGO_SECRET_KEY, or one of its fallbacks), and refused on any other list.
 """
 
 import base64
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.core import signing
 from django.db.models import Q, QuerySet
 
 from partner_platform.core import clock, json_text
@@ -22,6 +24,7 @@ from partner_platform.core.errors import BadRequest, invalid_fields
 
 NEWEST_FIRST = ("-created_at", "-id")
 MAX_CURSOR = 512
+_SALT = "loans.pagination.cursor"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Page:
     total: int
     rows: list[Any]
     next: str | None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether rows follow this page."""
+        return self.next is not None
 
 
 @dataclass(frozen=True)
@@ -84,22 +92,28 @@ def _merged(streams: Sequence[QuerySet[Any]], offset: int, size: int) -> list[An
 
 def _encode(place: Place, scope: str) -> str:
     content = [clock.isoformat(place.created_at), place.id.hex, place.total, _digest(scope)]
-    return base64.urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode().rstrip("=")
+    text = base64.urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode().rstrip("=")
+    return _signer().sign(text)
 
 
 def _decode(cursor: str, scope: str) -> Place:
     try:
         if len(cursor) > MAX_CURSOR:
             raise ValueError("too long")  # noqa: TRY301 - as any other that is no cursor
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        text = _signer().unsign(cursor)
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         moment, key, total, digest = json_text.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         created_at = dt.datetime.fromisoformat(moment).astimezone(dt.UTC)
         place = Place(created_at, uuid.UUID(hex=key), int(total))
-    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
-        raise _refused("Not a cursor of this API.") from error
-    if digest != _digest(scope) or place.total < 0:
+    except (signing.BadSignature, ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
+        raise _refused("Not a cursor of this list: begin again without one.") from error
+    if digest != _digest(scope):
         raise _refused("This cursor belongs to another list or other filters.")
     return place
+
+
+def _signer() -> signing.Signer:
+    return signing.Signer(sep=".", salt=_SALT)
 
 
 def _digest(scope: str) -> str:

@@ -8,6 +8,7 @@ from loans import payoffs
 from loans.consent import unsigned
 from loans.consent_message import Borrow, typed_data
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
+from loans.pagination import Page
 from loans.selectors import Payment
 from partner_platform.core.clock import isoformat
 
@@ -129,6 +130,11 @@ def loan_row(loan: PartnerLoan, moment: int) -> dict[str, Any]:
         "status": loan.status,
         "borrowedAt": isoformat(loan.borrowed_at),
     }
+
+
+def page(page: Page, *, limit: int, offset: int) -> dict[str, Any]:
+    """What every list says of its page, beside the rows."""
+    return {"total": page.total, "limit": limit, "offset": offset, "hasMore": page.has_more, "next": page.next}
 
 
 def consent(borrow: Borrow, version: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The partner API, endpoints 1 to 8: each translates, makes one domain call, translates back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain as chain_of
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from chain import system
 from loans import openapi, presenters, requests, rules, selectors, stats, transactions
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.moments import interest_moment
+from loans.pagination import Page
 from loans.services.borrow import request_borrow
 from loans.services.repay import operation_key, request_repay
 from loans.transactions import Selection
@@ -124,15 +125,7 @@ class LoanViewSet(ContractView, ViewSet):
             cursor=query["cursor"],
         )
         moment = interest_moment(page.rows)
-        return Response(
-            {
-                "total": page.total,
-                "limit": query["limit"],
-                "offset": query["offset"],
-                "next": page.next,
-                "loans": [presenters.loan_row(loan, moment) for loan in page.rows],
-            }
-        )
+        return Response({**_page(page, query), "loans": [presenters.loan_row(loan, moment) for loan in page.rows]})
 
     @action(detail=False, url_path="my/stats")
     @described(openapi.stats)
@@ -158,15 +151,11 @@ class LoanViewSet(ContractView, ViewSet):
         page = transactions.list_transactions(
             selection, limit=query["limit"], offset=query["offset"], cursor=query["cursor"]
         )
-        return Response(
-            {
-                "total": page.total,
-                "limit": query["limit"],
-                "offset": query["offset"],
-                "next": page.next,
-                "transactions": page.rows,
-            }
-        )
+        return Response({**_page(page, query), "transactions": page.rows})
+
+
+def _page(page: Page, query: Mapping[str, Any]) -> dict[str, Any]:
+    return presenters.page(page, limit=query["limit"], offset=query["offset"])
 
 
 def _wants_csv(request: Request) -> bool:

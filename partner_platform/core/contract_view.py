@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from partner_platform.core.errors import invalid_fields
-from partner_platform.core.openapi.operations import Operation, Serializer, camel, operation_of
+from partner_platform.core.openapi.operations import Operation, camel, operation_of
 
 
 class ContractView(APIView):
@@ -23,8 +23,9 @@ class ContractView(APIView):
         super().initial(request, *args, **kwargs)
         operation = self._operation()
         if operation is not None and not self.takes_unknown_parameters:
+            query: Any = operation.query
             in_path = {camel(name) for name in self.kwargs}
-            _require_known(request.query_params, [name for name in _names(operation.query) if name not in in_path])
+            _require_known(request.query_params, [name for name in _names(query) if name not in in_path])
 
     @property
     def allowed_methods(self) -> list[str]:
@@ -55,10 +56,7 @@ def _require_known(query: QueryDict, names: list[str]) -> None:
         raise invalid_fields(problems)
 
 
-def _names(query: Serializer | None) -> tuple[str, ...]:
-    return () if query is None else _fields(query)
-
-
 @cache
-def _fields(query: Any) -> tuple[str, ...]:
-    return tuple(query().fields)
+def _names(query: Any) -> tuple[str, ...]:
+    """The fields of a serializer's class; of None there are none."""
+    return () if query is None else tuple(query().fields)

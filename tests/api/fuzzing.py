@@ -35,7 +35,7 @@ BEYOND_THE_SCHEMA = (
     "Must not contain NUL characters.",
     "Must not contain integers of more than 64 bits.",
     "Must not be nested more than 32 levels deep.",
-    "Not a cursor of this API.",
+    "Not a cursor of this list: begin again without one.",
     "This cursor belongs to another list or other filters.",
     "Null characters are not allowed.",
     "This field may not be blank.",

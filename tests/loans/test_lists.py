@@ -1,10 +1,13 @@
 """Endpoints 7 and 8 and pages by cursor, on loans that were really drawn and repaid."""
 
+import base64
 import csv
 import io
+import json
 from typing import Any
 
 import pytest
+from django.core import signing
 from django.test import Client
 
 from partner_platform.core import clock
@@ -89,7 +92,56 @@ def test_csv_holds_what_the_json_holds(history: Any) -> None:
     assert rows == history.get("/partners/my/transactions?type=BORROW").json()["transactions"]
 
 
-def test_a_cursor_of_another_list_is_refused(history: Any) -> None:
-    cursor = history.get("/partners/my/transactions?limit=1").json()["next"]
-    answer = history.get(f"/partners/my/transactions?limit=1&type=REPAY&cursor={cursor}")
-    assert (answer.status_code, list(answer.json()["details"])) == (400, ["cursor"])
+LIST = "/partners/my/transactions?limit=1"
+UNKNOWN = {"cursor": ["Not a cursor of this list: begin again without one."]}
+FOREIGN = {"cursor": ["This cursor belongs to another list or other filters."]}
+
+
+def refusal(answer: Any) -> Any:
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    return answer.json()["details"]
+
+
+def test_has_more_says_whether_rows_follow(history: Any) -> None:
+    pages = [history.get(f"/partners/my/transactions?limit=2&offset={offset}").json() for offset in (0, 2, 4)]
+    assert [(page["hasMore"], page["next"] is not None) for page in pages] == [
+        (True, True),
+        (False, False),
+        (False, False),
+    ]
+
+
+def test_a_cursor_is_of_its_list_its_filters_and_its_partner(history: Any, make_client: Any, chain: Any) -> None:
+    cursor = history.get(LIST).json()["next"]
+    others = (
+        f"{LIST}&type=REPAY&cursor={cursor}",
+        f"{LIST}&startDate=2020-01-01&cursor={cursor}",
+        f"/partners/user/{chain.users[0].wallet}/loans?cursor={cursor}",
+    )
+    for path in others:
+        assert refusal(history.get(path)) == FOREIGN, path
+    assert refusal(make_client(1).get(f"{LIST}&cursor={cursor}")) == FOREIGN
+    assert history.get(f"/partners/my/transactions?limit=3&cursor={cursor}").status_code == 200
+
+
+def test_a_forged_cursor_is_refused(history: Any) -> None:
+    """With another total, place or list; unsigned, as they were once; signed by nobody, or for something else."""
+    cursor = history.get(LIST).json()["next"]
+    text, _, signature = cursor.rpartition(".")
+    content = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    assert content[2] == 4
+    content[2] = 4_000_000
+    forged = base64.urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode().rstrip("=")
+    other_purpose = signing.Signer(sep=".", salt="another").sign(text)
+    for wrong in (f"{forged}.{signature}", text, f"{text}.", forged, f"{cursor}x", other_purpose, signature, "."):
+        assert refusal(history.get(f"{LIST}&cursor={wrong}")) == UNKNOWN, wrong
+
+
+def test_a_cursor_outlives_a_rotation_of_the_secret_key_while_that_is_a_fallback(history: Any, settings: Any) -> None:
+    cursor = history.get(LIST).json()["next"]
+    rows = history.get(f"{LIST}&cursor={cursor}").json()["transactions"]
+    old, settings.SECRET_KEY = settings.SECRET_KEY, "another-secret-of-the-tests-0123456789-0123456789-012"
+    settings.SECRET_KEY_FALLBACKS = [old]
+    assert history.get(f"{LIST}&cursor={cursor}").json()["transactions"] == rows
+    settings.SECRET_KEY_FALLBACKS = []
+    assert refusal(history.get(f"{LIST}&cursor={cursor}")) == UNKNOWN
