@@ -9,7 +9,7 @@ from loans.consent_message import VERSIONS
 from loans.models import LoanStatus, RepaymentSource
 from loans.schedules import DUE, MISSED, PAID
 from loans.transactions import TransactionStatus, TransactionType
-from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, Moment, Success
+from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, IdText, Moment, Success
 from partners.models import PartnerStatus, PartnerTier
 
 # ruff: noqa: N815 - the contract's names
@@ -20,6 +20,7 @@ class CreditLine(serializers.Serializer):
     """An OAID's credit line, in base units of USDC."""
 
     oaidTokenId = Count()
+    oaidTokenIdString = IdText()
     creditLimit = BaseUnits()
     creditUsed = BaseUnits()
     availableCredit = BaseUnits()
@@ -31,6 +32,7 @@ class Position(serializers.Serializer):
     """A collateral position."""
 
     positionId = Count()
+    positionIdString = IdText()
     user = Address()
     collateralToken = Address()
     collateralAmount = BaseUnits(help_text="In the collateral token's own units.")
@@ -116,6 +118,7 @@ class Loan(LoanRow):
     internalLoanId = serializers.UUIDField()
     userWallet = Address()
     oaidTokenId = Count()
+    oaidTokenIdString = IdText()
     outstandingPrincipal = BaseUnits()
     accruedInterest = BaseUnits()
     totalRepaid = BaseUnits()

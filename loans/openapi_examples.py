@@ -11,6 +11,7 @@ _NEXT = "WyIyMDI2LTAxLTA1VDEwOjMwOjAwWiIsIjdjM2YiLDIzNCwiYWJjIl0.q0xPjm6r0n5hJt3
 
 CREDIT_LINE = {
     "oaidTokenId": 123,
+    "oaidTokenIdString": "123",
     "creditLimit": "10000000000",
     "creditUsed": "2000000000",
     "availableCredit": "8000000000",
@@ -19,6 +20,7 @@ CREDIT_LINE = {
 }
 POSITION = {
     "positionId": 42,
+    "positionIdString": "42",
     "user": _WALLET,
     "collateralToken": "0x5FbDB2315678afecb367f032d93F642f64180aa3",
     "collateralAmount": "50000000000000000000",
@@ -95,6 +97,7 @@ LOAN = {
     "internalLoanId": _INTERNAL_ID,
     "userWallet": _WALLET,
     "oaidTokenId": 123,
+    "oaidTokenIdString": "123",
     "outstandingPrincipal": "0",
     "accruedInterest": "0",
     "totalRepaid": "5000000000",

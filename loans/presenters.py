@@ -17,6 +17,7 @@ def credit_line(reading: OaidReading) -> dict[str, Any]:
     """Endpoint 1."""
     return {
         "oaidTokenId": reading.oaid_token_id,
+        "oaidTokenIdString": str(reading.oaid_token_id),
         "creditLimit": str(reading.credit_limit),
         "creditUsed": str(reading.credit_used),
         "availableCredit": str(reading.available),
@@ -30,6 +31,7 @@ def position(reading: PositionReading) -> dict[str, Any]:
     debt = reading.usdc_borrowed
     return {
         "positionId": reading.position_id,
+        "positionIdString": str(reading.position_id),
         "user": reading.user,
         "collateralToken": reading.collateral_token,
         "collateralAmount": str(reading.collateral_amount),
@@ -87,6 +89,7 @@ def loan_details(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> 
         "internalLoanId": str(loan.internal_loan_id),
         "userWallet": loan.user_wallet,
         "oaidTokenId": loan.oaid_token_id,
+        "oaidTokenIdString": str(loan.oaid_token_id),
         "principalAmount": str(loan.principal_amount),
         "outstandingPrincipal": str(loan.outstanding_principal),
         "accruedInterest": str(payoffs.accrued_interest(loan, moment)),

@@ -19,6 +19,7 @@ _AMOUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]{1,10}", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _ID_IN_PATH = re.compile(r"[0-9]{1,78}", re.ASCII)
+_TOKEN_ID = re.compile(r"[1-9][0-9]{0,77}", re.ASCII)
 _UINT256 = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
 _LOAN_ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -69,13 +70,23 @@ class AmountField(serializers.Field[int, Any, str, Any]):
         return str(value)
 
 
-@extend_schema_field({"type": "integer", "minimum": 1, "maximum": MAX_UINT256, "examples": [123]})
+@extend_schema_field(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": MAX_UINT256},
+            _text(_TOKEN_ID.pattern, format="token-id"),
+        ],
+        "examples": [123, "123"],
+    }
+)
 class TokenIdField(serializers.Field[int, Any, int, Any]):
-    """An ERC-721 token id: a positive JSON integer below 2^256."""
+    """An ERC-721 token id, 1 to 2^256-1: a JSON integer, or its digits as a string, which JavaScript does not round."""
 
     def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool) or not 1 <= data < 2**256:
-            raise serializers.ValidationError("Must be a positive integer.")
+        if isinstance(data, str) and _TOKEN_ID.fullmatch(data):
+            data = int(data)
+        if not isinstance(data, int) or isinstance(data, bool) or not 1 <= data <= MAX_UINT256:
+            raise serializers.ValidationError("Must be a positive integer, as a number or as a string of its digits.")
         return data
 
     def to_representation(self, value: int) -> int:

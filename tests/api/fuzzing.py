@@ -44,6 +44,7 @@ BEYOND_THE_SCHEMA = (
 addresses = st.binary(min_size=20, max_size=20).map(to_checksum_address)
 schemathesis.openapi.format("eip55-address", addresses | addresses.map(str.lower))
 schemathesis.openapi.format("usdc-base-units", st.integers(1, MAX_BASE_UNITS).map(str))
+schemathesis.openapi.format("token-id", st.integers(1, MAX_UINT256).map(str))
 schemathesis.openapi.format("uint256", st.integers(0, MAX_UINT256).map(str))
 
 

@@ -40,7 +40,24 @@ NOT_AMOUNTS = [
     "1\x00",
     *OPERATORS,
 ]
-NOT_TOKENS = [None, "1", "", 0, -1, 1.5, True, 2**256, *OPERATORS]
+NOT_TOKENS = [
+    None,
+    "",
+    "0",
+    "01",
+    "-1",
+    "1.0",
+    " 1",
+    "\u0661",
+    "1\x00",
+    0,
+    -1,
+    1.5,
+    True,
+    2**256,
+    str(2**256),
+    *OPERATORS,
+]
 NOT_WALLETS = [
     None,
     1,

@@ -1,10 +1,13 @@
 """Borrowing: what is refused and in which order, what is accepted, and what the chain then shows."""
 
+import json
+
 import pytest
 
 from audit.models import ApiLog, AuditEntry
 from chain import driver, system
 from chain.models import Operation
+from loans import presenters
 from loans.models import OaidCredit, PartnerLoan
 from loans.services.settle import settle_due
 from partners.models import PartnerDailyUsage
@@ -71,16 +74,39 @@ def test_the_credit_line_and_the_position_show_the_loan_once_it_is_on_the_chain(
 
     assert credit == {
         "oaidTokenId": user.oaid_token_id,
+        "oaidTokenIdString": str(user.oaid_token_id),
         "creditLimit": "10000000000",
         "creditUsed": "4000000000",
         "availableCredit": "6000000000",
         "active": True,
         "owner": user.wallet,
     }
+    assert (position["positionId"], position["positionIdString"]) == (user.position_id, str(user.position_id))
     assert position["usdcBorrowed"] == "4000000000"
     assert position["user"] == user.wallet
     assert position["tokenType"] == "RWA"
     assert position["healthFactor"] == round(int(position["collateralValueUSD"]) / 4_000_000_000, 4)
+
+
+def test_the_id_of_an_oaid_may_be_sent_as_the_string_that_answers_have_too(chain, lender, settle):
+    user = chain.users[0]
+
+    answer = lender.borrow(user, 100, oaidTokenId=str(user.oaid_token_id))
+    settle()
+
+    assert answer.status_code == 202
+    assert PartnerLoan.objects.get().oaid_token_id == user.oaid_token_id
+    told = lender.loan()
+    assert (told["oaidTokenId"], told["oaidTokenIdString"]) == (user.oaid_token_id, str(user.oaid_token_id))
+
+
+def test_an_id_that_javascript_would_round_is_whole_in_the_string():
+    oaid = system.OaidReading(2**200 + 1, "0x" + "1" * 40, 0, 0, True, position_id=0, block_number=1)
+
+    shown = json.loads(json.dumps(presenters.credit_line(oaid)), parse_int=float)
+
+    assert shown["oaidTokenId"] != 2**200 + 1
+    assert int(shown["oaidTokenIdString"]) == 2**200 + 1
 
 
 def test_a_position_without_debt_has_no_health_factor(chain, lender):

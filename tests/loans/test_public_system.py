@@ -61,6 +61,7 @@ def test_a_credit_line_reads_alike(chain, lender):
 
     assert lender.get(f"/partners/public/oaid/{user.oaid_token_id}/credit-line").json() == {
         "oaidTokenId": user.oaid_token_id,
+        "oaidTokenIdString": str(user.oaid_token_id),
         "creditLimit": "10000000000",
         "creditUsed": "0",
         "availableCredit": "10000000000",

@@ -24,6 +24,14 @@ class Count(serializers.IntegerField):
     """A whole number; token ids may pass 2^53."""
 
 
+@extend_schema_field(_string("(?:0|[1-9][0-9]*)"))
+class IdText(serializers.CharField):
+    """The same id in digits, for a JSON parser that rounds above 2^53, as JavaScript's does."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(help_text="The same in digits: JavaScript rounds a number above 2^53.", **kwargs)
+
+
 @extend_schema_field(_string(ADDRESS_PATTERN, format="eip55-address"))
 class Address(serializers.CharField):
     """A checksummed address."""
