@@ -66,14 +66,14 @@ def test_behind_it_wait_pending_draws_and_pending_repayments_and_none_that_ended
 def test_what_waited_behind_it_is_looked_at_again_once_it_is_let_go(world: BooksRows) -> None:
     row = world.position()
     paying = world.loan(world.partner(), row, repayment_in_flight=True)
-    pending = world.repayment(paying, 100, status="PENDING", operation=world.operation(kind="repay"))
-    elsewhere = world.operation(kind="repay")
+    pending, elsewhere = world.operation(kind="repay"), world.operation(kind="repay")
+    world.repayment(paying, 100, status="PENDING", operation=pending)
     holding.hold(row, until=UNTIL, block=BLOCK, why=RuntimeError("no word"))
     Operation.objects.update(settle_after=UNTIL)
 
     holding.let_go(row)
 
-    assert Operation.objects.get(pk=pending.operation_id).settle_after is None
+    assert Operation.objects.get(pk=pending.pk).settle_after is None
     assert Operation.objects.get(pk=elsewhere.pk).settle_after == UNTIL
     stored = SolvencyPosition.objects.get(pk=row.pk)
     assert {name: getattr(stored, name) for name in holding.NOT_HELD} == holding.NOT_HELD
