@@ -6,7 +6,7 @@ import pytest
 from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
-from chain.dialects import DIALECTS, Borrow, CreditLine, dialect
+from chain.dialects import DIALECTS, Borrow, CreditLine, Dialect, PlanDialect, dialect
 from chain.encoding import encode_call, error_selector, topic_of, uint_topic
 from chain.rpc_errors import RpcError
 
@@ -27,6 +27,14 @@ def test_the_settings_name_the_system(settings: Settings, name: str, one_at_a_ti
     assert dialect() is DIALECTS[name]
     assert dialect().one_loan_per_position is one_at_a_time
     assert dialect().borrowed_topic == topic_of(dialect().vault, "USDCBorrowed")
+
+
+@pytest.mark.parametrize("missing", ["oaid_calls", "is_unknown", "decode_oaid", "borrow_call", "borrowed_data"])
+def test_a_system_that_lacks_one_of_the_differences_cannot_be_made(missing: str) -> None:
+    members = {name: member for name, member in vars(PlanDialect).items() if name != missing}
+    halfway: Any = type("Halfway", (Dialect,), members)
+    with pytest.raises(TypeError, match=missing):
+        halfway()
 
 
 def test_the_plans_borrow_is_a_position_and_an_amount() -> None:

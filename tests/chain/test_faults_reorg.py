@@ -15,6 +15,7 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
+from chain.reorgs import undo_orphaned
 from chain.review import gather, requeue
 from tests.chain.book import KIND, Book, nonces, unfreeze, wallet
 from tests.support.actors import set_operator
@@ -105,6 +106,21 @@ def test_f36_gone_below_the_confirmation_depth_it_was_told_to_nobody(book: Book,
     assert states == [executed, executed, OperationState.BUNDLED, executed, executed, confirmed, confirmed]
     book.check(confirmed=[operation])
     assert AuditEntry.objects.filter(action="settlement.reopened").count() == 0
+
+
+def test_f36_that_something_was_undone_is_said_for_the_look_that_saw_it(book: Book, engine: Engine) -> None:
+    operation = book.borrow()
+    bundle(engine)
+    book.ticks(engine, 1)
+    assert ChainTransaction.objects.get().state == TransactionState.CONFIRMED
+    roll_back(book.chain, 1)
+    book.chain.mine()
+    engine.look()
+    assert undo_orphaned(engine) is True
+    assert ChainTransaction.objects.get().state == TransactionState.BROADCAST
+    assert undo_orphaned(engine) is False
+    book.ticks(engine, 2)
+    book.check(confirmed=[operation])
 
 
 def test_f37_the_same_bytes_stand_in_another_block(book: Book, engine: Engine) -> None:

@@ -168,6 +168,33 @@ def test_an_attempt_is_shown_with_what_was_said_to_it(chain: ChainView | None, k
     )
 
 
+@pytest.mark.django_db
+def test_without_the_chain_what_somebody_was_told_of_is_shown_the_oldest_first(settings: Settings) -> None:
+    settings.PLATFORM_PRIVATE_KEY = ""
+    wallet = PlatformWallet.objects.create(**WALLET)
+    fields = {"kind": "test", "calls": [], "effect": [], "chain_id": 5003, "settle_error": "no word"}
+
+    def operation(key: str, state: str, *, told: bool, since: int = 7, acknowledged: bool = False) -> None:
+        Operation.objects.create(
+            key=key,
+            uid=key,
+            state=state,
+            overdue_told=told,
+            open_since_block=since,
+            acknowledged=acknowledged,
+            **fields,
+        )
+
+    operation("younger", "CONFIRMED", told=True, since=9)
+    operation("older", "CONFIRMED", told=True, since=8)
+    operation("untold", "CONFIRMED", told=False)
+    operation("done", "CONFIRMED", told=True, acknowledged=True)
+    operation("reviewed", "NEEDS_REVIEW", told=True)
+    lines, count = inspection._overdue(wallet, None)
+    assert [line.partition(",")[0] for line in lines] == ["older CONFIRMED", "younger CONFIRMED"]
+    assert count == 2
+
+
 @pytest.mark.parametrize(
     ("answer", "value"), [("0x" + "0" * 64, False), ("0x" + "0" * 63 + "1", True), ("0x", None), (None, None)]
 )

@@ -57,3 +57,10 @@ def test_a_block_about_which_the_endpoints_disagree_is_not_compared_at(chain: Ch
 def test_a_block_that_no_endpoint_has_is_not_waited_for(chain: Chain, second: RpcProxy) -> None:
     with pytest.raises(BlockGone, match="is not on every endpoint's chain"):
         reconciling.moment_of(chain.block_number() + 5, "", {})
+
+
+@pytest.mark.parametrize(
+    ("watched", "final"), [({}, 9), ({9: "0x09"}, 8), ({5: "0x05", 4: "0x04", 9: "0x09"}, 3), ({0: "0x00"}, -1)]
+)
+def test_final_is_what_is_below_all_blocks_whose_hashes_are_kept(watched: dict[int, str], final: int) -> None:
+    assert reconciling.Moment(9, "0x09", 0, watched).final_block == final
