@@ -8,6 +8,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,7 @@ from tools.mutations.suite import PATIENCE, Suite
 WORK = PROJECT / ".tools" / "mutations"
 PACKAGES = WORK / "packages"
 LIKELY = 5  # tests that killed the most of a file: they go first
+FIRST_SECONDS = 10.0  # of tests that run by themselves before the others
 _FIRST_TIME = 1_000_000_000  # seconds since the epoch: a changed file is older than any other, each by its own time
 _COLLECTION_FAILED = (2, 3, 4)  # pytest's exit codes
 
@@ -109,11 +111,26 @@ class Judge:
             return Result("survived", 0.0, mark, 0, [], beyond, message="no test runs the line")
         likely = [self._noticed.get(mutant.key), *(test for test, _ in self._killers[mutant.file].most_common(LIKELY))]
         tests.sort(key=lambda test: likely.index(test) if test in likely else len(likely))
-        limit = max(self._limit, PATIENCE * self._suite.seconds_of(tests))
-        result = result_of(copies.run(nursery, mutant.file, code, tests, limit), mark=mark, tests=tests, beyond=beyond)
+        result = Result("survived", 0.0, mark, 0, tests, beyond)
+        for chosen in self._in_two(tests):
+            limit = max(self._limit, PATIENCE * self._suite.seconds_of(chosen)) - result.seconds
+            found = result_of(
+                copies.run(nursery, mutant.file, code, chosen, limit), mark=mark, tests=tests, beyond=beyond
+            )
+            result = replace(found, seconds=round(result.seconds + found.seconds, 2), ran=result.ran + found.ran)
+            if not result.survived:
+                break
         if result.how == "failed":
             self._killers[mutant.file][result.noticed_by] += 1
         return result
+
+    def _in_two(self, tests: list[str]) -> list[list[str]]:
+        """The first few by themselves: most mutants do not survive them, and the other files are not even collected."""
+        first, spent = 0, 0.0
+        while first < len(tests) and spent < FIRST_SECONDS:
+            spent += self._suite.seconds_of(tests[first : first + 1])
+            first += 1
+        return [part for part in (tests[:first], tests[first:]) if part]
 
 
 def result_of(run: Run, *, mark: str, tests: list[str], beyond: int) -> Result:
