@@ -14,7 +14,7 @@ from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed, Move
 from loans.services.settle import settle_due
 from loans.services.settle_together import DRAWS_AT_ONCE, runs
 from loans.services.settling_work import Work
-from partner_platform.core import backoff, clock
+from partner_platform.core import backoff, clock, wakeup
 from tests.loans.rows.conftest import NOW, POOL
 from tests.loans.rows.test_repayments import at_the_pool, paying
 from tests.support.books_rows import BLOCK, BooksRows, pool_log
@@ -46,6 +46,26 @@ def test_more_than_a_batch_is_settled_in_one_sweep(world: BooksRows, monkeypatch
     assert settle_due() == 5
     found = PartnerLoan.objects.filter(pk__in=[loan.pk for loan in loans]).values_list("status", flat=True)
     assert set(found) == {"ACTIVE"}
+
+
+def test_a_sweep_goes_on_while_anything_moves_and_rings_for_each_that_was_settled(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "BATCH", 1)
+    rung: list[str] = []
+    monkeypatch.setattr(wakeup, "ring", lambda *keys: rung.extend(keys))
+    loans = [pending_loan(world), pending_loan(world, state="FAILED"), pending_loan(world)]
+    assert settle_due() == 3
+    keys = Operation.objects.filter(pk__in=[loan.borrow_operation_id for loan in loans]).values_list("key", flat=True)
+    assert sorted(rung) == sorted(keys)
+
+
+def test_a_position_of_which_something_was_settled_is_held_no_more(world: BooksRows) -> None:
+    loan = pending_loan(world)
+    rows = SolvencyPosition.objects.filter(position_id=loan.solvency_position_id)
+    rows.update(follow_failures=2, follow_after=NOW, follow_error="no word", waiting_since_block=BLOCK)
+    assert settle_due() == 1
+    assert {name: getattr(rows.get(), name) for name in holding.NOT_HELD} == holding.NOT_HELD
 
 
 def pending_repayment(world: BooksRows) -> Repayment:

@@ -12,10 +12,11 @@ from loans.interest import SCALE
 from loans.models import FundingSource, LedgerEntry, OaidCredit, PartnerLoan, Repayment, SolvencyPosition
 from loans.selectors import Payment
 from loans.services import onchain, unwind
-from loans.services.ledger import order_of
+from loans.services.ledger import LOGS_PER_BLOCK, order_of
 from loans.services.settle_borrow import settle_borrow
 from loans.services.settle_repayment import settle_repayment
 from loans.states import IllegalTransition
+from partner_platform.core import backoff
 from partner_platform.core.database import run_in_transaction
 from partners.limits import InvariantViolation
 from partners.models import PartnerDailyUsage
@@ -23,7 +24,7 @@ from tests.loans.rows.conftest import NOW, POOL
 from tests.loans.rows.test_repayments import at_the_pool, event, history, movement, paying
 from tests.support.books_rows import BLOCK, DAY, TIME, BooksRows, changed_by, everything, pool_log, told
 
-ORDER = order_of(BLOCK, 3)
+START, ORDER = order_of(BLOCK, 0), order_of(BLOCK, 3)
 RATE = 500
 EARLIER = TIME - dt.timedelta(minutes=1)
 
@@ -175,6 +176,23 @@ def test_only_what_came_from_the_block_on_is_undone(world: BooksRows) -> None:
 
     assert [row["status"] for row in difference(before, everything()).values()] == ["FAILED"]
     assert LedgerEntry.objects.get(position_id=position.position_id).amount == 100
+
+
+@pytest.mark.parametrize(("owed_before", "owed"), [(None, START), (START + 1, START), (START - 1, START - 1)])
+def test_what_cannot_be_undone_is_owed_from_the_lowest_place_and_holds_its_position_for_the_first_pause(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch, owed_before: int | None, owed: int
+) -> None:
+    position = world.position(ledger_order=ORDER, undo_from=owed_before)
+    monkeypatch.setattr(unwind, "_roll_back_one", lambda *_: 1 / 0)
+
+    unwind.roll_back(BLOCK)
+
+    held = SolvencyPosition.objects.get(pk=position.pk)
+    assert (held.undo_from, held.waiting_since_block, held.follow_failures) == (owed, owed // LOGS_PER_BLOCK, 1)
+    assert held.follow_error == "division by zero"
+    first = dt.timedelta(seconds=backoff.FIRST_SECONDS)
+    assert held.follow_after is not None
+    assert NOW + first <= held.follow_after <= NOW + first * (1 + backoff.SPREAD)
 
 
 @pytest.mark.parametrize(("reason", "status"), [("it looks bad", "DEFAULTED"), ("", "ACTIVE")])
