@@ -241,7 +241,7 @@ def _add_lines(seen: _Observed, data: Path, root: Path) -> None:
     coverage = CoverageData(str(data))
     coverage.read()
     for file in coverage.measured_files():
-        lines = seen.ran[str(Path(file).relative_to(root))]
+        lines = seen.ran[str(Path(file).resolve().relative_to(root.resolve()))]  # `.tools` may be a link
         for line, contexts in coverage.contexts_by_lineno(file).items():
             lines[line] |= {context.partition("|")[0] for context in contexts if context}
 
