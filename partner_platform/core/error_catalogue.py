@@ -300,6 +300,13 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         "Settlement is not available; this request changed nothing",
         retry_after=2,
     ),
+    ErrorCode.SERVICE_UNAVAILABLE: Entry(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the platform does not answer the proxy before it; whether the request was accepted is not known, as with "
+        "`database_unavailable`",
+        "The service cannot be reached. Whether this request was accepted is not known: see Idempotency",
+        retry_after=2,
+    ),
 }
 
 

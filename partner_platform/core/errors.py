@@ -92,6 +92,7 @@ class ErrorCode(StrEnum):
     CHAIN_UNAVAILABLE = "chain_unavailable"
     DATABASE_UNAVAILABLE = "database_unavailable"
     QUEUE_UNAVAILABLE = "queue_unavailable"
+    SERVICE_UNAVAILABLE = "service_unavailable"
 
 
 class PlatformError(Exception):

@@ -65,6 +65,7 @@ class Running:
     port: int
     server: Server
     stack: ExitStack
+    thread: threading.Thread | None = None
 
     def call(self, data: bytes = b"") -> Caller:
         caller = Caller(self.port)
@@ -88,7 +89,7 @@ def serve() -> Iterator[Serve]:
             thread.start()
             stack.callback(thread.join)
             stack.callback(server.stop)
-            return Running(port, server, stack)
+            return Running(port, server, stack, thread)
 
         yield start
 

@@ -1,0 +1,138 @@
+"""The proxy of docker-compose.yml: what it says of each refusal, and, where nginx is at hand, what it does."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from partner_platform.core.error_catalogue import CATALOGUE, example_of
+from partner_platform.core.errors import ErrorCode
+from partner_platform.server import limits
+from sandbox.servers.ports import LOOPBACK, accepts, free_port
+from sandbox.servers.process import Server
+from tests.server.conftest import Running, Serve, echo
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+CONFIG = (PROJECT / "configs" / "nginx.conf").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+NGINX = os.environ.get("NGINX_BIN") or shutil.which("nginx")
+HEAD = b"POST /partners/borrow HTTP/1.1\r\nHost: api.example.com\r\n"
+
+
+def test_only_the_proxy_can_be_reached_from_outside() -> None:
+    assert {name for name, service in COMPOSE["services"].items() if "ports" in service} == {"proxy"}
+    assert COMPOSE["services"]["proxy"]["ports"] == ["127.0.0.1:8000:8080"]
+    assert "listen 8080;" in CONFIG
+    assert "server web:8000;" in CONFIG
+
+
+def test_what_the_proxy_passes_on_is_believed_and_nobody_elses() -> None:
+    subnet = COMPOSE["networks"]["default"]["ipam"]["config"][0]["subnet"]
+    assert COMPOSE["services"]["web"]["environment"]["TRUSTED_PROXIES"] == f"${{TRUSTED_PROXIES:-{subnet}}}"
+
+
+def test_its_refusals_are_those_of_the_catalogue() -> None:
+    refusals = re.findall(r"^ +(\d{3}) '(\"error\".*)';$", CONFIG, re.MULTILINE)
+    waits = dict(re.findall(r"^ +(\d{3}) +(\d);$", CONFIG, re.MULTILINE))
+
+    assert len(refusals) == 9
+    for status, text in refusals:
+        told = json.loads("{" + text + "}")
+        expected = example_of(ErrorCode(told["code"]))
+        if told["code"] == "invalid_request":
+            expected |= {"message": told["message"], "details": told["details"]}
+        assert {**expected, "requestId": ""} == {
+            **told,
+            "success": False,
+            "statusCode": int(status),
+            "requestId": "",
+        }
+        retry_after = CATALOGUE[ErrorCode(told["code"])].retry_after
+        assert waits.get(status) == (None if retry_after is None else str(retry_after))
+
+
+def test_its_limits_are_the_servers() -> None:
+    def seconds(name: str) -> int:
+        return int(re.findall(rf"\b{name} (\d+)s;", CONFIG)[-1])
+
+    assert f"client_max_body_size {limits.MAX_BODY_BYTES // 1024}k;" in CONFIG
+    assert seconds("client_header_timeout") + seconds("client_body_timeout") <= limits.REQUEST_SECONDS
+    assert re.findall(r"keepalive_timeout (\d+)s", CONFIG)[-1] == "60"  # to us: shorter than ours to it
+    assert limits.KEEP_ALIVE_SECONDS > 60
+
+
+@pytest.fixture
+def proxy(serve: Serve, tmp_path: Path) -> Iterator[Running]:
+    """nginx with our configuration, its time-outs shortened, before a server of ours with 2 threads."""
+    if NGINX is None:
+        pytest.skip("nginx is not installed, and NGINX_BIN names none")
+    port, web = free_port(), serve(echo, threads=2)
+    config = CONFIG
+    for ours, its in {
+        "listen 8080;": f"listen {LOOPBACK}:{port};",
+        "server web:8000;": f"server {LOOPBACK}:{web.port};",
+        "client_header_timeout 10s;": "client_header_timeout 1s;",
+        "client_body_timeout 10s;": "client_body_timeout 1s;",
+        " /tmp": f" {tmp_path}",
+    }.items():
+        assert ours in config
+        config = config.replace(ours, its)
+    file = tmp_path / "nginx.conf"
+    file.write_text(config)
+    server = Server(
+        name="nginx",
+        command=[NGINX, "-c", str(file), "-p", str(tmp_path), "-e", "stderr", "-g", "daemon off;"],
+        log=tmp_path / "nginx.log",
+        ready=lambda: accepts(port),
+    ).start()
+    with ExitStack() as stack:
+        yield Running(port, web.server, stack, web.thread)
+    server.stop()
+
+
+def test_it_reads_what_comes_slowly_and_ends_what_does_not_come(proxy: Running) -> None:
+    halves = [HEAD + b"X-A: ", HEAD + b"Content-Length: 60000\r\n\r\n{"]
+    slow = [proxy.call(half) for half in halves * 50]
+
+    whole = proxy.call(HEAD + b"Content-Length: 2\r\n\r\n{}").answer()
+
+    assert (whole.status, json.loads(whole.body)["body"]) == (200, "{}")
+    assert len(proxy.server.active_channels) == 1  # of the whole one
+    for caller in slow:
+        with suppress(ConnectionResetError):
+            caller.socket.recv(10_000)  # its refusal, or the end: not a time-out
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (HEAD + b"Content-Length: 70000\r\n\r\n", 413, "payload_too_large"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "uri_too_long"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-A: " + b"x" * 40000 + b"\r\n\r\n", 431, "headers_too_large"),
+        (HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400, "invalid_request"),
+        (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
+        (b"GARBAGE\r\n\r\n", 400, "invalid_request"),
+    ],
+)
+def test_its_refusals_have_the_envelope(proxy: Running, data: bytes, status: int, code: str) -> None:
+    answer = proxy.call(data).answer()
+
+    assert (answer.status, answer.envelope["statusCode"], answer.envelope["code"]) == (status, status, code)
+    assert answer.headers["X-Request-Id"] == answer.envelope["requestId"]
+
+
+def test_where_the_platform_does_not_answer_that_is_told_in_the_envelope(proxy: Running) -> None:
+    proxy.server.stop()
+    assert proxy.thread is not None
+    proxy.thread.join()
+
+    answer = proxy.call(HEAD + b"Content-Length: 2\r\n\r\n{}").answer()
+
+    assert (answer.status, answer.envelope["code"], answer.headers["Retry-After"]) == (503, "service_unavailable", "2")
