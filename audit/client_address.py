@@ -33,6 +33,12 @@ def client_address(meta: Mapping[str, object], trusted_proxies: Iterable[str]) -
     return str(nearest)
 
 
+def peer_address(meta: Mapping[str, object]) -> str | None:
+    """Who opened the connection, a proxy or the caller."""
+    peer = _parse(meta.get("REMOTE_ADDR"))
+    return str(peer) if peer else None
+
+
 def is_within(address: str | None, cidrs: Iterable[str]) -> bool:
     """Whether an address that `client_address` answered lies in one of these networks; an unknown one does not."""
     parsed = _parse(address)

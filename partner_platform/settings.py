@@ -60,6 +60,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "audit.forwarding.ForwardedHeadersMiddleware",
     "partner_platform.core.request_metrics.BeforeMiddleware",
     "partner_platform.core.middleware.RequestIdMiddleware",
     "audit.access_log.AccessLogMiddleware",
@@ -201,6 +202,7 @@ if min(RATE_LIMITS.values()) < 1:
     raise environ.ImproperlyConfigured("Each RATE_LIMIT_… must be at least 1")
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
+FORCE_SCRIPT_NAME = ""  # the path is what was asked for, whatever a server or a header says of a prefix
 # CIDRs of the proxies whose forwarding headers are believed; empty: the peer's address is the client's.
 TRUSTED_PROXIES = require_networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
 # Who may read /metrics: a caller with this token, or from one of these networks (CIDRs).
@@ -212,7 +214,7 @@ METRICS_NETWORKS = require_networks(
 )
 # The folder in which web, worker and beat count together (prometheus-client's variable); empty: each for itself.
 PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["partners.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["partners.permissions.IsPartner"],

@@ -61,13 +61,13 @@ class PathMiddleware:
 
 
 class BodySizeMiddleware:
-    """Refuse API bodies over 64 KiB with 413 before anything reads them (the console has Django's own limits)."""
+    """Refuse bodies over 64 KiB with 413 before anything reads them, whatever the web server lets through."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith("/console/") and _content_length(request) > MAX_BODY_BYTES:
+        if _content_length(request) > MAX_BODY_BYTES:
             return _refused(request, PayloadTooLarge(ErrorCode.PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB"))
         return self.get_response(request)
 

@@ -14,6 +14,7 @@ import yaml
 
 from partner_platform.core.error_catalogue import CATALOGUE, example_of
 from partner_platform.core.errors import ErrorCode
+from partner_platform.core.middleware import MAX_BODY_BYTES
 from partner_platform.server import limits
 from sandbox.servers.ports import LOOPBACK, accepts, free_port
 from sandbox.servers.process import Server
@@ -62,7 +63,7 @@ def test_its_limits_are_the_servers() -> None:
     def seconds(name: str) -> int:
         return int(re.findall(rf"\b{name} (\d+)s;", CONFIG)[-1])
 
-    assert f"client_max_body_size {limits.MAX_BODY_BYTES // 1024}k;" in CONFIG
+    assert f"client_max_body_size {MAX_BODY_BYTES // 1024}k;" in CONFIG
     assert seconds("client_header_timeout") + seconds("client_body_timeout") <= limits.REQUEST_SECONDS
     assert re.findall(r"keepalive_timeout (\d+)s", CONFIG)[-1] == "60"  # to us: shorter than ours to it
     assert limits.KEEP_ALIVE_SECONDS > 60
