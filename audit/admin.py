@@ -9,7 +9,7 @@ from django.utils.html import format_html, format_html_join
 
 from audit.differences import differences
 from audit.inspection import inspect
-from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry
+from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry, RefusedCalls
 from partner_platform.core.console.model_admin import ReadOnlyAdmin
 
 
@@ -85,6 +85,21 @@ class ApiLogAdmin(RecordAdmin):
     list_filter = ("success", StatusFilter, "timestamp", PartnerFilter)
     search_fields = ("request_id", "loan_id", "partner_id")
     search_help_text = "Request id, loan id or partner id"
+
+
+@admin.register(RefusedCalls)
+class RefusedCallsAdmin(RecordAdmin):
+    """Who was refused how often without a row in the call log."""
+
+    list_display = ("timestamp", "client_address", "calls")
+    list_filter = ("timestamp",)
+    search_fields = ("address",)
+    search_help_text = "Address; of IPv6 the first of its /64"
+    fields = ("timestamp", "client_address", "calls")
+
+    @admin.display(description="Address", ordering="address")
+    def client_address(self, row: RefusedCalls) -> str:
+        return f"{row.address}/64" if ":" in row.address else row.address or "(others)"
 
 
 @admin.register(AuditEntry)

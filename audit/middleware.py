@@ -1,4 +1,4 @@
-"""A row in `ApiLog` for every call to the partner API: public or not, served or refused, found or not."""
+"""A row in `ApiLog` for calls to the partner API: public or not, served or refused, found or not."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ class ApiLogMiddleware:
     """Writes the row once the answer stands: one insert, nothing read. Losing a row is logged and changes no answer.
 
     It sits inside the request-id middleware and outside everything that refuses, so that it sees 413 and unknown paths
-    too.
+    too. A refused call that is only counted (`audit.refused_calls`) has `is_only_counted` and no row.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -30,6 +30,8 @@ class ApiLogMiddleware:
         body = calls.read_body(request)
         response = self.get_response(request)
         milliseconds = round((time.perf_counter() - began) * 1000)
+        if getattr(request, "is_only_counted", False):
+            return response
         try:
             calls.describe(request, response, body, milliseconds).save(force_insert=True)
         except Exception:

@@ -1,6 +1,7 @@
 """What happened, kept for those who must prove it.
 
-`ApiLog` has a row for every call to the partner API, authenticated or refused, sanitized. `AuditEntry` has one for
+`ApiLog` has a row for every call to the partner API, sanitized; of refused calls that nobody was authenticated for it
+has a bounded number, and `RefusedCalls` the count of the others. `AuditEntry` has one for
 every change of a partner, key, limit, loan or setting, written in the same transaction as the change. Both are
 append-only: `save()` on an existing row, `update()` and `delete()` raise. They hold ids as text and no foreign keys:
 they outlive what they tell of.
@@ -11,8 +12,8 @@ digest of each of its entries and the hash of the block before. `audit.verificat
 hash is put on the chain once a day. An entry's sequence number is its place in all blocks: `first_sequence` of its
 block and on.
 
-`ApiLog` is kept as long as the configuration says; then `audit.archiving` moves it into files that `ApiLogArchive`
-lists.
+`ApiLog` and `RefusedCalls` are kept as long as the configuration says; then `audit.archiving` moves them into files
+that `ApiLogArchive` lists.
 """
 
 from typing import Any, NoReturn
@@ -89,6 +90,28 @@ class ApiLog(AppendOnlyModel):
         return f"{self.method} {self.endpoint} {self.status_code}"
 
 
+class RefusedCalls(AppendOnlyModel):
+    """How many calls of an address in a minute were refused without a row in `ApiLog` (`audit.refused_calls`).
+
+    Calls of one address and minute may be in two rows. `timestamp` is the minute's begin.
+    """
+
+    id = UUIDPrimaryKey()
+    timestamp = models.DateTimeField()
+    address = models.CharField(max_length=45, blank=True)  # IPv4, the begin of an IPv6 /64, "unknown"; empty: others
+    calls = models.PositiveBigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "refused calls"
+        indexes = [
+            models.Index(fields=["-timestamp"], name="refusedcalls_time"),
+            models.Index(fields=["address", "-timestamp"], name="refusedcalls_address_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.calls} of {self.address or 'others'}"
+
+
 class AuditEntry(AppendOnlyModel):
     """One change: who (`actor`), what (`action`, dotted), to which (`target`), from what to what."""
 
@@ -143,7 +166,7 @@ CHAINED_COLUMNS = ("id", "number", "first_sequence", "size", "members", "previou
 
 
 class ApiLogArchive(models.Model):
-    """A file that rows of `ApiLog` were moved into; they are deleted only once it is written."""
+    """A file that rows of `ApiLog` or `RefusedCalls` were moved into; they are deleted only once it is written."""
 
     id = UUIDPrimaryKey()
     file_name = models.CharField(max_length=120, unique=True)

@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.db.models import QuerySet
 
-from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry
+from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry, RefusedCalls
 
 
 def calls(
@@ -75,6 +75,17 @@ def present_ids(entry_ids: list[str]) -> set[str]:
 def calls_before(cutoff: dt.datetime) -> QuerySet[ApiLog]:
     """Calls older than this, oldest first."""
     found: QuerySet[ApiLog] = ApiLog.objects.filter(timestamp__lt=cutoff).order_by("timestamp")
+    return found
+
+
+def refused_before(cutoff: dt.datetime) -> QuerySet[ApiLog]:
+    """Refused calls that nobody was authenticated for, older than this, oldest first."""
+    return calls_before(cutoff).filter(success__in=[False], partner_id="")
+
+
+def refused_counts_before(cutoff: dt.datetime) -> QuerySet[RefusedCalls]:
+    """Counts of refused calls of minutes before this, oldest first."""
+    found: QuerySet[RefusedCalls] = RefusedCalls.objects.filter(timestamp__lt=cutoff).order_by("timestamp")
     return found
 
 

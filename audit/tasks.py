@@ -1,13 +1,16 @@
 """Celery's way in. Beat's sweeps: what is due stands in the database."""
 
+import logging
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_ready
 
-from audit import archiving
+from audit import archiving, refused_calls
 from audit.configuration import record_changed_settings
 from audit.sealing import seal_due
+
+logger = logging.getLogger(__name__)
 
 
 @worker_ready.connect
@@ -25,4 +28,14 @@ def seal_trail() -> int:
 @shared_task(name="audit.tasks.archive_api_logs")
 def archive_api_logs() -> int:
     """Archive the calls that are older than the configuration keeps them; answers how many."""
-    return archiving.archive_due().rows
+    try:
+        return archiving.archive_due().rows
+    except archiving.NotConfigured as error:
+        logger.warning("%s", error)
+        return 0
+
+
+@shared_task(name="audit.tasks.record_refused_calls")
+def record_refused_calls() -> int:
+    """Move the counts of refused calls into the database; answers how many rows that made."""
+    return refused_calls.record()

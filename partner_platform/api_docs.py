@@ -1,9 +1,10 @@
 """The OpenAPI schema, and its pages: Swagger UI at /docs, ReDoc at /docs/redoc, all of it from our own static files."""
 
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 
@@ -50,16 +51,22 @@ class Schema(ContractView):
 @require_safe
 def swagger(request: HttpRequest) -> HttpResponse:
     """Swagger UI."""
-    return _page(request, "api_docs/swagger.html")
+    return _page("api_docs/swagger.html")
 
 
 @require_safe
 def redoc(request: HttpRequest) -> HttpResponse:
     """ReDoc."""
-    return _page(request, "api_docs/redoc.html")
+    return _page("api_docs/redoc.html")
 
 
-def _page(request: HttpRequest, template: str) -> HttpResponse:
-    response = render(request, template)
+def _page(template: str) -> HttpResponse:
+    response = HttpResponse(_text(template))
     response["Content-Security-Policy"] = PAGE_POLICY
     return response
+
+
+@cache
+def _text(template: str) -> str:
+    """Rendered once a process: nothing in it depends on who asks."""
+    return render_to_string(template)

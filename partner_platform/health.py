@@ -1,5 +1,10 @@
-"""Is the process up, and can it do its work."""
+"""Is the process up, and can it do its work.
 
+`/health/ready` needs no key and no limit: however often it is asked, each process looks once a second, in one thread.
+"""
+
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +19,7 @@ from partner_platform.core.contract_view import ContractView
 from partner_platform.core.openapi.operations import Answer, Caller, Operation, described
 
 DEPENDENCIES = ("database", "redis", "chain")
+KEPT_SECONDS = 1.0
 
 
 class Health(serializers.Serializer):
@@ -86,9 +92,36 @@ class Ready(_HealthView):
         )
     )
     def get(self, request: Request) -> Response:
-        checks = {"database": _state(_database), "redis": _state(_redis), "chain": _state(_chain)}
+        checks = readiness.states()
         healthy = all(state == "ok" for state in checks.values())
         return Response({"status": "ok" if healthy else "unavailable", **checks}, status=200 if healthy else 503)
+
+
+class _Readiness:
+    """The states, at most `KEPT_SECONDS` old; who comes while they are looked at gets the last ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Look anew at the next question."""
+        self._states: dict[str, str] = {}
+        self._until = 0.0
+
+    def states(self) -> dict[str, str]:
+        """Each dependency's state."""
+        if time.monotonic() >= self._until and self._lock.acquire(blocking=not self._states):
+            try:
+                if time.monotonic() >= self._until:
+                    self._states = {"database": _state(_database), "redis": _state(_redis), "chain": _state(_chain)}
+                    self._until = time.monotonic() + KEPT_SECONDS
+            finally:
+                self._lock.release()
+        return self._states
+
+
+readiness = _Readiness()
 
 
 def _state(check: Callable[[], object]) -> str:

@@ -63,9 +63,11 @@ MIDDLEWARE = [
     "audit.forwarding.ForwardedHeadersMiddleware",
     "partner_platform.core.request_metrics.BeforeMiddleware",
     "partner_platform.core.middleware.RequestIdMiddleware",
-    "audit.access_log.AccessLogMiddleware",
     "partner_platform.core.middleware.NoStoreMiddleware",
+    "partners.door.TurnAwayMiddleware",
+    "audit.access_log.AccessLogMiddleware",
     "audit.middleware.ApiLogMiddleware",
+    "partners.door.CountRefusalsMiddleware",
     "partner_platform.core.middleware.PathMiddleware",
     "partner_platform.core.middleware.BodySizeMiddleware",
     "partners.middleware.RateLimitHeadersMiddleware",
@@ -136,6 +138,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "loans.tasks.reconcile", "schedule": 15.0, "options": {"expires": 15}},
     "seal-audit-trail": {"task": "audit.tasks.seal_trail", "schedule": 2.0, "options": {"expires": 2}},
     "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
+    "record-refused-calls": {"task": "audit.tasks.record_refused_calls", "schedule": 60.0, "options": {"expires": 60}},
     "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
@@ -171,7 +174,11 @@ PLATFORM_RETIRED_PRIVATE_KEYS = env.list("PLATFORM_RETIRED_PRIVATE_KEYS", defaul
 # --- The record ----------------------------------------------------------------------------------------------------
 # Secrets that audit entries are signed with, the newest first; without any, DJANGO_SECRET_KEY serves.
 AUDIT_KEYS = env.list("AUDIT_KEYS", default=[])
-API_LOG_RETENTION_DAYS = env.int("API_LOG_RETENTION_DAYS", default=0)  # 0: kept in the database for ever
+# Days that calls stay in the database; 0: for ever. Refused calls of unknown callers, and their counts, stay shorter.
+API_LOG_RETENTION_DAYS = env.int("API_LOG_RETENTION_DAYS", default=400)
+API_LOG_REFUSED_RETENTION_DAYS = env.int("API_LOG_REFUSED_RETENTION_DAYS", default=30)
+if min(API_LOG_RETENTION_DAYS, API_LOG_REFUSED_RETENTION_DAYS) < 0:
+    raise environ.ImproperlyConfigured("API_LOG_RETENTION_DAYS and API_LOG_REFUSED_RETENTION_DAYS must not be negative")
 API_LOG_ARCHIVE_DIR = env.str("API_LOG_ARCHIVE_DIR", default="")
 
 # --- Loans ---------------------------------------------------------------------------------------------------------
@@ -198,8 +205,12 @@ RATE_LIMITS = {
     "ENTERPRISE": env.int("RATE_LIMIT_ENTERPRISE", default=2000),
     "PUBLIC": env.int("RATE_LIMIT_PUBLIC", default=60),
 }
-if min(RATE_LIMITS.values()) < 1:
+# Refusals a minute of a client address to callers that nobody authenticated; then it is turned away (`partners.door`).
+RATE_LIMIT_REFUSED = env.int("RATE_LIMIT_REFUSED", default=60)
+if min(*RATE_LIMITS.values(), RATE_LIMIT_REFUSED) < 1:
     raise environ.ImproperlyConfigured("Each RATE_LIMIT_… must be at least 1")
+# Rows a minute that refused calls of unknown callers get in the call log, of each process; the others are counted.
+REFUSED_CALL_ROWS = env.int("REFUSED_CALL_ROWS", default=600)
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
 FORCE_SCRIPT_NAME = ""  # the path is what was asked for, whatever a server or a header says of a prefix

@@ -34,6 +34,7 @@ def admit(request: HttpRequest, api_key: ApiKey, *, moves_money: bool) -> None:
         )
     except RedisError as error:
         logger.warning("rate limits are not kept: %s", error)
+        _note_admitted(request)
         if moves_money:
             raise wakeup.queue_unavailable() from error
         if use is not None:
@@ -41,6 +42,7 @@ def admit(request: HttpRequest, api_key: ApiKey, *, moves_money: bool) -> None:
         return
     if decision.is_replay:
         raise signing.replayed()
+    _note_admitted(request)
     _hold(request, decision)
     if decision.is_first_use:
         last_used.note(api_key)
@@ -58,6 +60,11 @@ class PublicThrottle(BaseThrottle):
             return True
         _hold(request._request, decision)  # noqa: SLF001 - the middleware sees Django's request
         return True
+
+
+def _note_admitted(request: HttpRequest) -> None:
+    """From here on it is the partner's call, whatever becomes of it: its row is in the call log (`partners.door`)."""
+    request.api_call_is_admitted = True  # type: ignore[attr-defined]
 
 
 def _address(request: HttpRequest | Request) -> str | None:

@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class PartnersConfig(AppConfig):
     name = "partners"
     verbose_name = "Partners"
+
+    def ready(self) -> None:
+        from partners import door  # noqa: F401 - its metric is on every process's page

@@ -35,7 +35,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     """DRF authentication by API key: `request.user` is a `PartnerPrincipal`, `request.auth` the `ApiKey`.
 
     The partner is put on the Django request as `api_partner` as soon as the key names it, refused or not: the audit log
-    reads it there.
+    reads it there. `api_key_is_live` is put there once the key has passed, for `partners.door`.
     """
 
     def authenticate(self, request: Request) -> tuple[PartnerPrincipal, ApiKey]:
@@ -44,6 +44,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         request._request.api_partner = partner  # type: ignore[attr-defined]  # noqa: SLF001
         _require_live(api_key)
         require_active(partner)
+        request._request.api_key_is_live = True  # type: ignore[attr-defined]  # noqa: SLF001
         admission.admit(request._request, api_key, moves_money=moves_money(request))  # noqa: SLF001
         return PartnerPrincipal(partner), api_key
 

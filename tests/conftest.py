@@ -55,6 +55,18 @@ def redis_server() -> Iterator[Server]:
     server.stop()
 
 
+@pytest.fixture(autouse=True)
+def forgetful_process() -> None:
+    """What this process keeps in memory between requests belongs to the test before."""
+    from audit.refused_calls import pending
+    from partner_platform.health import readiness
+    from partners.live_keys import live_keys
+    from partners.refusals import refusals
+
+    for memory in (pending, readiness, live_keys, refusals):
+        memory.forget()
+
+
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[Server | None]:
     """The server of `DB`; None for SQLite, which has none."""

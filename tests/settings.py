@@ -46,6 +46,8 @@ def _prepare_environment(worker: str) -> None:
         "REDIS_URL": f"redis://{LOOPBACK}:{ports['redis']}/0",
         "DATABASE_URL": _database_url(os.environ.get("DB") or "sqlite", ports["database"], folder),
         "LOG_LEVEL": "WARNING",
+        "RATE_LIMIT_REFUSED": "1000000",  # all tests have one address; tests of the limit set their own
+        "REFUSED_CALL_ROWS": "1000000",
     }
 
 

@@ -264,6 +264,12 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         "Rate limit exceeded: 100 requests a minute",
         retry_after=7,
     ),
+    ErrorCode.ADDRESS_RATE_LIMITED: Entry(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too many calls of the client address were refused within a minute; calls with a valid API key still pass",
+        "Too many calls from this address were refused; calls with a valid API key still pass",
+        retry_after=7,
+    ),
     ErrorCode.HEADERS_TOO_LARGE: Entry(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         "the headers are larger than 16 KiB",

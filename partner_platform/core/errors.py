@@ -88,6 +88,7 @@ class ErrorCode(StrEnum):
     ENCODING_NOT_SUPPORTED = "encoding_not_supported"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     RATE_LIMITED = "rate_limited"
+    ADDRESS_RATE_LIMITED = "address_rate_limited"
     INTERNAL_ERROR = "internal_error"
     CHAIN_UNAVAILABLE = "chain_unavailable"
     DATABASE_UNAVAILABLE = "database_unavailable"

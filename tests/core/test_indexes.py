@@ -102,6 +102,8 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
         "-first_sequence"
     )[:1],
     "API calls to archive": lambda: audit.selectors.calls_before(clock.now())[:10],
+    "refused API calls to archive": lambda: audit.selectors.refused_before(clock.now())[:10],
+    "counts of refused calls to archive": lambda: audit.selectors.refused_counts_before(clock.now())[:10],
     "API log archives to finish": audit.selectors.undeleted_archives_query,
 }
 
