@@ -22,7 +22,7 @@ RUN DJANGO_SECRET_KEY=only-for-collecting-static-files \
     FIELD_ENCRYPTION_KEYS=$(python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())') \
     python manage.py collectstatic --noinput \
     && useradd --system --no-create-home --uid 10001 platform \
-    && install -d -o platform -m 700 /run/partner-platform/metrics
+    && install -d -o platform -m 700 /run/partner-platform/metrics /var/lib/partner-platform/archive
 USER platform
 
 # Web, worker and beat count into files in it; docker-compose.yml has them share it.

@@ -1,6 +1,7 @@
 """Archive files of the API log: gzip, a JSON object a line, every column; read back before anything is deleted.
 
-`api-log-2026-01-05-<id>.jsonl.gz` holds calls of that UTC day; `sha256sum -c` reads the `.sha256` beside it.
+`api-log-2026-01-05-<id>.jsonl.gz` holds calls of that UTC day, `refused-calls-…` the counts of refused ones;
+`sha256sum -c` reads the `.sha256` beside it.
 """
 
 import datetime as dt
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from audit.canonical import plain_text
-from audit.models import ApiLog
+from audit.models import AppendOnlyModel
 
 
 class ArchiveDamaged(Exception):
     """A file is not there or not what was written."""
 
 
-def write(folder: Path, name: str, rows: Sequence[ApiLog]) -> str:
+def write(folder: Path, name: str, rows: Sequence[AppendOnlyModel]) -> str:
     """Write the rows durably under this name, which appears only with all of them; answers the file's SHA-256."""
     lines = "".join(json.dumps(_as_json(row), ensure_ascii=True) + "\n" for row in rows)
     content = gzip.compress(lines.encode(), mtime=0)
@@ -42,12 +43,12 @@ def read_ids(folder: Path, name: str, sha256: str) -> list[str]:
     return [json.loads(line)["id"] for line in gzip.decompress(content).splitlines()]
 
 
-def file_name(day: dt.date, unique: str) -> str:
-    """The name of a file with calls of this day."""
-    return f"api-log-{day.isoformat()}-{unique}.jsonl.gz"
+def file_name(kind: str, day: dt.date, unique: str) -> str:
+    """The name of a file with rows of this kind and day."""
+    return f"{kind}-{day.isoformat()}-{unique}.jsonl.gz"
 
 
-def _as_json(row: ApiLog) -> dict[str, Any]:
+def _as_json(row: AppendOnlyModel) -> dict[str, Any]:
     return {field.attname: plain_text(getattr(row, field.attname)) for field in row._meta.concrete_fields}
 
 

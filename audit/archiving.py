@@ -1,6 +1,9 @@
 """Retention of the API log: calls older than `API_LOG_RETENTION_DAYS` move into files in `API_LOG_ARCHIVE_DIR`.
 
-This is the one way by which a row of `ApiLog` is deleted, in this order: (1) a file is written and synced, (2) its
+Refused calls that nobody was authenticated for, and the counts of those (`RefusedCalls`), move there sooner, after
+`API_LOG_REFUSED_RETENTION_DAYS`.
+
+This is the one way by which a row of either table is deleted, in this order: (1) a file is written and synced, (2) its
 record and an audit entry are committed, (3) the file is read back, and the rows that it holds are deleted, (4) the
 record says so. Killed anywhere, the next run goes on at (3) with the file that is there; a file without a record is
 never used. Rows are read and deleted in short batches with a pause, so that writers get their turn (SQLite has one
@@ -10,16 +13,18 @@ writer at a time).
 import datetime as dt
 import logging
 import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
 
 from audit import archive_files, selectors, services
 from audit.archive_files import ArchiveDamaged
-from audit.models import ApiLog, ApiLogArchive
+from audit.models import ApiLog, ApiLogArchive, AppendOnlyModel, RefusedCalls
 from audit.single import only_one
 from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
@@ -31,6 +36,8 @@ ROWS_A_DELETE = 500
 PAUSE_SECONDS = 0.02
 LEASE_SECONDS = 3_600
 ACTOR = "system:archiver"
+CALLS, COUNTS = "api-log", "refused-calls"  # what the files' names begin with
+MODELS: dict[str, type[AppendOnlyModel]] = {CALLS: ApiLog, COUNTS: RefusedCalls}
 
 
 class NotConfigured(Exception):
@@ -48,14 +55,14 @@ class ArchiveReport:
 
 def archive_due(*, days: int | None = None) -> ArchiveReport:
     """Archive what is older than `days` (as configured); nothing where that is 0. Raises `NotConfigured`."""
-    days = settings.API_LOG_RETENTION_DAYS if days is None else days
-    if days <= 0:
+    due = list(_due(days))
+    if not due:
         return ArchiveReport()
     folder = _folder()
     with only_one("api-log-archiver", seconds=LEASE_SECONDS) as is_ours:
         if not is_ours:
             return ArchiveReport(busy=True)
-        return _archive(folder, clock.now() - dt.timedelta(days=days))
+        return _archive(folder, due)
 
 
 def damaged_archives() -> list[str]:
@@ -72,21 +79,36 @@ def damaged_archives() -> list[str]:
     return problems
 
 
-def _archive(folder: Path, cutoff: dt.datetime) -> ArchiveReport:
+def _due(days: int | None) -> Iterator[tuple[str, Callable[[], "QuerySet[Any]"]]]:
+    """What a run looks for: the kind of its files, and the query of the rows that are old enough."""
+    of_calls = settings.API_LOG_RETENTION_DAYS if days is None else days
+    of_refused = of_calls if days is not None else settings.API_LOG_REFUSED_RETENTION_DAYS or of_calls
+    now = clock.now()
+    if of_refused > 0:
+        refused = now - dt.timedelta(days=of_refused)
+        yield CALLS, lambda: selectors.refused_before(refused)
+        yield COUNTS, lambda: selectors.refused_counts_before(refused)
+    if of_calls > 0:
+        calls = now - dt.timedelta(days=of_calls)
+        yield CALLS, lambda: selectors.calls_before(calls)
+
+
+def _archive(folder: Path, due: Sequence[tuple[str, Callable[[], "QuerySet[Any]"]]]) -> ArchiveReport:
     files = rows = 0
     for archive in selectors.undeleted_archives():
         _delete_archived(folder, archive)  # a run was killed between (2) and (4)
-    while old := list(selectors.calls_before(cutoff)[:ROWS_A_FILE]):
-        day = old[0].timestamp.date()
-        archive = _write(folder, [row for row in old if row.timestamp.date() == day])
-        _delete_archived(folder, archive)
-        files, rows = files + 1, rows + archive.rows
+    for kind, query in due:
+        while old := list(query()[:ROWS_A_FILE]):
+            day = old[0].timestamp.date()
+            archive = _write(folder, kind, [row for row in old if row.timestamp.date() == day])
+            _delete_archived(folder, archive)
+            files, rows = files + 1, rows + archive.rows
     return ArchiveReport(files=files, rows=rows)
 
 
-def _write(folder: Path, rows: list[ApiLog]) -> ApiLogArchive:
+def _write(folder: Path, kind: str, rows: list[Any]) -> ApiLogArchive:
     key = uuid.uuid4()
-    name = archive_files.file_name(rows[0].timestamp.date(), key.hex)
+    name = archive_files.file_name(kind, rows[0].timestamp.date(), key.hex)
     checksum = archive_files.write(folder, name, rows)
     archive = ApiLogArchive(
         id=key,
@@ -119,13 +141,14 @@ def _write(folder: Path, rows: list[ApiLog]) -> ApiLogArchive:
 def _delete_archived(folder: Path, archive: ApiLogArchive) -> None:
     """Delete the rows that the file really holds."""
     ids = archive_files.read_ids(folder, archive.file_name, archive.sha256)
+    kind = next(kind for kind in MODELS if archive.file_name.startswith(kind))
     for start in range(0, len(ids), ROWS_A_DELETE):
         some = ids[start : start + ROWS_A_DELETE]
         # Its own queryset: that of the model refuses, and this is the one path that is meant to delete.
-        QuerySet(ApiLog).filter(pk__in=some).delete()
+        QuerySet(MODELS[kind]).filter(pk__in=some).delete()
         sleep(PAUSE_SECONDS)
     ApiLogArchive.objects.filter(pk=archive.pk).update(is_deleted=True)
-    logger.info("archived %d API calls into %s", len(ids), archive.file_name)
+    logger.info("archived %d rows into %s", len(ids), archive.file_name)
 
 
 def _folder() -> Path:

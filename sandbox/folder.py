@@ -69,6 +69,10 @@ class Folder:
     def metrics(self) -> Path:
         return self.root / "metrics"
 
+    @property
+    def archive(self) -> Path:
+        return self.root / "archive"
+
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"
 

@@ -115,6 +115,7 @@ class Sandbox:
             "CHAIN_ID": str(anvil.CHAIN_ID),
             "CHAIN_RPC_URLS": anvil.url(self.rpc_port),
             "PROMETHEUS_MULTIPROC_DIR": str(self.folder.metrics),
+            "API_LOG_ARCHIVE_DIR": str(self.folder.archive),
             # With a block per transaction an idle chain stands still, and nothing is wrong.
             "CHAIN_SILENT_SECONDS": "120" if self.options.block_time else "0",
             "SANDBOX_RPC_PORT": str(self.rpc_port),

@@ -4,6 +4,7 @@ import datetime as dt
 import gzip
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from audit import archive_files, archiving
-from audit.models import ApiLog, ApiLogArchive, AuditEntry
+from audit.models import ApiLog, ApiLogArchive, AuditEntry, RefusedCalls
+from audit.sealing import seal_due
 from audit.single import only_one
+from audit.tasks import archive_api_logs
+from audit.verification import verify
 from partner_platform.core import clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,13 +30,12 @@ def folder(tmp_path: Path, settings: Any) -> Path:
     return tmp_path / "archive"
 
 
-def call(days_old: float, path: str = "/partners/loan/1") -> ApiLog:
+def call(days_old: float, path: str = "/partners/loan/1", **columns: Any) -> ApiLog:
     return ApiLog.objects.create(
+        **{"status_code": 200, "success": True, **columns},
         endpoint=path,
         method="GET",
-        status_code=200,
         response_time=3,
-        success=True,
         request_id="r",
         request_payload={"a": "é"},
         ip_address="203.0.113.9",
@@ -40,10 +43,10 @@ def call(days_old: float, path: str = "/partners/loan/1") -> ApiLog:
     )
 
 
-def lines(folder: Path) -> list[dict[str, Any]]:
+def lines(folder: Path, kind: str = "") -> list[dict[str, Any]]:
     return [
         json.loads(line)
-        for path in sorted(folder.glob("*.jsonl.gz"))
+        for path in sorted(folder.glob(f"{kind}*.jsonl.gz"))
         for line in gzip.decompress(path.read_bytes()).splitlines()
     ]
 
@@ -80,7 +83,8 @@ def test_each_file_has_its_checksum_beside_it_in_the_database_and_in_the_trail(f
 
 def test_without_a_period_nothing_is_archived_and_without_a_folder_nothing_is_deleted(settings: Any) -> None:
     call(4_000)
-    settings.API_LOG_RETENTION_DAYS, settings.API_LOG_ARCHIVE_DIR = 0, ""
+    settings.API_LOG_RETENTION_DAYS = settings.API_LOG_REFUSED_RETENTION_DAYS = 0
+    settings.API_LOG_ARCHIVE_DIR = ""
     assert archiving.archive_due().rows == 0
     settings.API_LOG_RETENTION_DAYS = 30
     with pytest.raises(archiving.NotConfigured):
@@ -166,3 +170,52 @@ def test_one_archiver_at_a_time(folder: Path) -> None:
     with only_one("api-log-archiver", seconds=60):
         assert archiving.archive_due().busy
     assert archiving.archive_due().rows == 1
+
+
+def test_refused_calls_of_unknown_callers_and_their_counts_leave_sooner_and_the_trail_verifies(
+    folder: Path, settings: Any
+) -> None:
+    settings.API_LOG_RETENTION_DAYS, settings.API_LOG_REFUSED_RETENTION_DAYS = 400, 30
+    refused = [call(40, success=False, status_code=401), call(500, success=False, status_code=404)]
+    old = [call(401, partner_id="partner_1"), call(401)]
+    kept = [
+        call(40),  # a public reading that was answered
+        call(40, success=False, partner_id="partner_1"),
+        call(29, success=False, status_code=401),
+        call(399, partner_id="partner_1"),
+    ]
+    for days in (29, 31):
+        moment = clock.now() - dt.timedelta(days=days)
+        RefusedCalls.objects.create(timestamp=moment, address="203.0.113.9", calls=days)
+
+    report = archiving.archive_due()
+
+    assert (report.files, report.rows) == (4, 5)
+    assert {row.pk for row in ApiLog.objects.all()} == {row.pk for row in kept}
+    assert [row.calls for row in RefusedCalls.objects.all()] == [29]
+    assert {line["id"] for line in lines(folder, "api-log")} == {row.pk.hex for row in refused + old}
+    [count] = lines(folder, "refused-calls")
+    assert (count["address"], count["calls"]) == ("203.0.113.9", 31)
+    assert archiving.damaged_archives() == []
+    assert AuditEntry.objects.filter(action="api_log.archived").count() == 4
+    assert seal_due().entries == 4
+    assert verify(with_anchors=False).findings == []
+
+
+@pytest.mark.parametrize(("calls", "refused", "left"), [(0, 30, {401: 1, 200: 2}), (400, 0, {401: 2, 200: 1})])
+def test_either_period_may_be_for_ever(folder: Path, settings: Any, calls: int, refused: int, left: Any) -> None:
+    settings.API_LOG_RETENTION_DAYS, settings.API_LOG_REFUSED_RETENTION_DAYS = calls, refused
+    for days in (10, 100):
+        call(days, success=False, status_code=401)
+    for days in (100, 500):
+        call(days)
+    archiving.archive_due()
+    assert Counter(row.status_code for row in ApiLog.objects.all()) == left
+
+
+def test_without_a_folder_the_task_warns_and_deletes_nothing(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    call(4_000)
+    settings.API_LOG_RETENTION_DAYS, settings.API_LOG_ARCHIVE_DIR = 400, ""
+    assert archive_api_logs() == 0
+    assert "API_LOG_ARCHIVE_DIR names no folder" in caplog.text
+    assert ApiLog.objects.count() == 1

@@ -9,10 +9,10 @@ from audit.archive_files import ArchiveDamaged
 
 
 class Command(BaseCommand):
-    help = "Move API calls older than API_LOG_RETENTION_DAYS into API_LOG_ARCHIVE_DIR; --check verifies the files."
+    help = "Move API calls that are kept long enough into API_LOG_ARCHIVE_DIR; --check verifies the files."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--days", type=int, help="older than these days, in place of API_LOG_RETENTION_DAYS")
+        parser.add_argument("--days", type=int, help="older than these days, refused or not, in place of the settings")
         parser.add_argument("--check", action="store_true", help="only compare each file with its recorded checksum")
 
     def handle(self, **options: Any) -> None:
