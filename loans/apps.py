@@ -6,7 +6,7 @@ class LoansConfig(AppConfig):
 
     def ready(self) -> None:
         from chain import hooks
-        from loans import deposits, metrics
+        from loans import deposits, metrics, waiting_threads  # noqa: F401 - its metric is on every process's page
         from loans.services.unwind import roll_back
         from loans.tasks import nudge_settlement
 

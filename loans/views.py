@@ -14,7 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
 from chain import system
-from loans import openapi, presenters, requests, rules, selectors, stats, transactions
+from loans import openapi, presenters, requests, rules, selectors, stats, transactions, waiting_threads
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.moments import interest_moment
 from loans.pagination import Page
@@ -190,7 +190,11 @@ def _await(request: Request, key: str, look: Callable[[], T | None]) -> T | None
         still_answering(request)
         return look()
 
-    return wakeup.wait_until(key, look_alive, _wait_seconds(request))
+    seconds = _wait_seconds(request)
+    if not seconds:
+        return None
+    with waiting_threads.place(_partner(request).pk) as may_wait:
+        return wakeup.wait_until(key, look_alive, seconds) if may_wait else None
 
 
 def _borrow_answer(loan: PartnerLoan) -> Response:

@@ -71,6 +71,7 @@ MIDDLEWARE = [
     "partner_platform.core.middleware.PathMiddleware",
     "partner_platform.core.middleware.BodySizeMiddleware",
     "partners.middleware.RateLimitHeadersMiddleware",
+    "partners.concurrency.ConcurrencyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -211,6 +212,13 @@ if min(*RATE_LIMITS.values(), RATE_LIMIT_REFUSED) < 1:
     raise environ.ImproperlyConfigured("Each RATE_LIMIT_… must be at least 1")
 # Rows a minute that refused calls of unknown callers get in the call log, of each process; the others are counted.
 REFUSED_CALL_ROWS = env.int("REFUSED_CALL_ROWS", default=600)
+
+# --- Threads of a web process --------------------------------------------------------------------------------------
+WEB_THREADS = env.int("WEB_THREADS", default=32)  # as many as its server is started with
+PARTNER_THREADS = env.int("PARTNER_THREADS", default=max(WEB_THREADS * 3 // 4, 1))  # for calls of one partner
+WAITING_THREADS = env.int("WAITING_THREADS", default=max(WEB_THREADS // 2, 1))  # for requests that await a settlement
+if not (1 <= PARTNER_THREADS <= WEB_THREADS and 1 <= WAITING_THREADS <= WEB_THREADS):
+    raise environ.ImproperlyConfigured("PARTNER_THREADS and WAITING_THREADS must be from 1 to WEB_THREADS")
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
 FORCE_SCRIPT_NAME = ""  # the path is what was asked for, whatever a server or a header says of a prefix

@@ -1,4 +1,4 @@
-"""Whether an authenticated call comes in: its address, its signature, its rate; refused in this order.
+"""Whether an authenticated call comes in: its address, its signature, how many are in flight, its rate; in this order.
 
 Redis is asked once. Without Redis reads go on, unlimited and with signatures not checked for replay; what moves money
 is 503, since nothing could drive it. Source: docs/api.md, Authentication and Rate limits.
@@ -14,8 +14,9 @@ from rest_framework.throttling import BaseThrottle
 
 from audit.client_address import client_address
 from partner_platform.core import wakeup
-from partners import last_used, rate_limit, signing
-from partners.models import ApiKey
+from partner_platform.core.errors import TooManyRequests
+from partners import concurrency, last_used, rate_limit, signing
+from partners.models import ApiKey, Partner
 from partners.rate_limit import Decision, Once
 from partners.rules import require_allowed_address
 
@@ -23,10 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 def admit(request: HttpRequest, api_key: ApiKey, *, moves_money: bool) -> None:
-    """Let the call in, or raise 403 (address), 401 (signature), 429 (rate) or 503 (Redis is down, and money moves)."""
+    """Let the call in, or raise 403 (address), 401 (signature), 429 (in flight, rate), 503 (no Redis, money moves)."""
     partner = api_key.partner
     require_allowed_address(partner, _address(request))
     signature = signing.verify(request, partner) if partner.signing_required else None
+    _enter(request, partner)
     use = Once(str(api_key.pk), rate_limit.USE_NOTED_SECONDS) if last_used.is_stale(api_key) else None
     try:
         decision = rate_limit.take(
@@ -60,6 +62,14 @@ class PublicThrottle(BaseThrottle):
             return True
         _hold(request._request, decision)  # noqa: SLF001 - the middleware sees Django's request
         return True
+
+
+def _enter(request: HttpRequest, partner: Partner) -> None:
+    try:
+        concurrency.enter(request, partner)
+    except TooManyRequests:
+        _note_admitted(request)
+        raise
 
 
 def _note_admitted(request: HttpRequest) -> None:

@@ -8,4 +8,4 @@ class PartnersConfig(AppConfig):
     verbose_name = "Partners"
 
     def ready(self) -> None:
-        from partners import door  # noqa: F401 - its metric is on every process's page
+        from partners import concurrency, door  # noqa: F401 - their metrics are on every process's page

@@ -5,8 +5,9 @@ The refusals of every partner endpoint, in this order:
 1. 401 `missing_api_key`, `invalid_api_key`, `wrong_environment`, `expired_api_key`; 403 `partner_not_active`
 2. 403 `ip_not_allowed`
 3. 401 `missing_signature`, `invalid_signature`, `request_expired`, `replayed_signature`
-4. 429 `rate_limited`; 503 `queue_unavailable` where Redis is down and the call moves money
-5. 403 `missing_scope` (`partners.permissions`)
+4. 429 `concurrency_limited`
+5. 429 `rate_limited`; 503 `queue_unavailable` where Redis is down and the call moves money
+6. 403 `missing_scope` (`partners.permissions`)
 
 Only then the body is read. Source: plan, Authentication System; docs/api.md, Authentication.
 """

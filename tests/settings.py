@@ -48,6 +48,9 @@ def _prepare_environment(worker: str) -> None:
         "LOG_LEVEL": "WARNING",
         "RATE_LIMIT_REFUSED": "1000000",  # all tests have one address; tests of the limit set their own
         "REFUSED_CALL_ROWS": "1000000",
+        # The same holds for a partner: what is not about threads has all of them.
+        "PARTNER_THREADS": "32",
+        "WAITING_THREADS": "32",
     }
 
 

@@ -270,6 +270,12 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         "Too many calls from this address were refused; calls with a valid API key still pass",
         retry_after=7,
     ),
+    ErrorCode.CONCURRENCY_LIMITED: Entry(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too many calls of the partner are being answered at this moment; the request changed nothing",
+        "Too many of your calls are being answered at this moment",
+        retry_after=1,
+    ),
     ErrorCode.HEADERS_TOO_LARGE: Entry(
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         "the headers are larger than 16 KiB",

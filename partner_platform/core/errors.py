@@ -89,6 +89,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     RATE_LIMITED = "rate_limited"
     ADDRESS_RATE_LIMITED = "address_rate_limited"
+    CONCURRENCY_LIMITED = "concurrency_limited"
     INTERNAL_ERROR = "internal_error"
     CHAIN_UNAVAILABLE = "chain_unavailable"
     DATABASE_UNAVAILABLE = "database_unavailable"

@@ -16,6 +16,7 @@ from django.test import Client
 
 from partner_platform.core import clock
 from partners import keys, signing
+from partners.concurrency import calls_in_flight
 from partners.credentials import allow_signature_v1, rotate_signing_secret, set_signing_required
 from partners.models import Partner
 from partners.services import activate_partner, create_partner, suspend_partner, update_partner
@@ -91,6 +92,7 @@ class Callers:
             "signature of version 1": lambda call: self.send(call, right.key, signature=_sign_v1(right.secret, call)),
             "old signature": lambda call: self.send(call, right.key, signature=_sign(right.secret, call, age=301)),
             "replayed signature": self._replayed,
+            "too many calls in flight": self._crowded,
             "staff JWT": lambda call: self.send(call, json_web_token(staff, "ADMIN")),
             "non-admin JWT": lambda call: self.send(call, json_web_token(non_admin, "VIEWER")),
             "unsigned JWT": lambda call: self.send(call, json_web_token(staff, "ADMIN", algorithm="none")),
@@ -127,6 +129,16 @@ class Callers:
             return self.send(call, self._right.key)
         finally:
             activate_partner(partner=self._right.partner, actor="test")
+
+    def _crowded(self, call: Call) -> Any:
+        partner, taken = self._right.partner.pk, 0
+        while calls_in_flight.take(partner):
+            taken += 1
+        try:
+            return self.send(call, self._right.key)
+        finally:
+            for _ in range(taken):
+                calls_in_flight.give_back(partner)
 
     def _replayed(self, call: Call) -> Any:
         """The signature comes once with a key that may not do this, and does nothing; then with one that may."""

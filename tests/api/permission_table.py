@@ -25,6 +25,7 @@ REFUSED: dict[str, Answer] = {
     "signature of version 1": (401, "invalid_signature"),
     "old signature": (401, "request_expired"),
     "replayed signature": (401, "replayed_signature"),
+    "too many calls in flight": (429, "concurrency_limited"),
     "staff JWT": (401, "invalid_api_key"),  # staff are not partners, and their tokens are no API keys
     "non-admin JWT": (401, "invalid_api_key"),
     "unsigned JWT": (401, "invalid_api_key"),  # alg none

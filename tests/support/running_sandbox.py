@@ -23,7 +23,7 @@ STOP_SECONDS = 40
 # What tests set for themselves must not reach a sandbox of its own.
 FOREIGN = (
     *("TEST_", "PYTEST_", "DATABASE_URL", "REDIS_URL", "CHAIN_", "DJANGO_", "PLATFORM_", "ENV_FILE", "LOG_LEVEL"),
-    *("METRICS_", "PROMETHEUS_"),
+    *("METRICS_", "PROMETHEUS_", "RATE_LIMIT_", "REFUSED_CALL_", "PARTNER_THREADS", "WAITING_THREADS"),
 )
 
 
