@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -19,6 +19,7 @@ from loans.services.mirror import BASIS_POINTS
 from partner_platform.core.console.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
+from partners.one_time_forms import OneTimeActionForm, OneTimeAdmin
 
 CURE_PAGE = "admin/loans/partnerloan/cure.html"
 
@@ -29,16 +30,17 @@ class RepaymentInline(ReadOnlyInline):
     readonly_fields = fields
 
 
-class ReasonForm(ActionForm):
+class ReasonForm(OneTimeActionForm):
     """Why: asked beside the action."""
 
     reason = forms.CharField(max_length=300, required=False)
 
 
 @admin.register(PartnerLoan)
-class PartnerLoanAdmin(ReadOnlyAdmin):
+class PartnerLoanAdmin(ReadOnlyAdmin, OneTimeAdmin):
     list_display = ("partner_loan_id", "partner_name", "status", "principal", "debt", "next_due_at", "created_at")
     action_form = ReasonForm
+    asks_first = ("cure_loans",)
     actions = ("default_loans", "cure_loans")
     list_filter = ("status", "partner_name", "created_at")
     search_fields = ("partner_loan_id", "user_wallet", "borrow_tx_hash")
@@ -70,7 +72,8 @@ class PartnerLoanAdmin(ReadOnlyAdmin):
         if "confirmed" not in request.POST:
             shown = [(loan, times_defaulted(loan)) for loan in loans]
             context = {**self.admin_site.each_context(request), "title": "Cure", "opts": PartnerLoan._meta}
-            return TemplateResponse(request, CURE_PAGE, {**context, "shown": shown, "reason": reason})
+            context |= {"shown": shown, "reason": reason, "form_token": uuid4()}
+            return TemplateResponse(request, CURE_PAGE, context)
         for loan in loans:
             seen = request.POST.get(f"seen_{loan.pk}", "")
             self._decide(request, loan, partial(cure, reason=reason, seen=int(seen) if seen.isdecimal() else -1))

@@ -134,6 +134,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    "sweep-sent-forms": {"task": "partners.tasks.sweep_sent_forms", "schedule": 600.0, "options": {"expires": 600}},
     "follow-chain": {"task": "loans.tasks.follow_chain", "schedule": 2.0, "options": {"expires": 2}},
     "watch-loans": {"task": "loans.tasks.watch_loans", "schedule": 60.0, "options": {"expires": 60}},
     "reconcile": {"task": "loans.tasks.reconcile", "schedule": 15.0, "options": {"expires": 15}},

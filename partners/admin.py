@@ -1,19 +1,23 @@
-"""Partners in the console. Every change goes through `partners.services`; a key is on one page, once."""
+"""Partners in the console. Every change goes through `partners.services`; a form is sent once, its key shown once."""
 
+import uuid
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 
-from partner_platform.core.console.model_admin import ConsoleAdmin, ReadOnlyInline
+from partner_platform.core.console.model_admin import ReadOnlyInline
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
-from partners import credentials, services, settlement_addresses
+from partners import credentials, sent_forms, services, settlement_addresses
 from partners.forms import PartnerForm
 from partners.key_admin import ApiKeyAdmin
 from partners.models import ApiKey, Partner
-from partners.shown_once import actor_of, ask_to_activate, show_once
+from partners.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
+from partners.shown_once import actor_of, ask_to_activate, show_outcome
 
 __all__ = ["ApiKeyAdmin", "PartnerAdmin"]
 
@@ -29,8 +33,10 @@ class ApiKeyInline(ReadOnlyInline):
 
 
 @admin.register(Partner)
-class PartnerAdmin(ConsoleAdmin):
+class PartnerAdmin(OneTimeAdmin):
     form = PartnerForm
+    asks_first = ("activate",)
+    only_to_send = (TOKEN, "same_name")
     inlines = [ApiKeyInline]
     list_display = (
         "partner_id",
@@ -60,6 +66,13 @@ class PartnerAdmin(ConsoleAdmin):
         "refuse_signature_v1",
     )
 
+    def get_fields(self, request: HttpRequest, obj: Partner | None = None) -> Any:
+        fields = list(super().get_fields(request, obj))
+        if "same_name" in fields:  # beside the name that it is about
+            fields.remove("same_name")
+            fields.insert(fields.index("partner_name") + 1, "same_name")
+        return fields
+
     def get_readonly_fields(self, request: HttpRequest, obj: Partner | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
@@ -76,14 +89,16 @@ class PartnerAdmin(ConsoleAdmin):
         """Who may make keys and end them may do so by rotating a partner's key or signing secret."""
         return bool(request.user.has_perms(["partners.add_apikey", "partners.change_apikey"]))
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return super().changeform_view(request, *args, **kwargs)
-        except BadRequest as error:  # taken since the form was checked: nothing was saved
-            self.message_user(request, error.message, messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
+    def get_urls(self) -> list[Any]:
+        sent = path("sent/<uuid:token>/", self.admin_site.admin_view(self.sent_view), name="partners_partner_sent")
+        return [sent, *super().get_urls()]
+
+    def sent_view(self, request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+        """What a form made that was sent, once, to who sent it."""
+        return show_outcome(self.admin_site, request, token)
 
     def save_model(self, request: HttpRequest, obj: Partner, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
         values = form.terms(form.cleaned_data)
         if change:
             changed = {name: values[name] for name in form.changed_data if name in values}
@@ -92,11 +107,11 @@ class PartnerAdmin(ConsoleAdmin):
         partner_id = form.cleaned_data.get("partner_id") or None
         created, key = services.create_partner(actor=actor_of(request), partner_id=partner_id, **values)
         obj.__dict__.update(created.__dict__)
-        request.new_api_key = key  # type: ignore[attr-defined]
+        what = f"{obj} was opened."
+        sent_forms.keep_secret(form.cleaned_data[TOKEN], partner=obj, secret=key, what=what, kind="API key")
 
     def response_add(self, request: HttpRequest, obj: Partner, post_url_continue: str | None = None) -> HttpResponse:
-        key: str = request.new_api_key  # type: ignore[attr-defined]
-        return show_once(self.admin_site, request, obj, key, what=f"{obj} was opened.")
+        return to_outcome(uuid.UUID(request.POST[TOKEN]))
 
     @admin.action(description="Suspend: refuse their calls", permissions=["change"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
@@ -134,9 +149,10 @@ class PartnerAdmin(ConsoleAdmin):
         partner = self._only_one(request, queryset)
         if partner is None:
             return None
-        key = services.rotate_api_key(partner=partner, actor=actor_of(request), grace_hours=grace_hours)
+        rotate = partial(services.rotate_api_key, partner=partner, actor=actor_of(request), grace_hours=grace_hours)
         old = f"works for {grace_hours} more hours" if grace_hours else "no longer works"
-        return show_once(self.admin_site, request, partner, key, what=f"{partner} has a new key; the old one {old}.")
+        what = f"{partner} has a new key; the old one {old}."
+        return self.make_secret(request, partner, rotate, what=what, kind="API key")
 
     @admin.action(description="New signing secret: the old one dies at once", permissions=["key"])
     def rotate_signing_secret(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
@@ -170,9 +186,11 @@ class PartnerAdmin(ConsoleAdmin):
         partner = self._only_one(request, queryset)
         if partner is None:
             return None
-        secret = credentials.rotate_signing_secret(partner=partner, actor=actor_of(request), grace_hours=grace_hours)
+        rotate = partial(
+            credentials.rotate_signing_secret, partner=partner, actor=actor_of(request), grace_hours=grace_hours
+        )
         what = f"{partner} has a new signing secret."
-        return show_once(self.admin_site, request, partner, secret, what=what, name="signing secret")
+        return self.make_secret(request, partner, rotate, what=what, kind="signing secret")
 
     def _set_signing(self, request: HttpRequest, queryset: QuerySet[Partner], *, required: bool) -> None:
         for partner in queryset.order_by("pk"):

@@ -9,6 +9,7 @@ from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import BASE_UNITS_PER_DOLLAR, MAX_BASE_UNITS, USDC_DECIMALS
 from partners import selectors, settlement_addresses, terms
 from partners.models import ApiKey, Partner, Scope
+from partners.one_time_forms import OneTimeFormMixin
 
 
 class DollarField(forms.DecimalField):
@@ -49,13 +50,14 @@ class LinesField(forms.CharField):
         return bool(self.clean(data) != (initial or []))
 
 
-class PartnerForm(forms.ModelForm):
+class PartnerForm(OneTimeFormMixin, forms.ModelForm):
     """Terms as staff set them; status, sums and keys move elsewhere."""
 
     daily_borrow_limit = DollarField(label="Daily borrow limit ($)", help_text="A UTC day")
     total_borrow_limit = DollarField(label="Total borrow limit ($)", help_text="Outstanding at once")
     webhook_url = forms.URLField(required=False, max_length=500, assume_scheme="https", help_text="https only")
 
+    same_name = forms.BooleanField(required=False, widget=forms.HiddenInput, label="Another partner of this name")
     ip_allow_list = LinesField(label="IP allow list", help_text="Addresses or CIDRs, one a line; empty: from anywhere")
 
     class Meta:
@@ -76,6 +78,7 @@ class PartnerForm(forms.ModelForm):
         except BadRequest as error:
             for api_name, problems in error.details.items():
                 self.add_error(terms.FIELD_NAMES[api_name], problems)
+        self._check_name(cleaned.get("partner_name"), confirmed=cleaned.get("same_name", False))
         self._check_partner_id(cleaned.get("partner_id"))
         self._check_settlement_address(cleaned.get("settlement_address"))
         return cleaned
@@ -84,6 +87,15 @@ class PartnerForm(forms.ModelForm):
         """The cleaned terms as the services take them: amounts as strings."""
         values = {name: value for name, value in cleaned.items() if name in terms.FIELDS}
         return {name: str(value) if name in terms.AMOUNTS else value for name, value in values.items()}
+
+    def _check_name(self, name: str | None, *, confirmed: bool) -> None:
+        """Two partners may have one name; whoever types it in is told, and asked."""
+        if not name or confirmed or "partner_name" not in self.changed_data:
+            return
+        others = selectors.partner_ids_named(name, but=self.instance.pk)
+        if others:
+            self.fields["same_name"].widget = forms.CheckboxInput()
+            self.add_error("partner_name", f"{', '.join(others)} has this name already. Is this another partner?")
 
     def _check_partner_id(self, partner_id: str | None) -> None:
         if not partner_id:
@@ -108,7 +120,7 @@ class PartnerForm(forms.ModelForm):
         return not Partner.objects.filter(pk=self.instance.pk).exists()
 
 
-class NewKeyForm(forms.ModelForm):
+class NewKeyForm(OneTimeFormMixin, forms.ModelForm):
     """A further key: whose, for what, until when."""
 
     scopes = forms.MultipleChoiceField(

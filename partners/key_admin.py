@@ -1,21 +1,21 @@
 """API keys in the console: make one with fewer scopes or an end, see them, revoke them. Never the key itself."""
 
+import uuid
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 
-from partner_platform.core.console.model_admin import ConsoleAdmin
-from partner_platform.core.errors import BadRequest
-from partners import credentials
+from partners import credentials, sent_forms
 from partners.forms import NewKeyForm
 from partners.models import ApiKey
-from partners.shown_once import actor_of, show_once
+from partners.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
+from partners.shown_once import actor_of
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ConsoleAdmin):
+class ApiKeyAdmin(OneTimeAdmin):
     """What may be known of keys; changing one means making another."""
 
     list_display = ("prefix", "partner", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
@@ -26,7 +26,7 @@ class ApiKeyAdmin(ConsoleAdmin):
     form = NewKeyForm
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        return ("partner", "scopes", "expires_at") if obj is None else self.list_display
+        return ("partner", "scopes", "expires_at", TOKEN) if obj is None else self.list_display
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return obj is None and super().has_change_permission(request, obj)
@@ -35,27 +35,22 @@ class ApiKeyAdmin(ConsoleAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
         values = form.cleaned_data
-        try:
-            request.new_api_key = credentials.create_api_key(  # type: ignore[attr-defined]
-                partner=values["partner"],
-                actor=actor_of(request),
-                scopes=values["scopes"],
-                expires_at=values["expires_at"],
-            )
-        except BadRequest as error:
-            request.key_refused = error.message  # type: ignore[attr-defined]
+        key = credentials.create_api_key(
+            partner=values["partner"],
+            actor=actor_of(request),
+            scopes=values["scopes"],
+            expires_at=values["expires_at"],
+        )
+        what = f"{obj.partner} has one more key."
+        sent_forms.keep_secret(values[TOKEN], partner=obj.partner, secret=key, what=what, kind="API key")
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Nothing: the trail has the entry, and Django's would name a row that was never saved."""
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
-        refused = getattr(request, "key_refused", None)
-        if refused is not None:
-            self.message_user(request, refused, messages.ERROR)
-            return HttpResponseRedirect(request.path)
-        key: str = request.new_api_key  # type: ignore[attr-defined]
-        return show_once(self.admin_site, request, obj.partner, key, what=f"{obj.partner} has one more key.")
+        return to_outcome(uuid.UUID(request.POST[TOKEN]))
 
     @admin.action(description="Revoke: refuse calls with it", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:

@@ -191,3 +191,26 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} of {self.caller}"
+
+
+class SentForm(models.Model):
+    """A form of the console that was sent: each can be sent once, and a secret it made is shown once.
+
+    `id` is the random token that the form carried. `secret` is there until it is shown or ten minutes have passed
+    (`partners.sent_forms`).
+    """
+
+    id = UUIDPrimaryKey()
+    sent_by = models.CharField(max_length=200)  # the user's name
+    partner = models.ForeignKey(Partner, null=True, on_delete=models.PROTECT, related_name="+")
+    what = models.CharField(max_length=300, blank=True, default="")  # a sentence on what was done
+    kind = models.CharField(max_length=40, blank=True, default="")  # of secret, such as "API key"
+    secret = EncryptedField()
+    shown_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="sentform_time")]
+
+    def __str__(self) -> str:
+        return f"{self.id} by {self.sent_by}"

@@ -1,5 +1,6 @@
 """Reading partners."""
 
+import unicodedata
 import uuid
 
 from partner_platform.core import clock
@@ -31,6 +32,16 @@ def active_partner_ids() -> list[str]:
     """The public ids of the partners that may act, sorted."""
     active = Partner.objects.filter(status=PartnerStatus.ACTIVE)
     return list(active.order_by("partner_id").values_list("partner_id", flat=True))
+
+
+def partner_ids_named(name: str, *, but: uuid.UUID) -> list[str]:
+    """The public ids of partners other than `but` whose name reads like this one: case, width and spaces apart."""
+    named = Partner.objects.exclude(pk=but).order_by("partner_id").values_list("partner_id", "partner_name")
+    return [partner_id for partner_id, other in named if _as_read(other) == _as_read(name)]
+
+
+def _as_read(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def keys_of(partner: Partner) -> list[ApiKey]:

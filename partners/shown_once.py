@@ -1,29 +1,37 @@
-"""Pages of the console. A key or secret just made is in this very answer, and in no session, message, log or cache."""
+"""The page after a form that made a key or secret: shows it once, and says afterwards that it did."""
 
+import uuid
 from collections.abc import Sequence
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 
+from partners import sent_forms
 from partners.models import Partner
 
 PAGE = "admin/partners/partner/key_shown_once.html"
 ACTIVATE_PAGE = "admin/partners/partner/activate.html"
 
 
-def show_once(
-    site: AdminSite, request: HttpRequest, partner: Partner, secret: str, *, what: str, name: str = "API key"
-) -> HttpResponse:
-    """The page; `what` tells in a sentence what happened, `name` what it is that must be saved."""
+def show_outcome(site: AdminSite, request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """What the form of this token made, to the user who sent it; 404 to everybody else."""
+    if request.method != "GET":
+        return HttpResponseNotAllowed(["GET"])
+    form = sent_forms.sent_form(token, sent_by=request.user.get_username())
+    if form is None or form.partner is None:
+        raise Http404
+    secret = sent_forms.take_secret(form)
+    form.refresh_from_db(fields=["shown_at"])
     context = {
         **site.each_context(request),
-        "title": name,
+        "title": form.kind,
         "opts": Partner._meta,
-        "partner": partner,
+        "partner": form.partner,
         "secret": secret,
-        "name": name,
-        "what": what,
+        "name": form.kind,
+        "what": form.what,
+        "shown_at": form.shown_at,
     }
     return TemplateResponse(request, PAGE, context, headers={"Cache-Control": "no-store"})
 
@@ -31,7 +39,7 @@ def show_once(
 def ask_to_activate(site: AdminSite, request: HttpRequest, partners: Sequence[Partner]) -> HttpResponse:
     """The page that shows why each of them is not active, and asks."""
     context = {**site.each_context(request), "title": "Activate", "opts": Partner._meta, "partners": partners}
-    return TemplateResponse(request, ACTIVATE_PAGE, context)
+    return TemplateResponse(request, ACTIVATE_PAGE, {**context, "form_token": uuid.uuid4()})
 
 
 def actor_of(request: HttpRequest) -> str:

@@ -2,10 +2,16 @@
 
 from celery import shared_task
 
-from partners import idempotency
+from partners import idempotency, sent_forms
 
 
 @shared_task(name="partners.tasks.sweep_idempotency_keys")
 def sweep_idempotency_keys() -> int:
     """Delete idempotency keys that are older than their seven days."""
     return idempotency.sweep()
+
+
+@shared_task(name="partners.tasks.sweep_sent_forms")
+def sweep_sent_forms() -> int:
+    """Forget secrets of the console that were not shown in time, and forms that were sent long ago."""
+    return sent_forms.sweep()

@@ -30,6 +30,7 @@ from partners.models import Partner
 from partners.services import create_partner
 from tests.support.chain import Chain
 from tests.support.consent import authorization_for
+from tests.support.console import act, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,11 +143,10 @@ def _console(traces: Traces, partner: Partner) -> tuple[Client, dict[str, str]]:
     console = Client()
     traces.answer("login", console.post("/console/login/", {"username": "ann", "password": "planted-wrong" + PASSWORD}))
     console.post("/console/login/", {"username": "ann", "password": PASSWORD})
-    action = {"action": "rotate_signing_secret", "_selected_action": [str(partner.pk)]}
-    page = console.post("/console/partners/partner/", action).content.decode()
+    page = act(console, "/console/partners/partner/", "rotate_signing_secret", partner).content.decode()
     (secret,) = re.findall(r"sk_[a-z0-9]+_sandbox_[a-z0-9]{48}", page)
     form = {"partner": str(partner.pk), "scopes": ["read"], "expires_at_0": "", "expires_at_1": ""}
-    page = console.post("/console/partners/apikey/add/", form).content.decode()
+    page = send(console, "/console/partners/apikey/add/", form).content.decode()
     (second,) = re.findall(r"pk_[a-z0-9]+_sandbox_[a-z0-9]{32}", page)
     return console, {"signing secret": secret, "second key": second}
 

@@ -1,7 +1,5 @@
 """Credit staff in the console: a default is marked with a reason and cured, near liquidation is a filter."""
 
-import re
-
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
@@ -12,6 +10,7 @@ from loans.models import PartnerLoan
 from loans.services import follow
 from loans.services.lifecycle import cure, mark_defaulted
 from tests.loans.conftest import DOLLAR
+from tests.support import console
 from tests.support.actors import revalue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,18 +28,14 @@ def staff() -> Client:
 
 
 def act(staff: Client, action: str, reason: str = "") -> str:
-    keys = [str(loan.pk) for loan in PartnerLoan.objects.all()]
-    answer = staff.post(LOANS, {"action": action, "_selected_action": keys, "reason": reason}, follow=True)
+    answer = console.act(staff, LOANS, action, *PartnerLoan.objects.all(), reason=reason)
     assert answer.status_code == 200
     return str(answer.content.decode())
 
 
 def confirm(staff: Client, page: str) -> str:
     """Answer the console's question with all that its page says, as a browser does."""
-    data: dict[str, list[str]] = {}
-    for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page):
-        data.setdefault(name, []).append(value)
-    return str(staff.post(LOANS, data, follow=True).content.decode())
+    return str(staff.post(LOANS, console.hidden_fields(page), follow=True).content.decode())
 
 
 def test_staff_marks_a_default_and_cures_it(chain, lender, settle, staff):

@@ -1,0 +1,80 @@
+"""Who may do what in the console. The one place to look it up, and to add a row to for a new model, page or action.
+
+Each row says which rights together open something. Whoever misses one of them is refused, whatever else he may do.
+"""
+
+from dataclasses import dataclass
+
+Rights = frozenset[str] | None
+NOBODY: Rights = None
+SUPERUSER: Rights = frozenset({"being a superuser"})
+
+
+def rights(*names: str) -> Rights:
+    return frozenset(names)
+
+
+@dataclass(frozen=True)
+class Pages:
+    """A model's pages; its list, a row and the row's history are open to who may view or change it."""
+
+    add: Rights = NOBODY
+    change: Rights = NOBODY
+    delete: Rights = NOBODY
+
+
+LOOK_ONLY = Pages()
+
+# model                          what opens its forms
+PAGES = {
+    "auth.user": Pages(
+        add=rights("auth.add_user", "auth.change_user"),
+        change=rights("auth.change_user"),
+        delete=rights("auth.delete_user"),
+    ),
+    "auth.group": Pages(add=SUPERUSER, change=SUPERUSER, delete=SUPERUSER),
+    "partners.partner": Pages(add=rights("partners.add_partner"), change=rights("partners.change_partner")),
+    "partners.apikey": Pages(add=rights("partners.add_apikey")),
+    "loans.partnerloan": LOOK_ONLY,
+    "loans.solvencyposition": LOOK_ONLY,
+    "loans.oaidcredit": LOOK_ONLY,
+    "loans.ledgerentry": LOOK_ONLY,
+    "loans.reconciliationrun": LOOK_ONLY,
+    "chain.platformwallet": LOOK_ONLY,
+    "chain.operation": LOOK_ONLY,
+    "chain.chaintransaction": LOOK_ONLY,
+    "chain.fundingtransfer": LOOK_ONLY,
+    "audit.apilog": LOOK_ONLY,
+    "audit.auditentry": LOOK_ONLY,
+    "audit.auditblock": LOOK_ONLY,
+    "audit.apilogarchive": LOOK_ONLY,
+}
+
+CHANGE_PARTNER = rights("partners.change_partner")
+HANDLE_KEYS = rights("partners.add_apikey", "partners.change_apikey")
+CHANGE_LOAN = rights("loans.change_partnerloan")
+
+# model, action                                             what lets somebody run it, beside seeing the list
+ACTIONS = {
+    ("auth.user", "delete_selected"): rights("auth.delete_user"),
+    ("auth.group", "delete_selected"): SUPERUSER,
+    ("partners.partner", "suspend"): CHANGE_PARTNER,
+    ("partners.partner", "activate"): CHANGE_PARTNER,
+    ("partners.partner", "require_signing"): CHANGE_PARTNER,
+    ("partners.partner", "stop_requiring_signing"): CHANGE_PARTNER,
+    ("partners.partner", "rotate_key_now"): HANDLE_KEYS,
+    ("partners.partner", "rotate_key_with_grace"): HANDLE_KEYS,
+    ("partners.partner", "rotate_signing_secret"): HANDLE_KEYS,
+    ("partners.partner", "rotate_signing_secret_with_grace"): HANDLE_KEYS,
+    ("partners.apikey", "revoke"): rights("partners.change_apikey"),
+    ("loans.partnerloan", "default_loans"): CHANGE_LOAN,
+    ("loans.partnerloan", "cure_loans"): CHANGE_LOAN,
+}
+
+# Pages beside those that every model has, by the name of their URL.
+PAGES_OF_THEIR_OWN = {
+    "auth_user_password_change": SUPERUSER,
+    "partners_partner_sent": rights(),  # of staff, to who sent the form: tests/console/test_sent_once.py
+}
+# Of the site itself, to every member of staff.
+SITE_PAGES = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "app_list"}

@@ -1,0 +1,39 @@
+"""The console as a browser uses it: a form's hidden fields are sent along with it, redirects are followed."""
+
+import html
+import re
+import uuid
+from typing import Any
+
+from django.test import Client
+
+_HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
+
+
+def hidden_fields(page: Any) -> dict[str, list[str]]:
+    """What the forms of a page (a response, or its text) send without being asked."""
+    found: dict[str, list[str]] = {}
+    for name, value in _HIDDEN.findall(page if isinstance(page, str) else page.content.decode()):
+        found.setdefault(html.unescape(name), []).append(html.unescape(value))
+    return found
+
+
+def token_in(page: Any) -> str:
+    """The token of the page's form."""
+    return hidden_fields(page)["form_token"][0]
+
+
+def new_token() -> str:
+    """A token such as a page that is drawn now has."""
+    return str(uuid.uuid4())
+
+
+def send(console: Client, path: str, form: dict[str, Any], *, follow: bool = True) -> Any:
+    """Open the form of `path`, fill it in and send it."""
+    return console.post(path, {**form, "form_token": token_in(console.get(path))}, follow=follow)
+
+
+def act(console: Client, path: str, action: str, *chosen: Any, follow: bool = True, **more: Any) -> Any:
+    """Choose rows of the list at `path` and run an action on them."""
+    data = {"action": action, "_selected_action": [str(row.pk) for row in chosen], "index": "0", **more}
+    return send(console, path, data, follow=follow)
