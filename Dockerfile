@@ -18,7 +18,7 @@ COPY templates templates
 COPY sandbox sandbox
 
 # Static files are collected without the secrets of any environment.
-RUN DJANGO_SECRET_KEY=only-for-collecting-static-files \
+RUN PLATFORM_ENVIRONMENT=sandbox DJANGO_SECRET_KEY=only-for-collecting-static-files \
     FIELD_ENCRYPTION_KEYS=$(python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())') \
     python manage.py collectstatic --noinput \
     && useradd --system --no-create-home --uid 10001 platform \

@@ -9,7 +9,7 @@ from typing import Any
 
 import environ
 
-from partner_platform.core import crypto
+from partner_platform.core import crypto, live
 from partner_platform.core.contrib import contrib_for
 from partner_platform.core.database_url import database_from_url
 from partner_platform.core.ethereum import configured_address
@@ -36,7 +36,8 @@ IS_SANDBOX = PLATFORM_ENVIRONMENT == "sandbox"
 # Stored secrets are encrypted with the first key and readable with all of them.
 FIELD_ENCRYPTION_KEYS = crypto.require_keys(env.list("FIELD_ENCRYPTION_KEYS"))
 
-DATABASE_URL = env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+DEFAULT_DATABASE_URL = f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
+DATABASE_URL = env.str("DATABASE_URL", default=DEFAULT_DATABASE_URL)
 DATABASES = {"default": database_from_url(DATABASE_URL, conn_max_age=env.int("DATABASE_CONN_MAX_AGE", default=600))}
 _contrib = contrib_for(DATABASES["default"])  # admin, auth and contenttypes have other keys and migrations on MongoDB
 MIGRATION_MODULES = _contrib.migration_modules
@@ -302,3 +303,6 @@ LOGGING: dict[str, Any] = {
         "urllib3": {"level": "ERROR"},
     },
 }
+
+if not IS_SANDBOX:
+    live.require_safe(globals())

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from eth_account import Account
-from eth_utils.crypto import keccak
+
+from partner_platform.core.known_keys import sandbox_secret
 
 
 @dataclass(frozen=True)
@@ -16,5 +17,5 @@ class KeyPair:
 
 def key_pair(label: str) -> KeyPair:
     """The key pair of one actor, such as `platform` or `user-1`. Public knowledge: for the sandbox and tests only."""
-    secret = keccak(text=f"partner-platform sandbox key: {label}")
+    secret = sandbox_secret(label)
     return KeyPair(private_key="0x" + secret.hex(), address=Account.from_key(secret).address)

@@ -17,6 +17,8 @@ from sandbox.servers.process import Server
 WEB_PROCESSES, WEB_THREADS = 2, 32
 WEB_GRACE_SECONDS = 5
 WORKER_THREADS = 4
+# Only the worker signs; the others are not told the keys that stand in ENV_FILE.
+NO_SIGNING_KEYS = {"PLATFORM_PRIVATE_KEY": "", "PLATFORM_RETIRED_PRIVATE_KEYS": ""}
 
 
 def environment(folder: Folder, values: dict[str, str]) -> dict[str, str]:
@@ -37,7 +39,7 @@ def web(folder: Folder, env: dict[str, str], port: int, *, processes: int = WEB_
         *(sys.executable, "-m", "partner_platform.server", "--bind", f"{LOOPBACK}:{port}"),
         *("--processes", str(processes), "--threads", str(WEB_THREADS), "--grace", str(WEB_GRACE_SECONDS)),
     ]
-    return _python(folder, env, "web", command, ready=lambda: is_ready(port))
+    return _python(folder, {**env, **NO_SIGNING_KEYS}, "web", command, ready=lambda: is_ready(port))
 
 
 def worker(folder: Folder, env: dict[str, str], redis_port: int) -> Server:
@@ -56,7 +58,7 @@ def beat(folder: Folder, env: dict[str, str]) -> Server:
         *(sys.executable, "-m", "celery", "-A", "partner_platform.celery", "beat", "--loglevel", "WARNING"),
         *("--schedule", str(folder.beat_schedule), "--pidfile", ""),
     ]
-    return _python(folder, env, "beat", command, ready=lambda: True)
+    return _python(folder, {**env, **NO_SIGNING_KEYS}, "beat", command, ready=lambda: True)
 
 
 def is_ready(port: int) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from audit.models import ApiLog
+from tests.support.live import LIVE
 
 pytestmark = pytest.mark.django_db
 
@@ -155,7 +156,7 @@ def configured(**environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_in_production_nobody_may_read_them_until_a_token_or_a_network_is_named() -> None:
-    assert configured(PLATFORM_ENVIRONMENT="live").stdout == " []\n"
+    assert configured(**LIVE).stdout == " []\n"
     assert configured(PLATFORM_ENVIRONMENT="sandbox").stdout == " ['127.0.0.0/8', '::1/128']\n"
 
 
