@@ -67,6 +67,7 @@ class BorrowPending(_Borrow):
 
 class _Repayment(serializers.Serializer):
     success = Success()
+    repaymentId = serializers.UUIDField(help_text="For `GET /partners/repayments/{repaymentId}`.")
     remainingDebt = BaseUnits()
     loanStatus = serializers.ChoiceField(choices=LoanStatus.values)
     message = _Text()
@@ -82,6 +83,23 @@ class RepaymentPending(_Repayment):
     """A repayment that is accepted and being settled."""
 
     status = serializers.ChoiceField(choices=["PENDING"])
+
+
+class RepaymentState(serializers.Serializer):
+    """A repayment and what became of it."""
+
+    repaymentId = serializers.UUIDField()
+    partnerLoanId = _Text()
+    amount = BaseUnits()
+    status = serializers.ChoiceField(choices=TransactionStatus.values)
+    failureReason = _Text(allow_null=True, help_text="Why it failed: the debt is as it was, and nothing was taken.")
+    txHash = Hash(allow_null=True)
+    repaidBy = serializers.ChoiceField(choices=RepaymentSource.values)
+    principalPaid = BaseUnits(help_text="0 until it is settled.")
+    interestPaid = BaseUnits(help_text="0 until it is settled.")
+    createdAt = Moment()
+    finishedAt = Moment(allow_null=True, help_text="When it was settled or failed.")
+    loanStatus = serializers.ChoiceField(choices=LoanStatus.values)
 
 
 class HistoryRow(serializers.Serializer):
@@ -178,6 +196,8 @@ class Transaction(serializers.Serializer):
     userWallet = Address()
     txHash = Hash(allow_null=True)
     status = serializers.ChoiceField(choices=TransactionStatus.values)
+    repaymentId = serializers.UUIDField(allow_null=True, help_text="Of a REPAY.")
+    failureReason = _Text(allow_null=True, help_text="Of one that is FAILED.")
 
 
 class TransactionPage(_Page):

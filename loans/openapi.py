@@ -16,6 +16,7 @@ from loans.openapi_examples import (
     REPAID,
     REPAY,
     REPAY_BY_TRANSFER,
+    REPAYMENT,
     STATS,
     TRANSACTION_PAGE,
     TYPED_DATA,
@@ -35,8 +36,11 @@ from partner_platform.core.openapi.operations import (
 )
 
 _MONEY_HEADERS = (headers.IDEMPOTENCY_KEY, headers.PREFER)
-_PENDING = "Accepted and being settled; it will end by itself. Read the loan, or repeat the request with its key"
+_PENDING = "Accepted and being settled; it will end by itself. Read Location, or repeat the request with its key"
 _PENDING_HEADERS = ("Location", "RetryAfter")
+_OF_REPAYMENT = {
+    "TheRepayment": Link(operation="getRepayment", parameters={"repaymentId": "$response.body#/repaymentId"})
+}
 
 
 def _of_loan(expression: str) -> dict[str, Link]:
@@ -145,14 +149,19 @@ repay = Operation(
     body=requests.RepayBody,
     body_examples={"pulled": REPAY, "byTransfer": REPAY_BY_TRANSFER},
     answers=(
-        _answer("The repayment is settled", answers.Repaid, REPAID, links=_of_loan("$request.body#/partnerLoanId")),
+        _answer(
+            "The repayment is settled",
+            answers.Repaid,
+            REPAID,
+            links={**_of_loan("$request.body#/partnerLoanId"), **_OF_REPAYMENT},
+        ),
         Answer(
             status=202,
             when=_PENDING,
             body=answers.RepaymentPending,
             example=pending(REPAID, "Repayment accepted, settlement is pending"),
-            headers=_PENDING_HEADERS,
-            links=_of_loan("$request.body#/partnerLoanId"),
+            headers=("LocationOfRepayment", "RetryAfter"),
+            links={**_of_loan("$request.body#/partnerLoanId"), **_OF_REPAYMENT},
         ),
     ),
     errors=(
@@ -175,6 +184,16 @@ repay = Operation(
         ErrorCode.QUEUE_UNAVAILABLE,
         ErrorCode.CHAIN_UNAVAILABLE,
     ),
+)
+
+repayment = Operation(
+    id="getRepayment",
+    tag="Loans",
+    summary="A repayment",
+    description="What became of a repayment, by the `repaymentId` of its answer: `failureReason` says why one failed.",
+    path=requests.RepaymentIdPath,
+    answers=(_answer("The repayment", answers.RepaymentState, REPAYMENT),),
+    errors=(ErrorCode.REPAYMENT_NOT_FOUND,),
 )
 
 loan = Operation(

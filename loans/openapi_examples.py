@@ -77,12 +77,29 @@ TYPED_DATA = {
 
 REPAY = {"partnerLoanId": _LOAN_ID, "repaymentAmount": "5000000000"}
 REPAY_BY_TRANSFER = {**REPAY, "repaymentTxHash": "0x" + "d3" * 32}
+_REPAYMENT_ID = "1f0c8a52-9c3f-4a57-8a14-52d9a8f0f6b7"
 REPAID = {
     "success": True,
+    "repaymentId": _REPAYMENT_ID,
     "remainingDebt": "0",
     "loanStatus": "REPAID",
     "txHash": _REPAY_TX,
     "message": "Loan fully repaid",
+}
+
+REPAYMENT = {
+    "repaymentId": _REPAYMENT_ID,
+    "partnerLoanId": _LOAN_ID,
+    "amount": "5000000000",
+    "status": "FAILED",
+    "failureReason": "ERC20InsufficientAllowance",
+    "txHash": None,
+    "repaidBy": "PARTNER",
+    "principalPaid": "0",
+    "interestPaid": "0",
+    "createdAt": "2026-01-05T10:30:00Z",
+    "finishedAt": "2026-01-05T10:30:04Z",
+    "loanStatus": "ACTIVE",
 }
 
 _ROW = {
@@ -141,12 +158,14 @@ TRANSACTION_PAGE = {
             "userWallet": _WALLET,
             "txHash": _BORROW_TX,
             "status": "SUCCESS",
+            "repaymentId": None,
+            "failureReason": None,
         }
     ],
 }
 CSV_TEXT = (
-    "timestamp,type,partnerLoanId,amount,userWallet,txHash,status\r\n"
-    f"2026-01-05T10:30:00Z,BORROW,{_LOAN_ID},5000000000,{_WALLET},{_BORROW_TX},SUCCESS\r\n"
+    "timestamp,type,partnerLoanId,amount,userWallet,txHash,status,repaymentId,failureReason\r\n"
+    f"2026-01-05T10:30:00Z,BORROW,{_LOAN_ID},5000000000,{_WALLET},{_BORROW_TX},SUCCESS,,\r\n"
 )
 STATS = {
     "partnerId": "partner_xyz_lending_001",

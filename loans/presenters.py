@@ -10,6 +10,7 @@ from loans.consent_message import Borrow, typed_data
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.pagination import Page
 from loans.selectors import Payment
+from loans.transactions import status_of_repayment
 from partner_platform.core.clock import isoformat
 
 
@@ -61,11 +62,34 @@ def borrowed(loan: PartnerLoan) -> dict[str, Any]:
 def repaid(repayment: Repayment, loan: PartnerLoan) -> dict[str, Any]:
     """Endpoint 4, settled or PENDING; the debt is that of the loan's last event, a settled repayment's own block."""
     debt = payoffs.debt_at(loan, loan.interest_since)
-    body = {"success": True, "remainingDebt": str(debt), "loanStatus": loan.status}
+    body = {
+        "success": True,
+        "repaymentId": str(repayment.pk),
+        "remainingDebt": str(debt),
+        "loanStatus": loan.status,
+    }
     if repayment.status == RepaymentStatus.PENDING:
         return {**body, "status": "PENDING", "message": "Repayment accepted, settlement is pending"}
     message = "Loan fully repaid" if loan.status == LoanStatus.REPAID else "Partial repayment processed"
     return {**body, "txHash": repayment.tx_hash, "message": message}
+
+
+def repayment_details(repayment: Repayment) -> dict[str, Any]:
+    """A repayment as it is now; what it paid is 0 until it is settled."""
+    return {
+        "repaymentId": str(repayment.pk),
+        "partnerLoanId": repayment.loan.partner_loan_id,
+        "amount": str(repayment.amount),
+        "status": str(status_of_repayment(repayment)),
+        "failureReason": repayment.failure_reason or None,
+        "txHash": repayment.tx_hash or None,
+        "repaidBy": repayment.repaid_by,
+        "principalPaid": str(repayment.principal_paid),
+        "interestPaid": str(repayment.interest_paid),
+        "createdAt": isoformat(repayment.created_at),
+        "finishedAt": isoformat(repayment.settled_at),
+        "loanStatus": repayment.loan.status,
+    }
 
 
 def payoff(loan: PartnerLoan, moment: int) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class VersionField(serializers.ChoiceField):
 class SignedMessageBody(StrictSerializer):
     """The EIP-712 message as the user signed it; uint256 values as decimal strings."""
 
-    partner = StrictCharField(max_length=64, help_text="Your partner id.")
+    partner = StrictCharField(max_length=64, trim_whitespace=False, help_text="Your partner id.")
     oaidTokenId = Uint256TextField()  # noqa: N815
     amount = Uint256TextField(help_text="USDC base units.")
     partnerLoanId = LoanIdField()  # noqa: N815
@@ -269,6 +269,12 @@ class PositionIdPath(serializers.Serializer):
     """An id in a path: digits only."""
 
     positionId = IdInPathField()  # noqa: N815
+
+
+class RepaymentIdPath(serializers.Serializer):
+    """A repayment's id in a path: any text there that is no repayment of the partner's is 404."""
+
+    repaymentId = serializers.UUIDField()  # noqa: N815
 
 
 class LoanIdPath(serializers.Serializer):

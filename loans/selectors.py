@@ -1,6 +1,7 @@
 """Reads of the books. Another partner's loan is not found, never forbidden."""
 
 import datetime as dt
+import uuid
 from typing import Any, NamedTuple
 
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
@@ -26,6 +27,14 @@ def get_loan(*, partner: Partner, partner_loan_id: str) -> PartnerLoan:
         return _loan_of_partner.get(partner_id=partner.pk, partner_loan_id=partner_loan_id)
     except PartnerLoan.DoesNotExist:
         raise NotFound(ErrorCode.LOAN_NOT_FOUND, "Loan not found") from None
+
+
+def get_repayment(*, partner: Partner, repayment_id: str) -> Repayment:
+    """The partner's repayment with its loan, by the id that its acceptance answered, or 404."""
+    try:
+        return Repayment.objects.select_related("loan").get(pk=uuid.UUID(repayment_id), partner_id=partner.pk)
+    except (ValueError, Repayment.DoesNotExist):
+        raise NotFound(ErrorCode.REPAYMENT_NOT_FOUND, "Repayment not found") from None
 
 
 class Payment(NamedTuple):

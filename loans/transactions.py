@@ -21,7 +21,10 @@ from partner_platform.core.clock import isoformat
 from partners.models import Partner
 
 CSV_PAGE = 500
-COLUMNS = ("timestamp", "type", "partnerLoanId", "amount", "userWallet", "txHash", "status")
+COLUMNS = (
+    *("timestamp", "type", "partnerLoanId", "amount", "userWallet", "txHash", "status"),
+    *("repaymentId", "failureReason"),
+)
 
 
 class TransactionType(TextChoices):
@@ -123,8 +126,14 @@ def _borrow(loan: PartnerLoan) -> dict[str, Any]:
 
 
 def _repay(repayment: Repayment, loan: PartnerLoan) -> dict[str, Any]:
-    status = _OF_REPAYMENT[RepaymentStatus(repayment.status)]
-    return _row(repayment, loan, TransactionType.REPAY, status, repayment.amount, repayment.tx_hash)
+    status = status_of_repayment(repayment)
+    row = _row(repayment, loan, TransactionType.REPAY, status, repayment.amount, repayment.tx_hash)
+    return {**row, "repaymentId": str(repayment.pk)}
+
+
+def status_of_repayment(repayment: Repayment) -> TransactionStatus:
+    """PENDING, SUCCESS or FAILED."""
+    return TransactionStatus(_OF_REPAYMENT[RepaymentStatus(repayment.status)])
 
 
 def _row(row: Any, loan: PartnerLoan, kind: TransactionType, status: str, amount: int, tx_hash: str) -> dict[str, Any]:
@@ -136,6 +145,8 @@ def _row(row: Any, loan: PartnerLoan, kind: TransactionType, status: str, amount
         "userWallet": loan.user_wallet,
         "txHash": tx_hash or None,
         "status": str(status),
+        "repaymentId": None,
+        "failureReason": row.failure_reason or None,
     }
 
 

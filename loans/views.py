@@ -96,6 +96,13 @@ class LoanViewSet(ContractView, ViewSet):
             request_repay(partner=_partner(request), request=body.to_request(), on_accepted=on_accepted(request)),
         )
 
+    @action(detail=False, url_path=r"repayments/(?P<repayment_id>[^/]+)")
+    @described(openapi.repayment)
+    def repayment(self, request: Request, repayment_id: str) -> Response:
+        """What became of a repayment, one that failed after its acceptance included."""
+        repayment = selectors.get_repayment(partner=_partner(request), repayment_id=repayment_id)
+        return Response(presenters.repayment_details(repayment))
+
     @action(detail=False, url_path=r"loan/(?P<partner_loan_id>[^/]+)")
     @described(openapi.loan)
     def loan(self, request: Request, partner_loan_id: str) -> Response:
@@ -201,7 +208,7 @@ def _borrow_answer(loan: PartnerLoan) -> Response:
     if loan.status == LoanStatus.FAILED:
         raise _settlement_failed("Loan", loan.failure_reason, {"internalLoanId": str(loan.internal_loan_id)})
     if loan.status == LoanStatus.PENDING:
-        return _accepted(presenters.borrowed(loan), loan)
+        return _accepted(presenters.borrowed(loan), f"/partners/loan/{loan.partner_loan_id}")
     return Response(presenters.borrowed(loan), status=201)
 
 
@@ -210,13 +217,12 @@ def _repay_answer(repayment: Repayment) -> Response:
         raise _settlement_failed("Repayment", repayment.failure_reason, {"repaymentId": str(repayment.pk)})
     body = presenters.repaid(repayment, repayment.loan)
     if repayment.status == RepaymentStatus.PENDING:
-        return _accepted(body, repayment.loan)
+        return _accepted(body, f"/partners/repayments/{repayment.pk}")
     return Response(body)
 
 
-def _accepted(body: dict[str, Any], loan: PartnerLoan) -> Response:
-    headers = {"Location": f"/partners/loan/{loan.partner_loan_id}", "Retry-After": RETRY_AFTER_SECONDS}
-    return Response(body, status=202, headers=headers)
+def _accepted(body: dict[str, Any], where: str) -> Response:
+    return Response(body, status=202, headers={"Location": where, "Retry-After": RETRY_AFTER_SECONDS})
 
 
 def _settlement_failed(what: str, reason: str, details: dict[str, Any]) -> BadRequest:

@@ -18,15 +18,25 @@ from typing import Any
 from tools.json_schema_changes import Direction, Schemas, schema_changes
 
 COMMITTED = "docs/openapi.json"
+# Breaks that were decided on, by their sentences, each with its reason.
+AGREED = {
+    # A repayment that fails after its 202 could not be read anywhere; the loan it led to did not mention it.
+    (
+        "POST /partners/repay: answer 202: header Location: pattern was ^/partners/loan/[A-Za-z0-9_-]{1,64}$ and is "
+        "^/partners/repayments/[0-9a-f-]{36}$"
+    ),
+}
 PROJECT = Path(__file__).resolve().parent.parent
 Schema = dict[str, Any]
 
 
 def breaking_changes(old: Schema, new: Schema) -> list[str]:
-    """One sentence for each change that breaks a caller of `old`; none where the major version rose."""
+    """One sentence for each change that breaks a caller of `old`, but for those `AGREED`; none where the major version
+    rose.
+    """
     if _major(new) > _major(old):
         return []
-    return list(_changes(old, new))
+    return [sentence for sentence in _changes(old, new) if sentence not in AGREED]
 
 
 def last_committed(count: int = 2) -> list[Schema]:

@@ -200,6 +200,9 @@ CATALOGUE: dict[ErrorCode, Entry] = {
     ErrorCode.LOAN_NOT_FOUND: Entry(
         HTTPStatus.NOT_FOUND, "this partner has no such loan; another partner may", "Loan not found"
     ),
+    ErrorCode.REPAYMENT_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "this partner made no such repayment; another partner may have", "Repayment not found"
+    ),
     ErrorCode.METHOD_NOT_ALLOWED: Entry(
         HTTPStatus.METHOD_NOT_ALLOWED, "the path does not take this method", 'Method "PUT" not allowed.'
     ),

@@ -73,6 +73,7 @@ class ErrorCode(StrEnum):
     OAID_NOT_FOUND = "oaid_not_found"
     POSITION_NOT_FOUND = "position_not_found"
     LOAN_NOT_FOUND = "loan_not_found"
+    REPAYMENT_NOT_FOUND = "repayment_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_ACCEPTABLE = "not_acceptable"
     POSITION_HAS_LOAN = "position_has_loan"

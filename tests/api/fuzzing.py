@@ -39,6 +39,8 @@ BEYOND_THE_SCHEMA = (
     "This cursor belongs to another list or other filters.",
     "Null characters are not allowed.",
     "This field may not be blank.",
+    "Only version 2 covers it.",
+    "Goes with version 2 only.",
 )
 
 addresses = st.binary(min_size=20, max_size=20).map(to_checksum_address)

@@ -64,6 +64,7 @@ class Row:
 
 ITS_OWN = (200, "")  # the other partner sees what is its own, and nothing of the right one's
 NOT_THERE = (404, "loan_not_found")
+NO_REPAYMENT = (404, "repayment_not_found")
 NOT_FOUND = (404, "not_found")
 NOT_AGREED = (403, "consent_invalid")  # the user signed for the right partner
 
@@ -72,6 +73,7 @@ TABLE = (
     Row("POST", "/partners/borrow", BORROW, 202, NOT_AGREED),
     Row("POST", "/partners/borrow/typed-data", READ, 200, ITS_OWN),
     Row("POST", "/partners/repay", REPAY, 202, NOT_THERE),
+    Row("GET HEAD", "/partners/repayments/<repayment_id>", READ, 200, NO_REPAYMENT),
     Row("GET HEAD", "/partners/loan/<partner_loan_id>", READ, 200, NOT_THERE),
     Row("GET HEAD", "/partners/loan/<partner_loan_id>/payoff", READ, 200, NOT_THERE),
     Row("GET HEAD", "/partners/user/<user_wallet>/loans", READ, 200, ITS_OWN),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,15 @@ def test_more_for_callers_is_no_break(change: Change) -> None:
 def test_a_break_is_allowed_where_the_major_version_rises() -> None:
     assert changed(lambda s: (s["paths"].pop(BORROW), s["info"].update(version="2.0.0"))) == []
     assert changed(lambda s: (s["paths"].pop(BORROW), s["info"].update(version="1.9.0"))) != []
+
+
+def test_a_break_that_was_decided_on_is_passed_over_and_no_other_one() -> None:
+    old, new = document.make(), document.make()
+    (sentence,) = openapi_changes.AGREED
+    old["components"]["headers"]["LocationOfRepayment"]["schema"]["pattern"] = re.findall(r"was (\S+) and", sentence)[0]
+    assert breaking_changes(old, new) == []
+    old["components"]["headers"]["LocationOfRepayment"]["schema"]["pattern"] = "^/elsewhere$"
+    assert len(breaking_changes(old, new)) == 1
 
 
 @pytest.mark.skipif(not (openapi_changes.PROJECT / ".git").exists(), reason="the history is not here")

@@ -60,7 +60,10 @@ class World:
         self.callers = Callers(self.right, self.other, staff=staff, non_admin=non_admin)
         assert self.callers.right(self.call("POST", "/partners/borrow", "borrow", loan_id=OLD_LOAN)).status_code == 202
         self.settle()
+        assert self.callers.right(self.call("POST", "/partners/repay", "repay")).status_code == 202
+        self.settle()
         self.loan = PartnerLoan.objects.get(status="ACTIVE")
+        self.repayment = Repayment.objects.get(status="SETTLED")
 
     def settle(self) -> None:
         """Everything that is accepted, to its end."""
@@ -73,6 +76,7 @@ class World:
         """A good request to an endpoint, by the pattern of its path."""
         for name, value in {
             "<partner_loan_id>": OLD_LOAN,
+            "<repayment_id>": self.repayment.pk if path.startswith("/partners/repayments/") else "",
             "<user_wallet>": self.user.wallet,
             "<oaid_token_id>": self.user.oaid_token_id,
             "<position_id>": self.user.position_id,
@@ -99,7 +103,8 @@ class World:
 
     def is_told(self, text: str) -> bool:
         """Whether an answer tells anything of the right partner's."""
-        secrets = (self.right.partner.partner_id, self.right.partner.partner_name, str(self.loan.internal_loan_id))
+        partner, repayment_id = self.right.partner, str(self.repayment.pk)
+        secrets = (partner.partner_id, partner.partner_name, str(self.loan.internal_loan_id), repayment_id)
         return any(secret in text for secret in (*secrets, OLD_LOAN, self.loan.borrow_tx_hash))
 
 
@@ -154,7 +159,7 @@ def test_every_endpoint_answers_everybody_as_the_table_says(
 
     assert not wrong, "\n".join(wrong)
     assert Counter(PartnerLoan.objects.values_list("partner_loan_id", flat=True)) == {OLD_LOAN: 1, NEW_LOAN: 1}
-    assert Repayment.objects.count() == 1  # the controls', and nobody else's
+    assert Repayment.objects.count() == 2  # the world's and the control's, and nobody else's
 
 
 def cell(world: World, row: Row, call: Call, caller: str) -> list[str]:

@@ -59,7 +59,7 @@ RESPONSE: dict[str, dict[str, Any]] = {
         "example": '"basic";r=42;t=31',
     },
     "RetryAfter": {
-        "description": "Seconds to wait before the same request, or a look at the loan.",
+        "description": "Seconds to wait before the same request, or a look at Location.",
         "required": True,
         "schema": _SECONDS,
         "example": 2,
@@ -79,6 +79,12 @@ RESPONSE: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^/partners/loan/[A-Za-z0-9_-]{1,64}$"},
         "example": "/partners/loan/xyz_loan_12345",
     },
+    "LocationOfRepayment": {
+        "description": "The repayment's path.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^/partners/repayments/[0-9a-f-]{36}$"},
+        "example": "/partners/repayments/1f0c8a52-9c3f-4a57-8a14-52d9a8f0f6b7",
+    },
     "WWWAuthenticate": {"required": True, "schema": {"type": "string", "const": "Bearer"}},
     "ContentDisposition": {
         "required": True,
@@ -96,6 +102,7 @@ NAMES = {
     "RetryAfterWhereRetryable": "Retry-After",
     "IdempotentReplayed": "Idempotent-Replayed",
     "Location": "Location",
+    "LocationOfRepayment": "Location",
     "WWWAuthenticate": "WWW-Authenticate",
     "ContentDisposition": "Content-Disposition",
 }

@@ -10,6 +10,10 @@ TAGS = {
 INTRODUCTION = """\
 Borrow and repay USDC against on-chain credit lines (OAIDs).
 
+**Consent first**: live, a borrow carries the user's signature in `userAuthorization`, unless the platform makes it
+optional (`BORROW_CONSENT`), as it is in sandbox; without it the answer is 403 `consent_required`. `POST
+/partners/borrow/typed-data` answers what the user signs.
+
 **Amounts** are strings of whole USDC base units (6 decimals): `"5000000000"` is $5,000. **Addresses** are taken in any
 case, a mixed-case one with its EIP-55 checksum, and answered checksummed. **Times** are UTC, ISO 8601 with `Z`.
 Bodies are JSON of at most 64 KiB; an unknown field is refused and named. Answers may gain fields: pass over those you
@@ -25,7 +29,8 @@ seconds. Besides what each operation lists, an unknown path is 404 `not_found` a
 **Idempotency**: send an `Idempotency-Key` with every borrow and repayment, and the same one with every retry of it.
 
 **Waiting**: a borrow or repayment is accepted at once and settled on the chain. The request waits for that, 25 seconds
-at most; then the answer is 202, and the loan tells how it ended. `Prefer: respond-async` does not wait.
+at most; then the answer is 202, and what its `Location` names tells how it ended. `Prefer: respond-async` does not
+wait.
 
 **Rate limits**: 100, 500 or 2,000 calls in any minute for BASIC, PREMIUM and ENTERPRISE partners; `RateLimit` and
 `RateLimit-Policy` are on every answer that was counted.
