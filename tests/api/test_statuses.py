@@ -1,5 +1,6 @@
 """Each operation gives each status of its schema, as the schema tells it; a 500 nobody can bring about."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,12 +22,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 BORROW, REPAY, TYPED_DATA = "POST /partners/borrow", "POST /partners/repay", "POST /partners/borrow/typed-data"
 LOAN, PAYOFF = "GET /partners/loan/{partnerLoanId}", "GET /partners/loan/{partnerLoanId}/payoff"
 LOANS, TRANSACTIONS = "GET /partners/user/{userWallet}/loans", "GET /partners/my/transactions"
-STATS = "GET /partners/my/stats"
+STATS, REPAYMENT = "GET /partners/my/stats", "GET /partners/repayments/{repaymentId}"
 CREDIT_LINE = "GET /partners/public/oaid/{oaidTokenId}/credit-line"
 POSITION = "GET /partners/public/position/{positionId}/details"
 LIVE, READY, SCHEMA = "GET /health/live", "GET /health/ready", "GET /openapi.json"
 
-OF_PARTNERS = (BORROW, REPAY, TYPED_DATA, LOAN, PAYOFF, LOANS, TRANSACTIONS, STATS)
+OF_PARTNERS = (BORROW, REPAY, TYPED_DATA, LOAN, PAYOFF, LOANS, TRANSACTIONS, STATS, REPAYMENT)
 MONEY = (BORROW, REPAY)
 
 
@@ -48,6 +49,7 @@ class Caller:
             LOANS: {"path_parameters": {"userWallet": user.wallet}},
             TRANSACTIONS: {},
             STATS: {},
+            REPAYMENT: {"path_parameters": {"repaymentId": str(uuid.uuid4())}},
             CREDIT_LINE: {"path_parameters": {"oaidTokenId": str(user.oaid_token_id)}},
             POSITION: {"path_parameters": {"positionId": str(user.position_id)}},
             LIVE: {},
@@ -112,10 +114,12 @@ def _the_life_of_a_loan(call: Caller) -> None:
         ["BORROW", "loan-1", "1000000"],
     ]
     once = {**call.world.headers, "Idempotency-Key": "repay-1"}
-    call(REPAY, 202, headers=once)
+    repayment = {"repaymentId": call(REPAY, 202, headers=once)["repaymentId"]}
+    assert call(REPAYMENT, 200, path_parameters=repayment)["status"] == "PENDING"
     call(REPAY, 409)  # one at a time
     call.world.settle()
     assert call(REPAY, 200, headers=once)["loanStatus"] == "REPAID"
+    assert call(REPAYMENT, 200, path_parameters=repayment)["status"] == "SUCCESS"
     call(BORROW, 409)  # its id is used
     for label in MONEY:
         other = {**call.good[label]["body"], "partnerLoanId": "loan-2"}
@@ -132,6 +136,7 @@ def _refusals(call: Caller) -> None:
     call(REPAY, 404, body={**call.good[REPAY]["body"], "partnerLoanId": "nobody's"[:6]})
     for label in (LOAN, PAYOFF):
         call(label, 404, path_parameters={"partnerLoanId": "unknown"})
+    call(REPAYMENT, 404)
     call(LOANS, 400, path_parameters={"userWallet": "0x1"})
     call(LOANS, 404, path_parameters={"userWallet": "a/b"})
     call(TRANSACTIONS, 400, query={"limit": 0})
