@@ -37,6 +37,7 @@ from partner_platform.core.openapi.operations import (
 
 _MONEY_HEADERS = (headers.IDEMPOTENCY_KEY, headers.PREFER)
 _PENDING = "Accepted and being settled; it will end by itself. Read Location, or repeat the request with its key"
+_PUBLIC = (ErrorCode.INVALID_REQUEST, ErrorCode.UNSUPPORTED_API_VERSION)
 _PENDING_HEADERS = ("Location", "RetryAfter")
 _OF_REPAYMENT = {
     "TheRepayment": Link(operation="getRepayment", parameters={"repaymentId": "$response.body#/repaymentId"})
@@ -65,7 +66,7 @@ credit_line = Operation(
     description="As of the newest block.",
     path=requests.TokenIdPath,
     answers=(_answer("The credit line", answers.CreditLine, CREDIT_LINE),),
-    errors=(ErrorCode.INVALID_REQUEST, ErrorCode.OAID_NOT_FOUND, ErrorCode.CHAIN_UNAVAILABLE),
+    errors=(*_PUBLIC, ErrorCode.OAID_NOT_FOUND, ErrorCode.CHAIN_UNAVAILABLE),
 )
 
 position_details = Operation(
@@ -76,7 +77,7 @@ position_details = Operation(
     description="As of the newest block.",
     path=requests.PositionIdPath,
     answers=(_answer("The position", answers.Position, POSITION),),
-    errors=(ErrorCode.INVALID_REQUEST, ErrorCode.POSITION_NOT_FOUND, ErrorCode.CHAIN_UNAVAILABLE),
+    errors=(*_PUBLIC, ErrorCode.POSITION_NOT_FOUND, ErrorCode.CHAIN_UNAVAILABLE),
 )
 
 borrow = Operation(
@@ -107,6 +108,7 @@ borrow = Operation(
     errors=(
         *BODY_ERRORS,
         *IDEMPOTENCY_ERRORS,
+        ErrorCode.LOAN_BELOW_MINIMUM,
         ErrorCode.CONSENT_REQUIRED,
         ErrorCode.CONSENT_EXPIRED,
         ErrorCode.CONSENT_INVALID,
@@ -136,7 +138,7 @@ typed_data = Operation(
     body=requests.TypedDataBody,
     body_examples={"borrow": WANTED},
     answers=(_answer("The message", answers.TypedData, TYPED_DATA),),
-    errors=BODY_ERRORS,
+    errors=(*BODY_ERRORS, ErrorCode.LOAN_BELOW_MINIMUM),
 )
 
 repay = Operation(

@@ -101,7 +101,7 @@ class _BorrowTerms(StrictSerializer):
 
     oaidTokenId = TokenIdField(help_text="The user's credit line.")  # noqa: N815
     userWallet = AddressField(help_text="The OAID's owner.")  # noqa: N815
-    borrowAmount = AmountField(help_text="From 1 to 2^63-1.")  # noqa: N815
+    borrowAmount = AmountField(help_text="From the platform's smallest loan ($1, if it set no other) to 2^63-1.")  # noqa: N815
     partnerLoanId = LoanIdField(help_text="Your own id of the loan, once.")  # noqa: N815
     loanDuration = WholeNumberField(  # noqa: N815
         min_value=1,

@@ -10,6 +10,16 @@ from partner_platform.core.money import format_dollars
 PENDING_RETRY_SECONDS = 2
 
 
+def check_minimum(amount: int, minimum: int) -> None:
+    """A loan is at least the platform's smallest, both in base units."""
+    if amount < minimum:
+        raise BadRequest(
+            ErrorCode.LOAN_BELOW_MINIMUM,
+            f"The smallest loan is {format_dollars(minimum)}",
+            details={"minimum": str(minimum)},
+        )
+
+
 def require_oaid(reading: OaidReading | None, token_id: int) -> OaidReading:
     """404 where the token was never minted."""
     if reading is None:

@@ -81,7 +81,7 @@ class LoanViewSet(ContractView, ViewSet):
     def typed_data(self, request: Request) -> Response:
         """What the user signs for a borrow, and the `userAuthorization` to send with it, but for the signature."""
         body = requests.TypedDataBody(data=request.data)
-        _validated(body)
+        rules.check_minimum(_validated(body)["borrowAmount"], settings.MIN_BORROW)
         return Response(presenters.consent(*body.to_borrow(_partner(request))))
 
     @action(detail=False, methods=["post"], required_scope=Scope.REPAY)

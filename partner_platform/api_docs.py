@@ -23,7 +23,7 @@ PAGE_POLICY = (
 class Schema(ContractView):
     """The schema as JSON; it holds no secret, so anyone may read it."""
 
-    takes_unknown_parameters = True
+    is_strict = False
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
     throttle_classes = [PublicThrottle]

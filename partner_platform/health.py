@@ -38,7 +38,7 @@ class Readiness(serializers.Serializer):
 
 
 class _HealthView(ContractView):
-    takes_unknown_parameters = True
+    is_strict = False
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
 

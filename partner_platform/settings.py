@@ -65,6 +65,7 @@ MIDDLEWARE = [
     "partner_platform.core.request_metrics.BeforeMiddleware",
     "partner_platform.core.middleware.RequestIdMiddleware",
     "partner_platform.core.middleware.NoStoreMiddleware",
+    "partner_platform.core.middleware.ApiVersionMiddleware",
     "partners.door.TurnAwayMiddleware",
     "audit.access_log.AccessLogMiddleware",
     "audit.middleware.ApiLogMiddleware",
@@ -193,6 +194,10 @@ if BORROW_CONSENT not in ("required", "optional"):
 BORROW_CONSENT_VERSIONS = env.list("BORROW_CONSENT_VERSIONS", default=["1", "2"] if IS_SANDBOX else ["2"])
 if not BORROW_CONSENT_VERSIONS or not set(BORROW_CONSENT_VERSIONS) <= {"1", "2"}:
     raise environ.ImproperlyConfigured("BORROW_CONSENT_VERSIONS must be 1, 2 or both, separated by commas")
+# The smallest loan, in base units of USDC: below it the fee rounds to nothing, and the gas is the platform's.
+MIN_BORROW = env.int("MIN_BORROW", default=1_000_000)
+if MIN_BORROW < 1:
+    raise environ.ImproperlyConfigured("MIN_BORROW must be at least 1")
 LOAN_DEFAULT_GRACE_SECONDS = env.int("LOAN_DEFAULT_GRACE_SECONDS", default=7 * 86_400)  # after a missed due date
 HEALTH_WARNING_MARGIN_BPS = env.int("HEALTH_WARNING_MARGIN_BPS", default=1_000)  # how near liquidation is warned about
 # The reconciliation compares what moved, and now and then everything; what disagrees twice it freezes.

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 
+from partner_platform.core import api_versions
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import BASE_UNITS_PER_DOLLAR, MAX_BASE_UNITS, USDC_DECIMALS
 from partners import selectors, settlement_addresses, terms
@@ -55,6 +56,9 @@ class PartnerForm(OneTimeFormMixin, forms.ModelForm):
 
     daily_borrow_limit = DollarField(label="Daily borrow limit ($)", help_text="A UTC day")
     total_borrow_limit = DollarField(label="Total borrow limit ($)", help_text="Outstanding at once")
+    api_version = forms.ChoiceField(
+        label="API version", choices=lambda: [(name, name) for name in api_versions.names()], required=False
+    )
     webhook_url = forms.URLField(required=False, max_length=500, assume_scheme="https", help_text="https only")
 
     same_name = forms.BooleanField(required=False, widget=forms.HiddenInput, label="Another partner of this name")
@@ -86,6 +90,8 @@ class PartnerForm(OneTimeFormMixin, forms.ModelForm):
     def terms(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         """The cleaned terms as the services take them: amounts as strings."""
         values = {name: value for name, value in cleaned.items() if name in terms.FIELDS}
+        if not values.get("api_version"):
+            values.pop("api_version", None)  # not asked for: as it is
         return {name: str(value) if name in terms.AMOUNTS else value for name, value in values.items()}
 
     def _check_name(self, name: str | None, *, confirmed: bool) -> None:

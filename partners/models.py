@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 
-from partner_platform.core import clock
+from partner_platform.core import api_versions, clock
 from partner_platform.core.fields import AddressField, BaseUnitsField, EncryptedField, UUIDPrimaryKey
 from partner_platform.core.money import BASIS_POINTS
 
@@ -74,6 +74,11 @@ class Partner(models.Model):
     )
     settlement_address = AddressField(help_text="Where borrowed USDC goes and repayments come from")
     repayment_funding = models.CharField(max_length=10, choices=RepaymentFunding, default=RepaymentFunding.PROVEN)
+    api_version = models.CharField(
+        max_length=10,
+        default=api_versions.current,
+        help_text="The version of the HTTP contract that its calls get where they name none",
+    )
     webhook_url = models.URLField(max_length=500, blank=True, default="")
     webhook_secret = EncryptedField()
     ip_allow_list = models.JSONField(default=list, blank=True, help_text="CIDRs; empty: calls from anywhere")

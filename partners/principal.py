@@ -12,5 +12,10 @@ class PartnerPrincipal:
     partner: Partner
 
     @property
+    def api_version(self) -> str:
+        """The version of the contract that the partner is pinned to."""
+        return self.partner.api_version
+
+    @property
     def is_authenticated(self) -> bool:
         return True

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator, validate_email
 
+from partner_platform.core import api_versions
 from partner_platform.core.errors import invalid_fields
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
 from partner_platform.core.money import BASIS_POINTS, MAX_BASE_UNITS
@@ -183,6 +184,7 @@ FIELDS: dict[str, Field] = {
     "platform_fee_percentage": Field("platformFeePercentage", _fee),
     "settlement_address": Field("settlementAddress", _settlement_address, required=True),
     "repayment_funding": Field("repaymentFunding", _choice(RepaymentFunding.values)),
+    "api_version": Field("apiVersion", _choice(api_versions.names())),
     "webhook_url": Field("webhookUrl", _webhook_url),
     "ip_allow_list": Field("ipWhitelist", _cidrs),
     "contact_email": Field("contactEmail", _email, required=True),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError
 
 from audit.services import record_change
@@ -45,10 +46,11 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
     """Accept a borrow and return its PENDING loan; the settlement engine does the rest.
 
     `on_accepted` is called with the loan's key inside the transaction that makes it.
-    Raises 403 without the user's consent, then the plan's refusals in its order (1a ownership, 1b active, 1c credit, 1d
-    daily, 1e total, 1f duplicate, position), `Unavailable` where the chain cannot be reached. Whatever raises, nothing
-    stays reserved. Source: plan, borrow flow.
+    Raises 400 below the smallest loan, 403 without the user's consent, then the plan's refusals in its order (1a
+    ownership, 1b active, 1c credit, 1d daily, 1e total, 1f duplicate, position), `Unavailable` where the chain cannot
+    be reached. Whatever raises, nothing stays reserved. Source: plan, borrow flow.
     """
+    rules.check_minimum(request.borrow_amount, settings.MIN_BORROW)
     proof = _require_consent(partner, request)
     exactly = False
     for _ in range(credit.MAX_READINGS):

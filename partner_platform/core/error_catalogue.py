@@ -46,6 +46,18 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         "borrowAmount: Must be from 1 to 9223372036854775807 base units.",
         {"borrowAmount": ["Must be from 1 to 9223372036854775807 base units."]},
     ),
+    ErrorCode.UNSUPPORTED_API_VERSION: Entry(
+        HTTPStatus.BAD_REQUEST,
+        "the `API-Version` that the call names is not supported; `details.supported` lists those that are",
+        "This API-Version is not supported. Supported: 2026-01-05",
+        {"supported": ["2026-01-05"]},
+    ),
+    ErrorCode.LOAN_BELOW_MINIMUM: Entry(
+        HTTPStatus.BAD_REQUEST,
+        "the amount is less than the smallest loan; `details.minimum` is that one",
+        "The smallest loan is $1",
+        {"minimum": "1000000"},
+    ),
     ErrorCode.CREDIT_LINE_INACTIVE: Entry(
         HTTPStatus.BAD_REQUEST, "the OAID's credit line is not active", "OAID credit line is not active"
     ),

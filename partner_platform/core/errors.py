@@ -35,6 +35,8 @@ class ErrorCode(StrEnum):
     """The stable `code` of an error answer."""
 
     INVALID_REQUEST = "invalid_request"
+    LOAN_BELOW_MINIMUM = "loan_below_minimum"
+    UNSUPPORTED_API_VERSION = "unsupported_api_version"
     CREDIT_LINE_INACTIVE = "credit_line_inactive"
     INSUFFICIENT_CREDIT = "insufficient_credit"
     NO_ACTIVE_POSITION = "no_active_position"

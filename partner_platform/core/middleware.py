@@ -1,4 +1,6 @@
-"""Request ids, `Cache-Control`, and the refusal of paths with control characters and of bodies that are too large."""
+"""What every answer carries (request id, version, `Cache-Control`), and what is refused before anything reads it: paths
+with control characters, bodies that are too large.
+"""
 
 import re
 import uuid
@@ -6,12 +8,13 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from partner_platform.core import context
+from partner_platform.core import api_versions, context
 from partner_platform.core.errors import ErrorCode, NotFound, PayloadTooLarge, PlatformError
 from partner_platform.core.exception_handler import envelope
 
 MAX_BODY_BYTES = 64 * 1024
-CACHED_PATHS = ("/console/", "/static/", "/docs", "/openapi.json")
+PAGES = ("/console/", "/static/", "/docs")
+CACHED_PATHS = (*PAGES, "/openapi.json")
 _SANE_REQUEST_ID = re.compile(r"(?![ps]k_)[A-Za-z0-9._-]{8,64}")  # no API key for an id: ids are logged
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
@@ -45,6 +48,21 @@ class NoStoreMiddleware:
         response = self.get_response(request)
         if not request.path.startswith(CACHED_PATHS):
             response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+class ApiVersionMiddleware:
+    """Every answer says which version of the contract it is of, refusals included, and when that one ends."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not request.path.startswith(PAGES):
+            version = getattr(request, "api_version", None) or api_versions.of_partner(None)
+            for name, value in version.headers().items():
+                response[name] = value
         return response
 
 

@@ -120,10 +120,10 @@ def test_allow_lists_what_the_path_answers_and_nothing_else(world: World, path: 
 def test_no_cache_keeps_an_answer_and_vary_names_what_it_was_chosen_by(world: World) -> None:
     user = world.users[0]
     varies = {
-        "/partners/my/stats": "Authorization",
-        "/partners/my/transactions": "Authorization, Accept",
-        "/partners/loan/unknown": "Authorization",
-        f"/partners/public/oaid/{user.oaid_token_id}/credit-line": None,
+        "/partners/my/stats": "Authorization, API-Version",
+        "/partners/my/transactions": "Authorization, API-Version, Accept",
+        "/partners/loan/unknown": "Authorization, API-Version",
+        f"/partners/public/oaid/{user.oaid_token_id}/credit-line": "API-Version",
         "/health/live": None,
         "/nowhere": None,
         "/partners/loan/%00": None,
@@ -132,8 +132,21 @@ def test_no_cache_keeps_an_answer_and_vary_names_what_it_was_chosen_by(world: Wo
         answer = send(world, "GET", path)
         assert (answer["Cache-Control"], answer.headers.get("Vary")) == ("no-store", expected), path
     csv = send(world, "GET", "/partners/my/transactions", Accept="text/csv")
-    assert (csv["Cache-Control"], csv["Vary"]) == ("no-store", "Authorization, Accept")
+    assert (csv["Cache-Control"], csv["Vary"]) == ("no-store", "Authorization, API-Version, Accept")
     assert send(world, "GET", "/partners/my/stats", Authorization="")["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(("method", "path"), API)
+def test_a_version_that_there_is_not_is_refused_and_every_answer_names_its_own(
+    world: World, method: str, path: str
+) -> None:
+    answer = send(world, method, example(world, path), **{"API-Version": "2025-01-01"})
+    assert (answer.status_code, answer["API-Version"]) == (400, "2026-01-05")
+    if method != "HEAD":
+        assert (answer.json()["code"], answer.json()["details"]) == (
+            "unsupported_api_version",
+            {"supported": ["2026-01-05"]},
+        )
 
 
 def test_a_control_character_is_in_no_path_of_ours(world: World) -> None:

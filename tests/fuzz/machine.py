@@ -13,6 +13,10 @@ from tests.fuzz.people import UNLIMITED
 from tests.fuzz.platform import ACCEPTED, DEEPEST_REORG, DOLLAR, MINING, WORK, Lender, Platform, demand
 
 AMOUNTS = st.sampled_from([1, 999_999, 400 * DOLLAR, 1_000 * DOLLAR, 2_500 * DOLLAR, 9_000 * DOLLAR, 40_000 * DOLLAR])
+# The first is refused, the next ones are the smallest that are not.
+LOANS = st.sampled_from(
+    [DOLLAR - 1, DOLLAR, DOLLAR + 1, 400 * DOLLAR, 1_000 * DOLLAR, 2_500 * DOLLAR, 9_000 * DOLLAR, 40_000 * DOLLAR]
+)
 LIMITS = st.sampled_from([1, 3_000 * DOLLAR, 20_000 * DOLLAR, 500_000 * DOLLAR])
 LENDERS = st.integers(0, 2)
 USERS = st.integers(0, 2)
@@ -47,7 +51,7 @@ class History(RuleBasedStateMachine):
 
     # --- partners ---
 
-    @rule(lender=LENDERS, user=USERS, amount=AMOUNTS, stale=st.booleans(), settled=st.booleans(), crash_at=CRASHES)
+    @rule(lender=LENDERS, user=USERS, amount=LOANS, stale=st.booleans(), settled=st.booleans(), crash_at=CRASHES)
     def borrow(self, lender: int, user: int, amount: int, stale: bool, settled: bool, crash_at: int | None) -> None:
         if not stale:
             system.forget_block()

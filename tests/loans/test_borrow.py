@@ -133,6 +133,36 @@ def test_an_unknown_token_or_position_is_404_and_a_malformed_one_400(chain, lend
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+@pytest.mark.parametrize("amount", [1, 199, 200, 999_999])
+def test_a_loan_below_the_smallest_is_refused_before_anything_is_asked_or_reserved(chain, lender, settings, amount):
+    user = chain.users[0]
+    settings.CHAIN_RPC_URLS = ["http://127.0.0.1:9"]  # nobody answers there
+    wanted = {"oaidTokenId": user.oaid_token_id, "userWallet": user.wallet, "partnerLoanId": "loan-1"}
+
+    for path in ("/partners/borrow", "/partners/borrow/typed-data"):
+        answer = lender.post(path, {**wanted, "borrowAmount": str(amount)})
+        assert (answer.status_code, answer.json()["code"]) == (400, "loan_below_minimum")
+        assert answer.json()["message"] == "The smallest loan is $1"
+        assert answer.json()["details"] == {"minimum": "1000000"}
+        assert answer.json()["retryable"] is False
+    assert nothing_is_reserved()
+
+
+def test_the_smallest_loan_is_a_dollar_and_its_fee_is_not_nothing(chain, lender, settle, settings):
+    assert settings.MIN_BORROW == DOLLAR
+    answer = lender.borrow(chain.users[0], 1)
+    settle()
+    assert (answer.status_code, answer.json()["platformFee"]) == (202, "5000")
+    assert lender.loan()["status"] == "ACTIVE"
+
+
+def test_the_smallest_loan_is_the_platforms_to_set(chain, lender, settings):
+    settings.MIN_BORROW = 250 * DOLLAR
+    answer = lender.borrow(chain.users[0], 249)
+    assert (answer.json()["code"], answer.json()["message"]) == ("loan_below_minimum", "The smallest loan is $250")
+    assert lender.borrow(chain.users[0], 250).status_code == 202
+
+
 def test_somebody_elses_oaid_is_refused(chain, lender):
     answer = lender.borrow(chain.users[0], 100, userWallet=chain.users[1].wallet)
 

@@ -49,10 +49,13 @@ class ContractSchema(AutoSchema):
             raise TypeError(f"{self.method} {self.path} is not @described")
         return told
 
+    def _is_versioned(self) -> bool:
+        return bool(getattr(self.view, "is_strict", False))
+
     def _parameters_of(self, told: Operation) -> list[dict[str, Any]]:
         in_path = [camel(name) for name in uritemplate.variables(self.path)]
         fields = {**_fields(told.query), **_fields(told.path)}
-        shared = [headers.REQUEST_ID, *told.headers]
+        shared = [headers.REQUEST_ID, *([headers.API_VERSION] if self._is_versioned() else []), *told.headers]
         return [
             *(self._parameter(fields[name], "path") for name in in_path),
             *(self._parameter(field, "query") for name, field in fields.items() if name not in in_path),
@@ -122,7 +125,7 @@ def _fields(serializer: Serializer | None) -> dict[str, Any]:
 def _common_headers(told: Operation) -> list[str]:
     limits = ["RateLimitPolicy", "RateLimit"] if told.is_limited else []
     replayed = ["IdempotentReplayed"] if headers.IDEMPOTENCY_KEY in told.headers else []
-    return ["RequestId", *limits, *replayed]
+    return ["RequestId", "ApiVersion", "Deprecation", "Sunset", *limits, *replayed]
 
 
 def _error(told: Operation, status: int, codes: list[ErrorCode]) -> dict[str, Any]:

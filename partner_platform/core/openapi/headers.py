@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from partner_platform.core import api_versions
+
 _SECONDS = {"type": "integer", "minimum": 0}
 
 IDEMPOTENCY_KEY = "IdempotencyKey"
 PREFER = "Prefer"
 REQUEST_ID = "RequestId"
+API_VERSION = "ApiVersion"
 
 REQUEST: dict[str, dict[str, Any]] = {
     REQUEST_ID: {
@@ -16,6 +19,13 @@ REQUEST: dict[str, dict[str, Any]] = {
         "comes back on the answer; in place of any other text the answer has an id of ours.",
         "schema": {"type": "string"},
         "example": "7d0f6c1e-order-4711",
+    },
+    API_VERSION: {
+        "name": "API-Version",
+        "in": "header",
+        "description": "The version of the contract to answer this call in; without it the one you are pinned to.",
+        "schema": {"type": "string", "enum": api_versions.names()},
+        "example": "2026-01-05",
     },
     IDEMPOTENCY_KEY: {
         "name": "Idempotency-Key",
@@ -46,6 +56,22 @@ RESPONSE: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
         "example": "b3f0c9a27d5e4c1f8a6b2d9e7f405163",
+    },
+    "ApiVersion": {
+        "description": "The version of the contract that this answer is of.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+        "example": "2026-01-05",
+    },
+    "Deprecation": {
+        "description": "Since when this version is deprecated (RFC 9745), where it is.",
+        "schema": {"type": "string", "pattern": "^@[0-9]+$"},
+        "example": "@1798761600",
+    },
+    "Sunset": {
+        "description": "When this version ends (RFC 8594), where that is decided.",
+        "schema": {"type": "string"},
+        "example": "Fri, 31 Dec 2027 23:59:59 GMT",
     },
     "RateLimitPolicy": {
         "description": "The quota: `q` calls in a window of `w` seconds (draft-ietf-httpapi-ratelimit-headers). "
@@ -96,6 +122,9 @@ RESPONSE: dict[str, dict[str, Any]] = {
 # What the components are called on the wire.
 NAMES = {
     "RequestId": "X-Request-Id",
+    "ApiVersion": "API-Version",
+    "Deprecation": "Deprecation",
+    "Sunset": "Sunset",
     "RateLimitPolicy": "RateLimit-Policy",
     "RateLimit": "RateLimit",
     "RetryAfter": "Retry-After",

@@ -35,5 +35,9 @@ wait.
 **Rate limits**: 100, 500 or 2,000 calls in any minute for BASIC, PREMIUM and ENTERPRISE partners; `RateLimit` and
 `RateLimit-Policy` are on every answer that was counted.
 
-**Lists** have `limit` and `offset` (10,000 at most), and in `next` a cursor for `?cursor=` that goes on at any depth.
+**Versions**: you are pinned to the version of the contract that you came with, and each answer names its own in
+`API-Version`; a call may ask for another one in that header.
+
+**Lists** have `limit` and `offset` (10,000 at most), `hasMore`, and in `next` a cursor for `?cursor=` that goes on at
+any depth.
 """

@@ -26,6 +26,7 @@ class Caller(Enum):
 # What every endpoint with an API key can answer, before it looks at what is asked (`partners.authentication`).
 PARTNER_ERRORS = (
     ErrorCode.INVALID_REQUEST,
+    ErrorCode.UNSUPPORTED_API_VERSION,
     ErrorCode.MISSING_API_KEY,
     ErrorCode.INVALID_API_KEY,
     ErrorCode.EXPIRED_API_KEY,

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('partners', '0008_status_reasons'),
+        ('partners', '0009_signature_versions'),
     ]
 
     operations = [
