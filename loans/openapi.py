@@ -267,7 +267,8 @@ transactions = Operation(
     tag="Reports",
     summary="Borrows and repayments, newest first",
     description="A page as JSON; with `Accept: text/csv` all rows as CSV, streamed, where `limit`, `offset` and "
-    "`cursor` are refused.",
+    "`cursor` are refused. A loan's id that begins with a dash has a `'` before it there, so that no spreadsheet "
+    "takes it for a formula.",
     query=requests.TransactionsQuery,
     answers=(
         _answer(

@@ -21,6 +21,7 @@ from partner_platform.core.clock import isoformat
 from partners.models import Partner
 
 CSV_PAGE = 500
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 COLUMNS = (
     *("timestamp", "type", "partnerLoanId", "amount", "userWallet", "txHash", "status"),
     *("repaymentId", "failureReason"),
@@ -86,7 +87,7 @@ def csv_chunks(selection: Selection) -> Iterator[str]:
     yield _csv([COLUMNS])
     queries = streams(selection)
     while rows := pagination.merge(queries, CSV_PAGE):
-        yield _csv([[row[name] or "" for name in COLUMNS] for row in _rows(rows)])
+        yield _csv([[_cell(row[name]) for name in COLUMNS] for row in _rows(rows)])
         if len(rows) < CSV_PAGE:
             return
         place = Place(rows[-1].created_at, rows[-1].pk)
@@ -148,6 +149,15 @@ def _row(row: Any, loan: PartnerLoan, kind: TransactionType, status: str, amount
         "repaymentId": None,
         "failureReason": row.failure_reason or None,
     }
+
+
+def _cell(text: str | None) -> str:
+    """The text, with a `'` before what a spreadsheet would take for a formula (OWASP, CSV Injection).
+
+    That is a loan's id that begins with a dash; no id begins with a `'`, so whoever reads the file can take it off.
+    """
+    text = text or ""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _csv(rows: Any) -> str:

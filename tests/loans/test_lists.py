@@ -10,6 +10,7 @@ import pytest
 from django.core import signing
 from django.test import Client
 
+from loans import transactions
 from partner_platform.core import clock
 
 DOLLAR = 10**6
@@ -91,6 +92,25 @@ def test_csv_holds_what_the_json_holds(history: Any) -> None:
     rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
     listed = history.get("/partners/my/transactions?type=BORROW").json()["transactions"]
     assert rows == [{name: value or "" for name, value in row.items()} for row in listed]
+
+
+def test_no_cell_of_the_csv_is_a_formula(lender: Any, settle: Any, chain: Any) -> None:
+    """`-1-2` is -3 in a spreadsheet, and a cell that begins with `=` or `@` can call a program."""
+    for user, loan_id in zip(chain.users, ("-1-2", "_-1", "1-2"), strict=False):
+        assert lender.borrow(user, 100, loan_id).status_code == 202
+    settle()
+    headers = {"Authorization": f"Bearer {lender.key}", "Accept": "text/csv"}
+    answer: Any = Client().get("/partners/my/transactions", headers=headers)
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+    assert [row["partnerLoanId"] for row in rows] == ["1-2", "_-1", "'-1-2"]
+    assert not [cell for row in rows for cell in row.values() if cell[:1] in {"=", "+", "-", "@", "\t", "\r", "\n"}]
+    assert lender.loan("-1-2")["partnerLoanId"] == "-1-2"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_what_a_spreadsheet_takes_for_a_formula_is_text(text: str) -> None:
+    assert transactions._cell(text) == f"'{text}"
+    assert transactions._cell(f"a{text}") == f"a{text}"
 
 
 LIST = "/partners/my/transactions?limit=1"
