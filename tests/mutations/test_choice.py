@@ -24,6 +24,12 @@ def test_a_test_about_the_function_goes_before_a_faster_one_that_passes_by() -> 
     assert chosen(TEST, near, budget=2.0) == ["near"]
 
 
+def test_a_test_that_is_there_for_such_changes_goes_before_all_others() -> None:
+    about = replace(TEST, test="about", bond=Bond.FUNCTION, lines=frozenset(), size=1)
+    meant = replace(TEST, test="meant", bond=Bond.MEANT, lines=frozenset(), size=9_000)
+    assert chosen(TEST, about, meant, budget=1.0) == ["meant"]
+
+
 def test_of_equally_close_ones_that_which_runs_less_in_all_goes_first() -> None:
     wide, narrow = replace(TEST, test="wide", size=3_000, seconds=0.5), replace(TEST, test="narrow", size=300)
     assert chosen(wide, narrow, budget=1.0) == ["narrow"]

@@ -18,9 +18,10 @@ from itertools import zip_longest
 class Bond(IntEnum):
     """What the file of a test has to do with a mutant; the closest first."""
 
-    FUNCTION = 0  # it imports the module and names the function
-    MODULE = 1  # it imports the module, or something from it
-    NONE = 2
+    MEANT = 0  # it is there for such changes
+    FUNCTION = 1  # it imports the module and names the function
+    MODULE = 2  # it imports the module, or something from it
+    NONE = 3
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ def choose(candidates: Iterable[Candidate], budget: float) -> list[str]:
 
 def _in_turns(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
     """The best of each kind, the kinds with the best ones first; then the second of each, and so on."""
-    kinds: defaultdict[tuple[bool, frozenset[int]], list[Candidate]] = defaultdict(list)
+    kinds: defaultdict[tuple[Bond, frozenset[int]], list[Candidate]] = defaultdict(list)
     for candidate in sorted(candidates, key=lambda one: one.rank):
-        kinds[candidate.bond == Bond.NONE, candidate.lines].append(candidate)
+        kinds[candidate.bond, candidate.lines].append(candidate)
     return (one for turn in zip_longest(*kinds.values()) for one in turn if one is not None)
 
 

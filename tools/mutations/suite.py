@@ -91,7 +91,7 @@ class Suite:
         file = _file(self.tests[index])
         module = mutant.file.removesuffix(".py").replace("/", ".")
         is_meant = file == ALSO.get(mutant.file)
-        close = Bond.FUNCTION if is_meant else bond((project / file).read_text(), module, mutant.function)
+        close = Bond.MEANT if is_meant else bond((project / file).read_text(), module, mutant.function)
         lines = frozenset(number for number, tests in self._sets[mutant.file].items() if index in tests)
         return Candidate(self.tests[index], self._duration(index), close, lines, self._sizes[index])
 
