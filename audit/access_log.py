@@ -1,6 +1,9 @@
 """One line for each request that reaches the platform, for those who operate it.
 
-    2026-01-05 10:30:00,123 INFO access [b3f0…] POST /partners/borrow -> 201 ms=41 bytes=873 ip=203.0.113.9 partner=xyz
+    2026-01-05 10:30:00,123 INFO    access [b3f0c9a27d5e4c1f8a6b2d9e7f405163] POST /partners/borrow -> 201 ms=412
+    bytes=873 ip=203.0.113.9 partner=partner_xyz_lending_001 client_request=order-4711
+
+all on one line.
 
 The path is percent-encoded, without its query; the formatter masks keys in it. `ip` is the caller's, behind our proxies
 too. What the web server refuses itself has a line of its own (`partner_platform.server.refusals`).
@@ -39,7 +42,7 @@ class AccessLogMiddleware:
 def _write(request: HttpRequest, response: HttpResponse, milliseconds: int) -> None:
     partner: Any = getattr(request, "api_partner", None)
     logger.info(
-        "%s %s -> %d ms=%d bytes=%s ip=%s partner=%s",
+        "%s %s -> %d ms=%d bytes=%s ip=%s partner=%s client_request=%s",
         (request.method or "")[:20],
         escape_uri_path(request.path)[:MAX_PATH],
         response.status_code,
@@ -47,4 +50,5 @@ def _write(request: HttpRequest, response: HttpResponse, milliseconds: int) -> N
         "-" if response.streaming else len(response.content),
         client_address(request.META, settings.TRUSTED_PROXIES) or "-",
         partner.partner_id if partner else "-",
+        getattr(request, "client_request_id", "") or "-",
     )

@@ -83,8 +83,8 @@ class ApiLogAdmin(RecordAdmin):
         "loan_id",
     )
     list_filter = ("success", StatusFilter, "timestamp", PartnerFilter)
-    search_fields = ("request_id", "loan_id", "partner_id")
-    search_help_text = "Request id, loan id or partner id"
+    search_fields = ("request_id", "client_request_id", "loan_id", "partner_id")
+    search_help_text = "Request id (ours or the caller's), loan id or partner id"
 
 
 @admin.register(RefusedCalls)

@@ -40,7 +40,7 @@ def read_body(request: HttpRequest) -> bytes:
 def describe(request: HttpRequest, response: HttpResponse, body: bytes, milliseconds: int) -> ApiLog:
     """The unsaved row of one call."""
     partner: Any = getattr(request, "api_partner", None)
-    payload = _payload(request, body)
+    payload = _unread(body) if _is_refused_stranger(partner, response) else _payload(request, body)
     error_code, error_message = _error(request, response)
     meta = request.META
     return ApiLog(
@@ -57,8 +57,18 @@ def describe(request: HttpRequest, response: HttpResponse, body: bytes, millisec
         error_message=clean_text(error_message, 500),
         error_code=clean_text(error_code, 50),
         request_id=clean_text(getattr(request, "request_id", ""), 64),
+        client_request_id=clean_text(getattr(request, "client_request_id", ""), 64),
         **_subjects(request.path, payload),
     )
+
+
+def _is_refused_stranger(partner: Any, response: HttpResponse) -> bool:
+    """Whether the call was refused before anybody was known to make it: its body is not worth decoding."""
+    return partner is None and response.status_code in (401, 403, 429)
+
+
+def _unread(body: bytes) -> Any:
+    return {"_unread": f"{len(body)} bytes"} if body else None
 
 
 def _payload(request: HttpRequest, body: bytes) -> Any:

@@ -75,7 +75,8 @@ class ApiLog(AppendOnlyModel):
     user_wallet = AddressField(blank=True, default="")
     oaid_token_id = models.CharField(max_length=78, blank=True, default="")
     loan_id = models.CharField(max_length=64, blank=True, default="")
-    request_id = models.CharField(max_length=64)
+    request_id = models.CharField(max_length=64)  # ours
+    client_request_id = models.CharField(max_length=64, blank=True, default="")  # the caller's, which it may use again
     timestamp = models.DateTimeField(default=clock.now)
 
     class Meta:
@@ -84,6 +85,7 @@ class ApiLog(AppendOnlyModel):
             models.Index(fields=["success", "-timestamp"], name="apilog_success_time"),
             models.Index(fields=["-timestamp"], name="apilog_time"),
             models.Index(fields=["request_id"], name="apilog_request"),
+            models.Index(fields=["client_request_id"], name="apilog_client_request"),
         ]
 
     def __str__(self) -> str:

@@ -3,11 +3,11 @@
 Everything here takes hostile input and returns; nothing raises.
 """
 
-import json
 import math
 import re
 from typing import Any
 
+from audit.shortening import shortened
 from partner_platform.core.masking import MASK, mask_keys
 
 MAX_DEPTH = 8
@@ -27,9 +27,7 @@ _MAX_INTEGER = 2**63 - 1
 
 def sanitize(payload: Any) -> Any:
     """A JSON value with secrets masked, size and depth bounded, storable in all three databases."""
-    cleaned = _value(payload, MAX_DEPTH)
-    size = len(json.dumps(cleaned))
-    return cleaned if size <= MAX_TOTAL else {"_truncated": f"{size} characters of JSON"}
+    return shortened(_value(payload, MAX_DEPTH), MAX_TOTAL)
 
 
 def clean_text(text: object, limit: int = MAX_TEXT) -> str:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry, RefusedCalls
 
@@ -24,6 +24,13 @@ def calls(
         found = found.filter(timestamp__gte=start)
     if end is not None:
         found = found.filter(timestamp__lt=end)
+    return found
+
+
+def calls_by_request_id(request_id: str) -> QuerySet[ApiLog]:
+    """The call with this id of ours, or the calls for which a caller gave this one."""
+    either = Q(request_id=request_id) | Q(client_request_id=request_id)
+    found: QuerySet[ApiLog] = ApiLog.objects.filter(either).order_by("-timestamp")
     return found
 
 

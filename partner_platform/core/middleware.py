@@ -11,30 +11,35 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from partner_platform.core import api_versions, context
 from partner_platform.core.errors import ErrorCode, NotFound, PayloadTooLarge, PlatformError
 from partner_platform.core.exception_handler import envelope
+from partner_platform.core.masking import mask_keys
 
 MAX_BODY_BYTES = 64 * 1024
 PAGES = ("/console/", "/static/", "/docs")
 CACHED_PATHS = (*PAGES, "/openapi.json")
-_SANE_REQUEST_ID = re.compile(r"(?![ps]k_)[A-Za-z0-9._-]{8,64}")  # no API key for an id: ids are logged
-
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestIdMiddleware:
-    """Give every request an id, the caller's if it is sane; it is on the answer, in the logs and in the audit."""
+    """Give every request an id of ours: it is on the answer, in the logs and in the audit, and no caller chooses it.
+
+    The caller's own `X-Request-Id`, if it is sane and holds no key, is on the answer as `X-Client-Request-Id`, and in
+    the logs.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        offered = request.headers.get("X-Request-Id", "")
-        request_id = offered if _SANE_REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
-        request.request_id = request_id  # type: ignore[attr-defined]
+        request_id, theirs = uuid.uuid4().hex, _offered(request)
+        request.request_id, request.client_request_id = request_id, theirs  # type: ignore[attr-defined]
         with context.request_id(request_id):
             response = self.get_response(request)
         response["X-Request-Id"] = request_id
+        if theirs:
+            response["X-Client-Request-Id"] = theirs
         return response
 
 
@@ -94,6 +99,11 @@ def _refused(request: HttpRequest, error: PlatformError) -> HttpResponse:
     """The error in the envelope, kept on the request for the log of calls."""
     request.platform_error = error  # type: ignore[attr-defined]
     return JsonResponse(envelope(error, getattr(request, "request_id", "")), status=int(error.status))
+
+
+def _offered(request: HttpRequest) -> str:
+    offered = request.headers.get("X-Request-Id", "")
+    return offered if _SANE_REQUEST_ID.fullmatch(offered) and mask_keys(offered) == offered else ""
 
 
 def _content_length(request: HttpRequest) -> int:

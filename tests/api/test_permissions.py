@@ -197,7 +197,7 @@ def _wrong_log(world: World, row: Row, caller: str, ids: list[str], logged_befor
         return [f"{rows} rows in the log"] if rows else []
     if rows != len(ids):
         return [f"{rows} rows in the log, not {len(ids)}"]
-    entry = ApiLog.objects.get(request_id=ids[-1])
+    entry = ApiLog.objects.get(client_request_id=ids[-1])
     whose = ""
     if row.kind != PUBLIC:
         identity: Identity | None = world.other if caller == OTHER_PARTNER else world.right

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit import selectors
 from audit.models import ApiLog, AppendOnlyError
+from partner_platform.core import json_text
 from tests.factories import partner_with_key
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
@@ -33,7 +34,7 @@ def test_a_served_call_is_logged_with_every_field_of_the_plan(http: Client) -> N
         "/partners/whoami",
         json.dumps(body),
         content_type="application/json",
-        headers={**bearer(key), "User-Agent": "sdk/1.0", "X-Request-Id": "request-0001"},
+        headers={**bearer(key), "User-Agent": "sdk/1.0", "X-Request-Id": "order-1"},
         REMOTE_ADDR="203.0.113.9",
     )
     assert response.status_code == 201
@@ -41,7 +42,8 @@ def test_a_served_call_is_logged_with_every_field_of_the_plan(http: Client) -> N
     row = ApiLog.objects.get()
     assert (row.partner_id, row.partner_name) == (partner.partner_id, partner.partner_name)
     assert (row.method, row.endpoint, row.status_code, row.success) == ("POST", "/partners/whoami", 201, True)
-    assert (row.ip_address, row.user_agent, row.request_id) == ("203.0.113.9", "sdk/1.0", "request-0001")
+    assert (row.ip_address, row.user_agent, row.request_id) == ("203.0.113.9", "sdk/1.0", response["X-Request-Id"])
+    assert (row.client_request_id, response["X-Client-Request-Id"]) == ("order-1", "order-1")
     assert (row.oaid_token_id, row.user_wallet, row.loan_id) == ("7", WALLET, "loan-1")
     assert (row.error_code, row.error_message) == ("", "")
     assert row.request_payload == body
@@ -198,3 +200,56 @@ def test_the_calls_of_a_partner_are_found_newest_first(http: Client) -> None:
     found = selectors.calls(partner_id=partner.partner_id)
     assert [row.endpoint for row in found] == ["/partners/loan/a", "/partners/whoami"]
     assert selectors.calls(success=False).count() == 1
+
+
+def test_a_callers_request_id_names_its_calls_and_none_of_ours(http: Client) -> None:
+    """One id may come with many calls, of several callers; ours is of one call."""
+    _, first = partner_with_key()
+    _, second = partner_with_key()
+    answers = [
+        http.get("/partners/whoami", headers={"X-Request-Id": "support-ticket-1", **headers})
+        for headers in (bearer(first), bearer(second), {})
+    ]
+    rows = list(selectors.calls_by_request_id("support-ticket-1"))
+
+    assert [answer["X-Client-Request-Id"] for answer in answers] == ["support-ticket-1"] * 3
+    assert {answer["X-Request-Id"] for answer in answers} == {row.request_id for row in rows}
+    assert len({row.request_id for row in rows}) == 3
+    for answer in answers:
+        assert [row.request_id for row in selectors.calls_by_request_id(answer["X-Request-Id"])] == [
+            answer["X-Request-Id"]
+        ]
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        "",
+        "a" * 65,
+        "a b",
+        "é",
+        "a\x1b[31m",
+        "<script>",
+        'a"b',
+        "pk_xyz_sandbox_" + "a" * 32,
+        "x-sk_xyz_live_" + "a" * 32,
+    ],
+)
+def test_a_request_id_that_is_not_sane_or_holds_a_key_is_passed_over(http: Client, offered: str) -> None:
+    answer = http.get("/partners/whoami", headers={"X-Request-Id": offered})
+
+    assert "X-Client-Request-Id" not in answer
+    assert ApiLog.objects.get().client_request_id == ""
+
+
+def test_the_body_of_a_call_without_a_valid_key_is_not_decoded(http: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[Any] = []
+    monkeypatch.setattr(json_text, "loads", decoded.append)
+    http.post("/partners/whoami", b"[" * 60_000, content_type="application/json")
+    http.post("/partners/whoami", b"{}", content_type="application/json", headers=bearer("pk_x_sandbox_" + "a" * 32))
+
+    assert decoded == []
+    assert {str(row.request_payload) for row in ApiLog.objects.all()} == {
+        "{'_unread': '60000 bytes'}",
+        "{'_unread': '2 bytes'}",
+    }

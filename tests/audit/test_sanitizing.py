@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.sanitizing import MAX_TOTAL, clean_text, sanitize
+from audit.shortening import shortened
 from partner_platform.core.masking import MASK
 
 API_KEY = "pk_xyz_live_a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"
@@ -87,3 +88,54 @@ def test_hostile_json_is_bounded(hostile: Any) -> None:
     kept = sanitize(hostile)
     assert len(json.dumps(kept)) <= MAX_TOTAL
     json.dumps(kept, ensure_ascii=False).encode()
+
+
+BORROW = {
+    "oaidTokenId": 1,
+    "userWallet": "0x7d650b01Ea0700F7553d9260A76546ab1A97A1D7",
+    "borrowAmount": "5000000000",
+    "partnerLoanId": "loan-1",
+}
+
+
+@pytest.mark.parametrize(
+    "metadata", [{f"k{i:02d}": "x" * 497 for i in range(16)}, {f"k{i}": "é\n" * 240 for i in range(16)}]
+)
+def test_large_metadata_is_shortened_and_what_the_borrow_is_about_is_kept(metadata: dict[str, str]) -> None:
+    kept = sanitize({"metadata": metadata, **BORROW})
+
+    assert {name: kept[name] for name in BORROW} == BORROW
+    assert list(kept) == ["metadata", *BORROW]  # in the caller's order
+    assert set(kept["metadata"]) == set(metadata)
+    for name, text in kept["metadata"].items():
+        assert text.endswith("…")
+        assert metadata[name].startswith(text[:-1])
+    assert MAX_TOTAL * 0.9 < len(json.dumps(kept)) <= MAX_TOTAL
+
+
+def test_one_large_value_is_shortened_and_the_small_ones_beside_it_are_kept() -> None:
+    deep = {"a": {"b": ["x" * 500] * 50}, "note": "small"}
+    kept = sanitize({**BORROW, "metadata": deep, "purpose": "p" * 400})
+
+    assert {name: kept[name] for name in BORROW} == BORROW
+    assert (kept["purpose"], kept["metadata"]["note"]) == ("p" * 400, "small")
+    assert len(kept["metadata"]["a"]["b"]) == 50
+    assert len(json.dumps(kept)) <= MAX_TOTAL
+
+
+def test_of_too_many_fields_the_number_left_out_is_told() -> None:
+    kept = sanitize({f"{'n' * 95}{number:03d}": {str(inner): "x" * 90 for inner in range(50)} for number in range(50)})
+    assert 0 < len(kept) < 52
+    assert len(json.dumps(kept)) <= MAX_TOTAL
+
+
+@given(
+    value=st.recursive(
+        st.text(max_size=600) | st.integers(),
+        lambda inner: st.lists(inner, min_size=5) | st.dictionaries(st.text(max_size=100), inner, min_size=5),
+        max_leaves=200,
+    ),
+    size=st.integers(200, 2000),
+)
+def test_whatever_is_shortened_fits(value: Any, size: int) -> None:
+    assert len(json.dumps(shortened(value, size))) <= size

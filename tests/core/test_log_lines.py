@@ -63,13 +63,14 @@ def test_each_request_has_one_line_with_what_operators_ask_for(caplog: pytest.Lo
     partner, key = partner_with_key()
     client = Client(REMOTE_ADDR="203.0.113.9")
     with caplog.at_level(logging.INFO, logger="access"):
-        answer = client.get("/partners/my/stats?a=secret", headers={"Authorization": f"Bearer {key}"})
+        headers = {"Authorization": f"Bearer {key}", "X-Request-Id": "order-1"}
+        answer = client.get("/partners/my/stats?a=secret", headers=headers)
         client.get("/partners/loan/%0aforged%20line%1b[31m")
     first, second = [record.getMessage() for record in caplog.records if record.name == "access"]
     assert re.fullmatch(
         rf"GET /partners/my/stats -> {answer.status_code} ms=\d+ bytes={len(answer.content)} ip=203.0.113.9 "
-        rf"partner={partner.partner_id}",
+        rf"partner={partner.partner_id} client_request=order-1",
         first,
     )
     assert second.startswith("GET /partners/loan/%0Aforged%20line%1B%5B31m -> ")
-    assert second.endswith("ip=203.0.113.9 partner=-")
+    assert second.endswith("ip=203.0.113.9 partner=- client_request=-")

@@ -125,7 +125,7 @@ def _fields(serializer: Serializer | None) -> dict[str, Any]:
 def _common_headers(told: Operation) -> list[str]:
     limits = ["RateLimitPolicy", "RateLimit"] if told.is_limited else []
     replayed = ["IdempotentReplayed"] if headers.IDEMPOTENCY_KEY in told.headers else []
-    return ["RequestId", "ApiVersion", "Deprecation", "Sunset", *limits, *replayed]
+    return ["RequestId", "ClientRequestId", "ApiVersion", "Deprecation", "Sunset", *limits, *replayed]
 
 
 def _error(told: Operation, status: int, codes: list[ErrorCode]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ REQUEST: dict[str, dict[str, Any]] = {
     REQUEST_ID: {
         "name": "X-Request-Id",
         "in": "header",
-        "description": "An id of yours for this request: 8 to 64 letters, digits, dots, dashes or underscores. It "
-        "comes back on the answer; in place of any other text the answer has an id of ours.",
+        "description": "An id of yours for this request: 1 to 64 letters, digits or `._:/+=-`. It comes back as "
+        "`X-Client-Request-Id`, and our support finds the call by it; any other text is passed over.",
         "schema": {"type": "string"},
         "example": "7d0f6c1e-order-4711",
     },
@@ -52,10 +52,15 @@ REQUEST: dict[str, dict[str, Any]] = {
 
 RESPONSE: dict[str, dict[str, Any]] = {
     "RequestId": {
-        "description": "Yours, if you sent one that will do, or ours; it is in our logs.",
+        "description": "Our id for this request; it is in our logs.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
         "example": "b3f0c9a27d5e4c1f8a6b2d9e7f405163",
+    },
+    "ClientRequestId": {
+        "description": "The `X-Request-Id` that you sent.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:/+=-]{1,64}$"},
+        "example": "7d0f6c1e-order-4711",
     },
     "ApiVersion": {
         "description": "The version of the contract that this answer is of.",
@@ -122,6 +127,7 @@ RESPONSE: dict[str, dict[str, Any]] = {
 # What the components are called on the wire.
 NAMES = {
     "RequestId": "X-Request-Id",
+    "ClientRequestId": "X-Client-Request-Id",
     "ApiVersion": "API-Version",
     "Deprecation": "Deprecation",
     "Sunset": "Sunset",
