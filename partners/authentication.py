@@ -19,6 +19,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from partner_platform.core import clock
+from partner_platform.core.acceptance import note_accepted
 from partner_platform.core.errors import ErrorCode, Unauthorized
 from partner_platform.core.lookup import Lookup
 from partners import admission, keys
@@ -47,6 +48,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         require_active(partner)
         request._request.api_key_is_live = True  # type: ignore[attr-defined]  # noqa: SLF001
         admission.admit(request._request, api_key, moves_money=moves_money(request))  # noqa: SLF001
+        note_accepted(request.META)
         return PartnerPrincipal(partner), api_key
 
     def authenticate_header(self, request: Request) -> str:

@@ -327,6 +327,12 @@ CATALOGUE: dict[ErrorCode, Entry] = {
         "Settlement is not available; this request changed nothing",
         retry_after=2,
     ),
+    ErrorCode.OVERLOADED: Entry(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "more calls without a key, or with new keys, come than can be answered; the request changed nothing",
+        "Too many calls at once; this request changed nothing",
+        retry_after=1,
+    ),
     ErrorCode.SERVICE_UNAVAILABLE: Entry(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "the platform does not answer the proxy before it; whether the request was accepted is not known, as with "

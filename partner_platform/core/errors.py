@@ -97,6 +97,7 @@ class ErrorCode(StrEnum):
     CHAIN_UNAVAILABLE = "chain_unavailable"
     DATABASE_UNAVAILABLE = "database_unavailable"
     QUEUE_UNAVAILABLE = "queue_unavailable"
+    OVERLOADED = "overloaded"
     SERVICE_UNAVAILABLE = "service_unavailable"
 
 

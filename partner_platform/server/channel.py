@@ -3,18 +3,46 @@
 import socket
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
+from partner_platform.core import acceptance
 from partner_platform.server import limits
+from partner_platform.server.lanes import Lanes, Turn
 from partner_platform.server.parser import Parser, RequestTimeout
 from partner_platform.server.refusals import Refusal
 
 
 class Answer(WSGITask):
-    """The application's answer; to HEAD without its body, which the next answer would else be read from."""
+    """The application's answer; to HEAD without its body, which the next answer would else be read from.
+
+    Credentials that the application accepted are remembered, and refused ones forgotten (`lanes`).
+    """
+
+    def execute(self) -> None:
+        super().execute()
+        if self.status.startswith("401") and self._authorization:
+            self._lanes.forget(self._authorization)
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        environ[acceptance.KEY] = self._accepted
+        return environ
+
+    def _accepted(self) -> None:
+        if self._authorization:
+            self._lanes.remember(self._authorization)
+            self.channel.turn.leave()
+
+    @property
+    def _authorization(self) -> str:
+        return str(self.request.headers.get("AUTHORIZATION", ""))
+
+    @property
+    def _lanes(self) -> Lanes:
+        return cast(Lanes, self.channel.server.task_dispatcher.queue)
 
     def write(self, data: bytes) -> None:
         super().write(b"" if self._is_head else data)
@@ -43,6 +71,7 @@ class Channel(HTTPChannel):
 
     request: Any = None  # what has come of the next one
     is_new = True  # no request came yet
+    turn: Turn  # by which it is being served
     linger = False  # the caller may still be sending what was refused
     lingering_until = 0.0
     thrown_away = 0

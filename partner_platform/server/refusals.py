@@ -20,6 +20,7 @@ _CODES = {
     413: ErrorCode.PAYLOAD_TOO_LARGE,
     414: ErrorCode.URI_TOO_LONG,
     431: ErrorCode.HEADERS_TOO_LARGE,
+    503: ErrorCode.OVERLOADED,
     501: ErrorCode.ENCODING_NOT_SUPPORTED,
 }
 
@@ -37,6 +38,8 @@ class Refusal(ErrorTask):
             ("Cache-Control", "no-store"),
             ("X-Request-Id", request_id),
         ]
+        if error.retry_after is not None:
+            self.response_headers.append(("Retry-After", str(error.retry_after)))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.channel.linger = True  # what it still sends is not read as a request

@@ -12,6 +12,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from partner_platform.server import limits
 from partner_platform.server.channel import Channel
+from partner_platform.server.lanes import Lanes
 from partner_platform.server.polling import Watched
 
 STEP_SECONDS = 1.0
@@ -30,6 +31,7 @@ class Server(TcpWSGIServer):
         self._stopping = False
         self._connections = connections
         dispatcher = ThreadedTaskDispatcher()
+        dispatcher.queue = Lanes(threads, dispatcher.queue_cv)
         dispatcher.set_thread_count(threads)
         super().__init__(
             application,

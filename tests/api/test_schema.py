@@ -33,7 +33,7 @@ PAGES = {"", "docs", "docs/redoc", "metrics"}
 OF_NO_OPERATION = {ErrorCode.METHOD_NOT_ALLOWED, ErrorCode.NOT_ACCEPTABLE, ErrorCode.PERMISSION_DENIED}
 # Of the web server and the proxy before it, which know no operation.
 OF_NO_OPERATION |= {ErrorCode.REQUEST_TIMEOUT, ErrorCode.URI_TOO_LONG, ErrorCode.HEADERS_TOO_LARGE}
-OF_NO_OPERATION |= {ErrorCode.ENCODING_NOT_SUPPORTED, ErrorCode.SERVICE_UNAVAILABLE}
+OF_NO_OPERATION |= {ErrorCode.ENCODING_NOT_SUPPORTED, ErrorCode.SERVICE_UNAVAILABLE, ErrorCode.OVERLOADED}
 
 
 def test_the_committed_schema_is_what_the_code_makes() -> None:

@@ -1,0 +1,137 @@
+"""In which order requests get a worker thread: those with known credentials first.
+
+Strangers can send more requests than there are threads. Each of them costs time before it is refused, and partners
+would wait behind all of them. So there are lanes, each with a bound on the threads that it takes:
+
+    known      an `Authorization` that the platform accepted before, and has not refused since: all threads
+    unknown    another `Authorization`: the first call of a key, or a wrong key
+    anonymous  without one: public endpoints, pages, the console
+
+Of eight turns one goes to a stranger first, so that a new key gets in however busy the known ones are. A request that
+finds its lane full is refused at once (503 `overloaded`), without the platform. Credentials are kept as hashes, by
+each process for itself.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from waitress.utilities import Error
+
+MAX_KNOWN = 10_000
+UNKNOWN_THREADS, ANONYMOUS_THREADS = 8, 4
+STRANGERS_TURN = 8
+MAX_WAITING = 64  # of strangers, in a lane
+
+
+class Overloaded(Error):
+    code = 503
+    reason = "Service Unavailable"
+
+
+@dataclass
+class Lane:
+    """Connections whose request waits for a thread, oldest first, and how many are being answered."""
+
+    threads: int
+    most_waiting: float = float("inf")
+    active: int = 0
+    waiting: deque[Any] = field(default_factory=deque)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.waiting) >= self.most_waiting
+
+    @property
+    def startable(self) -> int:
+        return min(len(self.waiting), self.threads - self.active)
+
+
+class Turn:
+    """What a worker thread takes from the lanes: a connection to serve."""
+
+    def __init__(self, lanes: "Lanes", lane: Lane, channel: Any) -> None:
+        self._lanes, self._lane, self._channel = lanes, lane, channel
+
+    def service(self) -> None:
+        """Answer, then let the next one of the lane begin."""
+        self._channel.turn = self
+        try:
+            self._channel.service()
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Take no thread of the lane any longer: a stranger that proved to be known goes on as one of those."""
+        with self._lanes.changed:
+            if self._lane is not self._lanes.known:
+                self._lane.active -= 1
+                self._lane = self._lanes.known
+                self._lanes.changed.notify()
+
+    def cancel(self) -> None:
+        self._channel.cancel()
+
+
+class Lanes:
+    """The queue of waitress's dispatcher; its methods but `remember` and `forget` are called with its lock held."""
+
+    def __init__(self, threads: int, changed: threading.Condition) -> None:
+        self.changed = changed
+        self.known = Lane(threads)
+        self._unknown = Lane(min(UNKNOWN_THREADS, threads), MAX_WAITING)
+        self._anonymous = Lane(min(ANONYMOUS_THREADS, threads), MAX_WAITING)
+        self._in_order = (self.known, self._unknown, self._anonymous)
+        self._turns = 0
+        self._credentials: OrderedDict[bytes, None] = OrderedDict()
+        self._memory = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many could begin now."""
+        return len(self.known.waiting) + self._unknown.startable + self._anonymous.startable
+
+    def append(self, channel: Any) -> None:
+        """A connection's request came whole."""
+        request = channel.requests[0]
+        lane = self.known if request.error else self._lane_of(request)
+        if lane.is_full:
+            request.error = Overloaded("more calls of strangers come than can be answered")
+            lane = self.known
+        lane.waiting.append(channel)
+
+    def popleft(self) -> Turn:
+        """Whose turn it is."""
+        self._turns += 1
+        lanes = (self._unknown, self._anonymous, self.known) if self._turns % STRANGERS_TURN == 0 else self._in_order
+        for lane in lanes:
+            if lane.waiting and (lane is self.known or lane.startable > 0):
+                if lane is not self.known:
+                    lane.active += 1
+                return Turn(self, lane, lane.waiting.popleft())
+        raise IndexError("nobody can begin")
+
+    def remember(self, authorization: str) -> None:
+        """The platform accepted these credentials."""
+        name = _hashed(authorization)
+        with self._memory:
+            self._credentials[name] = None
+            self._credentials.move_to_end(name)
+            if len(self._credentials) > MAX_KNOWN:
+                self._credentials.popitem(last=False)
+
+    def forget(self, authorization: str) -> None:
+        """The platform refused them."""
+        with self._memory:
+            self._credentials.pop(_hashed(authorization), None)
+
+    def _lane_of(self, request: Any) -> Lane:
+        authorization = request.headers.get("AUTHORIZATION")
+        if not authorization:
+            return self._anonymous
+        return self.known if _hashed(authorization) in self._credentials else self._unknown
+
+
+def _hashed(authorization: str) -> bytes:
+    return hashlib.blake2b(authorization.encode("latin-1"), digest_size=16).digest()
