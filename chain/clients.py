@@ -5,6 +5,9 @@ last (`chain.health`). Conclusions that one node must not be believed in alone a
 An endpoint is used only after it named our chain id. A send goes to every endpoint, for one may take it and pass it on
 to nobody; each answer is handed to the caller. web3's HTTPProvider re-posts sends after a time-out by itself, so
 requests are made here.
+
+While a request is served, somebody waits and a thread is held: then an endpoint has a shorter time to answer, and after
+all of them were silent the next readings fail at once for a second, in place of waiting one after the other.
 """
 
 import itertools
@@ -23,7 +26,7 @@ from chain import health
 from chain.endpoints import Endpoint, EndpointFailed, Request
 from chain.health import Health
 from chain.rpc_errors import RpcError, SendClass, classify, combine
-from partner_platform.core import clock
+from partner_platform.core import clock, context
 from partner_platform.core.errors import ErrorCode, Unavailable
 
 __all__ = ["ChainClient", "ChainUnavailable", "RpcError", "SendAnswer", "WrongChain", "get_client"]
@@ -34,6 +37,7 @@ RpcCall = tuple[str, Sequence[Any]]
 
 CHECK_SECONDS = 1.0  # so often the heads of several endpoints are compared
 CHECK_TIMEOUT_SECONDS = 1.0
+SILENCE_SECONDS = 1.0  # so long no request waits again after all endpoints were silent
 
 
 class ChainUnavailable(Unavailable):
@@ -89,8 +93,12 @@ class SendAnswer:
 class ChainClient:
     """All the project's traffic with the chain's nodes. Safe to share between threads."""
 
-    def __init__(self, *, urls: Sequence[str], chain_id: int, timeout: float) -> None:
+    def __init__(
+        self, *, urls: Sequence[str], chain_id: int, timeout: float, request_timeout: float | None = None
+    ) -> None:
         self.chain_id = chain_id
+        self._request_timeout = request_timeout
+        self._silent_until = 0.0
         pool = urllib3.PoolManager(num_pools=8, maxsize=64)
         self._endpoints = [Endpoint(url=url, pool=pool, timeout=timeout, chain_id=chain_id) for url in urls]
         self._ids = itertools.count(1)
@@ -110,15 +118,17 @@ class ChainClient:
         """
         if not calls:
             return []
-        return self._first_answer(lambda endpoint: endpoint.post(self._requests(calls)))
+        timeout = self._timeout()
+        return self._first_answer(lambda endpoint: endpoint.post(self._requests(calls), timeout=timeout))
 
     def everywhere(self, method: str, params: Sequence[Any] = ()) -> list[Any]:
         """What each reachable endpoint answers to the same call, refusals left out; `ChainUnavailable` where none is
         reachable.
         """
-        answers = [results[0] for results in self._each([(method, params)]) if not isinstance(results, EndpointFailed)]
+        heard = self._each([(method, params)])
+        answers = [results[0] for results in heard if not isinstance(results, EndpointFailed)]
         if not answers:
-            raise ChainUnavailable
+            raise self._unavailable([failure for failure in heard if isinstance(failure, EndpointFailed)])
         return [answer for answer in answers if not isinstance(answer, RpcError)]
 
     def everyone(self, calls: Sequence[RpcCall]) -> list[list[Any]]:
@@ -198,14 +208,17 @@ class ChainClient:
 
     def _each(self, calls: Sequence[RpcCall]) -> list[list[Any] | EndpointFailed]:
         """What each endpoint answers to the same post, in the order of the settings."""
+        self._refuse_in_silence()
         answers = self._ask_all(self._endpoints, calls)
         health.compare(self.health)
         return answers
 
     def _ask_all(self, endpoints: Sequence[Endpoint], calls: Sequence[RpcCall]) -> list[list[Any] | EndpointFailed]:
+        timeout = self._timeout()
+
         def ask(endpoint: Endpoint) -> list[Any] | EndpointFailed:
             try:
-                return endpoint.post(self._requests(calls))
+                return endpoint.post(self._requests(calls), timeout=timeout)
             except EndpointFailed as failure:
                 return failure
 
@@ -236,6 +249,7 @@ class ChainClient:
         return ThreadPoolExecutor(max_workers=4 * len(self._endpoints), thread_name_prefix="rpc")
 
     def _first_answer(self, ask: Callable[[Endpoint], T]) -> T:
+        self._refuse_in_silence()
         self.check_heads(wait=False)
         failures = []
         for endpoint in self._by_health():
@@ -247,7 +261,17 @@ class ChainClient:
         health.compare(self.health)
         raise self._unavailable(failures)
 
+    def _timeout(self) -> float | None:
+        """Seconds that an endpoint has to answer; None: its own time-out."""
+        return self._request_timeout if context.is_serving() else None
+
+    def _refuse_in_silence(self) -> None:
+        if context.is_serving() and time.monotonic() < self._silent_until:
+            raise ChainUnavailable
+
     def _unavailable(self, failures: Sequence[EndpointFailed]) -> ChainUnavailable:
+        if failures and all(failure.is_silence for failure in failures):
+            self._silent_until = time.monotonic() + SILENCE_SECONDS
         if failures and all(failure.is_wrong_chain for failure in failures):
             return WrongChain(f"No endpoint serves chain {self.chain_id}")
         return ChainUnavailable()
@@ -266,7 +290,10 @@ class ChainClient:
 
 @cache
 def get_client() -> ChainClient:
-    """The process's client, from the settings `CHAIN_RPC_URLS`, `CHAIN_ID`, `CHAIN_RPC_TIMEOUT_SECONDS`."""
+    """The process's client, from the settings `CHAIN_RPC_URLS`, `CHAIN_ID` and `CHAIN_…_TIMEOUT_SECONDS`."""
     return ChainClient(
-        urls=settings.CHAIN_RPC_URLS, chain_id=settings.CHAIN_ID, timeout=settings.CHAIN_RPC_TIMEOUT_SECONDS
+        urls=settings.CHAIN_RPC_URLS,
+        chain_id=settings.CHAIN_ID,
+        timeout=settings.CHAIN_RPC_TIMEOUT_SECONDS,
+        request_timeout=settings.CHAIN_REQUEST_TIMEOUT_SECONDS,
     )

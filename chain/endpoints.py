@@ -22,9 +22,10 @@ _OVERLOADED_CODES = frozenset({-32005, 429})
 class EndpointFailed(Exception):
     """This endpoint gave no usable answer; another may. The message names no URL: URLs carry keys."""
 
-    def __init__(self, message: str, *, is_wrong_chain: bool = False) -> None:
+    def __init__(self, message: str, *, is_wrong_chain: bool = False, is_silence: bool = False) -> None:
         super().__init__(message)
         self.is_wrong_chain = is_wrong_chain
+        self.is_silence = is_silence  # nothing came within the time-out
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Endpoint:
     def __init__(self, *, url: str, pool: urllib3.PoolManager, timeout: float, chain_id: int) -> None:
         self._url = url
         self._pool = pool
-        self._timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_SECONDS, timeout), read=timeout)
+        self._timeout = _patience(timeout)
         self._chain_id = chain_id
         self._is_verified = False
         self._rests_until = 0.0
@@ -56,13 +57,14 @@ class Endpoint:
         """True for a while after a failure: others are asked first."""
         return time.monotonic() < self._rests_until
 
-    def post(self, batch: list[Request]) -> list[Any]:
+    def post(self, batch: list[Request], *, timeout: float | None = None) -> list[Any]:
         """The results in the order of `batch`, an `RpcError` where one was refused; `EndpointFailed` without a usable
-        answer.
+        answer. `timeout` in seconds, in place of the endpoint's own.
         """
+        patience = self._timeout if timeout is None else _patience(timeout)
         question = frozenset(request.method for request in batch)
         try:
-            results = self._verified_post(batch, self._timeout)
+            results = self._verified_post(batch, patience)
         except EndpointFailed:
             self.health.failed(question)
             raise
@@ -104,7 +106,7 @@ class Endpoint:
                 redirect=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._failed(type(error).__name__) from error
+            raise self._failed(type(error).__name__, is_silence=_is_silence(error)) from error
         if response.status != HTTPStatus.OK:
             raise self._failed(f"HTTP {response.status}")
         try:
@@ -130,10 +132,20 @@ class Endpoint:
             raise self._failed("overloaded")
         return RpcError(code, str(error.get("message", "")), error.get("data"))
 
-    def _failed(self, what: str, *, is_wrong_chain: bool = False) -> EndpointFailed:
+    def _failed(self, what: str, **kind: bool) -> EndpointFailed:
         self._is_verified = False
         self._rests_until = time.monotonic() + REST_SECONDS
-        return EndpointFailed(f"RPC endpoint {self.health.name}: {what}", is_wrong_chain=is_wrong_chain)
+        return EndpointFailed(f"RPC endpoint {self.health.name}: {what}", **kind)
+
+
+def _is_silence(error: Exception) -> bool:
+    # A refused connection is a time-out too, by urllib3's class: nobody had to wait for it.
+    is_refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+    return isinstance(error, urllib3.exceptions.TimeoutError) and not is_refused
+
+
+def _patience(seconds: float) -> urllib3.Timeout:
+    return urllib3.Timeout(connect=min(CONNECT_TIMEOUT_SECONDS, seconds), read=seconds)
 
 
 def _as_int(value: Any) -> int | None:

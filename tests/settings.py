@@ -42,6 +42,7 @@ def _prepare_environment(worker: str) -> None:
         "DJANGO_ALLOWED_HOSTS": "*",
         "PLATFORM_ENVIRONMENT": "sandbox",
         "CHAIN_ID": str(anvil.CHAIN_ID),
+        "CHAIN_REQUEST_TIMEOUT_SECONDS": "5",  # as the engine's: the machine of the tests may be busy
         "CHAIN_RPC_URLS": anvil.url(ports["anvil"]),
         "REDIS_URL": f"redis://{LOOPBACK}:{ports['redis']}/0",
         "DATABASE_URL": _database_url(os.environ.get("DB") or "sqlite", ports["database"], folder),

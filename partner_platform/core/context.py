@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_request_id: ContextVar[str] = ContextVar("request_id", default="-")
+NOBODY = "-"
+_request_id: ContextVar[str] = ContextVar("request_id", default=NOBODY)
 
 
 @contextmanager
@@ -21,6 +22,11 @@ def request_id(value: str) -> Iterator[None]:
 def current_request_id() -> str:
     """The id of the request being served, `-` outside of one."""
     return _request_id.get()
+
+
+def is_serving() -> bool:
+    """Whether a request is being served: somebody waits for the answer, and holds a thread for it."""
+    return current_request_id() != NOBODY
 
 
 class RequestIdFilter(logging.Filter):

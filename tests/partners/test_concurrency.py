@@ -52,6 +52,14 @@ def test_a_partner_with_its_share_in_flight_is_429_and_another_is_served(django_
     assert ApiLog.objects.filter(error_code="concurrency_limited", partner_id=partner.partner_id).count() == 1
 
 
+def test_it_is_the_partners_call_and_no_refusal_of_its_address(settings: Any) -> None:
+    settings.RATE_LIMIT_REFUSED = 2
+    partner, key = partner_with_key()
+    occupy(partner, 3)
+    assert {call(key).json()["code"] for _ in range(5)} == {"concurrency_limited"}
+    assert ApiLog.objects.filter(partner_id=partner.partner_id).count() == 5
+
+
 def test_it_counts_against_no_rate() -> None:
     partner, key = partner_with_key()
     occupy(partner, 3)
