@@ -43,6 +43,13 @@ class Imported:
 
 def read_entries(path: Path) -> list[dict[str, Any]]:
     """The file's entries, each of them valid; `BadConfigFile` lists what is not."""
+    entries = load(path)
+    check(entries)
+    return entries
+
+
+def load(path: Path) -> list[Any]:
+    """The file's entries, whatever they are."""
     try:
         content = StrictJSONParser().parse(io.BytesIO(path.read_bytes()))
     except OSError as error:
@@ -52,6 +59,11 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     entries = content.get("partners")
     if set(content) != {"partners"} or not isinstance(entries, list) or not entries:
         raise BadConfigFile([f'{path}: must be {{"partners": [...]}} with at least one partner'])
+    return entries
+
+
+def check(entries: list[Any]) -> None:
+    """Raise `BadConfigFile` with all that is wrong with the entries, if anything is."""
     problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(number, entry)]
     ids = [entry["partnerId"] for entry in entries if isinstance(entry, dict) and "partnerId" in entry]
     repeated = sorted({str(partner_id) for partner_id in ids if ids.count(partner_id) > 1})
@@ -59,16 +71,41 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
     problems += _repeated_addresses(entries)
     if problems:
         raise BadConfigFile(problems)
-    return entries
 
 
-def import_entries(entries: list[dict[str, Any]], *, actor: str) -> Imported:
+@dataclass(frozen=True)
+class Planned:
+    """What an import would do to a partner: `changes` are (field, before, after) by the contract's names."""
+
+    partner_id: str
+    is_new: bool
+    changes: tuple[tuple[str, object, object], ...]
+
+
+def plan(entries: list[dict[str, Any]]) -> list[Planned]:
+    """What `import_entries` would do, by partner; nothing is done."""
+    return [_plan_entry(entry) for entry in sorted(entries, key=lambda entry: str(entry["partnerId"]))]
+
+
+def _plan_entry(entry: dict[str, Any]) -> Planned:
+    values = terms.clean(_terms_of(entry), partial=True)
+    known = selectors.by_partner_id(entry["partnerId"])
+    after = terms.as_audited(Partner(**values), values)
+    before = {} if known is None else terms.as_audited(known, values)
+    changes = [(name, before.get(name), after[name]) for name in after if known is None or before[name] != after[name]]
+    return Planned(entry["partnerId"], known is None, tuple(changes))
+
+
+def import_entries(entries: list[dict[str, Any]], *, actor: str, agreed: list[Planned] | None = None) -> Imported:
     """Open the new partners and bring the known ones to the entries' terms, in one transaction.
 
-    Raises `BadConfigFile` where a settlement address is another partner's.
+    Raises `BadConfigFile` where a settlement address is another partner's, or where `agreed`, a plan that somebody was
+    shown, is no longer what would be done.
     """
 
     def run() -> Imported:
+        if agreed is not None and plan(entries) != agreed:
+            raise BadConfigFile(["The partners changed since this was shown. Run it again."])
         if problems := _taken_addresses(entries):
             raise BadConfigFile(problems)
         imported = Imported()

@@ -34,6 +34,11 @@ def active_partner_ids() -> list[str]:
     return list(active.order_by("partner_id").values_list("partner_id", flat=True))
 
 
+def partner_ids_created_by(actor: str) -> set[str]:
+    """The public ids of the partners that `actor` opened."""
+    return set(Partner.objects.filter(created_by=actor).values_list("partner_id", flat=True))
+
+
 def partner_ids_named(name: str, *, but: uuid.UUID) -> list[str]:
     """The public ids of partners other than `but` whose name reads like this one: case, width and spaces apart."""
     named = Partner.objects.exclude(pk=but).order_by("partner_id").values_list("partner_id", "partner_name")

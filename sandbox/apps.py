@@ -1,4 +1,4 @@
-"""The app has no models: it brings `manage.py sandbox`."""
+"""The app has no models: it brings `manage.py sandbox`, and commands for its chain."""
 
 from django.apps import AppConfig
 

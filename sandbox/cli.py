@@ -16,6 +16,7 @@ from sandbox.servers.process import ServerError
 from sandbox.start import CannotStart, Options, Sandbox
 from sandbox.terminal import Terminal
 
+DESCRIPTION = "Run the whole platform here: a chain with contracts, a database, Redis, web, worker and beat."
 DEFAULT_PORT = 8000
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -62,12 +63,11 @@ def _raise_stop(number: int, frame: FrameType | None) -> None:
     raise _Stop
 
 
-def _parse(arguments: Sequence[str]) -> tuple[Options, Folder]:
-    parser = argparse.ArgumentParser(
-        prog="manage.py sandbox",
-        description="Run the whole platform here: a chain with contracts, a database, Redis, web, worker and beat.",
-    )
-    parser.add_argument("--fresh", action="store_true", help="forget everything and begin anew")
+def options_parser() -> argparse.ArgumentParser:
+    """The options, without `--help`: a parent for parsers that have it."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--fresh", action="store_true", help="forget everything, after asking, and begin anew")
+    parser.add_argument("--yes", action="store_true", help="do not ask before --fresh forgets")
     parser.add_argument("--db", choices=databases.ENGINES, help="the database (as last time, or sqlite)")
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="of the API and console; 0 picks one (%(default)s)"
@@ -78,9 +78,15 @@ def _parse(arguments: Sequence[str]) -> tuple[Options, Folder]:
     )
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="where it keeps its data (%(default)s)")
     parser.add_argument("--quiet", action="store_true", help="do not show the processes' logs")
+    return parser
+
+
+def _parse(arguments: Sequence[str]) -> tuple[Options, Folder]:
+    parser = argparse.ArgumentParser(prog="manage.py sandbox", description=DESCRIPTION, parents=[options_parser()])
     given = parser.parse_args(arguments)
     options = Options(
         fresh=given.fresh,
+        yes=given.yes,
         db=given.db,
         port=given.port,
         rpc_port=given.rpc_port,

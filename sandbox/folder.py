@@ -92,6 +92,10 @@ class Folder:
         holder.flush()
         return holder
 
+    def holds_anything(self) -> bool:
+        """Whether a run left something here that `wipe` would delete."""
+        return any(path.name != "lock" for path in self.root.iterdir())
+
     def wipe(self) -> None:
         """Remove everything but the lock: the next start begins anew."""
         for path in self.root.iterdir():

@@ -11,9 +11,8 @@ from django.core.management import call_command
 from django.db import connections
 
 from partners import config_file, services
+from partners.management.support import SANDBOX_ACTOR
 from sandbox.world import ADMIN, Accounts, World
-
-ACTOR = "system:sandbox"
 
 
 def partner_ids(config: Path) -> list[str]:
@@ -42,11 +41,11 @@ def _import_partners(config: Path, world: World, known_keys: dict[str, str]) -> 
     entries = [
         {**entry, "settlementAddress": addresses[entry["partnerId"]]} for entry in config_file.read_entries(config)
     ]
-    imported = config_file.import_entries(entries, actor=ACTOR)
+    imported = config_file.import_entries(entries, actor=SANDBOX_ACTOR)
     keys = {partner.partner_id: key for partner, key in imported.created}
     for partner in imported.updated + imported.unchanged:
         key = known_keys.get(partner.partner_id)
-        keys[partner.partner_id] = key or services.rotate_api_key(partner=partner, actor=ACTOR)
+        keys[partner.partner_id] = key or services.rotate_api_key(partner=partner, actor=SANDBOX_ACTOR)
     return keys
 
 

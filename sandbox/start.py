@@ -28,9 +28,13 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says. `db` None: as last time. `block_time` in seconds, 0 for a block per transaction."""
+    """What the command line says.
+
+    `yes`: `fresh` does not ask. `db` None: as last time. `block_time` in seconds, 0 for a block per transaction.
+    """
 
     fresh: bool = False
+    yes: bool = False
     db: str | None = None
     port: int = 8000
     rpc_port: int | None = None
@@ -56,7 +60,7 @@ class Sandbox:
         self.terminal.say(f"Partner Platform sandbox in {self.folder.root}")
         databases.wait_for_predecessors(self.folder)
         if self.options.fresh:
-            self.folder.wipe()
+            self._forget()
         self.folder.rotate_logs()
         self.folder.forget_metrics()
         known, last = files.read_json(self.folder.state), files.read_env(self.folder.env)
@@ -68,6 +72,17 @@ class Sandbox:
         with self.terminal.step("web server, worker and beat"):
             self._start_programs()
         self._tell(world, accounts)
+
+    def _forget(self) -> None:
+        """Begin anew: chain, books, keys and logs of the folder are deleted, once somebody has agreed."""
+        if self.folder.holds_anything() and not self.options.yes:
+            question = f"--fresh deletes the chain, the database and all keys in {self.folder.root}. Go on? [y/N] "
+            agreed = self.terminal.ask(question)
+            if agreed is None:
+                raise CannotStart(f"--fresh deletes all in {self.folder.root}, and there is nobody to ask: add --yes")
+            if not agreed:
+                raise CannotStart("nothing was deleted; without --fresh it goes on from where it was")
+        self.folder.wipe()
 
     def watch(self) -> None:
         """Until something raises: a signal, or a process that cannot be helped."""

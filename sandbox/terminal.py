@@ -22,6 +22,15 @@ class Terminal:
         with self._lock, contextlib.suppress(BrokenPipeError, ValueError):
             print(text, file=self._out, flush=True)
 
+    def ask(self, question: str) -> bool | None:
+        """Whether the person says yes; None where there is no person."""
+        if not sys.stdin.isatty():
+            return None
+        try:
+            return input(question).strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
+
     @contextlib.contextmanager
     def step(self, what: str) -> Iterator[None]:
         """Tell that something is done, and how long it took; or that it failed."""

@@ -9,6 +9,7 @@ from partners import selectors
 from partners.models import Partner
 
 ACTOR = "system"
+SANDBOX_ACTOR = "system:sandbox"  # who opened the demo partners
 SAVE_IT = "Save this API key securely. It will not be shown again!"
 
 

@@ -209,7 +209,7 @@ def test_nothing_outlives_a_sandbox_that_was_killed(sandbox: RunningSandbox) -> 
 def test_a_fresh_sandbox_knows_nothing_of_the_old_one(sandbox: RunningSandbox) -> None:
     old_key = sandbox.state["partners"][0]["apiKey"]
 
-    sandbox.start("--fresh", *DATABASE)
+    sandbox.start("--fresh", "--yes", *DATABASE)
 
     assert sandbox.state["partners"][0]["apiKey"] != old_key
     assert sandbox.call("GET", "/partners/loan/loan-money")[0] == 404

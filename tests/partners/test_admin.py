@@ -51,6 +51,7 @@ def act(console: Client, action: str, *partners: Partner) -> Any:
 def change_form(partner: Partner, **changes: str) -> dict[str, str]:
     return {
         **FORM,
+        "form_token": support.new_token(),
         "partner_name": partner.partner_name,
         "key_label": partner.key_label,
         "daily_borrow_limit": "1000",

@@ -19,6 +19,7 @@ from partner_platform.core.errors import BadRequest
 from partners import credentials, keys, services
 from partners.models import ApiKey, Partner
 from tests.factories import ApiKeyFactory, PartnerFactory, partner_with_key
+from tests.support import console as support
 
 pytestmark = pytest.mark.django_db
 
@@ -162,9 +163,7 @@ def console(client: Client) -> Client:
 
 
 def act(console: Client, action: str, row: Any, model: str = "partner") -> Any:
-    return console.post(
-        f"/console/partners/{model}/", {"action": action, "_selected_action": [str(row.pk)]}, follow=True
-    )
+    return support.act(console, f"/console/partners/{model}/", action, row)
 
 
 def test_the_console_makes_signing_secrets_and_demands_signatures(console: Client) -> None:
@@ -197,7 +196,7 @@ def test_the_console_says_which_versions_of_signatures_a_partner_may_use(console
 def test_the_console_makes_narrow_keys_and_revokes_them(console: Client) -> None:
     partner = PartnerFactory.create()
     form = {"partner": str(partner.pk), "scopes": ["read"], "expires_at_0": "2099-01-01", "expires_at_1": "00:00:00"}
-    page = console.post("/console/partners/apikey/add/", form)
+    page = support.send(console, "/console/partners/apikey/add/", form)
     (key,) = re.findall(r"pk_[a-z0-9]+_sandbox_[a-z0-9]{32}", page.content.decode())
     row = ApiKey.objects.get()
     assert (row.key_hash, row.scopes, row.expires_at.year) == (keys.hash_key(key), ["read"], 2099)
@@ -215,6 +214,6 @@ def test_the_console_says_why_a_third_key_was_not_made(console: Client) -> None:
     partner = PartnerFactory.create()
     ApiKeyFactory.create_batch(2, partner=partner)
     form = {"partner": str(partner.pk), "scopes": ["read"], "expires_at_0": "", "expires_at_1": ""}
-    page = console.post("/console/partners/apikey/add/", form, follow=True)
+    page = support.send(console, "/console/partners/apikey/add/", form)
     assert "2 keys are live" in page.content.decode()
     assert ApiKey.objects.count() == 2

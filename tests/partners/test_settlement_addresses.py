@@ -23,6 +23,7 @@ from tests.factories import PartnerFactory
 from tests.partners.test_admin import FORM, change_form
 from tests.partners.test_commands import CREATE, SHIPPED, run
 from tests.partners.test_services import TERMS
+from tests.support.console import send
 
 FIRST = "0x7d650b01Ea0700F7553d9260A76546ab1A97A1D7"
 SECOND = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
@@ -177,7 +178,7 @@ class TestTheImportFile:
         first, second = content["partners"]
         second["settlementAddress"] = first["settlementAddress"].lower()
         with pytest.raises(CommandError) as refused:
-            run("import_partners", self.write(tmp_path, content))
+            run("import_partners", self.write(tmp_path, content), "--yes")
         assert str(refused.value).splitlines() == [
             "Nothing was imported:",
             *(f"{entry['partnerId']}: settlementAddress: Appears more than once." for entry in (first, second)),
@@ -187,7 +188,7 @@ class TestTheImportFile:
     def test_one_that_is_anothers_is_named_and_nothing_is_imported(self, tmp_path: Path) -> None:
         owner = make_partner(SHIPPED["partners"][1]["settlementAddress"])
         with pytest.raises(CommandError) as refused:
-            run("import_partners", self.write(tmp_path, SHIPPED))
+            run("import_partners", self.write(tmp_path, SHIPPED), "--yes")
         assert str(refused.value).splitlines() == [
             "Nothing was imported:",
             f"{SHIPPED['partners'][1]['partnerId']}: settlementAddress: {refusal(owner)['settlementAddress'][0]}",
@@ -196,12 +197,12 @@ class TestTheImportFile:
 
     def test_known_partners_cannot_swap_theirs(self, tmp_path: Path) -> None:
         """What one leaves stays its own, in the same file too."""
-        run("import_partners", self.write(tmp_path, SHIPPED))
+        run("import_partners", self.write(tmp_path, SHIPPED), "--yes")
         swapped = copy.deepcopy(SHIPPED)
         one, two = swapped["partners"]
         one["settlementAddress"], two["settlementAddress"] = two["settlementAddress"], one["settlementAddress"]
         with pytest.raises(CommandError, match="Nothing was imported"):
-            run("import_partners", self.write(tmp_path, swapped))
+            run("import_partners", self.write(tmp_path, swapped), "--yes")
         for entry in SHIPPED["partners"]:
             partner = Partner.objects.get(partner_id=entry["partnerId"])
             assert partner.settlement_address.lower() == entry["settlementAddress"].lower()
@@ -276,8 +277,8 @@ class TestTheConsole:
         return client
 
     def test_the_form_names_the_field(self, console: Client) -> None:
-        owner = make_partner()
-        page = console.post("/console/partners/partner/add/", FORM)
+        owner = make_partner(partner_name="Another")
+        page = send(console, "/console/partners/partner/add/", FORM)
         assert page.status_code == 200
         assert page.context["adminform"].form.errors == {"settlement_address": refusal(owner)["settlementAddress"]}
         assert Partner.objects.get() == owner
@@ -299,10 +300,10 @@ class TestTheConsole:
     def test_one_that_is_claimed_after_the_form_was_checked_is_told_on_the_page(
         self, console: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        owner = make_partner()
+        owner = make_partner(partner_name="Another")
         monkeypatch.setattr("partners.forms.PartnerForm._check_settlement_address", lambda *_: None)
         monkeypatch.setattr(Partner, "validate_constraints", lambda *_, **__: None)
-        page = console.post("/console/partners/partner/add/", FORM, follow=True)
+        page = send(console, "/console/partners/partner/add/", FORM)
         assert page.status_code == 200
         assert [str(message) for message in page.context["messages"]] == [
             f"settlementAddress: {refusal(owner)['settlementAddress'][0]}"
