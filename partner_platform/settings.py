@@ -271,6 +271,7 @@ SECURE_COOKIES = not IS_SANDBOX
 SESSION_COOKIE_SECURE = SECURE_COOKIES
 CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
+SESSION_ENGINE = "partner_platform.core.console.sessions"
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", default=not IS_SANDBOX)
 SECURE_REDIRECT_EXEMPT = [r"^metrics$"]  # Prometheus asks each process's own port, inside the network
 SECURE_HSTS_SECONDS = 0 if IS_SANDBOX else env.int("DJANGO_HSTS_SECONDS", default=31_536_000)

@@ -115,6 +115,29 @@ def test_no_page_of_the_site_takes_a_malformed_id(console: Client, path: str) ->
     assert {name: status for name, status in answers.items() if status not in (302, 404)} == {}
 
 
+@pytest.mark.parametrize("cookie", ['"\\000aaaaaaaaaaaa"', '"a\\000b\\377aaaaaaaa"', "aaaaaaaaaaaa", "x" * 3_000, ""])
+def test_no_cookie_of_a_stranger_is_an_error_of_ours(cookie: str) -> None:
+    stranger = Client(raise_request_exception=False)
+    for name in ("sessionid", "csrftoken", "messages"):
+        answer = stranger.get("/console/", headers={"Cookie": f"{name}={cookie}"})
+        assert (answer.status_code, answer["Location"]) == (302, "/console/login/?next=/console/"), name
+        assert stranger.get("/console/login/", headers={"Cookie": f"{name}={cookie}"}).status_code == 200
+
+
+def test_no_login_or_change_of_a_password_is_an_error_of_ours(console: Client) -> None:
+    stranger = Client(raise_request_exception=False)
+    for text in ("\x00", "a\x00b", "x" * 10_000, "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")):
+        assert stranger.post("/console/login/", {"username": text, "password": "p"}).status_code == 200
+        assert stranger.post("/console/login/", {"username": "ann", "password": text}).status_code == 200
+        change = {"old_password": text, "new_password1": text, "new_password2": text}
+        assert console.post("/console/password_change/", change).status_code == 200
+    for query in ("next=%00", "next=//elsewhere.example", "next=%ff"):
+        assert stranger.get(f"/console/login/?{query}").status_code == 200
+        refused = console.get(f"/console/login/?{query}")
+        assert refused.status_code == 302
+        assert refused["Location"] == "/console/"
+
+
 def test_pages_that_nothing_uses_are_not_there(console: Client) -> None:
     user = str(User.objects.get().pk)
     for path in (f"r/{user}/{user}/", "autocomplete/?app_label=partners&model_name=apikey&field_name=partner&term="):
