@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from django.contrib.admin import AdminSite
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
+from django.urls import reverse
 
 from partners import sent_forms
 from partners.models import Partner
@@ -21,6 +22,8 @@ def show_outcome(site: AdminSite, request: HttpRequest, token: uuid.UUID) -> Htt
     form = sent_forms.sent_form(token, sent_by=request.user.get_username())
     if form is None or form.partner is None:
         raise Http404
+    may_see = request.user.has_perm("partners.view_partner") or request.user.has_perm("partners.change_partner")
+    partner_page = reverse("admin:partners_partner_change", args=[form.partner.pk])
     secret = sent_forms.take_secret(form)
     form.refresh_from_db(fields=["shown_at"])
     context = {
@@ -32,6 +35,8 @@ def show_outcome(site: AdminSite, request: HttpRequest, token: uuid.UUID) -> Htt
         "name": form.kind,
         "what": form.what,
         "shown_at": form.shown_at,
+        "may_see_partner": may_see,
+        "back": partner_page if may_see else reverse("admin:index"),
     }
     return TemplateResponse(request, PAGE, context, headers={"Cache-Control": "no-store"})
 

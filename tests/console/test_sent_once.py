@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
@@ -153,6 +153,19 @@ def test_only_who_sent_the_form_is_shown_what_it_made(console: Client) -> None:
     assert console.post(sent["Location"]).status_code == 405
     assert console.get(f"{LIST}sent/{new_token()}/").status_code == 404
     assert len(secrets_in(console.get(sent["Location"]))) == 1
+
+
+def test_who_may_make_keys_and_see_no_partner_is_led_where_he_may_go(client: Client) -> None:
+    partner = PartnerFactory.create()
+    user = User.objects.create(username="kim", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["add_apikey", "view_apikey"]))
+    client.force_login(user)
+
+    page = client.post(NEW_KEY, make_key(client, partner), follow=True)
+
+    assert len(secrets_in(page)) == 1
+    assert f"{LIST}{partner.pk}/change/" not in page.content.decode()
+    assert client.get(page.context["back"]).status_code == 200
 
 
 def test_who_sends_anothers_token_is_shown_nothing_and_does_nothing(console: Client) -> None:
