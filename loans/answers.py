@@ -147,6 +147,7 @@ class Loan(LoanRow):
     borrowTxHash = Hash(allow_null=True)
     repayTxHash = Hash(allow_null=True)
     failureReason = _Text(allow_null=True)
+    repaymentInFlight = serializers.BooleanField(help_text="A repayment is accepted and being settled.")
     repaymentHistory = HistoryRow(
         many=True,
         help_text="Oldest first; of more than 100 the newest. All are in `GET /partners/my/transactions?type=REPAY`.",

@@ -125,6 +125,7 @@ LOAN = {
     "borrowTxHash": _BORROW_TX,
     "repayTxHash": _REPAY_TX,
     "failureReason": None,
+    "repaymentInFlight": False,
     "repaymentHistory": [
         {"amount": "5000000000", "timestamp": "2026-01-10T15:20:00Z", "txHash": _REPAY_TX, "repaidBy": "PARTNER"}
     ],

@@ -128,6 +128,7 @@ def loan_details(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> 
         "borrowTxHash": loan.borrow_tx_hash or None,
         "repayTxHash": loan.repay_tx_hash or None,
         "failureReason": loan.failure_reason or None,
+        "repaymentInFlight": loan.repayment_in_flight,
         "repaymentHistory": [_history_row(payment) for payment in history],
         "loanDuration": loan.loan_duration,
         "numberOfInstallments": loan.number_of_installments,

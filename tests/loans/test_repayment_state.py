@@ -40,6 +40,7 @@ def test_a_repayment_that_fails_after_its_202_says_which_it_is_and_why(chain, bo
     repayment_id = accepted.json()["repaymentId"]
     assert (accepted.status_code, accepted.headers["Location"]) == (202, f"/partners/repayments/{repayment_id}")
     pending = state(borrowed, repayment_id)
+    assert borrowed.loan()["repaymentInFlight"] is True
     withdraw_allowance(chain)
     settle()
     failed = state(borrowed, repayment_id)
@@ -63,7 +64,8 @@ def test_a_repayment_that_fails_after_its_202_says_which_it_is_and_why(chain, bo
     finished = failed[1]["finishedAt"]
     assert finished > what["createdAt"]
     assert failed == (200, {**what, "status": "FAILED", "failureReason": reason, "finishedAt": finished})
-    assert borrowed.loan()["remainingDebt"] == str(1_000 * DOLLAR)
+    loan = borrowed.loan()
+    assert (loan["remainingDebt"], loan["repaymentInFlight"]) == (str(1_000 * DOLLAR), False)
 
     (listed,) = borrowed.get("/partners/my/transactions?type=REPAY").json()["transactions"]
     assert (listed["status"], listed["repaymentId"], listed["failureReason"]) == ("FAILED", repayment_id, reason)
