@@ -1,6 +1,9 @@
 """The web server hands on a request's target as the client wrote it, so that its signature can be checked."""
 
+import json
 import os
+import re
+import subprocess
 import tempfile
 import time
 import urllib.error
@@ -40,9 +43,21 @@ def test_a_target_is_verified_as_it_was_sent_to_the_web_server(chain: Chain):
             error.close()
             return error.code
 
+    def as_the_page_says() -> str:
+        """The page's shell function and its call with curl, which repays a loan that there is not."""
+        page = (settings.BASE_DIR / "docs" / "signatures.md").read_text()
+        (function,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+        (call,) = re.findall(r"^    T=.*?(?=\n\n)", page, re.MULTILINE | re.DOTALL)
+        told = {"API": f"http://{LOOPBACK}:{port}", "KEY": key, "SECRET": secret, "PATH": os.environ["PATH"]}
+        return subprocess.run(
+            ["/bin/bash", "-c", f"{function}\n{call}"], env=told, check=True, capture_output=True, text=True
+        ).stdout
+
     raw, decoded = "/partners/loan/lo%61n%2D1", "/partners/loan/loan-1"
     query, other = "/partners/my/transactions?limit=2&type=%52EPAY", "/partners/my/transactions?limit=2&type=REPAY"
     with running({"web": programs.web(folder, environment, port, processes=1)}):
         answers = [get(raw, raw), get(raw, decoded), get(query, query), get(query, other)]
+        said = as_the_page_says()
 
     assert answers == [404, 401, 200, 401]
+    assert json.loads(said)["code"] == "loan_not_found"  # past the signature
