@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from eth_account import Account
 
 from partner_platform.core import live
+from partner_platform.core.checks import check_consent
 from partner_platform.core.known_keys import is_known
 from sandbox import programs
 from sandbox.folder import Folder
@@ -200,3 +201,19 @@ def test_in_containers_only_the_worker_is_told_the_signing_key() -> None:
     }
     assert set(ours) - emptied == {"worker"}
     assert {"web", "beat", "migrate"} <= emptied
+
+
+@pytest.mark.parametrize(
+    ("consent", "versions", "warned"),
+    [
+        ("required", ["2"], []),
+        ("optional", ["2"], ["core.W020"]),
+        ("required", ["1", "2"], ["core.W021"]),
+        ("optional", ["1"], ["core.W020", "core.W021"]),
+    ],
+)
+def test_a_weaker_consent_is_taken_live_and_warned_of(
+    settings: Any, consent: str, versions: list[str], warned: list[str]
+) -> None:
+    settings.BORROW_CONSENT, settings.BORROW_CONSENT_VERSIONS = consent, versions
+    assert [message.id for message in check_consent()] == warned
