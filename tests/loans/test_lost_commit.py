@@ -125,6 +125,21 @@ class TestARepayment:
         assert lender.loan()["remainingDebt"] == str(600 * DOLLAR)
         assert chain.debt(chain.users[0].position_id) == 600 * DOLLAR
 
+    def test_without_a_key_it_is_not_retryable_for_a_second_one_is_another_payment(
+        self, chain, lender, settle, cut_after, was_done
+    ):
+        lender.borrow(chain.users[0], 1_000)
+        settle()
+        cut_after(repay, "_open_repayment")
+
+        answer = lender.repay(400 * DOLLAR)
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+        assert answer.json()["retryable"] is False
+        assert "read the loan first" in answer.json()["message"]
+        settle()
+        assert Repayment.objects.count() == int(was_done)
+
 
 def test_a_connection_lost_after_the_acceptance_leaves_it_open_too(chain, lender, settle, monkeypatch):
     """The loan is accepted; the request only waits for its settlement."""
