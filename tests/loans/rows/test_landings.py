@@ -9,6 +9,7 @@ from chain.reconciling import Moment
 from loans.models import PartnerLoan
 from loans.reconciliation import records
 from loans.reconciliation.landings import Landed, Landings
+from loans.reconciliation.look import _Look
 from loans.reconciliation.records import DRAWS, PAYMENTS, EventRecord
 from loans.services.ledger import order_of
 from tests.loans.rows.conftest import EXECUTOR
@@ -125,3 +126,17 @@ def test_what_landed_lately_must_stand_under_its_own_operation(world: BooksRows)
     assert compared(loan, event(loan, DRAWS[0], 1_000, uid=uid), fresh=fresh).findings == []
     [finding] = compared(loan, event(loan, DRAWS[0], 1_000, uid="0xelse"), fresh=fresh).findings
     assert str(finding) == f"loan {loan.internal_loan_id} principal_amount is 1000, adds up to 0"
+
+
+def test_a_run_counts_what_it_compared_over_all_its_ranges(world: BooksRows) -> None:
+    loan = drawn(world)
+    operation = world.operation(kind="repay")
+    world.repayment(loan, 300, status="SETTLED", operation=operation, chain_order=order_of(BLOCK, 8))
+    record = loan_record(loan)
+    events = {record.solvency_position_id: [event(loan, DRAWS[0], 1_000), event(loan, PAYMENTS[0], 300, log=9)]}
+    run = _Look(MOMENT, 0)
+    for _ in range(2):
+        run._take(Landings(MOMENT, since=BLOCK - 1, fresh=BLOCK), [record], records.repayments([record.pk]), events)
+    assert run.checked == {"loan": 2, "repayment": 2}
+    assert run.flows == {EXECUTOR: 10}
+    assert (run.findings.total, run.motions) == (0, {})
