@@ -20,14 +20,15 @@ def test_all_are_chosen_where_there_is_time_for_all() -> None:
 def test_a_test_about_the_function_goes_before_a_faster_one_that_passes_by() -> None:
     about = replace(TEST, test="about", bond=Bond.FUNCTION, seconds=2.0, size=5_000)
     near = replace(TEST, test="near", bond=Bond.MODULE, seconds=2.0, size=4_000)
-    assert chosen(TEST, near, about, budget=2.0) == ["about"]
-    assert chosen(TEST, near, budget=2.0) == ["near"]
+    assert chosen(TEST, near, about, budget=4.0) == ["about", "a"]  # half of the time is theirs
+    assert chosen(TEST, near, budget=4.0) == ["near", "a"]
+    assert chosen(near, about, budget=4.0) == ["about", "near"]  # more where nobody else wants it
 
 
 def test_a_test_that_is_there_for_such_changes_goes_before_all_others() -> None:
     about = replace(TEST, test="about", bond=Bond.FUNCTION, lines=frozenset(), size=1)
     meant = replace(TEST, test="meant", bond=Bond.MEANT, lines=frozenset(), size=9_000)
-    assert chosen(TEST, about, meant, budget=1.0) == ["meant"]
+    assert chosen(TEST, about, meant, budget=2.0) == ["meant", "a"]
 
 
 def test_of_equally_close_ones_that_which_runs_less_in_all_goes_first() -> None:

@@ -1,7 +1,7 @@
 """`make mutations`: judge what is not judged yet of a sample, then print the score.
 
-An unfinished run goes on; a survivor is judged again once a test has changed; what was killed stays so until its module
-changes (`--fresh` begins anew).
+An unfinished run goes on; a survivor without a reason is judged again once a test has changed; what was killed stays so
+until its module changes (`--fresh` begins anew).
 """
 
 import argparse
@@ -78,7 +78,7 @@ def _compiles(code: str) -> bool:
 def _judge(known: dict[str, Module], sample: list[tuple[Mutant, str]], options: argparse.Namespace) -> None:
     with Copies(options.copies) as copies:
         seen = suite.up_to_date(copies.nurseries, WORK / "suite.json", PROJECT, tracked())
-        waiting = [pair for pair in sample if _is_open(known[pair[0].file].results.get(pair[0].key), pair[0], seen)]
+        waiting = [(mutant, code) for mutant, code in sample if _is_open(mutant, code, known[mutant.file], seen)]
         print(f"{len(sample) - len(waiting)} of {len(sample)} are known, {len(waiting)} are judged now", flush=True)
         began = time.monotonic()
         noticed = {key: test for module in known.values() for key, test in module.noticed.items()}
@@ -92,8 +92,13 @@ def _judge(known: dict[str, Module], sample: list[tuple[Mutant, str]], options: 
                 print(f"  {number} of {len(waiting)}, {spent / number:.1f} s each", flush=True)
 
 
-def _is_open(result: Result | None, mutant: Mutant, seen: suite.Suite) -> bool:
-    return result is None or (result.survived and result.suite != seen.mark(seen.judges(mutant, PROJECT)[0]))
+def _is_open(mutant: Mutant, code: str, module: Module, seen: suite.Suite) -> bool:
+    """Not judged yet, or by other tests than would now; a survivor that has its reason is left at that."""
+    result = module.results.get(mutant.key)
+    if result is None or not result.survived:
+        return result is None
+    is_explained = Judged(mutant, module.source, code, result).name in report.explained()
+    return not is_explained and result.suite != seen.mark(seen.judges(mutant, PROJECT)[0])
 
 
 def _tell(mutant: Mutant, result: Result) -> None:

@@ -44,20 +44,32 @@ class Candidate:
 
 def choose(candidates: Iterable[Candidate], budget: float) -> list[str]:
     """Tests that take no longer than `budget` in all (seconds): those about the module first, the fastest of them
-    first; all where there is time for all.
+    first; all where there is time for all. Those about the module have half of the time for them before the others.
     """
-    chosen = []
-    for candidate in _in_turns(candidates):
-        if candidate.seconds <= budget:
-            chosen.append(candidate)
-            budget -= candidate.seconds
+    ranked = sorted(candidates, key=lambda one: one.rank)
+    near = list(_in_turns(one for one in ranked if one.bond != Bond.NONE))
+    far = list(_in_turns(one for one in ranked if one.bond == Bond.NONE))
+    chosen = _within(near, budget / 2)
+    chosen += _within(far, budget - sum(one.seconds for one in chosen))
+    left = [one for one in near if one not in chosen]
+    chosen += _within(left, budget - sum(one.seconds for one in chosen))
     return [one.test for one in sorted(chosen, key=lambda one: (one.bond, one.seconds, one.test))]
 
 
-def _in_turns(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+def _within(candidates: Iterable[Candidate], budget: float) -> list[Candidate]:
+    """Those for which there is still time when their turn comes."""
+    chosen = []
+    for candidate in candidates:
+        if candidate.seconds <= budget:
+            chosen.append(candidate)
+            budget -= candidate.seconds
+    return chosen
+
+
+def _in_turns(ranked: Iterable[Candidate]) -> Iterator[Candidate]:
     """The best of each kind, the kinds with the best ones first; then the second of each, and so on."""
     kinds: defaultdict[tuple[Bond, frozenset[int]], list[Candidate]] = defaultdict(list)
-    for candidate in sorted(candidates, key=lambda one: one.rank):
+    for candidate in ranked:
         kinds[candidate.bond, candidate.lines].append(candidate)
     return (one for turn in zip_longest(*kinds.values()) for one in turn if one is not None)
 
