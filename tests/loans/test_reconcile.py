@@ -11,12 +11,15 @@ from prometheus_client import REGISTRY
 
 from audit.models import AuditEntry
 from chain.models import ChainEvent, FundingTransfer, PlatformWallet, WalletStatus
+from chain.second_reading import EVERY_BLOCKS
 from loans.models import OaidCredit, PartnerLoan, ReconciliationRun, SolvencyPosition
+from loans.reconciliation import landings
 from loans.services import follow
 from loans.services.reconcile import reconcile
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import repay_on_chain, set_interest_rate, transfer_usdc
+from tests.support.chain import FINAL_AFTER_BLOCKS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,6 +89,14 @@ def test_a_history_of_everything_agrees_with_itself_and_the_chain(chain, history
     assert report.in_motion == []
     assert report.checked == {"position": 3, "wallet": 1, "account": 1, "transfer": 1, "loan": 3, "repayment": 2}
     assert ReconciliationRun.objects.get().finding_count == 0
+
+
+def test_what_is_final_is_found_by_its_place_and_no_operation_is_read_for_it(chain, history, monkeypatch):
+    chain.mine(FINAL_AFTER_BLOCKS + EVERY_BLOCKS)
+    follow.follow_chain()
+    follow.follow_chain()  # what is final was read twice by now
+    monkeypatch.setattr(landings, "_operations", lambda **_: pytest.fail("an operation is read"))
+    assert reconcile().checked["loan"] == 3
 
 
 @pytest.mark.parametrize("what", PLANTS)
