@@ -1,5 +1,6 @@
 """Forms and actions of the console that do what they do once, however often they are sent (`partners.sent_forms`)."""
 
+import logging
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,8 @@ from partner_platform.core.database import run_in_transaction
 from partner_platform.core.errors import BadRequest
 from partners import sent_forms
 from partners.models import Partner
+
+logger = logging.getLogger(__name__)
 
 TOKEN = "form_token"  # noqa: S105 - a field's name
 NO_TOKEN = "The form was incomplete: nothing was done. Send it again."  # noqa: S105
@@ -63,26 +66,22 @@ class OneTimeAdmin(ConsoleAdmin):
     asks_first: tuple[str, ...] = ()  # actions that change nothing until the page they show is answered
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """What a form does and the note that it was sent are one transaction."""
         view = super().changeform_view
         if request.method != "POST":
             return view(request, *args, **kwargs)
         token = token_of(request)
         if token is not None and sent_forms.is_sent(token):
             return self._sent_before(request, token)
-        response: HttpResponse = HttpResponseRedirect(request.get_full_path())
-        problem = ""
-        try:
-            response = run_in_transaction(lambda: view(request, *args, **kwargs))
-        except BadRequest as error:  # taken since the form was checked: nothing was saved
-            problem = error.message
-        except IntegrityError:
-            problem = AT_ONCE
-        is_saved = not problem and isinstance(response, HttpResponseRedirect)
-        if not is_saved and token is not None and sent_forms.is_sent(token):  # by a click at the same moment
+        response, problem = _save(lambda: view(request, *args, **kwargs))
+        if isinstance(response, HttpResponseRedirect):
+            return response
+        if token is not None and sent_forms.is_sent(token):  # by a click at the same moment
             return self._sent_before(request, token)
-        if problem:
-            self.message_user(request, problem, messages.ERROR)
-        return response
+        if response is not None:  # the form again, with what is wrong in it
+            return response
+        self.message_user(request, problem, messages.ERROR)
+        return HttpResponseRedirect(request.get_full_path())
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = super().get_fields(request, obj)
@@ -93,6 +92,7 @@ class OneTimeAdmin(ConsoleAdmin):
         sent_forms.claim(form.cleaned_data[TOKEN], sent_by=request.user.get_username())
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
+        """Note that the form was sent, then run its action; one that only asks is not noted."""
         if request.POST.get("action") in self.asks_first and "confirmed" not in request.POST:
             return super().response_action(request, queryset, *args)
         token = token_of(request)
@@ -122,6 +122,17 @@ class OneTimeAdmin(ConsoleAdmin):
 
         run_in_transaction(run)
         return to_outcome(token)
+
+
+def _save(view: Callable[[], HttpResponse]) -> tuple[HttpResponse | None, str]:
+    """The view's answer; or none, and why nothing was saved."""
+    try:
+        return run_in_transaction(view), ""
+    except BadRequest as error:  # taken since the form was checked
+        return None, error.message
+    except IntegrityError as error:
+        logger.warning("a form of the console was not saved: %s", error)
+        return None, AT_ONCE
 
 
 def token_of(request: HttpRequest) -> uuid.UUID | None:

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
+from django.db import IntegrityError
 from django.test import Client
 from django_redis import get_redis_connection
 
@@ -278,6 +279,22 @@ def test_a_question_does_not_use_its_form_up_and_its_answer_counts_once(console:
 
     assert "This form was sent before" in page.content.decode()
     assert Partner.objects.get().status == PartnerStatus.SUSPENDED
+
+
+def test_what_another_took_at_the_same_moment_is_said_and_the_form_can_be_sent_again(
+    console: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(**terms: Any) -> None:
+        raise IntegrityError("partners_partner_partner_id_key")
+
+    form = open_partner(console, PartnerFactory.create())
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "create_partner", lose)
+        page = console.post(ADD, form, follow=True)
+
+    assert "Somebody else saved the same id or settlement address at this moment" in page.content.decode()
+    assert (Partner.objects.count(), SentForm.objects.count()) == (1, 0)
+    assert len(secrets_in(console.post(ADD, form, follow=True))) == 1
 
 
 @pytest.mark.django_db(transaction=True)
