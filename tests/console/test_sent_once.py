@@ -15,7 +15,7 @@ from django_redis import get_redis_connection
 
 from audit.models import AuditEntry
 from partner_platform.core import clock, crypto
-from partners import keys, services, tasks
+from partners import keys, sent_forms, services, tasks
 from partners.models import ApiKey, Partner, PartnerStatus, SentForm
 from tests.core.concurrency import at_once
 from tests.factories import ApiKeyFactory, PartnerFactory
@@ -279,6 +279,21 @@ def test_a_question_does_not_use_its_form_up_and_its_answer_counts_once(console:
 
     assert "This form was sent before" in page.content.decode()
     assert Partner.objects.get().status == PartnerStatus.SUSPENDED
+
+
+def test_a_click_that_came_before_the_first_was_done_makes_no_second_key(
+    console: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked whether the form was sent, and it was not yet: the database decides."""
+    form = make_key(console, PartnerFactory.create())
+    first = console.post(NEW_KEY, form)
+    look, looks = sent_forms.is_sent, iter([False])
+    monkeypatch.setattr(sent_forms, "is_sent", lambda token: next(looks, True) and look(token))
+
+    second = console.post(NEW_KEY, form)
+
+    assert second["Location"] == first["Location"]
+    assert (ApiKey.objects.count(), AuditEntry.objects.count()) == (1, 1)
 
 
 def test_what_another_took_at_the_same_moment_is_said_and_the_form_can_be_sent_again(
