@@ -3,6 +3,7 @@
 import socket
 import time
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, cast
 
 from waitress.channel import HTTPChannel
@@ -15,6 +16,11 @@ from partner_platform.server.parser import Parser, RequestTimeout
 from partner_platform.server.refusals import Refusal
 
 
+@lru_cache(maxsize=200)
+def _capitalized(name: str) -> str:
+    return "-".join(part.capitalize() for part in name.split("-"))
+
+
 class Answer(WSGITask):
     """The application's answer; to HEAD without its body, which the next answer would else be read from.
 
@@ -25,6 +31,14 @@ class Answer(WSGITask):
         super().execute()
         if self.status.startswith("401") and self._authorization:
             self._lanes.forget(self._authorization)
+
+    def build_response_header(self) -> bytes:
+        """As waitress writes it, but with the application's spelling of names: `RateLimit`, not `Ratelimit`."""
+        renamed = {_capitalized(name): name for name, _ in self.response_headers if name != _capitalized(name)}
+        head = bytes(super().build_response_header())
+        for theirs, ours in renamed.items():
+            head = head.replace(f"\r\n{theirs}: ".encode("latin-1"), f"\r\n{ours}: ".encode("latin-1"))
+        return head
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()

@@ -23,7 +23,7 @@ from waitress.utilities import Error
 MAX_KNOWN = 10_000
 UNKNOWN_THREADS, ANONYMOUS_THREADS = 8, 4
 STRANGERS_TURN = 8
-MAX_WAITING = 64  # of strangers, in a lane
+UNKNOWN_WAITING, ANONYMOUS_WAITING = 512, 128  # the first may be one partner's, all at once, with its new key
 
 
 class Overloaded(Error):
@@ -81,8 +81,8 @@ class Lanes:
     def __init__(self, threads: int, changed: threading.Condition) -> None:
         self.changed = changed
         self.known = Lane(threads)
-        self._unknown = Lane(min(UNKNOWN_THREADS, threads), MAX_WAITING)
-        self._anonymous = Lane(min(ANONYMOUS_THREADS, threads), MAX_WAITING)
+        self._unknown = Lane(min(UNKNOWN_THREADS, threads), UNKNOWN_WAITING)
+        self._anonymous = Lane(min(ANONYMOUS_THREADS, threads), ANONYMOUS_WAITING)
         self._in_order = (self.known, self._unknown, self._anonymous)
         self._turns = 0
         self._credentials: OrderedDict[bytes, None] = OrderedDict()
@@ -113,13 +113,23 @@ class Lanes:
         raise IndexError("nobody can begin")
 
     def remember(self, authorization: str) -> None:
-        """The platform accepted these credentials."""
+        """The platform accepted these credentials: those that wait with them go on as known ones."""
         name = _hashed(authorization)
+        if name not in self._credentials:
+            self._promote(authorization)
         with self._memory:
             self._credentials[name] = None
             self._credentials.move_to_end(name)
             if len(self._credentials) > MAX_KNOWN:
                 self._credentials.popitem(last=False)
+
+    def _promote(self, authorization: str) -> None:
+        with self.changed:
+            waiting, self._unknown.waiting = self._unknown.waiting, deque()
+            for channel in waiting:
+                is_theirs = channel.requests[0].headers.get("AUTHORIZATION") == authorization
+                (self.known if is_theirs else self._unknown).waiting.append(channel)
+            self.changed.notify_all()
 
     def forget(self, authorization: str) -> None:
         """The platform refused them."""

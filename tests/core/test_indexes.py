@@ -94,7 +94,6 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "API calls that failed": lambda: audit.selectors.calls(success=False)[:10],
     "API call by request id": lambda: ApiLog.objects.filter(request_id="abc"),
     "API calls by the caller's request id": lambda: ApiLog.objects.filter(client_request_id="abc"),
-    "API calls by either request id": lambda: audit.selectors.calls_by_request_id("abc").order_by(),
     "changes of a target": lambda: audit.selectors.changes_of("loan:1")[:10],
     "audit entries that wait for their seal": lambda: AuditEntry.objects.filter(block=0).order_by("timestamp")[:500],
     "audit entries of some blocks": lambda: audit.reading.entries_query(5, 9),

@@ -81,7 +81,7 @@ def test_strangers_beyond_what_a_lane_holds_are_refused_at_once(serve: Serve, ga
     running = serve(gate, threads=16)
     strangers(running, lanes.ANONYMOUS_THREADS)
     gate.wait_for(lanes.ANONYMOUS_THREADS)
-    callers = strangers(running, lanes.MAX_WAITING + 10)
+    callers = strangers(running, lanes.ANONYMOUS_WAITING + 10)
 
     refused: list[Any] = []
     while len(refused) < 10:
@@ -108,6 +108,17 @@ def test_a_key_that_is_accepted_takes_no_strangers_thread_while_its_call_waits(s
     gate.wait_for(12)
     gate.opened.set()
     assert [caller.answer().status for caller in waiting] == [200] * 12
+
+
+def test_what_waits_with_a_key_that_is_accepted_goes_on_as_known() -> None:
+    queue = lanes.Lanes(4, threading.Condition())
+    for number in range(2):
+        queue.append(_channel(f"right {number}", RIGHT))
+        queue.append(_channel(f"wrong {number}", "Bearer pk_wrong"))
+
+    queue.remember(RIGHT)
+
+    assert [queue.popleft()._channel.name for _ in range(4)] == ["right 0", "right 1", "wrong 0", "wrong 1"]
 
 
 def test_a_key_that_is_refused_is_a_strangers_again(serve: Serve, gate: Gate) -> None:

@@ -182,3 +182,16 @@ def test_an_urgent_byte_wakes_nobody(serve: Serve, monkeypatch: pytest.MonkeyPat
     assert [running.call(GET).answer().status for _ in range(3)] == [200, 200, 200]
 
     assert woken == []
+
+
+def test_headers_are_spelt_as_the_application_spells_them(serve: Serve) -> None:
+    def named(environ, start_response):
+        start_response(
+            "200 OK", [("RateLimit", '"basic";r=1'), ("WWW-Authenticate", "Bearer"), ("Content-Length", "0")]
+        )
+        return [b""]
+
+    answer = serve(named).call(GET).answer()
+
+    assert (answer.headers["RateLimit"], answer.headers["WWW-Authenticate"]) == ('"basic";r=1', "Bearer")
+    assert answer.headers["Content-Length"] == "0"
