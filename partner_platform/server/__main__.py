@@ -15,7 +15,7 @@ from partner_platform.server import limits
 from partner_platform.server.prefork import Prefork
 
 OTHER_FILES = 256  # of a process, beside its connections: databases, Redis, nodes
-STOP_MARGIN_SECONDS = 3.0
+STOP_MARGIN_SECONDS = 2.0
 
 
 class Line(wasyncore.dispatcher):
