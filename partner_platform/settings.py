@@ -216,10 +216,11 @@ RATE_LIMITS = {
 }
 # Refusals a minute of a client address to callers that nobody authenticated; then it is turned away (`partners.door`).
 RATE_LIMIT_REFUSED = env.int("RATE_LIMIT_REFUSED", default=60)
-if min(*RATE_LIMITS.values(), RATE_LIMIT_REFUSED) < 1:
-    raise environ.ImproperlyConfigured("Each RATE_LIMIT_… must be at least 1")
-# Rows a minute that refused calls of unknown callers get in the call log, of each process; the others are counted.
-REFUSED_CALL_ROWS = env.int("REFUSED_CALL_ROWS", default=600)
+# Rows a minute that refused calls of unknown callers get in the call log, of each process; beyond, all of them are
+# turned away.
+REFUSED_CALL_ROWS = env.int("REFUSED_CALL_ROWS", default=300)
+if min(*RATE_LIMITS.values(), RATE_LIMIT_REFUSED, REFUSED_CALL_ROWS) < 1:
+    raise environ.ImproperlyConfigured("Each RATE_LIMIT_… and REFUSED_CALL_ROWS must be at least 1")
 
 # --- Threads of a web process --------------------------------------------------------------------------------------
 WEB_THREADS = env.int("WEB_THREADS", default=32)  # as many as its server is started with

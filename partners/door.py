@@ -5,6 +5,10 @@ answered, each with its row in the call log. Then the address gets 429 `address_
 trip, and `audit.refused_calls` counts. A call with a key that works always passes, from that address too, for honest
 partners share addresses with others (`partners.live_keys`).
 
+An attack from many addresses stays within the limit of each. So once all refused callers together have used up the rows
+that a process has for them in a minute, every call without a working key is turned away there, except to what needs no
+key: it would have been refused anyway, at the cost of a query.
+
 Two middlewares, for they must stand on both sides of the call log:
 
 1. `TurnAwayMiddleware`, outside of it: turns away.
@@ -34,6 +38,9 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 # Probes and scrapes must be answered, whoever shares their address; the console counts its own logins.
 EXEMPT = frozenset({"/health/live", "/health/ready", "/metrics"})
 EXEMPT_BELOW = ("/console/", "/static/")
+# What needs no key; a test holds it against the schema.
+PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/docs/redoc"})
+PUBLIC_BELOW = ("/partners/public/",)
 
 refused = metrics.counter(
     "door_refused_calls_total",
@@ -50,10 +57,10 @@ class TurnAwayMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         refused_calls.pending.push_due()
-        if _is_exempt(request):
+        if is_exempt(request.path_info):
             return self.get_response(request)
         subject = _subject(request)
-        seconds = refusals.seconds_left(subject)
+        seconds = refusals.seconds_left(subject) or (0 if is_public(request.path_info) else refusals.seconds_of_all())
         if not seconds or live_keys.is_live(request):
             return self.get_response(request)
         refused.labels(record="turned_away").inc()
@@ -84,14 +91,19 @@ class CountRefusalsMiddleware:
         return response if is_known or not verdict.seconds else _turned_away(request, verdict.seconds)
 
 
-def _is_exempt(request: HttpRequest) -> bool:
-    path = request.path_info
+def is_exempt(path: str) -> bool:
+    """Whether nothing is counted or turned away there."""
     return path in EXEMPT or path.startswith(EXEMPT_BELOW)
+
+
+def is_public(path: str) -> bool:
+    """Whether it is answered to callers without a key."""
+    return path in PUBLIC or path.startswith(PUBLIC_BELOW)
 
 
 def _is_refusal(request: HttpRequest, response: HttpResponse) -> bool:
     is_admitted = getattr(request, "api_call_is_admitted", False)
-    return 400 <= response.status_code < 500 and not is_admitted and not _is_exempt(request)
+    return 400 <= response.status_code < 500 and not is_admitted and not is_exempt(request.path_info)
 
 
 def _subject(request: HttpRequest) -> str:
@@ -106,7 +118,7 @@ def _partner_id(request: HttpRequest) -> str:
 def _turned_away(request: HttpRequest, seconds: int) -> HttpResponse:
     error = TooManyRequests(
         ErrorCode.ADDRESS_RATE_LIMITED,
-        "Too many calls from this address were refused; calls with a valid API key still pass",
+        "Too many calls without a valid API key were refused; calls with one still pass",
         retry_after=seconds,
     )
     request.platform_error = error  # type: ignore[attr-defined]

@@ -3,8 +3,8 @@
 The count is Redis', exact over all processes (`partners.rate_limit`), and is asked once for each refusal, never for a
 call that is served. What it said is remembered here until the address may try again: an address that is over its limit
 costs no round trip. Without Redis each process counts for itself. Memory is bounded, whoever comes: beyond
-`MAX_ADDRESSES` at once none more is turned away. What the call log takes is bounded in any case: so many rows a minute
-of all refused callers together.
+`MAX_ADDRESSES` at once none more is turned away for its own number. What the call log takes is bounded in any case:
+`REFUSED_CALL_ROWS` a minute and process, of all refused callers together.
 """
 
 import logging
@@ -51,6 +51,11 @@ class Refusals:
         """Seconds until the address may be refused again; 0 where it may now. No round trip."""
         over = self._over.get(subject)
         return 0 if over is None or over.is_past else over.seconds_left
+
+    def seconds_of_all(self) -> int:
+        """Seconds until this process has rows for refused calls again; 0 where it has some. No round trip."""
+        is_used_up = self._rows.count >= settings.REFUSED_CALL_ROWS and not self._rows.is_past
+        return self._rows.seconds_left if is_used_up else 0
 
     def count(self, subject: str) -> Verdict:
         """Count one refusal; beyond the limit it is remembered that the address is over it."""

@@ -281,8 +281,9 @@ CATALOGUE: dict[ErrorCode, Entry] = {
     ),
     ErrorCode.ADDRESS_RATE_LIMITED: Entry(
         HTTPStatus.TOO_MANY_REQUESTS,
-        "too many calls of the client address were refused within a minute; calls with a valid API key still pass",
-        "Too many calls from this address were refused; calls with a valid API key still pass",
+        "too many calls of the client address, or of all unknown callers, were refused within a minute; calls with a "
+        "valid API key still pass",
+        "Too many calls without a valid API key were refused; calls with one still pass",
         retry_after=7,
     ),
     ErrorCode.CONCURRENCY_LIMITED: Entry(

@@ -1,7 +1,9 @@
 """Who is refused again and again is turned away unread and counted; a key that works passes all the same."""
 
 import datetime as dt
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from django_redis import get_redis_connection
 from audit import refused_calls
 from audit.models import ApiLog, RefusedCalls
 from partner_platform.core import clock
-from partners import keys, live_keys, rate_limit, refusals
+from partners import door, keys, live_keys, rate_limit, refusals
 from partners.models import ApiKey, Partner, PartnerStatus
 from tests.factories import ApiKeyFactory, PartnerFactory, partner_with_key
 
@@ -22,6 +24,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
 LIMIT = 5
 CLIENT = Client(raise_request_exception=False)  # one: each loads the middleware anew
 HOSTILE = "203.0.113.9"
+SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 NO_KEY = "pk_xyz_sandbox_" + "a" * 32
 
 
@@ -241,14 +244,31 @@ def test_a_redis_that_fails_is_asked_again_only_after_a_while(monkeypatch: pytes
     assert asked == [f"refused:{HOSTILE}"]
 
 
-def test_however_many_addresses_come_the_log_takes_so_many_rows_a_minute(settings: Any) -> None:
+def test_however_many_addresses_come_so_many_refusals_a_minute_are_looked_at(settings: Any) -> None:
     settings.REFUSED_CALL_ROWS = 10
     _, key = partner_with_key()
-    answers = [call(address=f"198.51.100.{number}") for number in range(30)]
-    assert {answer.status_code for answer in answers} == {401}  # each within its own limit
-    assert ApiLog.objects.count() == 10
-    assert call(path="/partners/nothing", key=key).status_code == 404
-    assert ApiLog.objects.count() == 11  # a partner's row is not among those
+    call(key=key)
+    assert [call(address=f"198.51.100.{number}").status_code for number in range(10)] == [401] * 10
+    assert_turned_away(call(address="198.51.100.100"))  # the set of working keys is read
+    with CaptureQueriesContext(connection) as queries:
+        for number in range(30):
+            assert_turned_away(call("/partners/nothing", key="", address=f"192.0.2.{number}"))
+    assert queries.captured_queries == []
+    assert ApiLog.objects.exclude(status_code=200).count() == 10
+
+    public = "/partners/public/oaid/1/credit-line"
+    assert call(public, key="", address="192.0.2.200").status_code == 200  # needs no key
+    assert call(key=key, address="192.0.2.201").status_code == 200
+    assert call(path="/partners/nothing", key=key, address="192.0.2.201").status_code == 404
+    assert ApiLog.objects.filter(status_code=404).count() == 1  # a partner's row is not among those
+
+
+def test_what_the_schema_says_needs_no_key_is_never_turned_away_for_others() -> None:
+    paths = json.loads(SCHEMA.read_text())["paths"]
+    asks_no_key = {path for path, item in paths.items() for act in item.values() if act["security"] == []}
+    assert "/partners/public/oaid/{oaidTokenId}/credit-line" in asks_no_key
+    assert [path for path in asks_no_key if not door.is_public(path) and not door.is_exempt(path)] == []
+    assert [path for path in paths if path not in asks_no_key and (door.is_public(path) or door.is_exempt(path))] == []
 
 
 def test_memory_is_bounded_and_who_comes_after_is_not_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
