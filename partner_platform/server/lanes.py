@@ -6,6 +6,7 @@ would wait behind all of them. So there are lanes, each with a bound on the thre
     known      an `Authorization` that the platform accepted before, and has not refused since: all threads
     unknown    another `Authorization`: the first call of a key, or a wrong key
     anonymous  without one: public endpoints, pages, the console
+    health     `/health/...`, before all others: by its answer somebody decides whether the service is restarted
 
 Of eight turns one goes to a stranger first, so that a new key gets in however busy the known ones are. A request that
 finds its lane full is refused at once (503 `overloaded`), without the platform. Credentials are kept as hashes, by
@@ -21,7 +22,8 @@ from typing import Any
 from waitress.utilities import Error
 
 MAX_KNOWN = 10_000
-UNKNOWN_THREADS, ANONYMOUS_THREADS = 8, 4
+UNKNOWN_THREADS, ANONYMOUS_THREADS, HEALTH_THREADS = 8, 4, 1
+HEALTH_PATHS = "/health/"
 STRANGERS_TURN = 8
 UNKNOWN_WAITING, ANONYMOUS_WAITING = 512, 128  # the first may be one partner's, all at once, with its new key
 
@@ -83,14 +85,17 @@ class Lanes:
         self.known = Lane(threads)
         self._unknown = Lane(min(UNKNOWN_THREADS, threads), UNKNOWN_WAITING)
         self._anonymous = Lane(min(ANONYMOUS_THREADS, threads), ANONYMOUS_WAITING)
-        self._in_order = (self.known, self._unknown, self._anonymous)
+        self._health = Lane(HEALTH_THREADS, ANONYMOUS_WAITING)
+        self._in_order = (self._health, self.known, self._unknown, self._anonymous)
+        self._strangers_first = (self._health, self._unknown, self._anonymous, self.known)
         self._turns = 0
         self._credentials: OrderedDict[bytes, None] = OrderedDict()
         self._memory = threading.Lock()
 
     def __len__(self) -> int:
         """How many could begin now."""
-        return len(self.known.waiting) + self._unknown.startable + self._anonymous.startable
+        strangers = (self._health, self._unknown, self._anonymous)
+        return len(self.known.waiting) + sum(lane.startable for lane in strangers)
 
     def append(self, channel: Any) -> None:
         """A connection's request came whole."""
@@ -104,8 +109,7 @@ class Lanes:
     def popleft(self) -> Turn:
         """Whose turn it is."""
         self._turns += 1
-        lanes = (self._unknown, self._anonymous, self.known) if self._turns % STRANGERS_TURN == 0 else self._in_order
-        for lane in lanes:
+        for lane in self._strangers_first if self._turns % STRANGERS_TURN == 0 else self._in_order:
             if lane.waiting and (lane is self.known or lane.startable > 0):
                 if lane is not self.known:
                     lane.active += 1
@@ -137,6 +141,8 @@ class Lanes:
             self._credentials.pop(_hashed(authorization), None)
 
     def _lane_of(self, request: Any) -> Lane:
+        if request.path.startswith(HEALTH_PATHS):
+            return self._health
         authorization = request.headers.get("AUTHORIZATION")
         if not authorization:
             return self._anonymous

@@ -22,6 +22,8 @@ class Gate:
         self._now, self._lock = 0, threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/health/live":
+            return echo(environ, start_response)
         if environ.get("HTTP_AUTHORIZATION") == RIGHT:
             if environ["PATH_INFO"] == "/refused":
                 start_response("401 Unauthorized", [("Content-Length", "0")])
@@ -75,6 +77,28 @@ def test_a_known_key_is_answered_at_once_beside_any_number_of_strangers(
     gate.opened.set()
     assert [caller.answer().status for caller in waiting] == [200] * 60
     assert gate.most == threads
+
+
+def test_the_health_of_the_server_can_be_asked_while_strangers_fill_their_lanes(serve: Serve, gate: Gate) -> None:
+    running = serve(gate, threads=16)
+    callers = strangers(running, lanes.ANONYMOUS_THREADS + lanes.ANONYMOUS_WAITING)
+    callers += strangers(running, lanes.UNKNOWN_THREADS, "Bearer pk_wrong")
+    gate.wait_for(lanes.ANONYMOUS_THREADS + lanes.UNKNOWN_THREADS)
+
+    assert [running.call(get("/health/live")).answer().status for _ in range(3)] == [200] * 3
+
+    gate.opened.set()
+    assert {caller.answer().status for caller in callers} == {200}
+
+
+def test_questions_for_the_health_take_one_thread(serve: Serve, gate: Gate) -> None:
+    running = serve(gate, threads=16)
+    callers = [running.call(get("/health/slow")) for _ in range(10)]
+    gate.wait_for(1)
+    assert running.call(get(authorization=RIGHT)).answer().status == 200
+    gate.opened.set()
+    assert [caller.answer().status for caller in callers] == [200] * 10
+    assert gate.most == 1
 
 
 def test_strangers_beyond_what_a_lane_holds_are_refused_at_once(serve: Serve, gate: Gate) -> None:
@@ -155,5 +179,5 @@ def test_a_stranger_gets_its_turn_however_many_known_ones_wait() -> None:
 
 
 def _channel(name: Any, authorization: str) -> Any:
-    request = SimpleNamespace(error=None, headers={"AUTHORIZATION": authorization} if authorization else {})
+    request = SimpleNamespace(error=None, path="/", headers={"AUTHORIZATION": authorization} if authorization else {})
     return SimpleNamespace(name=name, requests=[request])
