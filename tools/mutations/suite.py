@@ -58,6 +58,8 @@ class Suite:
         reach = _Reach((project / mutant.file).read_text(), mutant.span[0][0])
         found = self._on(mutant.file, reach.lines) | self._mentioning(reach.names)
         found |= {place for test, place in self._places.items() if _file(test) == ALSO.get(mutant.file)}
+        if reach.is_import:
+            found |= self._about(mutant, project)
         found = found or self._on(mutant.file, self.lines.get(mutant.file, {}))
         chosen = choose((self._candidate(index, mutant, project) for index in found), BUDGET_SECONDS)
         return chosen, len(found) - len(chosen)
@@ -87,11 +89,14 @@ class Suite:
     def _texts(self) -> dict[str, list[str]]:
         return {file: Path(file).read_text().splitlines() for file in self.lines}
 
+    def _about(self, mutant: Mutant, project: Path) -> set[int]:
+        """The tests whose file imports the mutant's module: what runs on import, coverage shows of none."""
+        close = {file for file in self.files if _bond(project / file, mutant) != Bond.NONE}
+        return {place for test, place in self._places.items() if _file(test) in close}
+
     def _candidate(self, index: int, mutant: Mutant, project: Path) -> Candidate:
         file = _file(self.tests[index])
-        module = mutant.file.removesuffix(".py").replace("/", ".")
-        is_meant = file == ALSO.get(mutant.file)
-        close = Bond.MEANT if is_meant else bond((project / file).read_text(), module, mutant.function)
+        close = Bond.MEANT if file == ALSO.get(mutant.file) else _bond(project / file, mutant)
         lines = frozenset(number for number, tests in self._sets[mutant.file].items() if index in tests)
         return Candidate(self.tests[index], self._duration(index), close, lines, self._sizes[index])
 
@@ -118,6 +123,7 @@ class _Reach:
         path = list(_path(ast.parse(source), line))
         *owners, statement = path
         functions = [node for node in owners if isinstance(node, ast.FunctionDef)]
+        self.is_import = not functions
         self.names: list[str] = []
         self.lines: range = range(0)
         if functions:
@@ -280,6 +286,10 @@ def _load(path: Path) -> Suite | None:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _bond(tests: Path, mutant: Mutant) -> Bond:
+    return bond(tests.read_text(), mutant.file.removesuffix(".py").replace("/", "."), mutant.function)
 
 
 def _file(test: str) -> str:
