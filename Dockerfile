@@ -29,4 +29,4 @@ USER platform
 ENV PROMETHEUS_MULTIPROC_DIR=/run/partner-platform/metrics
 
 EXPOSE 8000
-CMD ["python", "-m", "partner_platform.server", "--bind", "0.0.0.0:8000", "--processes", "2", "--threads", "32"]
+CMD ["python", "-m", "partner_platform.server", "--bind", "0.0.0.0:8000", "--processes", "2"]

@@ -63,8 +63,8 @@ def describe(request: HttpRequest, response: HttpResponse, body: bytes, millisec
 
 
 def _is_refused_stranger(partner: Any, response: HttpResponse) -> bool:
-    """Whether the call was refused before anybody was known to make it: its body is not worth decoding."""
-    return partner is None and response.status_code in (401, 403, 429)
+    """Whether a call of nobody known was refused: its body is not worth decoding or keeping, whatever the refusal."""
+    return partner is None and 400 <= response.status_code < 500
 
 
 def _unread(body: bytes) -> Any:

@@ -74,7 +74,7 @@ def test_the_platform_starts_from_what_is_copied(tmp_path: Path) -> None:
             _copy(
                 PROJECT / source, tmp_path / target / Path(source).name if target.endswith("/") else tmp_path / target
             )
-    variables = dict(re.findall(r"(DJANGO_SECRET_KEY|DJANGO_SETTINGS_MODULE)=(\S+)", DOCKERFILE))
+    variables = dict(re.findall(r"(PLATFORM_ENVIRONMENT|DJANGO_SECRET_KEY|DJANGO_SETTINGS_MODULE)=(\S+)", DOCKERFILE))
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import logging
+import os
 import resource
 import signal
 import socket
@@ -14,6 +15,7 @@ from waitress import wasyncore
 from partner_platform.server import limits
 from partner_platform.server.prefork import Prefork
 
+DEFAULT_THREADS = 32
 OTHER_FILES = 256  # of a process, beside its connections: databases, Redis, nodes
 STOP_MARGIN_SECONDS = 2.0
 
@@ -45,6 +47,7 @@ class Line(wasyncore.dispatcher):
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM or SIGINT."""
     options = _options(arguments)
+    os.environ["WEB_THREADS"] = str(options.threads)  # the platform shares them out among its callers
     module, _, name = options.application.partition(":")
     application = getattr(importlib.import_module(module), name or "application")  # once, for all processes
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits for a thread
@@ -68,7 +71,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("application", nargs="?", default="partner_platform.wsgi", help="module[:name] (%(default)s)")
     parser.add_argument("--bind", default="127.0.0.1:8000", metavar="HOST:PORT", help="%(default)s")
     parser.add_argument("--processes", type=int, default=2, help="%(default)s")
-    parser.add_argument("--threads", type=int, default=32, help="of each process (%(default)s)")
+    threads = int(os.environ.get("WEB_THREADS", DEFAULT_THREADS))
+    parser.add_argument("--threads", type=int, default=threads, help="of each process (WEB_THREADS, or %(default)s)")
     parser.add_argument(
         "--grace", type=float, default=30.0, metavar="SECONDS", help="for what was begun, at the end (%(default)s)"
     )

@@ -253,3 +253,10 @@ def test_the_body_of_a_call_without_a_valid_key_is_not_decoded(http: Client, mon
         "{'_unread': '60000 bytes'}",
         "{'_unread': '2 bytes'}",
     }
+
+
+def test_what_a_stranger_sends_to_a_path_that_is_not_there_is_not_kept(http: Client) -> None:
+    http.post("/partners/nowhere", b'{"filler": "' + b"x" * 60_000 + b'"}', content_type="application/json")
+
+    row = ApiLog.objects.get()
+    assert (row.status_code, row.request_payload) == (404, {"_unread": "60014 bytes"})

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from partner_platform.server import __main__ as web_server
 from partner_platform.server import prefork
 from partner_platform.server.prefork import Child, Prefork
 from sandbox.servers.ports import LOOPBACK, accepts, free_port
@@ -49,6 +50,22 @@ def ask(web: Server, path: str = "/") -> int:
 
 def children(web: Server) -> set[int]:
     return {int(pid) for pid in Path(f"/proc/{web.pid}/task/{web.pid}/children").read_text().split()}
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "threads"),
+    [({}, [], "32"), ({"WEB_THREADS": "5"}, [], "5"), ({"WEB_THREADS": "5"}, ["--threads", "7"], "7")],
+)
+def test_the_platform_shares_out_as_many_threads_as_the_server_has(
+    environment: dict[str, str], arguments: list[str], threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WEB_THREADS", raising=False)
+    monkeypatch.setattr(os, "environ", {**os.environ, **environment})
+
+    assert web_server._options(arguments).threads == int(threads)
+    with pytest.raises(ModuleNotFoundError):
+        web_server.main(["nowhere", *arguments])
+    assert os.environ["WEB_THREADS"] == threads
 
 
 def test_two_processes_answer_and_one_that_is_killed_is_replaced(web: Server) -> None:
