@@ -90,6 +90,23 @@ def test_a_hash_of_another_chain_than_the_heads_proves_nothing(book: Book, proxy
         reorgs._hash_at(engine, head.number - 2)
 
 
+def test_receipts_are_read_again_where_the_head_is_another_by_the_time_their_blocks_are_read(
+    book: Book, proxy: RpcProxy, engine: Engine
+) -> None:
+    operation = book.borrow()
+    bundle(engine)
+    book.chain.mine()
+    _, attempts, receipts = tracking._look(engine)
+    assert [landing.transaction.nonce for landing in tracking._landings(engine, attempts, receipts)] == [0]
+    head = engine.require_head()
+    other = {"hash": "0x" + "ab" * 32}
+    proxy.rewrite("eth_getBlockByNumber", lambda block: {**block, **(other if block["hash"] == head.hash else {})})
+    assert tracking._landings(engine, attempts, receipts) == []
+    proxy.heal()
+    book.ticks(engine, 1)
+    book.check(confirmed=[operation])
+
+
 @pytest.mark.parametrize(
     ("second_post", "is_spent"),
     [(["0x1", None, None], True), (["0x0", None, None], False), (["0x1", {"hash": "ours"}, None], False)],

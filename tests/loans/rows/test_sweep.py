@@ -68,6 +68,24 @@ def test_a_position_of_which_something_was_settled_is_held_no_more(world: BooksR
     assert {name: getattr(rows.get(), name) for name in holding.NOT_HELD} == holding.NOT_HELD
 
 
+def test_what_waited_behind_one_that_settles_after_its_pause_is_settled_in_the_same_sweep(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling_work, "FIRST_OF_A_POSITION", 1)
+    partner, position = world.partner(current_outstanding=2_000, borrowed=2_000), world.position(reserved=2_000)
+    loans = []
+    for number in (1, 2):
+        logs = [pool_log(POOL, position.position_id, number * 1_000, 0, 500)]
+        operation = world.operation(block_number=BLOCK + number, outcome_logs=logs, settle_failures=2 - number)
+        loans.append(world.loan(partner, position, 1_000, "PENDING", operation=operation))
+    first, behind = (loan.borrow_operation_id for loan in loans)
+    holding.hold(position, until=NOW, block=BLOCK + 1, why=RuntimeError("no word"))
+    Operation.objects.filter(pk=first).update(settle_after=NOW)
+    Operation.objects.filter(pk=behind).update(settle_after=NOW + LONGEST_FIRST_PAUSE)
+    assert settle_due() == 2
+    assert [status(loan) for loan in loans] == ["ACTIVE", "ACTIVE"]
+
+
 def pending_repayment(world: BooksRows) -> Repayment:
     partner = world.partner(current_outstanding=1_000, active_loans=1)
     position = world.position(**at_the_pool(1_000))
