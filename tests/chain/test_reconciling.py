@@ -64,3 +64,20 @@ def test_a_block_that_no_endpoint_has_is_not_waited_for(chain: Chain, second: Rp
 )
 def test_final_is_what_is_below_all_blocks_whose_hashes_are_kept(watched: dict[int, str], final: int) -> None:
     assert reconciling.Moment(9, "0x09", 0, watched).final_block == final
+
+
+def test_of_a_chain_that_has_no_final_block_yet_no_nonce_is_final() -> None:
+    moment = reconciling.Moment(0, "0x00", 0, {0: "0x00"})
+    assert reconciling.final_nonce("0x" + "a1" * 20, moment) == 0
+
+
+def test_final_nonces_are_the_fewest_that_an_endpoint_counts_at_the_final_block(chain: Chain, second: RpcProxy) -> None:
+    sender = chain.rpc("eth_accounts")[0]
+    number = chain.block_number()
+    moment = reconciling.Moment(number, "0x01", 0, {})
+    counted = int(chain.rpc("eth_getTransactionCount", sender, hex(number)), 16)
+    assert reconciling.final_nonce(sender, moment) == counted > 0
+    second.rewrite("eth_getTransactionCount", lambda _: "0x0")
+    assert reconciling.final_nonce(sender, moment) == 0
+    second.refuse("eth_getTransactionCount", "missing trie node")
+    assert reconciling.final_nonce(sender, moment) == 0

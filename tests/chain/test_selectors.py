@@ -72,6 +72,16 @@ def test_unacknowledged_are_final_of_one_kind_and_the_oldest_come_first() -> Non
     assert keys(selectors.unacknowledged("test", 2)) == keys([oldest, older])
 
 
+def test_which_of_these_are_unacknowledged_in_the_order_of_blocks_those_without_one_first() -> None:
+    late, early = operation(state="CONFIRMED", block_number=9), operation(state="FAILED", block_number=7)
+    nowhere = operation(state="REFUSED", settle_after=clock.now())
+    done = operation(state="CONFIRMED", block_number=8, acknowledged=True)
+    waiting, other = operation(state="EXECUTED", block_number=6), operation(state="CONFIRMED", block_number=5)
+    asked = [one.pk for one in (late, early, nowhere, done, waiting)]
+    assert selectors.unacknowledged_among(asked) == [(0, nowhere.pk), (7, early.pk), (9, late.pk)]
+    assert other.pk not in asked
+
+
 def test_reopened_are_of_one_kind_and_the_newest_come_first() -> None:
     older, newer = operation(2, reopened=True), operation(1, reopened=True)
     operation(0)

@@ -140,3 +140,14 @@ def test_a_run_counts_what_it_compared_over_all_its_ranges(world: BooksRows) -> 
     assert run.checked == {"loan": 2, "repayment": 2}
     assert run.flows == {EXECUTOR: 10}
     assert (run.findings.total, run.motions) == (0, {})
+
+
+def test_a_run_keeps_what_its_ranges_found_and_what_is_under_way(world: BooksRows) -> None:
+    lost, waiting = drawn(world), drawn(world, "EXECUTED")
+    run = _Look(MOMENT, 0)
+    for loan in (lost, waiting):
+        run._take(Landings(MOMENT, since=BLOCK - 1, fresh=BLOCK), [loan_record(loan)], {}, {})
+    assert [str(finding) for finding in run.findings] == [
+        f"loan {lost.internal_loan_id} principal_amount is 1000, adds up to 0"
+    ]
+    assert run.motions == {subject(waiting): None}
