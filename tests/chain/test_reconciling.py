@@ -72,7 +72,7 @@ def test_of_a_chain_that_has_no_final_block_yet_no_nonce_is_final() -> None:
 
 
 def test_final_nonces_are_the_fewest_that_an_endpoint_counts_at_the_final_block(chain: Chain, second: RpcProxy) -> None:
-    sender = chain.rpc("eth_accounts")[0]
+    sender = chain.rpc("eth_getBlockByNumber", "0x1", True)["transactions"][0]["from"]
     number = chain.block_number()
     moment = reconciling.Moment(number, "0x01", 0, {})
     counted = int(chain.rpc("eth_getTransactionCount", sender, hex(number)), 16)
