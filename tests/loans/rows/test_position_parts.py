@@ -1,0 +1,58 @@
+"""A position's running sums of its loans against the loans: principal, and where that agrees their interest."""
+
+from typing import Any
+
+import pytest
+
+from loans.interest import SCALE
+from loans.models import SolvencyPosition
+from loans.reconciliation import records
+from loans.reconciliation.loans import OfPosition
+from loans.reconciliation.positions import _parts
+from loans.reconciliation.records import Scope
+from loans.services.ledger import order_of
+from tests.support.books_rows import BLOCK, MOMENT, BooksRows
+
+RATE = 500
+LATER = MOMENT + 1_000
+
+
+@pytest.fixture
+def position(world: BooksRows) -> SolvencyPosition:
+    """With two loans of 1,000 at 5 %, the second drawn a thousand seconds after the first."""
+    grown = 1_000 * RATE * 1_000
+    position = world.position(
+        ledger_order=order_of(BLOCK, 3),
+        pool_principal=2_000,
+        pool_rate=RATE,
+        pool_since=LATER,
+        loans_principal=2_000,
+        loans_accrued=grown + 7 * SCALE,
+    )
+    partner = world.partner()
+    world.loan(partner, position, interest_rate=RATE, interest_since=MOMENT, accrued_scaled=7 * SCALE)
+    world.loan(partner, position, interest_rate=RATE, interest_since=LATER)
+    return position
+
+
+def told(position: SolvencyPosition, *, exactly: bool = True, **wrong: Any) -> list[str]:
+    SolvencyPosition.objects.filter(pk=position.pk).update(**wrong)
+    scope = Scope(chosen=(position.position_id,))
+    [row] = records.positions(scope).values()
+    of_position = OfPosition(debt=2_000, has_drawn=True, live=records.loans(scope))
+    return [f"{one.what} is {one.booked}, adds up to {one.actual}" for one in _parts(row, of_position, exactly=exactly)]
+
+
+def test_sums_that_are_those_of_the_loans_are_not_told_of(position: SolvencyPosition) -> None:
+    assert told(position) == []
+
+
+def test_interest_that_differs_by_the_least_is_told_where_the_debt_is_right(position: SolvencyPosition) -> None:
+    right = 1_000 * RATE * 1_000 + 7 * SCALE
+    assert told(position, loans_accrued=right + 1) == [f"loans_accrued is {right + 1}, adds up to {right}"]
+    assert told(position, loans_accrued=right + 1, exactly=False) == []
+    assert told(position, loans_accrued=right + 1, ledger_order=0) == []
+
+
+def test_where_the_principal_differs_nothing_is_said_of_the_interest(position: SolvencyPosition) -> None:
+    assert told(position, loans_principal=1_999) == ["loans_principal is 1999, adds up to 2000"]
