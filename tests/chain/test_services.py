@@ -10,6 +10,7 @@ from django.db import IntegrityError
 from chain import services
 from chain.encoding import Call, uid_of
 from chain.models import ChainEvent, Operation, PlatformWallet
+from partner_platform.core import clock
 from partner_platform.core.database import run_in_transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,6 +104,16 @@ def test_many_are_acknowledged_together_or_not() -> None:
     assert flags(*operations, bystander) == [(True, False)] * 4 + [(False, False)]
     assert services.acknowledge_all(operations=[operations[0], bystander]) is False
     assert services.acknowledge_all(operations=[]) is True
+
+
+def test_what_was_put_off_is_looked_at_again_unless_it_was_acted_on() -> None:
+    later = clock.now()
+    mine, done, bystander = (
+        operation(acknowledged=acknowledged, settle_after=later) for acknowledged in (False, True, False)
+    )
+    services.look_again(operation_ids=[mine.pk, done.pk])
+    left = set(Operation.objects.filter(settle_after__isnull=False).values_list("pk", flat=True))
+    assert left == {done.pk, bystander.pk}
 
 
 def test_what_was_taken_back_is_acknowledged_as_reopened_once() -> None:

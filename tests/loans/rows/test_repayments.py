@@ -6,9 +6,10 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain.models import ChainEvent, FundingTransfer, Operation
+from chain.system import PoolDebt
 from loans import payoffs, selectors
 from loans.account_models import PartnerSpending
-from loans.interest import SCALE
+from loans.interest import OWN, SCALE, Part, PositionDebt
 from loans.models import FundingSource, PartnerLoan, Repayment, SolvencyPosition
 from loans.selectors import Payment
 from loans.services import account, ledger, onchain
@@ -721,3 +722,12 @@ def test_in_flight_on_the_account_is_what_it_will_pay_and_nothing_that_is_pulled
     world.repayment(loan, 3)  # pulled
     world.repayment(loan, 4, funding=FundingSource.TRUSTED, status="SETTLED")
     assert set(account.in_flight_query()) == {by_transfer, on_trust}
+
+
+def test_what_the_pool_was_owed_before_the_first_event_follows_from_that_event(world: BooksRows) -> None:
+    position = world.position()
+    first = movement(position, after=PoolDebt(principal=700, accrued=9, rate_bps=RATE))
+    for drawn, paid, principal in ((0, 0, 700), (200, 0, 500), (0, 300, 1_000)):
+        before = ledger._pool_before(position, first, **({"drawn": drawn} if drawn else {"paid": paid}))
+        assert before == PositionDebt({OWN: Part(principal, 9)}, RATE, MOMENT)
+    assert ledger._pool_before(position, first) == PositionDebt({OWN: Part(700, 9)}, RATE, MOMENT)
