@@ -380,6 +380,15 @@ def test_the_transaction_is_shown_before_a_noop_takes_its_nonce(under_way: Opera
     assert f"nonce 0 BROADCAST: PAYLOAD {attempt.tx_hash} sent 1 times\n" in out.getvalue()
 
 
+def test_a_noop_takes_a_nonce_of_which_no_node_says_that_it_is_spent(under_way: Operation, proxy: RpcProxy) -> None:
+    engine = driver._take(None)
+    assert engine is not None
+    transaction = ChainTransaction.objects.prefetch_related("attempts").get()
+    proxy.refuse("eth_getTransactionCount", "not today", times=None)
+    operating.noop(engine, transaction, actor="operator:test")
+    assert TransactionAttempt.objects.filter(kind=AttemptKind.NOOP).count() == 1
+
+
 def test_who_loses_the_lease_to_another_operator_is_told_that_nothing_was_done(
     under_way: Operation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,3 +96,16 @@ def test_days_are_taken_over_from_others(partner: Any) -> None:
     other.put((partner.pk, DAY), [0] * 6)
     made.take(other)
     assert dict(made.items()) == {(partner.pk, DAY): [0] * 6}
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_usage_is_compared_by_day_and_a_day_without_a_row_has_none(world: BooksRows, every: bool) -> None:
+    owner = world.partner(borrowed=70)
+    made, third = Days(), dt.date(2026, 1, 7)
+    for day, used in ((DAY, 75), (OTHER_DAY, 5), (third, 0)):
+        made.put((owner.pk, day), [used, 0, 0, 0, 0, 0])
+    found = [str(finding) for finding in days.check_usage(made, [owner], every=every)]
+    assert found == [
+        f"partner {owner.partner_id} daily usage of {DAY} is 70, adds up to 75",
+        f"partner {owner.partner_id} daily usage of {OTHER_DAY} is 0, adds up to 5",
+    ]

@@ -1,0 +1,71 @@
+"""A decision about an operation is refused where it, or its carrier, is not as the evidence shows it any more."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chain import review
+from chain.models import ChainTransaction, Operation, PlatformWallet
+from chain.review import DecisionRefused
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def evidence() -> Any:
+    """An operation for review, with the carrier that it had, and one attempt of that."""
+    wallet = PlatformWallet.objects.create(address="0x" + "a1" * 20, chain_id=5003, fee_cap_wei=1)
+    carrier = ChainTransaction.objects.create(wallet=wallet, nonce=0, gas_limit=1, state="NEEDS_REVIEW")
+    attempt(carrier, "0x01")
+    operation = Operation.objects.create(
+        key="a",
+        uid="a",
+        kind="test",
+        chain_id=5003,
+        calls=[],
+        effect=[],
+        state="NEEDS_REVIEW",
+        reason="nonce 0 was spent",
+        carrier=carrier,
+        tx_hash="0x01",
+        block_hash="0x0b",
+    )
+    return SimpleNamespace(operation=operation, carrier=carrier, attempts=list(carrier.attempts.all()))
+
+
+def attempt(carrier: ChainTransaction, tx_hash: str) -> None:
+    carrier.attempts.create(raw="0x", tx_hash=tx_hash, max_fee_per_gas_wei=1, max_priority_fee_per_gas_wei=1)
+
+
+def test_what_stands_as_it_was_shown_is_decided(evidence: Any) -> None:
+    review._require_unmoved(evidence)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": "QUEUED"},
+        {"carrier": None},
+        {"reason": "something else"},
+        {"tx_hash": "0x02"},
+        {"block_hash": "0x0c"},
+    ],
+)
+def test_an_operation_that_moved_is_not(evidence: Any, change: dict[str, Any]) -> None:
+    Operation.objects.filter(pk=evidence.operation.pk).update(**change)
+    with pytest.raises(DecisionRefused, match="it moved while it was looked at"):
+        review._require_unmoved(evidence)
+
+
+@pytest.mark.parametrize("change", [{"state": "CANCELLED"}, {"block_hash": "0x0c"}])
+def test_nor_is_one_whose_carrier_moved(evidence: Any, change: dict[str, Any]) -> None:
+    ChainTransaction.objects.filter(pk=evidence.carrier.pk).update(**change)
+    with pytest.raises(DecisionRefused, match="it moved while it was looked at"):
+        review._require_unmoved(evidence)
+
+
+def test_nor_is_one_whose_carrier_has_one_attempt_more(evidence: Any) -> None:
+    attempt(evidence.carrier, "0x02")
+    with pytest.raises(DecisionRefused, match="it moved while it was looked at"):
+        review._require_unmoved(evidence)
