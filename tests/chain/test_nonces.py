@@ -10,6 +10,8 @@ from chain import nonces
 from chain.engine import Engine
 from chain.models import ChainTransaction, PlatformWallet
 from chain.nonces import Counts
+from tests.chain.book import Book
+from tests.support.rpc_proxy import RpcProxy
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,16 @@ def test_a_counter_is_lowered_to_what_was_used_and_what_we_signed(
     entry = AuditEntry.objects.get(action="settlement.counter_lowered")
     assert entry.before == {"nextNonce": 5, "noncesFrom": 5}
     assert entry.after == {"nextNonce": counter, "noncesFrom": final, "finalBlock": 12}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_counter_is_checked_at_each_tick_while_nothing_may_be_sent_and_only_then(
+    book: Book, proxy: RpcProxy, engine: Engine
+) -> None:
+    asked = proxy.received["eth_getTransactionCount"]
+    book.ticks(engine, 1)
+    assert proxy.received["eth_getTransactionCount"] == asked
+    engine.held = "the chain's nonces are not known"
+    book.ticks(engine, 1)
+    assert proxy.received["eth_getTransactionCount"] > asked
+    assert engine.held == ""

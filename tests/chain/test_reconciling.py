@@ -7,7 +7,7 @@ from pytest_django.fixtures import Settings
 
 from chain import reconciling
 from chain.clients import ChainUnavailable, get_client
-from chain.models import WatchCursor, WatchedBlock
+from chain.models import ChainTransaction, PlatformWallet, WatchCursor, WatchedBlock
 from chain.reconciling import BlockGone
 from chain.watch_cursor import CURSOR
 from tests.support.chain import Chain
@@ -81,3 +81,15 @@ def test_final_nonces_are_the_fewest_that_an_endpoint_counts_at_the_final_block(
     assert reconciling.final_nonce(sender, moment) == 0
     second.refuse("eth_getTransactionCount", "missing trie node")
     assert reconciling.final_nonce(sender, moment) == 0
+
+
+def test_transactions_are_read_from_the_newest_on_a_page_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciling, "ROWS_AT_ONCE", 3)
+    mine, other = (
+        PlatformWallet.objects.create(address="0x" + digit * 40, chain_id=5003, fee_cap_wei=1) for digit in "12"
+    )
+    for wallet, nonce in [*((mine, nonce) for nonce in (3, 0, 6, 1, 5, 2, 4)), (other, 9)]:
+        ChainTransaction.objects.create(wallet=wallet, nonce=nonce, gas_limit=1)
+    assert [row.nonce for row in reconciling._newest_first(mine)] == [6, 5, 4, 3, 2, 1, 0]
+    ChainTransaction.objects.filter(nonce=6).delete()
+    assert [row.nonce for row in reconciling._newest_first(mine)] == [5, 4, 3, 2, 1, 0]

@@ -1,0 +1,23 @@
+"""Errors of an endpoint that say nothing about the call, and those that are its answer."""
+
+import pytest
+
+from chain.clients import ChainUnavailable, RpcError, get_client
+from tests.support.rpc_proxy import RpcProxy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("code", [429, -32005])
+def test_an_endpoint_that_is_over_its_limits_has_not_answered(proxy: RpcProxy, code: int) -> None:
+    proxy.refuse("eth_gasPrice", "slow down", code=code)
+    with pytest.raises(ChainUnavailable):
+        get_client().batch([("eth_gasPrice", [])])
+
+
+@pytest.mark.parametrize("code", [428, 430, -32000, -32004, -32006])
+def test_any_other_error_is_the_answer(proxy: RpcProxy, code: int) -> None:
+    proxy.refuse("eth_gasPrice", "no such thing", code=code)
+    [answer] = get_client().batch([("eth_gasPrice", [])])
+    assert isinstance(answer, RpcError)
+    assert (answer.code, answer.message) == (code, "no such thing")
