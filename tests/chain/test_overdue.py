@@ -142,6 +142,17 @@ def test_a_look_that_finds_nothing_costs_five_queries_whatever_is_settled(
     assert len(queries) == 5
 
 
+def test_only_what_was_told_of_is_marked_so(book: Book, soon: None, engine: Engine) -> None:
+    old, young = book.borrow(), book.borrow()
+    book.chain.mine(21)
+    engine.look()
+    head = engine.require_head().number
+    Operation.objects.filter(pk=old.pk).update(open_since_block=head - 21)
+    Operation.objects.filter(pk=young.pk).update(open_since_block=head - 20)
+    overdue.look(engine)
+    assert list(Operation.objects.filter(overdue_told=True).values_list("key", flat=True)) == [old.key]
+
+
 def test_an_error_in_the_look_stops_no_driver(
     book: Book, soon: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

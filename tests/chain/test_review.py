@@ -1,4 +1,4 @@
-"""A decision about an operation is refused where it, or its carrier, is not as the evidence shows it any more."""
+"""What an endpoint shows of an operation in review; a decision is refused where anything moved since it was shown."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chain import review
+from chain.clients import ChainUnavailable, RpcError
 from chain.models import ChainTransaction, Operation, PlatformWallet
 from chain.review import DecisionRefused
 
@@ -69,3 +70,24 @@ def test_nor_is_one_whose_carrier_has_one_attempt_more(evidence: Any) -> None:
     attempt(evidence.carrier, "0x02")
     with pytest.raises(DecisionRefused, match="it moved while it was looked at"):
         review._require_unmoved(evidence)
+
+
+YES, NO, REFUSED = "0x" + "0" * 63 + "1", "0x" + "0" * 64, RpcError(-32000, "no state")
+
+
+@pytest.mark.parametrize(
+    ("results", "seen"),
+    [
+        ([YES, NO, "0x5", {"hash": "0x01"}, None, REFUSED], (True, False, 5, (True, False, False))),
+        (["0x", YES, REFUSED], (False, True, 0, ())),
+    ],
+)
+def test_what_an_endpoint_shows_of_an_operation(results: list[Any], seen: tuple[Any, ...]) -> None:
+    shown = review._seen_by(results)
+    assert (shown.executed_latest, shown.executed_finalized, shown.finalized_nonce, shown.known) == seen
+
+
+@pytest.mark.parametrize("results", [[REFUSED, NO, "0x5"], [NO, REFUSED, "0x5"], [REFUSED, REFUSED, "0x5"]])
+def test_an_endpoint_that_does_not_tell_whether_it_was_executed_leaves_all_open(results: list[Any]) -> None:
+    with pytest.raises(ChainUnavailable, match="does not tell whether the executor ran it"):
+        review._seen_by(results)
