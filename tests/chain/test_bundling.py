@@ -4,6 +4,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain import driver
+from chain.bundling import bundle
+from chain.engine import Engine
 from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, TransactionState
 from tests.chain.book import Book, nonces, wallet
 from tests.chain.test_faults_flow import as_owner
@@ -102,3 +104,18 @@ def test_an_operation_that_needs_more_gas_than_a_carrier_has_is_refused_alone(bo
     assert Operation.objects.get(pk=heavy.pk).reason == "needs more gas than a carrier has"
     book.settle()
     book.check(confirmed=[good], not_done={OperationState.REFUSED: [heavy]})
+
+
+def test_where_the_market_is_above_the_cap_it_is_tried_again_after_a_while(
+    book: Book, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    book.borrow()
+    cap, engine.wallet.fee_cap_wei = engine.wallet.fee_cap_wei, 1
+    for _ in range(2):
+        assert bundle(engine) == 0
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        f"the base fee is above the cap of 1 wei of {engine.wallet.address}"
+    ]
+    engine.wallet.fee_cap_wei, engine.bundle_not_before = cap, 0.0  # the while is over
+    assert bundle(engine) == 1
+    assert engine.bundle_not_before == 0.0

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from eth_account import Account
 
 from chain import deployment
-from chain.clients import RpcError
+from chain.clients import ChainUnavailable, RpcError
 from chain.deployment import DeploymentFailed, contract_address, ensure_gas_money, send
 from chain.encoding import Call
 
@@ -129,3 +130,20 @@ def test_where_a_contract_lands() -> None:
     sender = "0x6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0"
     assert contract_address(sender, 0) == "0xcd234A471b72ba2F1Ccf0A70FCABA648a5eeCD8d"
     assert contract_address(sender, 1) == "0x343c43A37D37dfF08AE8C4A11544c718AbB4fCF8"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ChainUnavailable("nobody answers"), RpcError(-32000, "no gas money"), DeploymentFailed("it reverted")],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_anchor_that_cannot_be_deployed_is_said_by_the_command(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(**_: Any) -> str:
+        raise error
+
+    monkeypatch.setenv("DEPLOYER_PRIVATE_KEY", KEY)
+    monkeypatch.setattr(deployment, "deploy_audit_anchor", fail)
+    with pytest.raises(CommandError, match=str(error).partition(" (")[0]):
+        call_command("deploy_audit_anchor")

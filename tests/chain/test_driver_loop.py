@@ -142,6 +142,20 @@ def test_what_is_live_is_ticked_at_each_new_block_and_a_second_after_its_end_the
     assert 1.0 < world.now - STARTED < 1.3
 
 
+@pytest.mark.parametrize(
+    ("did", "waited"), [({}, 0.0), ({"bundle": lambda: 2}, 1.0), ({"tick": "settles"}, 1.0)], ids=str
+)
+def test_whoever_sent_or_settled_anything_waits_a_second_for_more(
+    world: World, did: dict[str, Any], waited: float
+) -> None:
+    if "tick" in did:
+        world.plan["tick"] = lambda: world.engine.settled_keys.append("a")
+    else:
+        world.plan |= did
+    driver.drive(max_seconds=20)
+    assert waited <= world.now - STARTED <= waited * 1.2
+
+
 def test_the_newest_block_is_asked_for_a_few_times_a_second(world: World) -> None:
     world.live = [True] * 100
     driver.drive(max_seconds=1.5)

@@ -3,6 +3,8 @@
 import pytest
 
 from chain.clients import ChainUnavailable, RpcError, get_client
+from chain.health import Health
+from partner_platform.core import metrics
 from tests.support.rpc_proxy import RpcProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,3 +23,10 @@ def test_any_other_error_is_the_answer(proxy: RpcProxy, code: int) -> None:
     [answer] = get_client().batch([("eth_gasPrice", [])])
     assert isinstance(answer, RpcError)
     assert (answer.code, answer.message) == (code, "no such thing")
+
+
+def test_the_newest_block_of_an_endpoint_is_measured() -> None:
+    endpoint = Health("rpc.measured.example")
+    for number in (25, 26):
+        endpoint.has_head(number)
+        assert f'chain_endpoint_head{{endpoint="rpc.measured.example"}} {number}.0' in metrics.build().decode()

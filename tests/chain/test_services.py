@@ -1,6 +1,8 @@
 """What other apps ask of the engine, each with rows beside that it may not touch."""
 
+import datetime as dt
 import itertools
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +12,7 @@ from django.db import IntegrityError
 from chain import services
 from chain.encoding import Call, uid_of
 from chain.models import ChainEvent, Operation, PlatformWallet
-from partner_platform.core import clock
+from partner_platform.core import backoff, clock
 from partner_platform.core.database import run_in_transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,6 +106,20 @@ def test_many_are_acknowledged_together_or_not() -> None:
     assert flags(*operations, bystander) == [(True, False)] * 4 + [(False, False)]
     assert services.acknowledge_all(operations=[operations[0], bystander]) is False
     assert services.acknowledge_all(operations=[]) is True
+
+
+@pytest.mark.parametrize(("failures", "pause"), [(0, 2), (1, 4), (3, 16)])
+def test_what_failed_again_is_put_off_for_twice_as_long(
+    monkeypatch: pytest.MonkeyPatch, failures: int, pause: int
+) -> None:
+    now = dt.datetime(2026, 1, 6, 9, 30, tzinfo=dt.UTC)
+    monkeypatch.setattr(clock, "timezone", SimpleNamespace(now=lambda: now))
+    mine, bystander = operation(acknowledged=False, settle_failures=failures), operation(acknowledged=False)
+    until = services.put_off(operation=mine, why="no word")
+    assert pause <= (until - now).total_seconds() <= pause * (1 + backoff.SPREAD)
+    mine.refresh_from_db()
+    assert (mine.settle_failures, mine.settle_after, mine.settle_error) == (failures + 1, until, "no word")
+    assert Operation.objects.get(pk=bystander.pk).settle_after is None
 
 
 def test_what_was_put_off_is_looked_at_again_unless_it_was_acted_on() -> None:

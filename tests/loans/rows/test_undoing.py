@@ -333,3 +333,11 @@ def test_a_settled_borrow_or_repayment_is_taken_back_with_all_that_came_after_it
     flags = Operation.objects.filter(pk__in=[operation.pk, repay.pk]).values_list("acknowledged", "reopened")
     assert set(flags) == {(False, False)}
     assert PartnerDailyUsage.objects.get(partner=partner, day=DAY).borrowed == 0
+
+
+def test_what_is_owed_is_found_once_its_pause_is_over_from_the_first_place_on(world: BooksRows) -> None:
+    due = world.position(undo_from=0, follow_after=NOW)
+    also = world.position(undo_from=ORDER, follow_after=NOW - dt.timedelta(seconds=1))
+    world.position(undo_from=ORDER, follow_after=NOW + dt.timedelta(milliseconds=1))
+    world.position(undo_from=None, follow_after=NOW)
+    assert {row.pk for row in unwind.owing(10)} == {due.pk, also.pk}
