@@ -62,7 +62,9 @@ def main(arguments: list[str]) -> int:
             signal.signal(number, lambda *_: server.stop())
         server.serve(grace_seconds=options.grace, each_step=parent.say_alive)
 
-    Prefork(work, options.processes, stop_seconds=options.grace + STOP_MARGIN_SECONDS).run()
+    # The parent holds the socket too: with it open, callers would still connect at the end, to wait for nobody.
+    stop_seconds = options.grace + STOP_MARGIN_SECONDS
+    Prefork(work, options.processes, stop_seconds=stop_seconds, on_stop=listener.close).run()
     return 0
 
 

@@ -37,11 +37,18 @@ class Child:
 class Prefork:
     """Keeps `count` processes running that each call `work(line)`, until SIGTERM or SIGINT.
 
-    Those are passed on; what has not ended `stop_seconds` later is killed.
+    Those are passed on, after `on_stop`; what has not ended `stop_seconds` later is killed.
     """
 
-    def __init__(self, work: Callable[[socket.socket], None], count: int, *, stop_seconds: float) -> None:
-        self._work = work
+    def __init__(
+        self,
+        work: Callable[[socket.socket], None],
+        count: int,
+        *,
+        stop_seconds: float,
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._work, self._on_stop = work, on_stop
         self._places: list[Child | None] = [None] * count
         self._last_starts = [-RESTART_SECONDS] * count
         self._stop_seconds = stop_seconds
@@ -63,6 +70,7 @@ class Prefork:
     def _pass_on(self, number: int, frame: Any) -> None:
         if self._stop_by is None:
             self._stop_by = time.monotonic() + self._stop_seconds
+            self._on_stop()
         for child in self._children():
             os.kill(child.pid, signal.SIGTERM)  # it was not waited for yet, so the number is still its own
 
@@ -74,11 +82,14 @@ class Prefork:
                 self._start(place)
 
     def _start(self, place: int) -> None:
-        ours, its = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
-        # A signal between the fork and the note of the child would pass it by.
+        # A signal between the fork and the note of the child would pass it by, and so would one just before.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        if self._stop_by is not None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            return
+        ours, its = socket.socketpair()
         pid = os.fork()
         if pid:
             its.close()

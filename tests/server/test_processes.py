@@ -91,6 +91,7 @@ def test_at_the_end_what_was_begun_is_answered_and_no_process_is_left(web: Serve
             web.popen.send_signal(signal.SIGTERM)
             eventually(lambda: len(children(web)) < 2, 20)
             assert not answered.done()
+            eventually(lambda: not accepts(int((web.env or {})["PORT"])), 5)  # who comes now learns so at once
         assert answered.result(timeout=20) in started
     assert web.popen.wait(20) == 0
     assert not any(exists(pid) for pid in started)
@@ -115,3 +116,24 @@ def test_a_process_that_gives_no_sign_of_life_is_killed(monkeypatch: pytest.Monk
     parent._kill_overdue()
 
     assert killed == [(-3, signal.SIGKILL)]
+
+
+def test_a_stop_that_comes_while_processes_are_started_starts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one would never hear of it: it would be killed at the end of the time, and hold up the whole stop."""
+    forked: list[int] = []
+    passed_on: list[int] = []
+    parent = Prefork(lambda line: None, 3, stop_seconds=1)
+
+    def fork() -> int:
+        forked.append(-len(forked) - 2)
+        parent._pass_on(signal.SIGTERM, None)
+        return forked[-1]
+
+    monkeypatch.setattr(os, "fork", fork)
+    monkeypatch.setattr(os, "kill", lambda pid, number: passed_on.append(pid))
+
+    parent._fill()
+
+    assert forked == [-2]
+    for child in parent._children():
+        child.line.close()
