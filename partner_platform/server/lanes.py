@@ -6,7 +6,9 @@ would wait behind all of them. So there are lanes, each with a bound on the thre
     known      an `Authorization` that the platform accepted before, and has not refused since: all threads
     unknown    another `Authorization`: the first call of a key, or a wrong key
     anonymous  without one: public endpoints, pages, the console
-    health     `/health/...`, before all others: by its answer somebody decides whether the service is restarted
+    live, ready  the two questions for the service's health, each with a thread of its own that nothing else takes: by
+               the answers somebody decides whether it is restarted, or gets calls. The second one waits for a database
+               that does not answer, and the first must not wait with it
 
 Of eight turns one goes to a stranger first, so that a new key gets in however busy the known ones are. A request that
 finds its lane full is refused at once (503 `overloaded`), without the platform. Credentials are kept as hashes, by
@@ -22,8 +24,9 @@ from typing import Any
 from waitress.utilities import Error
 
 MAX_KNOWN = 10_000
-UNKNOWN_THREADS, ANONYMOUS_THREADS, HEALTH_THREADS = 8, 4, 1
-HEALTH_PATHS = "/health/"
+UNKNOWN_THREADS, ANONYMOUS_THREADS = 8, 4
+HEALTH_PATHS = ("/health/live", "/health/ready")
+HEALTH_THREADS = len(HEALTH_PATHS)  # beside those that the server was started with
 STRANGERS_TURN = 8
 UNKNOWN_WAITING, ANONYMOUS_WAITING = 512, 128  # the first may be one partner's, all at once, with its new key
 
@@ -63,15 +66,20 @@ class Turn:
         try:
             self._channel.service()
         finally:
-            self.leave()
+            self.end()
 
     def leave(self) -> None:
         """Take no thread of the lane any longer: a stranger that proved to be known goes on as one of those."""
         with self._lanes.changed:
-            if self._lane is not self._lanes.known:
-                self._lane.active -= 1
-                self._lane = self._lanes.known
-                self._lanes.changed.notify()
+            self._lane.active -= 1
+            self._lane = self._lanes.known
+            self._lane.active += 1
+            self._lanes.changed.notify()
+
+    def end(self) -> None:
+        """The answer is made; the thread looks for the next one by itself."""
+        with self._lanes.changed:
+            self._lane.active -= 1
 
     def cancel(self) -> None:
         self._channel.cancel()
@@ -85,17 +93,18 @@ class Lanes:
         self.known = Lane(threads)
         self._unknown = Lane(min(UNKNOWN_THREADS, threads), UNKNOWN_WAITING)
         self._anonymous = Lane(min(ANONYMOUS_THREADS, threads), ANONYMOUS_WAITING)
-        self._health = Lane(HEALTH_THREADS, ANONYMOUS_WAITING)
-        self._in_order = (self._health, self.known, self._unknown, self._anonymous)
-        self._strangers_first = (self._health, self._unknown, self._anonymous, self.known)
+        self._health = {path: Lane(1, ANONYMOUS_WAITING) for path in HEALTH_PATHS}
+        self._threads = threads
+        self._in_order = (self.known, self._unknown, self._anonymous)
+        self._strangers_first = (self._unknown, self._anonymous, self.known)
         self._turns = 0
         self._credentials: OrderedDict[bytes, None] = OrderedDict()
         self._memory = threading.Lock()
 
     def __len__(self) -> int:
         """How many could begin now."""
-        strangers = (self._health, self._unknown, self._anonymous)
-        return len(self.known.waiting) + sum(lane.startable for lane in strangers)
+        of_health = sum(lane.startable for lane in self._health.values())
+        return of_health + min(sum(lane.startable for lane in self._in_order), self._free)
 
     def append(self, channel: Any) -> None:
         """A connection's request came whole."""
@@ -108,13 +117,22 @@ class Lanes:
 
     def popleft(self) -> Turn:
         """Whose turn it is."""
-        self._turns += 1
-        for lane in self._strangers_first if self._turns % STRANGERS_TURN == 0 else self._in_order:
-            if lane.waiting and (lane is self.known or lane.startable > 0):
-                if lane is not self.known:
-                    lane.active += 1
+        for lane in (*self._health.values(), *self._callers()):
+            if lane.startable > 0:
+                lane.active += 1
                 return Turn(self, lane, lane.waiting.popleft())
         raise IndexError("nobody can begin")
+
+    def _callers(self) -> tuple[Lane, ...]:
+        """The other lanes, in the order of this turn; none where their threads are taken."""
+        if not self._free:
+            return ()
+        self._turns += 1
+        return self._strangers_first if self._turns % STRANGERS_TURN == 0 else self._in_order
+
+    @property
+    def _free(self) -> int:
+        return self._threads - sum(lane.active for lane in self._in_order)
 
     def remember(self, authorization: str) -> None:
         """The platform accepted these credentials: those that wait with them go on as known ones."""
@@ -141,8 +159,8 @@ class Lanes:
             self._credentials.pop(_hashed(authorization), None)
 
     def _lane_of(self, request: Any) -> Lane:
-        if request.path.startswith(HEALTH_PATHS):
-            return self._health
+        if request.path in self._health:
+            return self._health[request.path]
         authorization = request.headers.get("AUTHORIZATION")
         if not authorization:
             return self._anonymous

@@ -12,7 +12,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from partner_platform.server import limits
 from partner_platform.server.channel import Channel
-from partner_platform.server.lanes import Lanes
+from partner_platform.server.lanes import HEALTH_THREADS, Lanes
 from partner_platform.server.polling import Watched
 
 STEP_SECONDS = 1.0
@@ -32,7 +32,7 @@ class Server(TcpWSGIServer):
         self._connections = connections
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.queue = Lanes(threads, dispatcher.queue_cv)
-        dispatcher.set_thread_count(threads)
+        dispatcher.set_thread_count(threads + HEALTH_THREADS)
         super().__init__(
             application,
             map=self._watched,

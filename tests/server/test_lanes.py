@@ -91,9 +91,25 @@ def test_the_health_of_the_server_can_be_asked_while_strangers_fill_their_lanes(
     assert {caller.answer().status for caller in callers} == {200}
 
 
+def test_the_process_says_that_it_lives_while_partners_take_all_threads_and_a_database_is_silent(
+    serve: Serve, gate: Gate
+) -> None:
+    running = serve(gate, threads=3)
+    callers = [running.call(get("/slow", RIGHT)) for _ in range(5)]
+    gate.wait_for(3)
+    callers += [running.call(get("/health/ready")) for _ in range(3)]
+    gate.wait_for(1)
+
+    assert [running.call(get("/health/live")).answer().status for _ in range(3)] == [200] * 3
+
+    assert gate.most == 4
+    gate.opened.set()
+    assert {caller.answer().status for caller in callers} == {200}
+
+
 def test_questions_for_the_health_take_one_thread(serve: Serve, gate: Gate) -> None:
     running = serve(gate, threads=16)
-    callers = [running.call(get("/health/slow")) for _ in range(10)]
+    callers = [running.call(get("/health/ready")) for _ in range(10)]
     gate.wait_for(1)
     assert running.call(get(authorization=RIGHT)).answer().status == 200
     gate.opened.set()
@@ -172,7 +188,11 @@ def test_a_stranger_gets_its_turn_however_many_known_ones_wait() -> None:
         queue.append(_channel(number, RIGHT))
     queue.append(_channel("stranger", ""))
 
-    order = [queue.popleft()._channel.name for _ in range(21)]
+    order = []
+    for _ in range(21):
+        turn = queue.popleft()
+        order.append(turn._channel.name)
+        turn.end()
 
     assert order.index("stranger") == lanes.STRANGERS_TURN - 1
     assert [name for name in order if name != "stranger"] == list(range(20))
