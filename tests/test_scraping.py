@@ -5,12 +5,14 @@ import logging
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from audit.models import ApiLog
+from partner_platform.core import acceptance
 from tests.support.live import LIVE
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +50,17 @@ def test_who_has_the_token_reads_the_page_in_the_text_format(settings: Any) -> N
     assert b"# TYPE settlement_operations gauge\n" in answer.content
     assert b"# TYPE reconciliation_discrepancies gauge\n" in answer.content
     assert get(OUTSIDE, HTTP_AUTHORIZATION=f"bearer  {TOKEN} ").status_code == 200
+
+
+def test_the_web_server_learns_that_a_token_was_right_and_of_no_wrong_one(settings: Any) -> None:
+    """So that a scrape comes before strangers there, as a partner's call does."""
+    settings.METRICS_TOKEN, told = TOKEN, list[str]()
+
+    for offered in (TOKEN, f"{TOKEN}x"):
+        meta: dict[str, Any] = {acceptance.KEY: partial(told.append, offered)}
+        get(OUTSIDE, HTTP_AUTHORIZATION=f"Bearer {offered}", **meta)
+
+    assert told == [TOKEN]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def test_only_the_proxy_can_be_reached_from_outside() -> None:
 
 def test_what_the_proxy_passes_on_is_believed_and_nobody_elses() -> None:
     subnet = COMPOSE["networks"]["default"]["ipam"]["config"][0]["subnet"]
-    assert COMPOSE["services"]["web"]["environment"]["TRUSTED_PROXIES"] == f"${{TRUSTED_PROXIES:-{subnet}}}"
+    for name in ("web", "worker", "beat", "migrate"):  # the worker tells the audit trail what is believed
+        assert COMPOSE["services"][name]["environment"]["TRUSTED_PROXIES"] == f"${{TRUSTED_PROXIES:-{subnet}}}"
 
 
 def test_its_refusals_are_those_of_the_catalogue() -> None:
