@@ -31,7 +31,8 @@ def test_only_the_proxy_can_be_reached_from_outside() -> None:
     assert {name for name, service in COMPOSE["services"].items() if "ports" in service} == {"proxy"}
     assert COMPOSE["services"]["proxy"]["ports"] == ["127.0.0.1:8000:8080"]
     assert "listen 8080;" in CONFIG
-    assert "server web:8000;" in CONFIG
+    assert "server web:8000 resolve;" in CONFIG
+    assert COMPOSE["services"]["proxy"]["image"] == "nginx:1.28-alpine"  # `resolve` came with 1.27.3
 
 
 def test_what_the_proxy_passes_on_is_believed_and_nobody_elses() -> None:
@@ -44,11 +45,11 @@ def test_its_refusals_are_those_of_the_catalogue() -> None:
     refusals = re.findall(r"^ +(\d{3}) '(\"error\".*)';$", CONFIG, re.MULTILINE)
     waits = dict(re.findall(r"^ +(\d{3}) +(\d);$", CONFIG, re.MULTILINE))
 
-    assert len(refusals) == 9
+    assert len(refusals) == 10
     for status, text in refusals:
         told = json.loads("{" + text + "}")
         expected = example_of(ErrorCode(told["code"]))
-        if told["code"] == "invalid_request":
+        if told["code"] in ("invalid_request", "method_not_allowed"):  # whose messages say more
             expected |= {"message": told["message"], "details": told["details"]}
         assert {**expected, "requestId": ""} == {
             **told,
@@ -79,7 +80,7 @@ def proxy(serve: Serve, tmp_path: Path) -> Iterator[Running]:
     config = CONFIG
     for ours, its in {
         "listen 8080;": f"listen {LOOPBACK}:{port};",
-        "server web:8000;": f"server {LOOPBACK}:{web.port};",
+        "server web:8000 resolve;": f"server {LOOPBACK}:{web.port};",
         "client_header_timeout 10s;": "client_header_timeout 1s;",
         "client_body_timeout 10s;": "client_body_timeout 1s;",
         " /tmp": f" {tmp_path}",
@@ -121,6 +122,8 @@ def test_it_reads_what_comes_slowly_and_ends_what_does_not_come(proxy: Running) 
         (HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400, "invalid_request"),
         (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
         (b"GARBAGE\r\n\r\n", 400, "invalid_request"),
+        (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method_not_allowed"),
+        (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 400, "invalid_request"),
     ],
 )
 def test_its_refusals_have_the_envelope(proxy: Running, data: bytes, status: int, code: str) -> None:
