@@ -80,7 +80,8 @@ class CountRefusalsMiddleware:
             return response
         subject = _subject(request)
         is_known = getattr(request, "api_key_is_live", False)
-        verdict = refusals.count(f"{subject} {_partner_id(request)}" if is_known else subject)
+        counted_as = f"{subject} {_partner_id(request)}" if is_known else subject
+        verdict = refusals.count(counted_as, is_partners=is_known)
         # A path that does not exist asks for no key: who brought a good one is a partner all the same.
         if verdict.has_row or (not is_known and live_keys.is_live(request)):
             refused.labels(record="logged").inc()

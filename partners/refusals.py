@@ -4,7 +4,7 @@ The count is Redis', exact over all processes (`partners.rate_limit`), and is as
 call that is served. What it said is remembered here until the address may try again: an address that is over its limit
 costs no round trip. Without Redis each process counts for itself. Memory is bounded, whoever comes: beyond
 `MAX_ADDRESSES` at once none more is turned away for its own number. What the call log takes is bounded in any case:
-`REFUSED_CALL_ROWS` a minute and process, of all refused callers together.
+`REFUSED_CALL_ROWS` a minute and process, of all strangers together, and as many of those with a working key.
 """
 
 import logging
@@ -44,7 +44,7 @@ class Refusals:
         """Begin anew."""
         self._over: dict[str, _Minute] = {}  # the addresses over their limit, until they may try again
         self._own: dict[str, _Minute] = {}  # counted here, without Redis
-        self._rows = _Minute()
+        self._rows, self._rows_of_partners = _Minute(), _Minute()
         self._ask_redis_at = self._make_room_at = 0.0
 
     def seconds_left(self, subject: str) -> int:
@@ -57,12 +57,16 @@ class Refusals:
         is_used_up = self._rows.count >= settings.REFUSED_CALL_ROWS and not self._rows.is_past
         return self._rows.seconds_left if is_used_up else 0
 
-    def count(self, subject: str) -> Verdict:
-        """Count one refusal; beyond the limit it is remembered that the address is over it."""
+    def count(self, subject: str, *, is_partners: bool = False) -> Verdict:
+        """Count one refusal; beyond the limit it is remembered that the address is over it.
+
+        A partner's have rows of their own: strangers who use up theirs must not hide that a stolen key was tried.
+        """
         seconds = self._count(subject)
+        rows = self._rows_of_partners if is_partners else self._rows
         with self._lock:
             if not seconds:
-                return Verdict(0, has_row=self._rows.take(settings.REFUSED_CALL_ROWS))
+                return Verdict(0, has_row=rows.take(settings.REFUSED_CALL_ROWS))
             if self._has_room(self._over, subject):
                 self._over[subject] = _Minute(time.monotonic() + seconds)
         return Verdict(seconds, has_row=False)

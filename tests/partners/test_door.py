@@ -263,6 +263,31 @@ def test_however_many_addresses_come_so_many_refusals_a_minute_are_looked_at(set
     assert ApiLog.objects.filter(status_code=404).count() == 1  # a partner's row is not among those
 
 
+def test_strangers_who_use_up_their_rows_do_not_hide_that_a_stolen_key_is_tried(settings: Any) -> None:
+    settings.REFUSED_CALL_ROWS = 10
+    partner, key = partner_with_key()
+    Partner.objects.filter(pk=partner.pk).update(ip_allow_list=["198.51.100.0/24"])
+    for number in range(12):
+        call(address=f"192.0.2.{number}")
+
+    assert call(key=key).json()["code"] == "ip_not_allowed"
+
+    row = ApiLog.objects.get(partner_id=partner.partner_id)
+    assert (row.error_code, row.ip_address) == ("ip_not_allowed", HOSTILE)
+
+
+def test_a_stolen_key_from_many_addresses_uses_up_no_strangers_rows(settings: Any) -> None:
+    settings.REFUSED_CALL_ROWS = 10
+    partner, key = partner_with_key()
+    Partner.objects.filter(pk=partner.pk).update(ip_allow_list=["198.51.100.0/24"])
+    for number in range(12):
+        call(key=key, address=f"192.0.2.{number}")
+
+    assert ApiLog.objects.count() == 10
+    assert call().status_code == 401  # looked at, not turned away
+    assert ApiLog.objects.count() == 11
+
+
 def test_what_the_schema_says_needs_no_key_is_never_turned_away_for_others() -> None:
     paths = json.loads(SCHEMA.read_text())["paths"]
     asks_no_key = {path for path, item in paths.items() for act in item.values() if act["security"] == []}
