@@ -41,6 +41,11 @@ def test_what_the_proxy_passes_on_is_believed_and_nobody_elses() -> None:
         assert COMPOSE["services"][name]["environment"]["TRUSTED_PROXIES"] == f"${{TRUSTED_PROXIES:-{subnet}}}"
 
 
+def test_no_container_fills_the_disk_with_lines_that_strangers_cause() -> None:
+    bounds = {name: service.get("logging", {}).get("options") for name, service in COMPOSE["services"].items()}
+    assert bounds == dict.fromkeys(COMPOSE["services"], {"max-size": "50m", "max-file": "5"})
+
+
 def test_its_refusals_are_those_of_the_catalogue() -> None:
     refusals = re.findall(r"^ +(\d{3}) '(\"error\".*)';$", CONFIG, re.MULTILINE)
     waits = dict(re.findall(r"^ +(\d{3}) +(\d);$", CONFIG, re.MULTILINE))
