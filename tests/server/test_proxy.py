@@ -52,7 +52,7 @@ def test_its_refusals_are_those_of_the_catalogue() -> None:
 
     assert len(refusals) == 10
     for status, text in refusals:
-        told = json.loads("{" + text + "}")
+        told = json.loads("{" + text.replace("$may_be_repeated", "true") + "}")
         expected = example_of(ErrorCode(told["code"]))
         if told["code"] in ("invalid_request", "method_not_allowed"):  # whose messages say more
             expected |= {"message": told["message"], "details": told["details"]}
@@ -146,3 +146,49 @@ def test_where_the_platform_does_not_answer_that_is_told_in_the_envelope(proxy: 
     answer = proxy.call(HEAD + b"Content-Length: 2\r\n\r\n{}").answer()
 
     assert (answer.status, answer.envelope["code"], answer.headers["Retry-After"]) == (503, "service_unavailable", "2")
+
+
+@pytest.mark.parametrize(
+    ("head", "is_retryable"),
+    [
+        (b"POST /partners/repay HTTP/1.1\r\n", False),
+        (b"POST /partners/repay HTTP/1.1\r\nIdempotency-Key: \r\n", False),
+        (b"POST /partners/%72epay HTTP/1.1\r\n", False),
+        (b"POST http://api.example.com/partners/repay HTTP/1.1\r\n", False),
+        (b"POST /partners/repay HTTP/1.1\r\nIdempotency-Key: order-4711\r\n", True),
+        (b"POST /partners/borrow HTTP/1.1\r\n", True),
+        (b"POST /partners/borrow/typed-data HTTP/1.1\r\n", True),
+        (b"GET /partners/my/stats HTTP/1.1\r\n", True),
+    ],
+)
+def test_a_repayment_without_a_key_whose_outcome_is_open_is_not_called_retryable(
+    proxy: Running, head: bytes, is_retryable: bool
+) -> None:
+    proxy.server.stop()
+    assert proxy.thread is not None
+    proxy.thread.join()
+
+    answer = proxy.call(head + b"Host: api.example.com\r\nContent-Length: 2\r\n\r\n{}").answer()
+
+    assert (answer.status, answer.envelope["code"], answer.envelope["retryable"]) == (
+        503,
+        "service_unavailable",
+        is_retryable,
+    )
+
+
+def test_what_it_calls_retryable_is_decided_without_nginx_too() -> None:
+    (rules,) = re.findall(
+        r"map \"\$request \$http_idempotency_key\" \$may_be_repeated \{\n(.*?)\n    \}", CONFIG, re.DOTALL
+    )
+    patterns = re.findall(r'"~(.+?)" +true;', rules)
+
+    def may_be_repeated(line: str, key: str = "") -> bool:
+        return any(re.search(pattern, f"{line} HTTP/1.1 {key}") for pattern in patterns)
+
+    assert '"retryable":$may_be_repeated' in CONFIG
+    assert not may_be_repeated("POST /partners/repay")
+    assert not may_be_repeated("POST http://api.example.com/partners/repay")
+    assert may_be_repeated("POST /partners/repay", "order-4711")
+    assert may_be_repeated("POST /partners/borrow")
+    assert may_be_repeated("GET /partners/my/stats")
