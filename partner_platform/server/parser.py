@@ -42,7 +42,10 @@ class Parser(HTTPRequestParser):
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # of urllib, for a target that is no URL; waitress would only drop the connection
+            raise ParsingError("The target is not a URL") from error
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("The version must be HTTP/1.0 or HTTP/1.1")
         if "TRANSFER_ENCODING" in self.headers:  # 1.0 has none; waitress would pass over it
