@@ -48,6 +48,7 @@ PAGES = {
     "audit.auditentry": LOOK_ONLY,
     "audit.auditblock": LOOK_ONLY,
     "audit.apilogarchive": LOOK_ONLY,
+    "audit.refusedcalls": LOOK_ONLY,
 }
 
 CHANGE_PARTNER = rights("partners.change_partner")
@@ -62,6 +63,8 @@ ACTIONS = {
     ("partners.partner", "activate"): CHANGE_PARTNER,
     ("partners.partner", "require_signing"): CHANGE_PARTNER,
     ("partners.partner", "stop_requiring_signing"): CHANGE_PARTNER,
+    ("partners.partner", "allow_signature_v1"): CHANGE_PARTNER,
+    ("partners.partner", "refuse_signature_v1"): CHANGE_PARTNER,
     ("partners.partner", "rotate_key_now"): HANDLE_KEYS,
     ("partners.partner", "rotate_key_with_grace"): HANDLE_KEYS,
     ("partners.partner", "rotate_signing_secret"): HANDLE_KEYS,

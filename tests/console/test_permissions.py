@@ -105,6 +105,8 @@ TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "activate": lambda: _asked(PartnerFactory.create(status=PartnerStatus.SUSPENDED)),
     "require_signing": lambda: (PartnerFactory.create(signing_secret=crypto.encrypt("sk")), {}),
     "stop_requiring_signing": lambda: (PartnerFactory.create(signing_required=True), {}),
+    "allow_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=False), {}),
+    "refuse_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=True), {}),
     "revoke": lambda: (ApiKeyFactory.create(), {}),
     "default_loans": lambda: (a_loan("ACTIVE"), {"reason": "bankrupt"}),
     "cure_loans": lambda: _asked(a_loan("DEFAULTED")),
