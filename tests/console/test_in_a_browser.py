@@ -46,6 +46,7 @@ def page(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
         page.fill("#id_username", "ann")
         page.fill("#id_password", PASSWORD)
         page.click("input[type=submit]")
+        page.wait_for_selector("#user-tools")  # logged in: a page asked for before that would be the login again
         yield page
         browser.close()
     assert told == []
