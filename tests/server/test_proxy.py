@@ -43,7 +43,7 @@ def test_what_the_proxy_passes_on_is_believed_and_nobody_elses() -> None:
 
 def test_no_container_fills_the_disk_with_lines_that_strangers_cause() -> None:
     bounds = {name: service.get("logging", {}).get("options") for name, service in COMPOSE["services"].items()}
-    assert bounds == dict.fromkeys(COMPOSE["services"], {"max-size": "50m", "max-file": "5"})
+    assert bounds == {name: {"max-size": "50m", "max-file": "5"} for name in COMPOSE["services"]}
 
 
 def test_its_refusals_are_those_of_the_catalogue() -> None:
