@@ -38,7 +38,7 @@ MAX_INSTALMENTS = 600
 MAX_OFFSET = 10_000  # a cursor goes deeper, and costs the same at any depth
 
 
-class VersionField(serializers.ChoiceField):
+class VersionField(OneOfField):
     """A version of the message: a string, as in its domain."""
 
     def __init__(self, **kwargs: Any) -> None:

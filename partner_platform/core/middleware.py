@@ -14,8 +14,9 @@ from partner_platform.core.exception_handler import envelope
 from partner_platform.core.masking import mask_keys
 
 MAX_BODY_BYTES = 64 * 1024
-PAGES = ("/console/", "/static/", "/docs")
-CACHED_PATHS = (*PAGES, "/openapi.json")
+PAGES_BELOW = ("/console/", "/static/")
+PAGES = frozenset({"/docs", "/docs/redoc"})
+SCHEMA = "/openapi.json"
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,64}")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -44,14 +45,14 @@ class RequestIdMiddleware:
 
 
 class NoStoreMiddleware:
-    """No cache keeps an answer of the API, errors included; pages and static files say for themselves."""
+    """No cache keeps an answer of the API, nor any error; pages, schema and static files say for themselves."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if not request.path.startswith(CACHED_PATHS):
+        if response.status_code >= 400 or not (_is_page(request) or request.path == SCHEMA):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -64,7 +65,7 @@ class ApiVersionMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if not request.path.startswith(PAGES):
+        if not _is_page(request):
             version = getattr(request, "api_version", None) or api_versions.of_partner(None)
             for name, value in version.headers().items():
                 response[name] = value
@@ -93,6 +94,10 @@ class BodySizeMiddleware:
         if _content_length(request) > MAX_BODY_BYTES:
             return _refused(request, PayloadTooLarge(ErrorCode.PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB"))
         return self.get_response(request)
+
+
+def _is_page(request: HttpRequest) -> bool:
+    return request.path in PAGES or request.path.startswith(PAGES_BELOW)
 
 
 def _refused(request: HttpRequest, error: PlatformError) -> HttpResponse:

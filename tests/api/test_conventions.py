@@ -176,3 +176,11 @@ def test_malformed_text_in_a_query_is_refused(world: World) -> None:
                 wrong.append((path, query[:40], answer.status_code))
     assert ("/partners/my/transactions", "cursor") in found
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", ["/docsx", "/docs/redocs", "/openapi.json?limt=1", "/docs"])
+def test_an_error_is_kept_by_no_cache_wherever_it_is_and_only_pages_have_no_version(world: World, path: str) -> None:
+    answer = send(world, "POST", path)
+    assert answer.status_code in (404, 405)
+    assert answer["Cache-Control"] == "no-store"
+    assert ("API-Version" in answer) == (path != "/docs")

@@ -202,6 +202,12 @@ def test_a_malformed_authorization_is_400_by_field(chain, lender, field, value):
     assert list(answer.json()["details"]["userAuthorization"]) == [field]
 
 
+def test_a_version_that_there_is_not_is_refused_with_those_that_there_are(chain, lender):
+    authorization = {**signed(the_borrow(lender, chain.users[0]), chain.users[0].private_key), "version": "3"}
+    answer = lender.borrow(chain.users[0], 100, userAuthorization=authorization)
+    assert answer.json()["details"] == {"userAuthorization": {"version": ["Must be one of 1, 2."]}}
+
+
 def test_acceptance_with_a_consent_takes_no_query_more(chain, lender, django_assert_max_num_queries):
     user = chain.users[0]
     lender.borrow(
