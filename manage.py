@@ -2,31 +2,32 @@
 """Django's command line for Partner Platform; operators start here (`manage.py help`).
 
 `manage.py sandbox` and `demo` do not wait for Django: the first writes the environment that the settings are then read
-from, the second calls a sandbox that runs. So the sandbox is listed where there is no environment yet, too.
+from, the second calls a sandbox that runs. So both are listed where there is no environment yet, too.
 """
 
 import os
 import sys
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["sandbox"] or sys.argv[1:3] == ["help", "sandbox"]:
-        from sandbox.cli import main
+    asked = sys.argv[2:] if sys.argv[1:2] == ["help"] else sys.argv[1:]
+    if asked[:1] == ["sandbox"]:
+        from sandbox.cli import main as run_sandbox
 
-        sys.exit(main(["--help"] if sys.argv[1] == "help" else sys.argv[2:]))
-    if sys.argv[1:2] == ["demo"]:
-        from sandbox.demo import main as demo
+        sys.exit(run_sandbox(["--help"] if sys.argv[1] == "help" else asked[1:]))
+    if asked[:1] == ["demo"]:
+        from sandbox.demo import main as run_demo
 
-        sys.exit(demo(sys.argv[2:]))
+        sys.exit(run_demo(["--help"] if sys.argv[1] == "help" else asked[1:]))
     from django.core.management import ManagementUtility
 
     class Utility(ManagementUtility):
-        """Names the sandbox where Django can list its own commands only."""
+        """Names the sandbox's where Django can list its own commands only."""
 
         def main_help_text(self, commands_only: bool = False) -> str:
             text: str = super().main_help_text(commands_only)
             if self.settings_exception is None:
                 return text
-            return f"{text}\nsandbox" if commands_only else f"{text}\n\n[sandbox]\n    sandbox"
+            return f"{text}\ndemo\nsandbox" if commands_only else f"{text}\n\n[sandbox]\n    demo\n    sandbox"
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "partner_platform.settings")
     Utility(sys.argv).execute()

@@ -59,7 +59,7 @@ class StatusFilter(admin.SimpleListFilter):
 
     title = "status"
     parameter_name = "status"
-    statuses = (200, 201, 202, 400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503)
+    statuses = (200, 201, 202, 400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 429, 500, 503)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(str(status), str(status)) for status in self.statuses]

@@ -43,7 +43,7 @@ PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/docs/redoc"})
 PUBLIC_BELOW = ("/partners/public/",)
 
 refused = metrics.counter(
-    "door_refused_calls_total",
+    "api_refused_calls_total",
     "Calls of unknown callers that were refused: with a row in the call log, only counted, or turned away unread",
     ["record"],
 )

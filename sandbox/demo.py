@@ -18,6 +18,7 @@ from partner_platform.core.money import BASE_UNITS_PER_DOLLAR
 from sandbox.folder import DEFAULT_FOLDER, Folder, read_json
 from sandbox.terminal import Terminal
 
+DESCRIPTION = "Borrow and repay on the running sandbox, each call shown as a line for curl."
 LOAN = 5_000 * BASE_UNITS_PER_DOLLAR
 CALL_SECONDS = 60  # a borrow waits for its settlement
 BALANCE_OF = "0x70a08231"  # the selector of ERC-20's balanceOf(address)
@@ -117,10 +118,16 @@ def dollars(base_units: int) -> str:
     return f"${base_units / BASE_UNITS_PER_DOLLAR:,.2f}"
 
 
+def options_parser() -> argparse.ArgumentParser:
+    """The options, without `--help`: a parent for parsers that have it."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="the sandbox's (%(default)s)")
+    return parser
+
+
 def main(arguments: Sequence[str]) -> int:
     """0 when the loan is repaid; 1 with the reason where something answered otherwise."""
-    parser = argparse.ArgumentParser(prog="manage.py demo", description="Borrow and repay on the running sandbox.")
-    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="the sandbox's (%(default)s)")
+    parser = argparse.ArgumentParser(prog="manage.py demo", description=DESCRIPTION, parents=[options_parser()])
     folder, terminal = Folder(parser.parse_args(arguments).folder.resolve()), Terminal()
     try:
         Demo(_state(folder), terminal).run()

@@ -105,12 +105,23 @@ def test_help_lists_the_sandbox_with_and_without_an_environment(environment: dic
     told = subprocess.run(command, env=kept | environment, capture_output=True, text=True, cwd=PROJECT, check=True)
     assert "[sandbox]\n" in told.stdout
     assert "\n    sandbox\n" in told.stdout
+    assert "\n    demo\n" in told.stdout
 
 
-def test_help_of_the_sandbox_needs_no_environment() -> None:
-    command = [sys.executable, "manage.py", "help", "sandbox"]
-    told = subprocess.run(command, env={}, capture_output=True, text=True, cwd=PROJECT, check=True)
-    assert "--fresh" in told.stdout
+@pytest.mark.parametrize(("command", "option"), [("sandbox", "--fresh"), ("demo", "--folder")])
+@pytest.mark.parametrize("environment", [{}, {"DJANGO_SETTINGS_MODULE": "tests.settings"}])
+def test_help_of_the_sandbox_and_its_demo_needs_no_environment(
+    environment: dict[str, str], command: str, option: str
+) -> None:
+    told = subprocess.run(
+        [sys.executable, "manage.py", "help", command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        check=True,
+    )
+    assert option in told.stdout
 
 
 def main_with_signals_restored(arguments: list[str]) -> int:
