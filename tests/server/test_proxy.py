@@ -78,7 +78,7 @@ def test_its_limits_are_the_servers() -> None:
 
 @pytest.fixture
 def proxy(serve: Serve, tmp_path: Path) -> Iterator[Running]:
-    """nginx with our configuration, its time-outs shortened, before a server of ours with 2 threads."""
+    """nginx with our configuration, its time-outs and bounds less, before a server of ours with 2 threads."""
     if NGINX is None:
         pytest.skip("nginx is not installed, and NGINX_BIN names none")
     port, web = free_port(), serve(echo, threads=2)
@@ -87,7 +87,8 @@ def proxy(serve: Serve, tmp_path: Path) -> Iterator[Running]:
         "listen 8080;": f"listen {LOOPBACK}:{port};",
         "server web:8000 resolve;": f"server {LOOPBACK}:{web.port};",
         "client_header_timeout 10s;": "client_header_timeout 1s;",
-        "client_body_timeout 10s;": "client_body_timeout 1s;",
+        "client_body_timeout 10s;": "client_body_timeout 2s;",
+        "limit_conn callers 256;": "limit_conn callers 64;",
         " /tmp": f" {tmp_path}",
     }.items():
         assert ours in config
@@ -116,6 +117,18 @@ def test_it_reads_what_comes_slowly_and_ends_what_does_not_come(proxy: Running) 
     for caller in slow:
         with suppress(ConnectionResetError):
             caller.socket.recv(10_000)  # its refusal, or the end: not a time-out
+
+
+def test_one_address_cannot_hold_the_proxy_with_bodies_that_drip(proxy: Running) -> None:
+    def head(address: str, length: int) -> bytes:
+        return HEAD + f"X-Forwarded-For: 198.51.100.1, {address}\r\nContent-Length: {length}\r\n\r\n{{}}".encode()
+
+    for _ in range(64):
+        proxy.call(head("203.0.113.9", 60000))
+
+    refused = proxy.call(head("203.0.113.9", 2)).answer()
+    assert (refused.status, refused.envelope["code"]) == (503, "service_unavailable")
+    assert proxy.call(head("203.0.113.10", 2)).answer().status == 200
 
 
 @pytest.mark.parametrize(
