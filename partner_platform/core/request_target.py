@@ -1,7 +1,7 @@
 """The target of a request, path and query, as the client sent it: percent-encoding and all.
 
-Django's own path is decoded, so two different targets may look the same in it. The servers keep the raw one: gunicorn
-as `RAW_URI`, others as `REQUEST_URI`, ASGI servers as `raw_path`. A proxy in front must pass it on unchanged.
+Django's own path is decoded, so two different targets may look the same in it. The servers keep the raw one: ours
+as `REQUEST_URI`, others as `RAW_URI`, ASGI servers as `raw_path`. A proxy in front must pass it on unchanged.
 """
 
 from typing import Any
