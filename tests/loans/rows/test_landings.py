@@ -151,3 +151,14 @@ def test_a_run_keeps_what_its_ranges_found_and_what_is_under_way(world: BooksRow
         f"loan {lost.internal_loan_id} principal_amount is 1000, adds up to 0"
     ]
     assert run.motions == {subject(waiting): None}
+
+
+def test_a_full_run_takes_what_is_final_by_its_place_and_a_quick_one_no_more_than_the_last_run_saw(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[Any, int]] = []
+    monkeypatch.setattr(_Look, "_go_over", lambda _self, chosen, _sums, *, since: begun.append((chosen, since)))
+    _Look(None, 0).look_at_all()
+    assert begun == [(None, -1)]
+    final = MOMENT.final_block
+    assert [_Look(MOMENT, 0)._fresh(since) for since in (-1, 0, final - 1, final + 1)] == [final, 0, final - 1, final]
