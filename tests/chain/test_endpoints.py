@@ -1,5 +1,7 @@
 """Errors of an endpoint that say nothing about the call, and those that are its answer."""
 
+from typing import Any
+
 import pytest
 
 from chain.clients import ChainUnavailable, RpcError, get_client
@@ -30,3 +32,14 @@ def test_the_newest_block_of_an_endpoint_is_measured() -> None:
     for number in (25, 26):
         endpoint.has_head(number)
         assert f'chain_endpoint_head{{endpoint="rpc.measured.example"}} {number}.0' in metrics.build().decode()
+
+
+@pytest.mark.parametrize(("code", "number"), [(3, 3), ("429", 429), ("many", 0), (None, 0), ([], 0)])
+def test_a_code_that_is_no_number_is_none(proxy: RpcProxy, code: Any, number: int) -> None:
+    proxy.refuse("eth_gasPrice", "no such thing", code=code)
+    if number == 429:
+        with pytest.raises(ChainUnavailable):
+            get_client().batch([("eth_gasPrice", [])])
+        return
+    [answer] = get_client().batch([("eth_gasPrice", [])])
+    assert (answer.code, answer.message) == (number, "no such thing")
