@@ -99,8 +99,10 @@ def test_where_the_newest_block_stands_no_other_is_asked_for(chain: Chain, node:
 def test_how_far_the_watcher_is_behind_is_measured(chain: Chain, node: RpcProxy) -> None:
     watcher.catch_up(to_block=chain.block_number() - 3)
     assert blocks_behind() == 3
-    watcher.catch_up()
+    before = ChainEvent.objects.count()
+    report = watcher.catch_up()
     assert blocks_behind() == 0
+    assert (report.next_block, report.events) == (chain.block_number() + 1, ChainEvent.objects.count() - before)
     chain.mine(2)
     assert watcher.catch_up(to_block=0).ranges == 0
     assert blocks_behind() == 2

@@ -146,6 +146,14 @@ def test_one_that_cannot_be_settled_is_told_and_holds_up_no_other(
     assert not Operation.objects.filter(settle_failures__gt=0).exclude(pk=put_off.pk).exists()
 
 
+def test_a_confirmation_without_a_block_holds_its_position_from_the_beginning(world: BooksRows) -> None:
+    loan = pending_loan(world)
+    Operation.objects.filter(pk=loan.borrow_operation_id).update(block_number=None)
+    assert settle_due() == 0
+    position = SolvencyPosition.objects.get(position_id=loan.solvency_position_id)
+    assert (position.follow_failures, position.waiting_since_block) == (1, 0)
+
+
 def before_a_gap(world: BooksRows) -> PartnerLoan:
     """Its draw is not the first event of its position: the pool owed 5 before it that the ledger knows nothing of."""
     loan = pending_loan(world)
