@@ -1,10 +1,16 @@
 """Errors of an endpoint that say nothing about the call, and those that are its answer."""
 
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import urllib3
 
 from chain.clients import ChainUnavailable, RpcError, get_client
+from chain.endpoints import Endpoint, EndpointFailed, Request
 from chain.health import Health
 from partner_platform.core import metrics
 from tests.support.rpc_proxy import RpcProxy
@@ -39,3 +45,47 @@ def test_a_code_that_is_no_number_is_none(proxy: RpcProxy, code: Any, number: in
     proxy.refuse("eth_gasPrice", "no such thing", code=code)
     [answer] = get_client().batch([("eth_gasPrice", [])])
     assert (answer.code, answer.message) == (number, "no such thing")
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """Answers each post with the status and the body that the test set on the server."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status, body = self.server.answer  # type: ignore[attr-defined]
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Silence: the tests' output is theirs."""
+
+
+@pytest.fixture
+def node() -> Iterator[Any]:
+    """Set `answer` to what it says to everything."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((503, {"id": 0, "result": "0x138b"}), "HTTP 503"),
+        ((200, {"id": 1, "result": "0x138b"}), "answers are missing"),
+        ((200, []), "answers are missing"),
+        ((200, {"id": 0, "result": "0x1"}), "it serves chain 1, not 5003"),
+    ],
+)
+def test_an_endpoint_whose_answer_is_of_no_use_has_failed(node: Any, answer: Any, reason: str) -> None:
+    node.answer = answer
+    url = f"http://127.0.0.1:{node.server_port}"
+    endpoint = Endpoint(url=url, pool=urllib3.PoolManager(), timeout=5.0, chain_id=5003)
+    with pytest.raises(EndpointFailed, match=reason):
+        endpoint.post([Request(0, "eth_blockNumber", [])])

@@ -58,7 +58,7 @@ class Suite:
         reach = _Reach((project / mutant.file).read_text(), mutant.span[0][0])
         found = self._on(mutant.file, reach.lines) | self._mentioning(reach.names)
         found |= {place for test, place in self._places.items() if _file(test) == ALSO.get(mutant.file)}
-        if reach.is_import:
+        if reach.is_import or not found:
             found |= self._about(mutant, project)
         found = found or self._on(mutant.file, self.lines.get(mutant.file, {}))
         chosen = choose((self._candidate(index, mutant, project) for index in found), BUDGET_SECONDS)
@@ -90,7 +90,7 @@ class Suite:
         return {file: Path(file).read_text().splitlines() for file in self.lines}
 
     def _about(self, mutant: Mutant, project: Path) -> set[int]:
-        """The tests whose file imports the mutant's module: what runs on import, coverage shows of none."""
+        """The tests whose file imports the mutant's module: what runs on import or at the start, coverage shows of none."""
         close = {file for file in self.files if _bond(project / file, mutant) != Bond.NONE}
         return {place for test, place in self._places.items() if _file(test) in close}
 
