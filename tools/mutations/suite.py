@@ -90,7 +90,7 @@ class Suite:
         return {file: Path(file).read_text().splitlines() for file in self.lines}
 
     def _about(self, mutant: Mutant, project: Path) -> set[int]:
-        """The tests whose file imports the module: what runs on import, or once at the start, coverage shows of none."""
+        """The tests whose file imports the module: what runs on import or at the start, coverage shows of none."""
         close = {file for file in self.files if _bond(project / file, mutant) != Bond.NONE}
         return {place for test, place in self._places.items() if _file(test) in close}
 

@@ -63,3 +63,10 @@ def test_without_an_account_none_is_noted(world: BooksRows, sent: dict[str, int]
     settings.PLATFORM_EXECUTOR_ADDRESS = ""
     assert early_deposits.note_new() == 0
     assert not NotedAddress.objects.exists()
+
+
+def test_what_was_noted_for_another_account_is_noted_for_this_one_too(world: BooksRows, sent: dict[str, int]) -> None:
+    partner = with_an_address(world)
+    NotedAddress.objects.create(account="0x" + "e2" * 20, address=partner.settlement_address)
+    assert early_deposits.note_new() == 1
+    assert NotedAddress.objects.filter(account=EXECUTOR, address=partner.settlement_address).exists()

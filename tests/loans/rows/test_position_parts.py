@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from chain.models import ChainEvent
 from loans.interest import SCALE
 from loans.models import SolvencyPosition
 from loans.reconciliation import records
 from loans.reconciliation.loans import OfPosition
-from loans.reconciliation.positions import _parts
+from loans.reconciliation.positions import _as_of, _parts
 from loans.reconciliation.records import Scope
 from loans.services.ledger import order_of
 from tests.support.books_rows import BLOCK, MOMENT, BooksRows
@@ -56,3 +57,22 @@ def test_interest_that_differs_by_the_least_is_told_where_the_debt_is_right(posi
 
 def test_where_the_principal_differs_nothing_is_said_of_the_interest(position: SolvencyPosition) -> None:
     assert told(position, loans_principal=1_999) == ["loans_principal is 1999, adds up to 2000"]
+
+
+def test_a_position_as_of_a_block_has_what_its_unapplied_events_told(position: SolvencyPosition) -> None:
+    [row] = records.positions(Scope(chosen=(position.position_id,))).values()
+
+    def event(name: str, log_index: int, **args: int) -> ChainEvent:
+        said = {key: str(value) for key, value in args.items()}
+        return ChainEvent(name=name, block_number=BLOCK + 1, log_index=log_index, block_time=LATER, args=said)
+
+    told_since = [
+        event("SolvencyVault.PositionRevalued", 0, collateralValueUSD=77),
+        event("SeniorPool.DebtUpdated", 1, principal=1_500, accrued=3, rateBps=400),
+    ]
+    then = _as_of(row, None, told_since, BLOCK + 1)
+    assert then is not None
+    assert (then.collateral_value_usd, then.pool_principal, then.pool_rate) == (77, 1_500, 400)
+    assert then.synced_block == BLOCK + 1
+    assert (row.collateral_value_usd, row.pool_principal) == (10**10, 2_000)  # the row itself is as it was
+    assert _as_of(row, None, [], BLOCK - 1) is None
