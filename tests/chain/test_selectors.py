@@ -9,7 +9,8 @@ from django.conf import settings
 from pytest_django.fixtures import Settings
 
 from chain import selectors
-from chain.models import ChainEvent, ChainTransaction, Operation, PlatformWallet, TransactionAttempt
+from chain.models import ChainEvent, ChainTransaction, Operation, PlatformWallet, TransactionAttempt, WatchCursor
+from chain.watch_cursor import CURSOR
 from partner_platform.core import clock
 
 pytestmark = pytest.mark.django_db
@@ -301,3 +302,10 @@ def test_reopened_ones_that_were_put_off_come_after_the_others_and_fill_the_limi
     )
     assert keys(selectors.reopened("test", 3)) == keys([fresh, first, second])
     assert keys(selectors.reopened("test", 1)) == keys([fresh])
+
+
+def test_the_last_block_that_the_watcher_read_is_none_before_it_began() -> None:
+    WatchCursor.objects.all().delete()
+    assert selectors.watched_until() == -1
+    WatchCursor.objects.create(name=CURSOR, next_block=8)
+    assert selectors.watched_until() == 7
