@@ -143,7 +143,9 @@ def test_what_is_live_is_ticked_at_each_new_block_and_a_second_after_its_end_the
 
 
 @pytest.mark.parametrize(
-    ("did", "waited"), [({}, 0.0), ({"bundle": lambda: 2}, 1.0), ({"tick": "settles"}, 1.0)], ids=str
+    ("did", "waited"),
+    [({}, 0.0), ({"bundle": lambda: 2}, 1.0), ({"tick": "settles"}, 1.0)],
+    ids=["did nothing", "sent", "settled"],
 )
 def test_whoever_sent_or_settled_anything_waits_a_second_for_more(
     world: World, did: dict[str, Any], waited: float
