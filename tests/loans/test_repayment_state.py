@@ -98,9 +98,11 @@ def test_another_partner_s_repayment_and_what_is_none_are_not_there(borrowed, ma
     other = make_client(1)
     repayment_id = borrowed.repay(100 * DOLLAR).json()["repaymentId"]
     assert state(other, repayment_id)[1]["code"] == "repayment_not_found"
-    for wrong in (uuid.uuid4(), "loan-1", "%00", repayment_id[:-1], "x" * 300):
+    for wrong in (uuid.uuid4(), "loan-1", repayment_id[:-1], "x" * 300):
         status, told = state(borrowed, wrong)
         assert (status, told["code"]) == (404, "repayment_not_found"), wrong
+    status, told = state(borrowed, "%00")
+    assert (status, told["code"]) == (404, "not_found")
 
 
 def test_a_read_of_a_repayment_is_three_queries(borrowed):
