@@ -85,7 +85,7 @@ def _attacked(partner: "_Partner", phase: Phase, options: argparse.Namespace) ->
     command = [sys.executable, "-m", "benchmarks.flood", str(partner.port), "--seconds", str(options.seconds)]
     for name in ("rate", "slow", "addresses"):
         command += [f"--{name}", str(getattr(options, name))]
-    flood = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    flood = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         partner.be_served(phase, seconds=options.seconds)
         told, _ = flood.communicate(timeout=options.seconds + 60)
