@@ -23,13 +23,12 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
 from audit import refused_calls
 from audit.client_address import client_address
-from partner_platform.core import metrics
+from partner_platform.core import exception_handler, metrics
 from partner_platform.core.errors import ErrorCode, TooManyRequests
-from partner_platform.core.exception_handler import envelope, request_id_of
 from partners import live_keys
 from partners.refusals import refusals, subject_of
 
@@ -122,6 +121,4 @@ def _turned_away(request: HttpRequest, seconds: int) -> HttpResponse:
         "Too many calls without a valid API key were refused; calls with one still pass",
         retry_after=seconds,
     )
-    request.platform_error = error  # type: ignore[attr-defined]
-    body = envelope(error, request_id_of(request))
-    return JsonResponse(body, status=int(error.status), headers={"Retry-After": str(seconds)})
+    return exception_handler.refused(request, error)

@@ -113,6 +113,12 @@ def request_id_of(request: Any) -> str:
     return str(getattr(request, "request_id", ""))
 
 
+def refused(request: HttpRequest, error: PlatformError) -> JsonResponse:
+    """A middleware's refusal, in the envelope; kept on the request for the log of calls."""
+    request.platform_error = error  # type: ignore[attr-defined]
+    return JsonResponse(envelope(error, request_id_of(request)), status=int(error.status), headers=_headers(error))
+
+
 def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     """Django's `handler404`, in the envelope."""
     error = NotFound(ErrorCode.NOT_FOUND, "Not found")

@@ -6,11 +6,11 @@ import re
 import uuid
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
 from partner_platform.core import api_versions, context
-from partner_platform.core.errors import ErrorCode, NotFound, PayloadTooLarge, PlatformError
-from partner_platform.core.exception_handler import envelope
+from partner_platform.core.errors import ErrorCode, NotFound, PayloadTooLarge
+from partner_platform.core.exception_handler import refused
 from partner_platform.core.masking import mask_keys
 
 MAX_BODY_BYTES = 64 * 1024
@@ -80,7 +80,7 @@ class PathMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if _CONTROL_CHARACTER.search(request.path):
-            return _refused(request, NotFound(ErrorCode.NOT_FOUND, "Not found"))
+            return refused(request, NotFound(ErrorCode.NOT_FOUND, "Not found"))
         return self.get_response(request)
 
 
@@ -92,18 +92,12 @@ class BodySizeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if _content_length(request) > MAX_BODY_BYTES:
-            return _refused(request, PayloadTooLarge(ErrorCode.PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB"))
+            return refused(request, PayloadTooLarge(ErrorCode.PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB"))
         return self.get_response(request)
 
 
 def _is_page(request: HttpRequest) -> bool:
     return request.path in PAGES or request.path.startswith(PAGES_BELOW)
-
-
-def _refused(request: HttpRequest, error: PlatformError) -> HttpResponse:
-    """The error in the envelope, kept on the request for the log of calls."""
-    request.platform_error = error  # type: ignore[attr-defined]
-    return JsonResponse(envelope(error, getattr(request, "request_id", "")), status=int(error.status))
 
 
 def _offered(request: HttpRequest) -> str:
