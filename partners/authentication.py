@@ -12,8 +12,6 @@ The refusals of every partner endpoint, in this order:
 Only then the body is read. Source: plan, Authentication System; docs/api.md, Authentication.
 """
 
-from typing import Any
-
 from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -27,8 +25,6 @@ from partners.models import ApiKey
 from partners.permissions import moves_money
 from partners.principal import PartnerPrincipal
 from partners.rules import require_active
-
-SCHEME = "bearer"
 
 _key_with_partner = Lookup(lambda: ApiKey.objects.select_related("partner"), "key_hash")
 
@@ -56,10 +52,8 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def _presented_key(request: Request) -> str:
-    header: Any = request.META.get("HTTP_AUTHORIZATION", "")
-    scheme, _, key = str(header).strip().partition(" ")
-    key = key.strip()
-    if scheme.lower() != SCHEME or not key:
+    key = keys.presented(request.META)
+    if not key:
         raise Unauthorized(ErrorCode.MISSING_API_KEY, "Missing API key")
     return key
 

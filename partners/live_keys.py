@@ -59,15 +59,9 @@ class LiveKeys:
 live_keys = LiveKeys(selectors.live_key_hashes)
 
 
-def presented_key(request: HttpRequest) -> str:
-    """The key of `Authorization: Bearer …`; empty without one."""
-    scheme, _, key = str(request.META.get("HTTP_AUTHORIZATION", "")).strip().partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
-
-
 def is_live(request: HttpRequest) -> bool:
     """Whether the request carries a key that works here, as far as this process knows."""
-    key = presented_key(request)
+    key = keys.presented(request.META)
     parts = keys.parse(key)
     if parts is None or parts.environment != settings.PLATFORM_ENVIRONMENT:
         return False
