@@ -32,7 +32,6 @@ class OfPosition:
     """What a position's loans add up to; `live` are those that owe something."""
 
     debt: int = 0
-    has_drawn: bool = False
     live: list[LoanRecord] = field(default_factory=list)
 
 
@@ -54,7 +53,6 @@ def check(
             sums = by_position.get(loan.solvency_position_id)
             if sums is None:
                 sums = by_position[loan.solvency_position_id] = OfPosition()
-            sums.has_drawn = True
             sums.debt += outstanding
             if status in LIVE:
                 sums.live.append(loan)

@@ -511,3 +511,17 @@ class TestATrustedPartner:
         assert executor_balance() == held
         assert trusted.loan()["remainingDebt"] == str(1_000 * DOLLAR)
         assert trusted.repay(held).status_code == 202  # the fees are the platform's
+
+
+@pytest.mark.parametrize(
+    ("left", "code", "unused"),
+    [
+        (-1, "transfer_already_used", "0"),
+        (0, "transfer_already_used", "0"),
+        (1, "transfer_insufficient", "1"),
+    ],
+)
+def test_a_transfer_spent_on_trust_is_refused_with_what_is_left_of_it(left, code, unused):
+    """Below nothing is left where more was spent than came."""
+    refusal = funding.spent_already(left)
+    assert (str(refusal.code), refusal.details["unused"]) == (code, unused)

@@ -119,6 +119,18 @@ def test_a_repayment_without_its_event_is_a_finding_and_the_account_paid_it(
     assert compared(loan, event(loan, DRAWS[0], 1_000), paid).findings == []
 
 
+@pytest.mark.parametrize(("paid", "is_agreed"), [(299, False), (300, True), (301, True), (302, False)])
+def test_a_repayments_event_may_say_one_base_unit_more_than_was_booked_and_no_other_amount(
+    world: BooksRows, paid: int, is_agreed: bool
+) -> None:
+    loan = drawn(world)
+    operation = world.operation(kind="repay")
+    repayment = world.repayment(loan, 300, status="SETTLED", operation=operation, chain_order=order_of(BLOCK, 8))
+    found = compared(loan, event(loan, DRAWS[0], 1_000), event(loan, PAYMENTS[0], paid, log=9))
+    told = [] if is_agreed else [f"repayment {repayment.pk} amount is 300, adds up to {paid}"]
+    assert [str(finding) for finding in found.findings] == told
+
+
 def test_what_landed_lately_must_stand_under_its_own_operation(world: BooksRows) -> None:
     loan = drawn(world)
     uid = Operation.objects.get(pk=loan.borrow_operation_id).uid

@@ -40,7 +40,7 @@ def told(position: SolvencyPosition, *, exactly: bool = True, **wrong: Any) -> l
     SolvencyPosition.objects.filter(pk=position.pk).update(**wrong)
     scope = Scope(chosen=(position.position_id,))
     [row] = records.positions(scope).values()
-    of_position = OfPosition(debt=2_000, has_drawn=True, live=records.loans(scope))
+    of_position = OfPosition(debt=2_000, live=records.loans(scope))
     return [f"{one.what} is {one.booked}, adds up to {one.actual}" for one in _parts(row, of_position, exactly=exactly)]
 
 
