@@ -68,9 +68,14 @@ class Pending:
         with self._lock:
             self._add((_this_minute(), address), 1)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something that Redis should be told now."""
+        return bool(self._calls) and time.monotonic() >= self._due
+
     def push_due(self) -> None:
         """Tell Redis, once a second at most and in one round trip; what it does not take is kept for later."""
-        if not self._calls or time.monotonic() < self._due or not self._push_lock.acquire(blocking=False):
+        if not self.is_due or not self._push_lock.acquire(blocking=False):
             return
         try:
             self._due = time.monotonic() + PUSH_SECONDS

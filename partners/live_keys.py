@@ -9,10 +9,10 @@ far as `partners.authentication`.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 
 from partners import keys, selectors
 
@@ -38,6 +38,11 @@ class LiveKeys:
         hashes = self._hashes
         return hashes is None or key_hash in hashes
 
+    def may_have(self, key_hash: str) -> bool:
+        """The same without ever reading: True too where only a new reading could tell."""
+        hashes = self._hashes
+        return hashes is None or key_hash in hashes or time.monotonic() >= self._next_reading
+
     def forget(self) -> None:
         """Read anew at the next question."""
         self._hashes, self._next_reading = None, 0.0
@@ -59,10 +64,19 @@ class LiveKeys:
 live_keys = LiveKeys(selectors.live_key_hashes)
 
 
-def is_live(request: HttpRequest) -> bool:
-    """Whether the request carries a key that works here, as far as this process knows."""
-    key = keys.presented(request.META)
+def is_live(meta: Mapping[str, Any]) -> bool:
+    """Whether a request with this `META` carries a key that works here, as far as this process knows."""
+    key_hash = _presented_hash(meta)
+    return key_hash is not None and live_keys.has(key_hash)
+
+
+def may_be_live(meta: Mapping[str, Any]) -> bool:
+    """The same without ever reading the keys: True too where only a new reading could tell."""
+    key_hash = _presented_hash(meta)
+    return key_hash is not None and live_keys.may_have(key_hash)
+
+
+def _presented_hash(meta: Mapping[str, Any]) -> str | None:
+    key = keys.presented(meta)
     parts = keys.parse(key)
-    if parts is None or parts.environment != settings.PLATFORM_ENVIRONMENT:
-        return False
-    return live_keys.has(keys.hash_key(key))
+    return keys.hash_key(key) if parts is not None and parts.environment == settings.PLATFORM_ENVIRONMENT else None

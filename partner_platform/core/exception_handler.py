@@ -58,7 +58,7 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     repeating.settle(error, context)
     request._request.platform_error = error  # noqa: SLF001 - the middleware sees Django's request, not DRF's
     response = Response(envelope(error, request_id_of(request)), status=int(error.status))
-    for name, value in _headers(error).items():
+    for name, value in headers_of(error).items():
         response[name] = value
     return response
 
@@ -99,7 +99,8 @@ def _from_drf(exc: drf.APIException) -> PlatformError:
     return error
 
 
-def _headers(error: PlatformError) -> dict[str, str]:
+def headers_of(error: PlatformError) -> dict[str, str]:
+    """What an answer with this error carries beside its body."""
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
@@ -116,7 +117,7 @@ def request_id_of(request: Any) -> str:
 def refused(request: HttpRequest, error: PlatformError) -> JsonResponse:
     """A middleware's refusal, in the envelope; kept on the request for the log of calls."""
     request.platform_error = error  # type: ignore[attr-defined]
-    return JsonResponse(envelope(error, request_id_of(request)), status=int(error.status), headers=_headers(error))
+    return JsonResponse(envelope(error, request_id_of(request)), status=int(error.status), headers=headers_of(error))
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:

@@ -34,7 +34,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id, theirs = uuid.uuid4().hex, _offered(request)
+        request_id, theirs = new_request_id(), sane_request_id(request.headers.get("X-Request-Id", ""))
         request.request_id, request.client_request_id = request_id, theirs  # type: ignore[attr-defined]
         with context.request_id(request_id):
             response = self.get_response(request)
@@ -100,8 +100,13 @@ def _is_page(request: HttpRequest) -> bool:
     return request.path in PAGES or request.path.startswith(PAGES_BELOW)
 
 
-def _offered(request: HttpRequest) -> str:
-    offered = request.headers.get("X-Request-Id", "")
+def new_request_id() -> str:
+    """An id that no other request has."""
+    return uuid.uuid4().hex
+
+
+def sane_request_id(offered: str) -> str:
+    """The caller's own id where it may stand in answers and logs, else nothing."""
     return offered if _SANE_REQUEST_ID.fullmatch(offered) and mask_keys(offered) == offered else ""
 
 

@@ -3,25 +3,20 @@
 import socket
 import time
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any, cast
 
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
-from partner_platform.core import acceptance
+from partner_platform.core import acceptance, turning_away
 from partner_platform.server import limits
 from partner_platform.server.lanes import Lanes, Turn
 from partner_platform.server.parser import Parser, RequestTimeout
-from partner_platform.server.refusals import Refusal
+from partner_platform.server.refusals import Refusal, TurnedAway
+from partner_platform.server.spelling import OwnSpelling
 
 
-@lru_cache(maxsize=200)
-def _capitalized(name: str) -> str:
-    return "-".join(part.capitalize() for part in name.split("-"))
-
-
-class Answer(WSGITask):
+class Answer(OwnSpelling, WSGITask):
     """The application's answer; to HEAD without its body, which the next answer would else be read from.
 
     Credentials that the application accepted are remembered, and refused ones forgotten (`lanes`).
@@ -31,14 +26,6 @@ class Answer(WSGITask):
         super().execute()
         if self.status.startswith("401") and self._authorization:
             self._lanes.forget(self._authorization)
-
-    def build_response_header(self) -> bytes:
-        """As waitress writes it, but with the application's spelling of names: `RateLimit`, not `Ratelimit`."""
-        renamed = {_capitalized(name): name for name, _ in self.response_headers if name != _capitalized(name)}
-        head = bytes(super().build_response_header())
-        for theirs, ours in renamed.items():
-            head = head.replace(f"\r\n{theirs}: ".encode("latin-1"), f"\r\n{ours}: ".encode("latin-1"))
-        return head
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
@@ -102,13 +89,31 @@ class Channel(HTTPChannel):
             return False
         before = self.request
         is_taken = bool(super().received(data))
+        if self.is_turned_away:
+            self.service()  # at once, on this thread
         if self.request is not before:
             self.waiting_since = time.time()
         self.is_new = self.is_new and not self.requests
         return is_taken
 
+    def turn_away(self) -> bool:
+        """Whether the request that came whole is refused unread, for who sends it. To be asked once of each request."""
+        request = self.requests[0]
+        if request.error:
+            return False
+        meta = {f"HTTP_{name}": value for name, value in request.headers.items()}
+        meta["REMOTE_ADDR"] = self.addr[0]
+        refusal = turning_away.refusal(meta, "/" + request.path.lstrip("/"))
+        request.error = refusal and TurnedAway(refusal)
+        return self.is_turned_away
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Whether the request to be answered next is."""
+        return bool(self.requests) and isinstance(self.requests[0].error, TurnedAway)
+
     def service(self) -> None:
-        """Answer one request, on a worker thread."""
+        """Answer one request, on a worker thread; on ours where it is turned away."""
         super().service()
         self.waiting_since = time.time()
 

@@ -1,16 +1,18 @@
-"""Answers that the server gives by itself, in the platform's error envelope (docs/api.md, Errors)."""
+"""Answers that the server gives by itself, with the platform's envelope and headers (docs/api.md, Errors)."""
 
 import json
 import logging
-import uuid
 from typing import Any
 
 from waitress.task import ErrorTask
 from waitress.utilities import Error
 
+from partner_platform.core import api_versions
 from partner_platform.core.error_catalogue import CATALOGUE
 from partner_platform.core.errors import ErrorCode, PlatformError
-from partner_platform.core.exception_handler import envelope
+from partner_platform.core.exception_handler import envelope, headers_of
+from partner_platform.core.middleware import new_request_id, sane_request_id
+from partner_platform.server.spelling import OwnSpelling
 
 logger = logging.getLogger(__name__)
 
@@ -25,30 +27,47 @@ _CODES = {
 }
 
 
-class Refusal(ErrorTask):
-    """Answers a request that is none, is too large or did not come; then the connection is closed."""
+class TurnedAway(Error):
+    """A whole request of a caller who is turned away (`core.turning_away`)."""
+
+    def __init__(self, refusal: PlatformError) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class Refusal(OwnSpelling, ErrorTask):
+    """Answers a request that is none, is too large, did not come or is turned away; then the connection is closed."""
 
     def execute(self) -> None:
         error = _as_platform_error(self.request.error)
-        request_id = uuid.uuid4().hex
+        request_id = new_request_id()
         body = json.dumps(envelope(error, request_id)).encode()
         self.status = f"{int(error.status)} {error.status.phrase}"
         self.response_headers += [
             ("Content-Type", "application/json"),
             ("Cache-Control", "no-store"),
             ("X-Request-Id", request_id),
+            *self._client_request_id(),
+            *api_versions.of_partner(None).headers().items(),
+            *headers_of(error).items(),
         ]
-        if error.retry_after is not None:
-            self.response_headers.append(("Retry-After", str(error.retry_after)))
         self.set_close_on_finish()
         self.content_length = len(body)
-        self.channel.linger = True  # what it still sends is not read as a request
         self.write(body)
+        if isinstance(self.request.error, TurnedAway):
+            return  # counted, and all of it was read
+        self.channel.linger = True  # what it still sends is not read as a request
         line = self.request.first_line[:300].decode("latin-1")
         logger.info("refused %s (%s): %r from %s", int(error.status), error.message, line, self.channel.addr[0])
 
+    def _client_request_id(self) -> list[tuple[str, str]]:
+        theirs = sane_request_id(self.request.headers.get("X_REQUEST_ID", ""))
+        return [("X-Client-Request-Id", theirs)] if theirs else []
+
 
 def _as_platform_error(refused: Error) -> PlatformError:
+    if isinstance(refused, TurnedAway):
+        return refused.refusal
     code = _CODES.get(refused.code, ErrorCode.INTERNAL_ERROR)
     message, details = CATALOGUE[code].message, dict[str, Any]()
     if code == ErrorCode.INVALID_REQUEST:

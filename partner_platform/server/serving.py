@@ -2,6 +2,7 @@
 
 import heapq
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -29,6 +30,7 @@ class Server(TcpWSGIServer):
     def __init__(self, application: Any, listener: socket.socket, *, threads: int, connections: int) -> None:
         self._watched = Watched()
         self._stopping = False
+        self._reading_thread: int | None = None
         self._connections = connections
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.queue = Lanes(threads, dispatcher.queue_cv)
@@ -43,6 +45,15 @@ class Server(TcpWSGIServer):
             bind_socket=False,
         )
 
+    def add_task(self, channel: Channel) -> None:
+        """A request came whole: it waits for a worker thread, unless its caller is turned away.
+
+        Where the one before it on the connection was answered, this is a worker's call, and the platform decides.
+        """
+        is_reading = threading.get_ident() == self._reading_thread
+        if not (is_reading and channel.turn_away()):
+            super().add_task(channel)
+
     def stop(self) -> None:
         """Have `serve` end; from a signal's handler too."""
         if not self._stopping:
@@ -51,6 +62,7 @@ class Server(TcpWSGIServer):
 
     def serve(self, *, grace_seconds: float, each_step: Callable[[], None] = lambda: None) -> None:
         """Answer until `stop`; then take no new connection, and end when what was begun is answered."""
+        self._reading_thread = threading.get_ident()
         while not self._stopping:
             each_step()
             self._watched.step(STEP_SECONDS)

@@ -19,10 +19,10 @@ STATS = "/partners/my/stats"
 
 @pytest.fixture
 def platform(serve: Serve, settings: Any) -> Running:
-    return serve(_closing_connections(get_wsgi_application()))
+    return serve(closing_connections(get_wsgi_application()))
 
 
-def _closing_connections(application: Any) -> Any:
+def closing_connections(application: Any) -> Any:
     def wrapped(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         try:
             response = application(environ, start_response)
@@ -88,7 +88,7 @@ def test_only_a_trusted_proxy_says_that_a_call_came_over_tls(
 ) -> None:
     settings.SECURE_SSL_REDIRECT, settings.TRUSTED_PROXIES = True, trusted
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    running = serve(_closing_connections(get_wsgi_application()))
+    running = serve(closing_connections(get_wsgi_application()))
 
     answer = running.call(request("GET", STATS, X__Forwarded__Proto=scheme)).answer()
 
