@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 from audit.differences import differences
-from audit.inspection import inspect
 from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry, RefusedCalls
+from audit.trail.inspection import inspect
 from partner_platform.core.console.model_admin import ReadOnlyAdmin
 
 

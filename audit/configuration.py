@@ -10,7 +10,7 @@ from django.conf import settings
 from audit import selectors
 from audit.models import AuditEntry
 from audit.services import record_change
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 
 ACTION = "setting.changed"
 ACTOR = "system:start"

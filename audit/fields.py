@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import models
 
-from audit.canonical import canonical_json
+from audit.trail.canonical import canonical_json
 
 
 class CanonicalJSONField(models.TextField):

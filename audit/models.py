@@ -7,13 +7,13 @@ append-only: `save()` on an existing row, `update()` and `delete()` raise. They 
 they outlive what they tell of.
 
 The trail of entries is tamper-evident. An entry is born with its mac and unsealed (`block` 0), so that writers never
-wait for one another; within seconds the sealer (`audit.sealing`) puts it into the next `AuditBlock`, which holds the
-digest of each of its entries and the hash of the block before. `audit.verification` reads it all again; the newest
-hash is put on the chain once a day. An entry's sequence number is its place in all blocks: `first_sequence` of its
-block and on.
+wait for one another; within seconds the sealer (`audit.trail.sealing`) puts it into the next `AuditBlock`, which holds
+the digest of each of its entries and the hash of the block before. `audit.trail.verification` reads it all again; the
+newest hash is put on the chain once a day. An entry's sequence number is its place in all blocks: `first_sequence` of
+its block and on.
 
-`ApiLog` and `RefusedCalls` are kept as long as the configuration says; then `audit.archiving` moves them into files
-that `ApiLogArchive` lists.
+`ApiLog` and `RefusedCalls` are kept as long as the configuration says; then `audit.calls.archiving` moves them into
+files that `ApiLogArchive` lists.
 """
 
 from typing import Any, NoReturn
@@ -93,7 +93,7 @@ class ApiLog(AppendOnlyModel):
 
 
 class RefusedCalls(AppendOnlyModel):
-    """How many calls of an address in a minute were refused without a row in `ApiLog` (`audit.refused_calls`).
+    """How many calls of an address in a minute were refused without a row in `ApiLog` (`audit.calls.refused_calls`).
 
     Calls of one address and minute may be in two rows. `timestamp` is the minute's begin.
     """

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit import witness
-from audit.canonical import canonical_json, entry_digest, entry_mac
-from audit.keys import signing_key
 from audit.models import AuditEntry
+from audit.trail import witness
+from audit.trail.canonical import canonical_json, entry_digest, entry_mac
+from audit.trail.keys import signing_key
 from partner_platform.core import context
-from partner_platform.core.database import on_commit
+from partner_platform.core.database.transactions import on_commit
 
 
 @dataclass(frozen=True)

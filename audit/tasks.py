@@ -6,9 +6,9 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready
 
-from audit import archiving, refused_calls
+from audit.calls import archiving, refused_calls
 from audit.configuration import record_changed_settings
-from audit.sealing import seal_due
+from audit.trail.sealing import seal_due
 
 logger = logging.getLogger(__name__)
 

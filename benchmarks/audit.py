@@ -90,7 +90,7 @@ class Run:
 
 
 def _verify(processes: int) -> Run:
-    from audit.verification import verify
+    from audit.trail.verification import verify
 
     began, cpu = time.perf_counter(), sum(os.times()[:4])
     result = verify(processes=processes, with_anchors=False)
@@ -126,7 +126,7 @@ def _flipped(stored: Any) -> Any:
 
 def _create(entries: int) -> None:
     from audit.models import AuditBlock, AuditEntry
-    from partner_platform.core.database import atomic
+    from partner_platform.core.database.transactions import atomic
 
     previous: AuditBlock | None = None
     at_once = 20
@@ -143,8 +143,8 @@ def _create(entries: int) -> None:
 
 
 def _block(previous: "AuditBlock | None", numbers: range) -> "tuple[AuditBlock, list[AuditEntry]]":
-    from audit.sealing import make_block
     from audit.services import digest_of
+    from audit.trail.sealing import make_block
 
     entries = [_entry(number) for number in numbers]
     block = make_block(previous, [(entry.pk.hex, digest_of(entry)) for entry in entries])
@@ -154,10 +154,10 @@ def _block(previous: "AuditBlock | None", numbers: range) -> "tuple[AuditBlock, 
 
 
 def _entry(number: int) -> "AuditEntry":
-    from audit.canonical import entry_mac
-    from audit.keys import signing_key
     from audit.models import AuditEntry
     from audit.services import digest_of
+    from audit.trail.canonical import entry_mac
+    from audit.trail.keys import signing_key
 
     entry = AuditEntry(
         actor=f"partner:partner_lender_{number % 50}",
@@ -174,7 +174,7 @@ def _entry(number: int) -> "AuditEntry":
 def _seal() -> str:
     """What the sealer does in a second; its blocks stay."""
     from audit.models import AuditEntry
-    from audit.sealing import seal_due
+    from audit.trail.sealing import seal_due
 
     AuditEntry.objects.bulk_create([_entry(number) for number in range(SEALED_BY_SEALER)])
     began, sealed = time.perf_counter(), 0

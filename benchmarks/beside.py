@@ -76,7 +76,7 @@ def _reconcile_beside(lending: "_Lending", seconds: float) -> list[dict[str, Any
 
 def _reconcile(name: str) -> dict[str, Any]:
     """One run's figures."""
-    from loans.services.reconcile import reconcile
+    from loans.reconciliation.run import reconcile
 
     report = reconcile(freeze=True, repair=True, quick=name == "quick")
     return {

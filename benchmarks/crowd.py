@@ -168,9 +168,9 @@ def _ask_until_answered(act: Callable[[str], list[Any]], name: str) -> list[list
 
 def _reserve(job: dict[str, Any]) -> Callable[[str], list[Any]]:
     """`partner_id`, `oaid_token_id`, `amount`, `day`, and `headroom`: the credit that the chain shows."""
-    from loans.services import credit
-    from partner_platform.core.database import run_in_transaction
-    from partner_platform.core.exception_handler import as_platform_error
+    from loans.positions import credit
+    from partner_platform.core.database.transactions import run_in_transaction
+    from partner_platform.core.web.exception_handler import as_platform_error
     from partners import limits
 
     partner_id, amount = uuid.UUID(job["partner_id"]), job["amount"]

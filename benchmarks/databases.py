@@ -118,7 +118,7 @@ def _point_at(values: dict[str, str]) -> None:
 
 
 def _updates(everybody: "Crowd", each: int) -> tuple["Done", list[str]]:
-    from loans.services import credit
+    from loans.positions import credit
 
     room = _room(each, 1)
     partner, _ = _new_partner(room)

@@ -48,9 +48,9 @@ class Crowd:
 
     def run(self, calls: Any) -> list[dict[str, Any]]:
         """Blocks of these calls, each block a list of `(to, data)`; answers their receipts."""
-        from chain import deployment
-        from chain.clients import get_client
-        from chain.encoding import Call, encode_execute, uid_of
+        from chain.lending import deployment
+        from chain.lending.encoding import Call, encode_execute, uid_of
+        from chain.rpc.clients import get_client
         from sandbox.keys import key_pair
 
         receipts: list[dict[str, Any]] = []
@@ -87,7 +87,7 @@ def main() -> int:
 
 def _report(wanted: int, seconds: float, read: int, rolled_back: int) -> int:
     from chain.models import ChainEvent
-    from loans.services.reconcile import reconcile
+    from loans.reconciliation.run import reconcile
 
     stored = ChainEvent.objects.count()
     unapplied = ChainEvent.objects.filter(applied__in=[False]).count()
@@ -117,7 +117,7 @@ def _catch_up() -> tuple[float, Any]:
 
 def _reorganize(crowd: Crowd) -> None:
     """The newest blocks are replaced by empty ones; the crowd's movements in them never happened."""
-    from chain.clients import get_client
+    from chain.rpc.clients import get_client
 
     get_client().call("anvil_reorg", [REORG_BLOCKS, []])
 
@@ -131,9 +131,9 @@ def _furnish() -> "World":
     from django.core.management import call_command
 
     from benchmarks.furnish import create_bench_partner, furnish
-    from chain import deployment
-    from chain.clients import get_client
-    from chain.encoding import Call, encode_call
+    from chain.lending import deployment
+    from chain.lending.encoding import Call, encode_call
+    from chain.rpc.clients import get_client
     from sandbox.keys import key_pair
 
     call_command("migrate", verbosity=0)
@@ -148,7 +148,7 @@ def _furnish() -> "World":
 
 
 def _lend(world: "World") -> None:
-    from chain import driver
+    from chain.settlement import driver
     from loans.models import LoanStatus, PartnerLoan
     from loans.services.borrow import BorrowRequest, request_borrow
     from loans.services.settle import settle_due
@@ -171,9 +171,9 @@ def _lend(world: "World") -> None:
 
 def _gather(world: "World") -> Crowd:
     """Deploy the crowd and open its positions, `EVENTS_PER_CALL` events each."""
-    from chain import deployment
-    from chain.clients import get_client
-    from chain.encoding import decode_event, encode_call, topic_of
+    from chain.lending import deployment
+    from chain.lending.encoding import decode_event, encode_call, topic_of
+    from chain.rpc.clients import get_client
     from sandbox.keys import key_pair
 
     contracts = world.contracts
@@ -213,7 +213,7 @@ def _movements(crowd: Crowd) -> Iterator[Any]:
 
 
 def _calls(crowd: Crowd) -> Iterator[tuple[str, str]]:
-    from chain.encoding import encode_call
+    from chain.lending.encoding import encode_call
 
     vault = crowd.world.contracts["solvencyVault"]
     number = 0
@@ -233,17 +233,17 @@ def _calls(crowd: Crowd) -> Iterator[tuple[str, str]]:
 
 def _events_on_chain() -> int:
     """The same events, counted by asking the node for every block."""
-    from chain import events
-    from chain.clients import get_client
+    from chain.events import decoding
+    from chain.rpc.clients import get_client
 
     head = get_client().block_number()
     logs: dict[tuple[str, str], Any] = {}
     for first in range(0, head + 1, 100):
         bounds = {"fromBlock": hex(first), "toBlock": hex(min(first + 99, head))}
-        for found in get_client().batch([("eth_getLogs", [{**bounds, **chosen}]) for chosen in events.filters()]):
+        for found in get_client().batch([("eth_getLogs", [{**bounds, **chosen}]) for chosen in decoding.filters()]):
             logs |= {(log["blockHash"], log["logIndex"]): log for log in found}
     in_order = sorted(logs.values(), key=lambda log: (int(log["blockNumber"], 16), int(log["logIndex"], 16)))
-    return len(events.rows(in_order, {log["blockHash"]: 0 for log in in_order}))
+    return len(decoding.rows(in_order, {log["blockHash"]: 0 for log in in_order}))
 
 
 if __name__ == "__main__":

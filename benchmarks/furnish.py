@@ -1,8 +1,8 @@
 """Large positions and a partner whose limits do not limit, for benchmarks."""
 
-from chain import deployment
-from chain.clients import get_client
-from chain.encoding import Call, encode_call
+from chain.lending import deployment
+from chain.lending.encoding import Call, encode_call
+from chain.rpc.clients import get_client
 from partners.services import create_partner
 from sandbox.furnish import build_world
 from sandbox.keys import key_pair

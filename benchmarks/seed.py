@@ -87,8 +87,8 @@ def _seed(loans: int, logs: int, engine: str) -> dict[str, str]:
     from benchmarks.seeding import rows
     from benchmarks.seeding.bulk import Table, without_indexes
     from benchmarks.seeding.history import History
-    from chain.clients import get_client
-    from chain.wallets import platform_wallet
+    from chain.rpc.clients import get_client
+    from chain.wallet.wallets import platform_wallet
 
     call_command("migrate", verbosity=0)
     world = _furnish()
@@ -163,9 +163,9 @@ def _ground(world: "World", history: Any, books: Any) -> None:
     from django.conf import settings
 
     from benchmarks.seeding import ground
-    from chain.clients import get_client
+    from chain.events.cursor import CURSOR
     from chain.models import Executor, WatchCursor
-    from chain.watch_cursor import CURSOR
+    from chain.rpc.clients import get_client
     from loans.models import SolvencyPosition
 
     def words() -> Any:

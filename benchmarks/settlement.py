@@ -160,7 +160,7 @@ class _Signer:
 
 
 def _literal(bench: Bench, world: "World", loans: int) -> Result:
-    from chain.encoding import encode_call
+    from chain.lending.encoding import encode_call
 
     signer = _Signer(bench, "literal")
     gas: list[int] = []
@@ -188,8 +188,8 @@ def _literal(bench: Bench, world: "World", loans: int) -> Result:
 def _ceiling(bench: Bench, world: "World", loans: int) -> Result:
     from django.conf import settings
 
-    from chain import system
-    from chain.encoding import encode_execute, uid_of
+    from chain.lending import system
+    from chain.lending.encoding import encode_execute, uid_of
 
     signer = _Signer(bench, "ceiling")
     raws = []

@@ -13,17 +13,17 @@ from django.conf import settings
 from django.db import IntegrityError
 from eth_abi.abi import decode
 
-from audit.anchors import Anchor, AnchorsUnreadable
 from audit.models import AuditBlock
 from audit.selectors import newest_block
 from audit.services import record_change
+from audit.trail.anchors import Anchor, AnchorsUnreadable
 from chain import selectors, services
-from chain.clients import ChainUnavailable, RpcError, get_client
-from chain.encoding import Call, address_topic, encode_call, to_bytes, topic_of, uint_topic
+from chain.lending.encoding import Call, address_topic, encode_call, to_bytes, topic_of, uint_topic
 from chain.models import Operation, OperationState
+from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from partner_platform.core import clock
-from partner_platform.core.database import run_in_transaction
-from partner_platform.core.wording import reason
+from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.text.wording import reason
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ class ChainConfig(AppConfig):
     verbose_name = "Chain settlement"
 
     def ready(self) -> None:
-        from audit import anchors
-        from chain import metrics
+        from audit.trail import anchors
+        from chain import scraped_metrics
         from chain.anchoring import read_anchors
         from chain.checks import check_chain_settings
 
         anchors.register(read_anchors)
         checks.register(check_chain_settings)
-        metrics.register()
+        scraped_metrics.register()

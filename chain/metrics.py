@@ -1,7 +1,7 @@
 """What settlement and the watcher show Prometheus (docs/metrics.md).
 
-The first ones are counted and seen by the processes that talk to the chain. What `register` puts on the page is read
-from the database when the page is built, also where no process drives. No label is a URL: URLs carry keys.
+These are counted and seen by the processes that talk to the chain; `chain.scraped_metrics` has what the database knows.
+No label is a URL: URLs carry keys.
 """
 
 from urllib.parse import urlsplit
@@ -43,29 +43,3 @@ def endpoint_label(url: str) -> str:
     parts = urlsplit(url)
     host = parts.hostname or "unknown"
     return f"{host}:{parts.port}" if parts.port else host
-
-
-def register() -> None:
-    """Put on the page what the database knows."""
-    from chain import overdue, selectors
-
-    metrics.read_at_scrape(
-        "settlement_operations",
-        "Operations that are not settled, by state",
-        selectors.open_operations_by_state,
-        labels=["state"],
-    )
-    metrics.read_at_scrape(
-        "settlement_overdue",
-        "What is open for more than CHAIN_OVERDUE_BLOCKS blocks: operations by state, and TRANSACTION",
-        overdue.counts,
-        labels=["what"],
-    )
-    metrics.read_at_scrape(
-        "settlement_put_off",
-        "Operations with a final state that their owner could not act on, or that wait behind one of these",
-        selectors.put_off_count,
-    )
-    metrics.read_at_scrape(
-        "settlement_wallet_frozen", "Wallets that are frozen until a person looks", selectors.frozen_wallets_count
-    )

@@ -58,7 +58,7 @@ class PlatformWallet(models.Model):
     id = UUIDPrimaryKey()
     address = AddressField()
     chain_id = models.PositiveBigIntegerField()
-    next_nonce = models.PositiveBigIntegerField(default=0)  # moved by what is final alone (`chain.nonces`)
+    next_nonce = models.PositiveBigIntegerField(default=0)  # moved by what is final alone (`chain.settlement.nonces`)
     # Nonces below it were spent before the books knew of them: before the wallet's row, or before a backup was
     # restored.
     nonces_from = models.PositiveBigIntegerField(default=0)
@@ -78,7 +78,7 @@ class PlatformWallet(models.Model):
     # Counted at every hold: on MongoDB an update that changes nothing (the same millisecond) conflicts with nobody's.
     lease_holds = models.PositiveBigIntegerField(default=0)
     # The newest block up to which the engine itself verified what it settled, and the newest of these that every
-    # endpoint called final; reorgs are looked for from there, whatever is final by then (`chain.reorgs`).
+    # endpoint called final; reorgs are looked for from there, whatever is final by then (`chain.settlement.reorgs`).
     verified_block = models.PositiveBigIntegerField(null=True, blank=True)
     verified_hash = HashField(blank=True, default="")
     final_block = models.PositiveBigIntegerField(null=True, blank=True)
@@ -109,7 +109,9 @@ class ChainTransaction(models.Model):
     gas_used = models.PositiveBigIntegerField(null=True, blank=True)
     last_sent_block = models.PositiveBigIntegerField(null=True, blank=True)  # pacing of resends, in blocks not seconds
     last_bump_block = models.PositiveBigIntegerField(null=True, blank=True)
-    open_since_block = models.PositiveBigIntegerField(null=True, blank=True)  # signed at this head (`chain.overdue`)
+    open_since_block = models.PositiveBigIntegerField(
+        null=True, blank=True
+    )  # signed at this head (`chain.settlement.overdue`)
     overdue_told = models.BooleanField(default=False)
     note = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(default=clock.now)
@@ -190,7 +192,7 @@ class Operation(models.Model):
     settle_after = models.DateTimeField(null=True, blank=True)
     settle_error = models.CharField(max_length=300, blank=True, default="")
     # The head when a driver first saw it open, and whether somebody was told that it is open for long
-    # (`chain.overdue`).
+    # (`chain.settlement.overdue`).
     open_since_block = models.PositiveBigIntegerField(null=True, blank=True)
     overdue_told = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)

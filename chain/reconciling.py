@@ -13,13 +13,14 @@ from typing import Any
 
 from django.conf import settings
 
-from chain import abis, metrics
-from chain.clients import ChainUnavailable, RpcError, get_client
-from chain.dialects import DIALECTS, dialect
-from chain.encoding import encode_call
-from chain.evidence import hash_of, number_of
+from chain import metrics
+from chain.events.cursor import CURSOR
+from chain.lending import abis
+from chain.lending.dialects import DIALECTS, dialect
+from chain.lending.encoding import encode_call
 from chain.models import ChainTransaction, Executor, PlatformWallet, WatchCursor, WatchedBlock
-from chain.watch_cursor import CURSOR
+from chain.rpc.clients import ChainUnavailable, RpcError, get_client
+from chain.rpc.evidence import hash_of, number_of
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
 
 logger = logging.getLogger(__name__)

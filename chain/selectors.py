@@ -18,14 +18,14 @@ from chain.models import (
     WatchCursor,
     WatchedBlock,
 )
-from chain.signer import signing_address
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
+from chain.wallet.signer import signing_address
 from partner_platform.core import clock
-from partner_platform.core.batches import batched
+from partner_platform.core.database.batches import batched
 
 OPEN_OPERATION_STATES = tuple(state for state in OperationState if state not in FINAL_OPERATION_STATES)
 
-SYSTEM_CURSOR = "system"  # of chain.watcher
+SYSTEM_CURSOR = "system"  # of chain.events.watcher
 
 
 def unacknowledged(kinds: str | Sequence[str], limit: int) -> list[Operation]:

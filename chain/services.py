@@ -13,12 +13,13 @@ from django.db.models import F
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chain import bell, freezing
-from chain.encoding import Call, uid_of
+from chain.lending.encoding import Call, uid_of
 from chain.models import ChainEvent, Operation, PlatformWallet
+from chain.settlement import bell
+from chain.wallet import freezing
 from partner_platform.core import backoff, clock
-from partner_platform.core.batches import batched
-from partner_platform.core.database import on_commit
+from partner_platform.core.database.batches import batched
+from partner_platform.core.database.transactions import on_commit
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import logging
 from celery import shared_task
 
 from chain import anchoring
-from chain.driver import drive
 from chain.services import nudge
+from chain.settlement.driver import drive
 
 logger = logging.getLogger(__name__)
 

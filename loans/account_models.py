@@ -1,4 +1,4 @@
-"""Whose the USDC of the platform account is: what `loans.services.account` judges a repayment on trust by.
+"""Whose the USDC of the platform account is: what `loans.funding.trusted` judges a repayment on trust by.
 
 Beside what partners sent there, the account holds fees, which are the platform's. What a partner sent and no repayment
 of its own has spent yet it may still claim by `repaymentTxHash` (M3). `AccountDeposit.received` less
@@ -46,7 +46,7 @@ class NotedAddress(models.Model):
     """A settlement address that was looked at once: whether it had sent something to the account before.
 
     Before an address was a partner's, what it sent counted as the platform's and could be spent on trust
-    (`loans.services.early_deposits`).
+    (`loans.funding.early_deposits`).
     """
 
     id = UUIDPrimaryKey()

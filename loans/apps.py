@@ -6,8 +6,10 @@ class LoansConfig(AppConfig):
 
     def ready(self) -> None:
         from chain import hooks
-        from loans import deposits, metrics, waiting_threads  # noqa: F401 - its metric is on every process's page
-        from loans.services.unwind import roll_back
+        from loans import metrics
+        from loans.api import waiting_threads  # noqa: F401 - its metric is on every process's page
+        from loans.funding import deposits
+        from loans.rollback.unwind import roll_back
         from loans.tasks import nudge_settlement
 
         hooks.on_settled(nudge_settlement)

@@ -6,7 +6,7 @@ figure is one finding. It costs a pass over the loans, so it is for tests, the o
 (`loans.reconciliation`), never for a request.
 """
 
-from loans.findings import Finding
+from loans.reconciliation.findings import Finding
 from loans.reconciliation.look import look_at_books
 
 

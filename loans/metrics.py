@@ -6,8 +6,8 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from loans.findings import KINDS
 from loans.models import ReconciliationRun
+from loans.reconciliation.findings import KINDS
 from partner_platform.core import metrics
 
 COLUMNS = (
@@ -49,7 +49,7 @@ def _newest(**chosen: Any) -> dict[str, Any] | None:
 
 def register() -> None:
     """Put the metrics on the page."""
-    from loans.services import waiting
+    from loans.positions import waiting
 
     metrics.register(ReconciliationCollector())
     metrics.read_at_scrape(

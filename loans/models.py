@@ -87,7 +87,8 @@ class SolvencyPosition(models.Model):
     active = models.BooleanField()
     total_partner_debt = BaseUnitsField(default=0)  # outstanding principal of its partner loans
     synced_block = models.PositiveBigIntegerField(default=0)
-    # The pool's books of it, as of the last event that moved them (`loans.interest`); time in seconds since the epoch.
+    # The pool's books of it, as of the last event that moved them (`loans.debt.interest`); time in seconds since the
+    # epoch.
     pool_principal = BaseUnitsField(default=0)
     pool_accrued = Uint256Field(default=0)
     pool_rate = models.PositiveIntegerField(default=0)
@@ -141,7 +142,7 @@ class PartnerLoan(models.Model):
     outstanding_principal = BaseUnitsField()
     interest_rate = models.PositiveIntegerField(default=0)  # basis points a year, fixed when drawn
     # Its share of the position's debt at the pool, as of `interest_since` (seconds since the epoch), and the sums of
-    # the loans drawn before it, which are rounded first (`loans.interest`).
+    # the loans drawn before it, which are rounded first (`loans.debt.interest`).
     bearing_principal = BaseUnitsField(default=0)
     accrued_scaled = Uint256Field(default=0)
     prior_principal = BaseUnitsField(default=0)
@@ -173,7 +174,8 @@ class PartnerLoan(models.Model):
     borrowed_at = models.DateTimeField(null=True, blank=True)  # block time
     last_repayment_at = models.DateTimeField(null=True, blank=True)
     repayment_in_flight = models.BooleanField(default=False)  # one is accepted at a time; a reorg can bring one more
-    # The user's signature (`loans.consent`), with its nonce once more where the database can hold it once per wallet.
+    # The user's signature (`loans.consent.verification`), with its nonce once more where the database can hold it once
+    # per wallet.
     user_authorization = models.JSONField(null=True, blank=True, editable=False)
     consent_nonce = Uint256Field(null=True, blank=True, editable=False)
     metadata = models.JSONField(null=True, blank=True)
@@ -222,7 +224,9 @@ class Repayment(models.Model):
     )
     principal_paid = BaseUnitsField(default=0)
     interest_paid = BaseUnitsField(default=0)
-    payoff_terms = models.JSONField(null=True, blank=True)  # what the executor reckons a payoff from (`loans.payoffs`)
+    payoff_terms = models.JSONField(
+        null=True, blank=True
+    )  # what the executor reckons a payoff from (`loans.debt.payoffs`)
     platform_covered = BaseUnitsField(default=0)  # interest of the last seconds that no funds of the partner covered
     chain_order = models.PositiveBigIntegerField(default=0)  # block and log of the payment
     tx_hash = HashField(blank=True, default="")

@@ -5,9 +5,9 @@ import uuid
 from typing import Any, NamedTuple
 
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
-from loans.pagination import NEWEST_FIRST, Page, paginate
+from partner_platform.core.database.lookup import Listing, Lookup
 from partner_platform.core.errors import ErrorCode, NotFound
-from partner_platform.core.lookup import Listing, Lookup
+from partner_platform.core.web.pagination import NEWEST_FIRST, Page, paginate
 from partners.models import Partner
 
 HISTORY_LENGTH = 100

@@ -8,16 +8,16 @@ from django.conf import settings
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
-from chain import system
-from chain.clients import ChainUnavailable
-from loans import deposits
-from loans.services import early_deposits, follow
-from loans.services.health import check_positions
+from chain.lending import system
+from chain.rpc.clients import ChainUnavailable
+from loans.funding import deposits, early_deposits
+from loans.positions.health import check_positions
+from loans.reconciliation.run import due, reconcile
+from loans.services import follow
 from loans.services.lifecycle import mark_overdue
-from loans.services.reconcile import due, reconcile
 from loans.services.settle import settle_due
 from partner_platform.core import clock
-from partner_platform.core.isolation import alone
+from partner_platform.core.database.isolation import alone
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from django.db.models import QuerySet, TextChoices
 
-from loans import pagination
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
-from loans.pagination import NEWEST_FIRST, Page, Place
 from partner_platform.core.clock import isoformat
+from partner_platform.core.web import pagination
+from partner_platform.core.web.pagination import NEWEST_FIRST, Page, Place
 from partners.models import Partner
 
 CSV_PAGE = 500

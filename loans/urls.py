@@ -2,7 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
-from loans.views import LoanViewSet, PublicViewSet
+from loans.api.views import LoanViewSet, PublicViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("partners/public", PublicViewSet, basename="partners-public")

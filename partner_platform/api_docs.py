@@ -8,10 +8,10 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 
-from partner_platform.core.contract_view import ContractView
 from partner_platform.core.openapi import document
 from partner_platform.core.openapi.operations import Answer, Caller, Operation, described
-from partners.admission import PublicThrottle
+from partner_platform.core.web.contract_view import ContractView
+from partners.access.admission import PublicThrottle
 
 # Both pages write their styles themselves; Swagger UI draws with data: images, ReDoc searches in a worker of its own.
 PAGE_POLICY = (

@@ -16,8 +16,8 @@ from django.http import HttpRequest, HttpResponse
 from django_ratelimit.core import is_ratelimited
 from redis.exceptions import RedisError
 
-from audit.client_address import client_address
-from partners.rate_limit import public_subject
+from audit.calls.client_address import client_address
+from partners.access.rate_limit import public_subject
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chain.clients import get_client
-from partner_platform.core.contract_view import ContractView
+from chain.rpc.clients import get_client
 from partner_platform.core.openapi.operations import Answer, Caller, Operation, described
+from partner_platform.core.web.contract_view import ContractView
 
 DEPENDENCIES = ("database", "redis", "chain")
 KEPT_SECONDS = 1.0

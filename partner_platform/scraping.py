@@ -12,9 +12,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from audit.client_address import client_address, is_within
+from audit.calls.client_address import client_address, is_within
 from partner_platform.core import metrics
-from partner_platform.core.acceptance import note_accepted
+from partner_platform.core.web.acceptance import note_accepted
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import environ
 
-from partner_platform.core import crypto, live
-from partner_platform.core.contrib import contrib_for
-from partner_platform.core.database_url import database_from_url
+from partner_platform.core import live
+from partner_platform.core.database.contrib import contrib_for
+from partner_platform.core.database.url import database_from_url
 from partner_platform.core.ethereum import configured_address
 from partner_platform.core.networks import require_networks
+from partner_platform.core.secrets import crypto
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -61,19 +62,19 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "audit.forwarding.ForwardedHeadersMiddleware",
+    "audit.calls.forwarding.ForwardedHeadersMiddleware",
     "partner_platform.core.request_metrics.BeforeMiddleware",
-    "partner_platform.core.middleware.RequestIdMiddleware",
-    "partner_platform.core.middleware.NoStoreMiddleware",
-    "partner_platform.core.middleware.ApiVersionMiddleware",
-    "partners.door.TurnAwayMiddleware",
-    "audit.access_log.AccessLogMiddleware",
-    "audit.middleware.ApiLogMiddleware",
-    "partners.door.CountRefusalsMiddleware",
-    "partner_platform.core.middleware.PathMiddleware",
-    "partner_platform.core.middleware.BodySizeMiddleware",
-    "partners.middleware.RateLimitHeadersMiddleware",
-    "partners.concurrency.ConcurrencyMiddleware",
+    "partner_platform.core.web.middleware.RequestIdMiddleware",
+    "partner_platform.core.web.middleware.NoStoreMiddleware",
+    "partner_platform.core.web.middleware.ApiVersionMiddleware",
+    "partners.refusals.door.TurnAwayMiddleware",
+    "audit.calls.access_log.AccessLogMiddleware",
+    "audit.calls.middleware.ApiLogMiddleware",
+    "partners.refusals.door.CountRefusalsMiddleware",
+    "partner_platform.core.web.middleware.PathMiddleware",
+    "partner_platform.core.web.middleware.BodySizeMiddleware",
+    "partners.access.middleware.RateLimitHeadersMiddleware",
+    "partners.access.concurrency.ConcurrencyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -214,7 +215,8 @@ RATE_LIMITS = {
     "ENTERPRISE": env.int("RATE_LIMIT_ENTERPRISE", default=2000),
     "PUBLIC": env.int("RATE_LIMIT_PUBLIC", default=60),
 }
-# Refusals a minute of a client address to callers that nobody authenticated; then it is turned away (`partners.door`).
+# Refusals a minute of a client address to callers that nobody authenticated; then it is turned away
+# (`partners.refusals.door`).
 RATE_LIMIT_REFUSED = env.int("RATE_LIMIT_REFUSED", default=60)
 # Rows a minute that refused calls of unknown callers get in the call log, of each process; beyond, all of them are
 # turned away.
@@ -244,12 +246,12 @@ METRICS_NETWORKS = require_networks(
 PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["partners.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["partners.permissions.IsPartner"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["partners.access.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["partners.access.permissions.IsPartner"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["partner_platform.core.parsers.StrictJSONParser"],
-    "EXCEPTION_HANDLER": "partner_platform.core.exception_handler.handle_exception",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "partner_platform.core.parsers.JSONNegotiation",
+    "DEFAULT_PARSER_CLASSES": ["partner_platform.core.web.parsers.StrictJSONParser"],
+    "EXCEPTION_HANDLER": "partner_platform.core.web.exception_handler.handle_exception",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "partner_platform.core.web.parsers.JSONNegotiation",
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS is 405: docs/openapi.json tells what there is
     "DEFAULT_SCHEMA_CLASS": "partner_platform.core.openapi.auto_schema.ContractSchema",
     "UNAUTHENTICATED_USER": None,
@@ -297,7 +299,7 @@ LOGGING: dict[str, Any] = {
     "filters": {"request_id": {"()": "partner_platform.core.context.RequestIdFilter"}},
     "formatters": {
         "line": {
-            "()": "partner_platform.core.masking.MaskingFormatter",
+            "()": "partner_platform.core.secrets.masking.MaskingFormatter",
             "format": "{asctime} {levelname:<7} {name} [{request_id}] {message}",
             "style": "{",
         },

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import include, path
 
 from partner_platform import api_docs, console, health, scraping
-from partner_platform.core import exception_handler
+from partner_platform.core.web import exception_handler
 
 handler400 = exception_handler.bad_request
 handler404 = exception_handler.not_found

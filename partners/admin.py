@@ -12,12 +12,13 @@ from django.urls import path
 from partner_platform.core.console.model_admin import ReadOnlyInline
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
-from partners import credentials, sent_forms, services, settlement_addresses
-from partners.forms import PartnerForm
-from partners.key_admin import ApiKeyAdmin
+from partners import credentials, services, settlement_addresses
+from partners.console import sent_forms
+from partners.console.forms import PartnerForm
+from partners.console.key_admin import ApiKeyAdmin
+from partners.console.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
+from partners.console.shown_once import actor_of, ask_to_activate, show_outcome
 from partners.models import ApiKey, Partner
-from partners.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
-from partners.shown_once import actor_of, ask_to_activate, show_outcome
 
 __all__ = ["ApiKeyAdmin", "PartnerAdmin"]
 

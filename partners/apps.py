@@ -8,7 +8,7 @@ class PartnersConfig(AppConfig):
     verbose_name = "Partners"
 
     def ready(self) -> None:
-        from partner_platform.core import turning_away
-        from partners import concurrency, door  # noqa: F401 - its metrics are on every process's page
+        from partner_platform.core.web import turning_away
+        from partners.refusals import door
 
         turning_away.decided_by(door.refusal_unread)

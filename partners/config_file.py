@@ -14,10 +14,10 @@ from typing import Any
 from django.db import IntegrityError
 from rest_framework.exceptions import ParseError
 
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.ethereum import parse_address
-from partner_platform.core.parsers import StrictJSONParser
+from partner_platform.core.web.parsers import StrictJSONParser
 from partners import selectors, services, settlement_addresses, terms
 from partners.models import Partner, PartnerStatus
 

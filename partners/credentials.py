@@ -11,10 +11,12 @@ from django.conf import settings
 from django.db.models import F
 
 from audit.services import record_change
-from partner_platform.core import clock, crypto, reencryption
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core import clock
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import invalid_fields
-from partners import keys, selectors, signing
+from partner_platform.core.secrets import crypto, reencryption
+from partners import keys, selectors
+from partners.access import signing
 from partners.models import ApiKey, Partner, Scope
 from partners.rules import is_live, require_grace_hours
 

@@ -19,7 +19,7 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.models import F
 
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Forbidden, Unavailable
 from partner_platform.core.money import format_dollars
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus

@@ -12,9 +12,10 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 
-from partner_platform.core import api_versions, clock
+from partner_platform.core import clock
 from partner_platform.core.fields import AddressField, BaseUnitsField, EncryptedField, UUIDPrimaryKey
 from partner_platform.core.money import BASIS_POINTS
+from partner_platform.core.web import api_versions
 
 
 class PartnerStatus(models.TextChoices):
@@ -83,7 +84,8 @@ class Partner(models.Model):
     webhook_secret = EncryptedField()
     ip_allow_list = models.JSONField(default=list, blank=True, help_text="CIDRs; empty: calls from anywhere")
     signing_required = models.BooleanField(default=False, editable=False)
-    # Version 1 signs the body alone (`partners.signing`); partners from before version 2 keep it until they moved.
+    # Version 1 signs the body alone (`partners.access.signing`); partners from before version 2 keep it until they
+    # moved.
     signature_v1_allowed = models.BooleanField(default=signature_v1_by_default, editable=False)
     signing_secret = EncryptedField()
     # After a rotation with grace both secrets sign until then.
@@ -171,7 +173,7 @@ class ApiKey(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """What an `Idempotency-Key` was used for (`partners.idempotency`).
+    """What an `Idempotency-Key` was used for (`partners.idempotency.records`).
 
     `id` is made of caller, method, path and key. `subject_id` is what the request made (a loan, a repayment); `answer`
     or `sealed_answer` is the JSON of the first answer, and `status_code` is 0 until there is one.
@@ -202,7 +204,7 @@ class SentForm(models.Model):
     """A form of the console that was sent: each can be sent once, and a secret it made is shown once.
 
     `id` is the random token that the form carried. `secret` is there until it is shown or ten minutes have passed
-    (`partners.sent_forms`).
+    (`partners.console.sent_forms`).
     """
 
     id = UUIDPrimaryKey()

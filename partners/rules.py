@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from audit.client_address import is_within
+from audit.calls.client_address import is_within
 from partner_platform.core.errors import ErrorCode, Forbidden, invalid_fields
 from partners.models import ApiKey, Partner, PartnerStatus
 

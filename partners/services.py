@@ -13,9 +13,9 @@ from django.db.models import F
 
 from audit.services import record_change
 from partner_platform.core import clock
-from partner_platform.core.database import in_transaction, run_in_transaction
+from partner_platform.core.database.transactions import in_transaction, run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
-from partner_platform.core.wording import joined
+from partner_platform.core.text.wording import joined
 from partners import credentials, keys, selectors, settlement_addresses, terms
 from partners.models import ApiKey, Partner, PartnerStatus, all_scopes
 from partners.rules import is_live, require_grace_hours

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError
 
 from audit.services import record_change
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import invalid_fields
 from partner_platform.core.ethereum import parse_address
 from partners import terms

@@ -2,13 +2,14 @@
 
 from celery import shared_task
 
-from partners import idempotency, sent_forms
+from partners.console import sent_forms
+from partners.idempotency import records
 
 
 @shared_task(name="partners.tasks.sweep_idempotency_keys")
 def sweep_idempotency_keys() -> int:
     """Delete idempotency keys that are older than their seven days."""
-    return idempotency.sweep()
+    return records.sweep()
 
 
 @shared_task(name="partners.tasks.sweep_sent_forms")

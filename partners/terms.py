@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator, validate_email
 
-from partner_platform.core import api_versions
 from partner_platform.core.errors import invalid_fields
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
 from partner_platform.core.money import BASIS_POINTS, MAX_BASE_UNITS
+from partner_platform.core.web import api_versions
 from partners import keys
 from partners.models import Partner, PartnerStatus, PartnerTier, RepaymentFunding
 

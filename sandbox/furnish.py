@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from chain import deployment
-from chain.clients import get_client
-from chain.encoding import Call, encode_call
+from chain.lending import deployment
+from chain.lending.encoding import Call, encode_call
+from chain.rpc.clients import get_client
 from partner_platform.core.money import BASE_UNITS_PER_DOLLAR
 from sandbox.keys import key_pair
 from sandbox.world import SandboxPartner, SandboxUser, World

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from eth_account import Account
 
-from partner_platform.core.known_keys import sandbox_secret
+from partner_platform.core.secrets.known_keys import sandbox_secret
 
 
 @dataclass(frozen=True)

@@ -58,12 +58,12 @@ def redis_server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def forgetful_process() -> None:
     """What this process keeps in memory between requests belongs to the test before."""
-    from audit.refused_calls import pending
-    from loans.waiting_threads import waiting
+    from audit.calls.refused_calls import pending
+    from loans.api.waiting_threads import waiting
     from partner_platform.health import readiness
-    from partners.concurrency import calls_in_flight
-    from partners.live_keys import live_keys
-    from partners.refusals import refusals
+    from partners.access.concurrency import calls_in_flight
+    from partners.refusals.counting import refusals
+    from partners.refusals.live_keys import live_keys
 
     for memory in (pending, readiness, live_keys, refusals, calls_in_flight, waiting):
         memory.forget()

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 
 from audit.models import ApiLog
-from partner_platform.core import acceptance
+from partner_platform.core.web import acceptance
 from tests.support.live import LIVE
 
 pytestmark = pytest.mark.django_db

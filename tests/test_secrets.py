@@ -22,10 +22,11 @@ from django.urls import reverse
 from django_redis import get_redis_connection
 
 from audit.models import ApiLog, AuditEntry
-from chain import system
-from chain.clients import get_client
-from partner_platform.core import crypto
-from partners import credentials, keys, signing
+from chain.lending import system
+from chain.rpc.clients import get_client
+from partner_platform.core.secrets import crypto
+from partners import credentials, keys
+from partners.access import signing
 from partners.models import Partner
 from partners.services import create_partner
 from tests.support.chain import Chain

@@ -10,8 +10,8 @@ from django.db import migrations, models
 import audit.fields
 import partner_platform.core.clock
 import partner_platform.core.fields
-from audit.canonical import canonical_json, entry_digest, entry_mac
-from audit.keys import signing_key
+from audit.trail.canonical import canonical_json, entry_digest, entry_mac
+from audit.trail.keys import signing_key
 
 
 def rewrite_entries(apps, schema_editor):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from eth_utils.crypto import keccak
 
-from chain.clients import RpcError, get_client
+from chain.rpc.clients import RpcError, get_client
 
 if TYPE_CHECKING:
     from loans.models import SolvencyPosition

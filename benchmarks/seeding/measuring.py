@@ -17,7 +17,7 @@ def measure(*, moved: int) -> int:
     import django
 
     django.setup()
-    from chain.clients import get_client
+    from chain.rpc.clients import get_client
 
     engine = databases.TITLES[_engine()]
     get_client().block_number()
@@ -31,7 +31,7 @@ def measure(*, moved: int) -> int:
 
 
 def _run(title: str, bound: float, *, quick: bool = False) -> bool:
-    from loans.services.reconcile import reconcile
+    from loans.reconciliation.run import reconcile
 
     before = _reset_peak()
     began, cpu = time.perf_counter(), time.process_time()
@@ -62,7 +62,7 @@ def _move(count: int) -> None:
 
 
 def _mine() -> None:
-    from chain.clients import get_client
+    from chain.rpc.clients import get_client
 
     get_client().call("anvil_mine", ["0x1"])
 

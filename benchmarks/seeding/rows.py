@@ -17,7 +17,7 @@ from eth_utils.crypto import keccak
 
 from benchmarks.seeding.bulk import BATCH, Row, Table
 from benchmarks.seeding.history import History, Loan, Move, Payment, Place, Position
-from chain.encoding import uid_of
+from chain.lending.encoding import uid_of
 from chain.models import (
     ChainEvent,
     ChainTransaction,
@@ -27,8 +27,8 @@ from chain.models import (
     PlatformWallet,
     TransactionState,
 )
+from loans.ledger.ledger import order_of
 from loans.models import OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
-from loans.services.ledger import order_of
 from partners.models import Partner, PartnerDailyUsage
 
 OPERATIONS_PER_CARRIER = 10

@@ -11,9 +11,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from eth_account import Account
 from eth_utils.exceptions import ValidationError
 
-from chain import deployment
-from chain.clients import get_client
-from chain.encoding import Call
+from chain.lending import deployment
+from chain.lending.encoding import Call
+from chain.rpc.clients import get_client
 from partner_platform.core.ethereum import parse_address
 
 DEFAULT_KEY_VARIABLE = "EXECUTOR_OWNER_PRIVATE_KEY"

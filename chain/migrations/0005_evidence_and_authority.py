@@ -30,7 +30,7 @@ def note_the_executor_of_before(apps, schema_editor):
 
 
 def begin_the_second_reading(apps, schema_editor):
-    """Where a new cursor begins (`chain.watch_cursor`): blocks below WATCH_FROM_BLOCK were never read."""
+    """Where a new cursor begins (`chain.events.cursor`): blocks below WATCH_FROM_BLOCK were never read."""
     _rows(apps, schema_editor, "WatchCursor").update(verified_block=max(settings.WATCH_FROM_BLOCK - 1, 0))
 
 

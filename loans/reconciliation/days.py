@@ -12,10 +12,10 @@ from typing import Any
 
 from django.db.models import Count, F, Sum
 
-from loans.findings import Finding, column, differs
 from loans.models import PartnerLoan, ReconciledDay
+from loans.reconciliation.findings import Finding, column, differs
 from loans.reconciliation.records import LoanRecord
-from partner_platform.core.rows import as_day, as_uuid
+from partner_platform.core.database.rows import as_day, as_uuid
 from partners.models import Partner, PartnerDailyUsage
 
 Key = tuple[Any, Any]  # partner and day

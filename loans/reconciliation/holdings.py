@@ -6,7 +6,7 @@ from chain import reconciling
 from chain import selectors as chain_selectors
 from chain.models import PlatformWallet
 from chain.reconciling import Moment, Nonces
-from loans.findings import Finding, differs
+from loans.reconciliation.findings import Finding, differs
 
 # What is not as expected is read once more: a node that was asked about its newest block while it made the next one was
 # seen to answer with the state of that (anvil).
@@ -68,14 +68,14 @@ def _check_wallet(
 
 def _will_be_lowered(wallet: PlatformWallet, count: int, moment: Moment) -> bool:
     """Nonces were noted as used that the chain shows no more, in blocks that are not final: settlement will lower the
-    counter by itself (`chain.nonces`).
+    counter by itself (`chain.settlement.nonces`).
     """
     return count < wallet.nonces_from and wallet.nonces_block > moment.final_block
 
 
 def _will_be_raised(wallet: PlatformWallet, expected: Nonces, moment: Moment) -> bool:
     """The chain has transactions that the books do not know: after a restore, or somebody else's. Settlement sends
-    nothing until they are gone or final, then raises the counter by itself (`chain.nonces`, `chain.restoring`). False
-    where they are final and it has not done so.
+    nothing until they are gone or final, then raises the counter by itself (`chain.settlement.nonces`,
+    `chain.settlement.restoring`). False where they are final and it has not done so.
     """
     return wallet.scan_pending or reconciling.final_nonce(wallet.address, moment) <= expected.most

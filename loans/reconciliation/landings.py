@@ -18,10 +18,10 @@ from django.conf import settings
 
 from chain.models import Operation, OperationState
 from chain.reconciling import Moment
-from loans.findings import Finding, differs
+from loans.reconciliation.findings import Finding, differs
 from loans.reconciliation.loans import UNDRAWN, subject_of
 from loans.reconciliation.records import DRAWS, ORDER_BLOCK, EventRecord, LoanRecord, RepaymentRecord, chunks
-from partner_platform.core.rows import as_uuid
+from partner_platform.core.database.rows import as_uuid
 
 FROM_ACCOUNT = ("TRANSFER", "TRUSTED")  # repayments that the platform account's own USDC pays
 Item = LoanRecord | RepaymentRecord

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from loans.findings import Finding, column, differs
 from loans.models import PartnerLoan
 from loans.reconciliation.days import Days
+from loans.reconciliation.findings import Finding, column, differs
 from loans.reconciliation.records import LoanRecord, RepaymentRecord
-from partner_platform.core.rows import ZERO_UINT256, as_uuid
+from partner_platform.core.database.rows import ZERO_UINT256, as_uuid
 
 UNDRAWN = frozenset({"PENDING", "FAILED"})
 CLOSED = frozenset({"REPAID", "LIQUIDATED"})

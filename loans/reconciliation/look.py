@@ -16,14 +16,14 @@ from audit import selectors as audit_selectors
 from chain import reconciling
 from chain.models import ChainEvent
 from chain.reconciling import Moment
-from loans.findings import Findings
 from loans.reconciliation import days, holdings, positions, records, reserved, transfers
 from loans.reconciliation.days import Corrections, Days
+from loans.reconciliation.findings import Findings
 from loans.reconciliation.landings import Landings
 from loans.reconciliation.loans import check as check_loans
 from loans.reconciliation.moved import Moved, TooMany, moved_since, transfers_of
 from loans.reconciliation.records import PositionRecord, Scope, Scopes
-from partner_platform.core.snapshot import snapshot
+from partner_platform.core.database.snapshot import snapshot
 from partners.models import Partner
 
 UNAPPLIED_AT_ONCE = 20_000

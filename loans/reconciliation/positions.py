@@ -12,12 +12,13 @@ from typing import Any
 
 from chain.models import ChainEvent
 from chain.reconciling import ChainPosition, Moment
-from loans.findings import Finding, column, differs
+from loans.ledger import ledger
+from loans.ledger.steps import steps_of
 from loans.models import LedgerEntry, SolvencyPosition
+from loans.positions import mirror
+from loans.reconciliation.findings import Finding, column, differs
 from loans.reconciliation.loans import OfPosition
 from loans.reconciliation.records import ORDER_BLOCK, LoanRecord, PositionRecord, chunks
-from loans.services import ledger, mirror
-from loans.services.steps import steps_of
 
 Events = Mapping[int, Sequence[ChainEvent]]
 

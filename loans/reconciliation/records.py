@@ -13,8 +13,8 @@ from django.db.models.fields.json import KT
 from chain.models import ChainEvent
 from chain.reconciling import VAULTS
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
+from partner_platform.core.database.rows import stored_rows
 from partner_platform.core.fields import MAX_UINT256
-from partner_platform.core.rows import stored_rows
 
 ROWS_AT_ONCE = 10_000  # about so many loans, repayments and events are in memory
 FIRST_WIDTH, WIDEST = 50, 1_000
@@ -82,7 +82,7 @@ class EventRecord(NamedTuple):
 
 @dataclass(slots=True)
 class PositionRecord:
-    """A position's row, its columns by their names; `loans.services.mirror` and `ledger` take it for one."""
+    """A position's row, its columns by their names; `loans.positions.mirror` and `ledger` take it for one."""
 
     pk: Any
     position_id: int

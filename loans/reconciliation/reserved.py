@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from loans.findings import Finding, column, differs
 from loans.models import LoanStatus, OaidCredit, PartnerLoan
+from loans.reconciliation.findings import Finding, column, differs
 from loans.reconciliation.records import chunks
 
 ROWS_AT_ONCE = 5_000

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loans.findings import Finding
+from loans.reconciliation.findings import Finding
 
 MOST_KEPT = 1_000  # of what is in motion, the oldest; all are counted
 

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from django.db.models.fields.json import KT
 
-from chain.clients import get_client
 from chain.models import ChainEvent, FundingTransfer
 from chain.reconciling import Moment
-from loans.findings import Finding, column, differs
+from chain.rpc.clients import get_client
 from loans.models import Repayment, RepaymentSource, RepaymentStatus
+from loans.reconciliation.findings import Finding, column, differs
 from loans.reconciliation.records import chunks
+from partner_platform.core.database.rows import as_uuid, stored_rows
 from partner_platform.core.money import MAX_BASE_UNITS
-from partner_platform.core.rows import as_uuid, stored_rows
 
 NAME = "MockUSDC.Transfer"
 ROWS_AT_ONCE = 5_000  # of movements in memory; a block's are read together, however many it has

@@ -19,11 +19,12 @@ from django.db.models import QuerySet
 from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain.models import ChainEvent, Operation
+from loans.ledger.ledger import LedgerContended, Movement, order_of
+from loans.ledger.steps import Step, steps_of
 from loans.models import SolvencyPosition
-from loans.services import mirror, onchain
-from loans.services.ledger import LedgerContended, Movement, order_of
-from loans.services.steps import Step, steps_of
-from partner_platform.core.database import run_in_transaction
+from loans.positions import mirror
+from loans.services import onchain
+from partner_platform.core.database.transactions import run_in_transaction
 
 Groups = Mapping[int, Sequence[ChainEvent]]  # events by position, each list in the order of the chain
 Rows = Mapping[int, SolvencyPosition]

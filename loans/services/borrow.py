@@ -10,19 +10,20 @@ from django.db import IntegrityError
 
 from audit.services import record_change
 from chain import services as chain_services
-from chain import system
-from chain.system import OaidReading, PositionReading
-from loans import consent, evidence, rules, selectors
-from loans.consent import UserAuthorization
-from loans.consent_message import borrow_from
+from chain.lending import system
+from chain.lending.system import OaidReading, PositionReading
+from loans import rules, selectors
+from loans.consent import evidence, verification
+from loans.consent.message import borrow_from
+from loans.consent.verification import UserAuthorization
 from loans.models import PartnerLoan
-from loans.services import credit
+from loans.positions import credit
 from partner_platform.core import clock
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import fee_on
 from partners import limits
-from partners.idempotency import OnAccepted
+from partners.idempotency.records import OnAccepted
 from partners.models import Partner
 
 OPERATION_KIND = "borrow"
@@ -107,7 +108,7 @@ def _accept(
         _require_new(partner, request)
         consented = request.user_authorization
         if consented is not None and selectors.consent_is_used(user_wallet=request.user_wallet, nonce=consented.nonce):
-            raise consent.used() from None
+            raise verification.used() from None
         raise
 
 
@@ -133,10 +134,10 @@ def _require_consent(partner: Partner, request: BorrowRequest) -> dict[str, Any]
     """
     given = request.user_authorization
     if given is None:
-        consent.require_none_needed()
+        verification.require_none_needed()
         return None
     borrow = borrow_from(partner, request, nonce=given.nonce, deadline=given.deadline)
-    version = consent.require_signed(wallet=request.user_wallet, borrow=borrow, given=given)
+    version = verification.require_signed(wallet=request.user_wallet, borrow=borrow, given=given)
     return evidence.to_keep(borrow, version, given.signature)
 
 

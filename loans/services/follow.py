@@ -17,20 +17,23 @@ from django.db import IntegrityError
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
-from chain import system, watcher
-from chain.clients import ChainUnavailable
+from chain.events import watcher
+from chain.events.watcher import WatchReport
+from chain.lending import system
 from chain.models import ChainEvent
-from chain.watcher import WatchReport
+from chain.rpc.clients import ChainUnavailable
+from loans.ledger.gaps import find_missing
+from loans.ledger.ledger import LOGS_PER_BLOCK, LedgerContended, LedgerGap
 from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
-from loans.services import applying, holding, mirror, unwind, waiting
+from loans.positions import holding, mirror, waiting
+from loans.positions.rows import mirrored, rows_of
+from loans.rollback import unwind
+from loans.services import applying
 from loans.services.applying import Progress
-from loans.services.gaps import find_missing
-from loans.services.ledger import LOGS_PER_BLOCK, LedgerContended, LedgerGap
-from loans.services.positions import mirrored, rows_of
 from partner_platform.core import backoff
-from partner_platform.core.batches import IDS_PER_QUERY, batched
-from partner_platform.core.database import run_in_transaction
-from partner_platform.core.wording import reason
+from partner_platform.core.database.batches import IDS_PER_QUERY, batched
+from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.text.wording import reason
 
 logger = logging.getLogger(__name__)
 

@@ -15,13 +15,13 @@ from django.conf import settings
 
 from audit.selectors import changes_of
 from audit.services import record_change
-from loans import schedules
+from loans.debt import schedules
 from loans.models import LoanStatus, PartnerLoan
 from loans.states import IllegalTransition, require_transition
 from partner_platform.core import clock
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.isolation import alone
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode
-from partner_platform.core.isolation import alone
 
 
 def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:

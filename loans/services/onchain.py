@@ -7,12 +7,12 @@ repayment is under way come last: their money is on its way, and what the user p
 from collections.abc import Mapping
 
 from chain.models import ChainEvent
-from loans import interest
-from loans.interest import OWN, PositionDebt
+from loans.debt import interest
+from loans.debt.interest import OWN, PositionDebt
+from loans.ledger import ledger
+from loans.ledger import payments as crediting
+from loans.ledger.ledger import Movement
 from loans.models import RepaymentSource
-from loans.services import credits as crediting
-from loans.services import ledger
-from loans.services.ledger import Movement
 from partner_platform.core import clock
 
 

@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from audit.services import record_change
-from chain import funding, system
 from chain import services as chain_services
-from chain.encoding import Call
+from chain.lending import funding, system
+from chain.lending.encoding import Call
 from chain.models import FundingTransfer
-from loans import payoffs, rules, selectors
+from loans import rules, selectors
+from loans.debt import payoffs
+from loans.debt.interest_clock import interest_moment
+from loans.debt.payoffs import Quote
+from loans.funding import early_deposits
+from loans.funding import trusted as account
+from loans.funding.trusted import JudgedAnew, Judgement
 from loans.models import FundingSource, PartnerLoan, Repayment
-from loans.moments import interest_moment
-from loans.payoffs import Quote
-from loans.services import account, early_deposits
-from loans.services.account import JudgedAnew, Judgement
 from loans.states import REPAYABLE
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, Unavailable
 from partner_platform.core.money import format_dollars
 from partners import settlement_addresses
-from partners.idempotency import OnAccepted
+from partners.idempotency.records import OnAccepted
 from partners.models import Partner, RepaymentFunding
 
 OPERATION_KIND = "repay"

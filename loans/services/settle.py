@@ -15,16 +15,18 @@ from collections.abc import Callable, Sequence
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
-from chain import system
+from chain.lending import system
 from chain.models import Operation
-from loans.services import borrow, holding, repay, settle_together, unwind
+from loans.ledger.gaps import find_missing
+from loans.ledger.ledger import LedgerContended, LedgerGap, LedgerPassed
+from loans.positions import holding
+from loans.rollback import unwind
+from loans.services import borrow, repay, settle_together
 from loans.services.follow import follow_chain_quietly
-from loans.services.gaps import find_missing
-from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed
 from loans.services.settling_work import Nobodys, Work
-from partner_platform.core import wakeup
-from partner_platform.core.database import run_in_transaction
-from partner_platform.core.wording import reason
+from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.text.wording import reason
+from partner_platform.core.web import wakeup
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from audit.services import Change, record_changes
 from chain.models import Operation, OperationState
-from loans import schedules
+from loans.debt import schedules
+from loans.ledger import ledger
+from loans.ledger.ledger import Movement
+from loans.ledger.movements import movement_of
 from loans.models import LoanStatus, PartnerLoan
-from loans.services import credit, ledger
-from loans.services.ledger import Movement
-from loans.services.movements import movement_of
+from loans.positions import credit
 from partner_platform.core.errors import ErrorCode
 from partners import limits
 from partners.limits import InvariantViolation

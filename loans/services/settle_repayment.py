@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from audit.services import record_change
-from chain import funding, system
+from chain.lending import funding, system
 from chain.models import Operation, OperationState
-from loans import interest, payoffs
-from loans.interest import PositionDebt
+from loans.debt import interest, payoffs
+from loans.debt.interest import PositionDebt
+from loans.funding import trusted
+from loans.ledger import ledger
+from loans.ledger import payments as crediting
+from loans.ledger.ledger import Credit, Movement
+from loans.ledger.movements import movement_of
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
-from loans.services import account, ledger
-from loans.services import credits as crediting
-from loans.services.ledger import Credit, Movement
-from loans.services.movements import movement_of
 from partner_platform.core import clock
 from partners.limits import InvariantViolation
 
@@ -79,7 +80,7 @@ def _settle_own(item: Credit, repayment: Repayment, operation: Operation, paid: 
     else:
         crediting.came_too_late(item, paid)
     _give_back(repayment, max(claimed - paid, 0))
-    account.settled(repayment, operation, min(claimed, paid), movement.block_number)
+    trusted.settled(repayment, operation, min(claimed, paid), movement.block_number)
 
 
 def _settle_spill(item: Credit, operation: Operation, movement: Movement) -> None:

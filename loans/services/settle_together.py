@@ -12,10 +12,10 @@ from typing import Any
 
 from chain import services as chain_services
 from chain.models import Operation, OperationState
+from loans.ledger.movements import movement_of
 from loans.models import PartnerLoan
-from loans.services.movements import movement_of
 from loans.services.settle_borrow import Draw, activate_all
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from chain.models import Operation, OperationState
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
-from loans.services import holding
-from loans.services.positions import mirrored
+from loans.positions import holding
+from loans.positions.rows import mirrored
 from loans.services.settle_borrow import settle_borrow
 from loans.services.settle_repayment import settle_repayment
 

@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register  # n
 from django.db import models
 from django.db.models.fields import AutoFieldMixin
 
-from partner_platform.core.database_url import MONGODB_ENGINE
+from partner_platform.core.database.url import MONGODB_ENGINE
 from partner_platform.core.fields import UUIDPrimaryKey
 
 

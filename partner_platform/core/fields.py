@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import connections, models
 
-from partner_platform.core import crypto
+from partner_platform.core.secrets import crypto
 
 MAX_BASE_UNITS = 2**63 - 1
 MAX_UINT256 = 2**256 - 1

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from partner_platform.core.known_keys import is_known
+from partner_platform.core.secrets.known_keys import is_known
 
 MIN_SECRET_KEY, MIN_AUDIT_KEY, MIN_DIFFERENT = 50, 32, 8
 DEVELOPMENT_CHAINS = (1337, 31337)

@@ -8,7 +8,7 @@ from typing import Any, cast
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
-from partner_platform.core import acceptance, turning_away
+from partner_platform.core.web import acceptance, turning_away
 from partner_platform.server import limits
 from partner_platform.server.lanes import Lanes, Turn
 from partner_platform.server.parser import Parser, RequestTimeout

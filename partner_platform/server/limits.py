@@ -1,6 +1,6 @@
 """How much and how long the server takes in, before anybody knows who is calling. Bytes and seconds."""
 
-from partner_platform.core.middleware import MAX_BODY_BYTES
+from partner_platform.core.web.middleware import MAX_BODY_BYTES
 
 MAX_LINE_BYTES = 8 * 1024  # method, path and query: 414
 MAX_HEAD_BYTES = 16 * 1024  # the line and all headers: 431

@@ -7,7 +7,7 @@ smuggling). RFC 9112, 6.1 and 6.3 allow to refuse what is refused here.
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
-from partner_platform.core.middleware import MAX_BODY_BYTES
+from partner_platform.core.web.middleware import MAX_BODY_BYTES
 from partner_platform.server.limits import MAX_LINE_BYTES
 
 

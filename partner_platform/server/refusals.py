@@ -7,11 +7,11 @@ from typing import Any
 from waitress.task import ErrorTask
 from waitress.utilities import Error
 
-from partner_platform.core import api_versions
 from partner_platform.core.error_catalogue import CATALOGUE
 from partner_platform.core.errors import ErrorCode, PlatformError
-from partner_platform.core.exception_handler import envelope, headers_of
-from partner_platform.core.middleware import new_request_id, sane_request_id
+from partner_platform.core.web import api_versions
+from partner_platform.core.web.exception_handler import envelope, headers_of
+from partner_platform.core.web.middleware import new_request_id, sane_request_id
 from partner_platform.server.spelling import OwnSpelling
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-import partner_platform.core.api_versions
+import partner_platform.core.web.api_versions
 
 
 class Migration(migrations.Migration):
@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
             model_name="partner",
             name="api_version",
             field=models.CharField(
-                default=partner_platform.core.api_versions.current,
+                default=partner_platform.core.web.api_versions.current,
                 help_text="The version of the HTTP contract that its calls get where they name none",
                 max_length=10,
             ),

@@ -15,8 +15,9 @@ from django.conf import settings
 from django.test import Client
 
 from partner_platform.core import clock
-from partners import keys, signing
-from partners.concurrency import calls_in_flight
+from partners import keys
+from partners.access import signing
+from partners.access.concurrency import calls_in_flight
 from partners.credentials import allow_signature_v1, rotate_signing_secret, set_signing_required
 from partners.models import Partner
 from partners.services import activate_partner, create_partner, suspend_partner, update_partner

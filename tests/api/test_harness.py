@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from schemathesis.core.failures import FailureGroup
 
-from loans import presenters
-from loans.views import LoanViewSet
+from loans.api import presenters
+from loans.api.views import LoanViewSet
 from partner_platform.core.errors import BadRequest, Conflict, ErrorCode
 from tests.api import fuzzing
 from tests.api.fuzzing import World
@@ -70,7 +70,7 @@ def test_a_status_a_code_or_a_bug_that_is_not_the_operations_fails(
     def fail(**_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("loans.views.selectors.list_user_loans", fail)
+    monkeypatch.setattr("loans.api.views.selectors.list_user_loans", fail)
 
     assert told in failures(LOANS, path_parameters={"userWallet": world.users[0].wallet})
 

@@ -17,8 +17,8 @@ from django.test import Client
 from django_redis import get_redis_connection
 
 from audit.models import ApiLog, AuditEntry
-from chain import driver
 from chain.models import FundingTransfer, Operation, TransactionAttempt
+from chain.settlement import driver
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from loans.services.settle import settle_due
 from partners.models import IdempotencyKey, Partner, PartnerDailyUsage

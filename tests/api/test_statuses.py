@@ -10,9 +10,9 @@ from django.core.cache import cache
 from django_redis import get_redis_connection
 from schemathesis.checks import not_a_server_error
 
-from chain import system
-from chain.clients import get_client
-from partner_platform.core.middleware import MAX_BODY_BYTES
+from chain.lending import system
+from chain.rpc.clients import get_client
+from partner_platform.core.web.middleware import MAX_BODY_BYTES
 from partners.models import PartnerStatus
 from tests.api import fuzzing
 from tests.api.fuzzing import World

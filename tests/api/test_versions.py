@@ -7,9 +7,9 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from partner_platform.core import api_versions
-from partner_platform.core.api_versions import ApiVersion
 from partner_platform.core.errors import BadRequest
+from partner_platform.core.web import api_versions
+from partner_platform.core.web.api_versions import ApiVersion
 from partners.models import Partner
 from partners.services import update_partner
 from tests.factories import partner_with_key

@@ -9,15 +9,17 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
-from audit import sealing
-from audit.canonical import entry_mac
-from audit.keys import signing_key
 from audit.models import AuditBlock, AuditEntry
 from audit.services import digest_of
-from audit.verification import verify
-from chain import anchoring, deployment, driver, selectors
-from chain.clients import get_client
+from audit.trail import sealing
+from audit.trail.canonical import entry_mac
+from audit.trail.keys import signing_key
+from audit.trail.verification import verify
+from chain import anchoring, selectors
+from chain.lending import deployment
 from chain.models import Operation, OperationState
+from chain.rpc.clients import get_client
+from chain.settlement import driver
 from partner_platform.core import clock
 from sandbox.keys import key_pair
 from tests.audit.conftest import forget_in_redis
@@ -145,7 +147,7 @@ def test_an_anchor_that_the_chain_refuses_is_tried_again_under_another_key(
 
 
 def test_what_others_anchor_is_not_ours(chain: Chain, write: Write, settings: Any) -> None:
-    from chain.encoding import Call, encode_call
+    from chain.lending.encoding import Call, encode_call
 
     with chain.automine():
         data = encode_call("anchor(bytes32,uint128)", [b"\x01" * 32, 10**9])
@@ -156,7 +158,7 @@ def test_what_others_anchor_is_not_ours(chain: Chain, write: Write, settings: An
 
 
 def test_the_contract_refuses_a_sequence_that_is_not_later(chain: Chain, settings: Any) -> None:
-    from chain.encoding import Call, encode_call
+    from chain.lending.encoding import Call, encode_call
 
     calls = [
         Call(settings.AUDIT_ANCHOR_ADDRESS, 0, encode_call("anchor(bytes32,uint128)", [b"\x01" * 32, number]))

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit import selectors
 from audit.models import ApiLog, AppendOnlyError
-from partner_platform.core import json_text
+from partner_platform.core.text import json_text
 from tests.factories import partner_with_key
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]

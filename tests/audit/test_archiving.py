@@ -12,12 +12,12 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from audit import archive_files, archiving
+from audit.calls import archive_files, archiving
 from audit.models import ApiLog, ApiLogArchive, AuditEntry, RefusedCalls
-from audit.sealing import seal_due
 from audit.single import only_one
 from audit.tasks import archive_api_logs
-from audit.verification import verify
+from audit.trail.sealing import seal_due
+from audit.trail.verification import verify
 from partner_platform.core import clock
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit.client_address import client_address
+from audit.calls.client_address import client_address
 
 PROXIES = ["10.0.0.0/8", "fd00::/8"]
 

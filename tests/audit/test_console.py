@@ -5,11 +5,11 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.test import Client
 
-from audit import sealing
 from audit.differences import Difference, differences
-from audit.inspection import inspect
 from audit.models import AuditEntry
 from audit.services import record_change
+from audit.trail import sealing
+from audit.trail.inspection import inspect
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.partners.urls")]
 

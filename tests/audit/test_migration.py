@@ -7,9 +7,9 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from audit import sealing
 from audit.models import AuditEntry
-from audit.verification import verify
+from audit.trail import sealing
+from audit.trail.verification import verify
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,9 +7,9 @@ import pytest
 from django.db.models import Sum
 from django_redis import get_redis_connection
 
-from audit import refused_calls
+from audit.calls import refused_calls
+from audit.calls.refused_calls import Pending
 from audit.models import RefusedCalls
-from audit.refused_calls import Pending
 from audit.tasks import record_refused_calls
 from partner_platform.core import clock
 

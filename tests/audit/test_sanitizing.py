@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.sanitizing import MAX_TOTAL, clean_text, sanitize
-from audit.shortening import shortened
-from partner_platform.core.masking import MASK
+from audit.calls.sanitizing import MAX_TOTAL, clean_text, sanitize
+from audit.calls.shortening import shortened
+from partner_platform.core.secrets.masking import MASK
 
 API_KEY = "pk_xyz_live_a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"
 JSON = st.recursive(

@@ -9,11 +9,12 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.models import QuerySet
 
-from audit import sealing, single, witness
+from audit import single
 from audit.models import AuditBlock, AuditEntry
 from audit.services import record_change
 from audit.tasks import seal_trail
-from audit.verification import verify
+from audit.trail import sealing, witness
+from audit.trail.verification import verify
 from tests.core.concurrency import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)

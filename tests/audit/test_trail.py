@@ -12,15 +12,15 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.db.models import QuerySet
 
-from audit import sealing, verification
-from audit.canonical import FIRST_PREVIOUS, entry_digest, entry_mac
-from audit.keys import signing_key
 from audit.models import AppendOnlyError, AuditBlock, AuditEntry
-from audit.ranges import Finding
 from audit.services import digest_of, record_change
-from audit.verification import verify
+from audit.trail import sealing, verification
+from audit.trail.canonical import FIRST_PREVIOUS, entry_digest, entry_mac
+from audit.trail.keys import signing_key
+from audit.trail.ranges import Finding
+from audit.trail.verification import verify
 from partner_platform.core import context
-from partner_platform.core.database import atomic
+from partner_platform.core.database.transactions import atomic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,13 +4,16 @@ import datetime as dt
 import itertools
 from collections.abc import Sequence
 
-from chain import driver, operating, selectors, services, system
-from chain.clients import get_client
-from chain.encoding import Call, encode_call
-from chain.engine import Engine
-from chain.inspection import inspect
+from chain import selectors, services
+from chain.lending import system
+from chain.lending.encoding import Call, encode_call
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
-from chain.tracking import tick
+from chain.operators import operating
+from chain.operators.inspection import inspect
+from chain.rpc.clients import get_client
+from chain.settlement import driver
+from chain.settlement.engine import Engine
+from chain.settlement.tracking import tick
 from tests.support.chain import FINAL_AFTER_BLOCKS, Chain
 
 AMOUNT = 1_000_000_000  # $1,000

@@ -7,10 +7,11 @@ import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from chain import clients, driver
-from chain.engine import Engine
 from chain.models import TransactionAttempt
-from chain.recovery import recover
+from chain.rpc import clients
+from chain.settlement import driver
+from chain.settlement.engine import Engine
+from chain.settlement.recovery import recover
 from tests.chain.book import Book
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy

@@ -26,7 +26,8 @@ def after(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def main(point: str) -> None:
     django.setup()
-    from chain import bundling, clients, driver
+    from chain.rpc import clients
+    from chain.settlement import bundling, driver
 
     if point == "before-commit":  # all rows are written, the transaction is not committed
         bundling._store = after(bundling._store)

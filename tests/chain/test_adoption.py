@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chain import adoption, driver
 from chain.models import Operation, OperationState
+from chain.settlement import adoption, driver
 from tests.chain.book import Book
 from tests.support.rpc_proxy import RpcProxy
 

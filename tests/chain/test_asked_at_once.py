@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain.clients import get_client
+from chain.rpc.clients import get_client
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
 

@@ -6,7 +6,8 @@ import pytest
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
-from chain import bell, hooks
+from chain import hooks
+from chain.settlement import bell
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def test_without_redis_nobody_listens_and_sleep_is_sleep(monkeypatch: pytest.Mon
 
     slept: list[float] = []
     monkeypatch.setattr(bell, "get_redis_connection", down)
-    monkeypatch.setattr("chain.bell.time.sleep", slept.append)
+    monkeypatch.setattr("chain.settlement.bell.time.sleep", slept.append)
     assert bell.ring() is False
     bell.listen()
     bell.stop_listening()

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from chain.block_times import block_times
-from chain.clients import ChainUnavailable
-from chain.log_ranges import LogRange
+from chain.rpc.block_times import block_times
+from chain.rpc.clients import ChainUnavailable
+from chain.rpc.log_ranges import LogRange
 
 
 class Node:

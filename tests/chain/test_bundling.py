@@ -3,10 +3,10 @@
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import driver
-from chain.bundling import bundle
-from chain.engine import Engine
 from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, TransactionState
+from chain.settlement import driver
+from chain.settlement.bundling import bundle
+from chain.settlement.engine import Engine
 from tests.chain.book import Book, nonces, wallet
 from tests.chain.test_faults_flow import as_owner
 from tests.support.rpc_proxy import RpcProxy

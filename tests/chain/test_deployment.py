@@ -7,10 +7,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from eth_account import Account
 
-from chain import deployment
-from chain.clients import ChainUnavailable, RpcError
-from chain.deployment import DeploymentFailed, contract_address, ensure_gas_money, send
-from chain.encoding import Call
+from chain.lending import deployment
+from chain.lending.deployment import DeploymentFailed, contract_address, ensure_gas_money, send
+from chain.lending.encoding import Call
+from chain.rpc.clients import ChainUnavailable, RpcError
 
 KEY = "0x" + "11" * 32
 TO = "0xA1A1a1a1A1A1A1A1A1a1a1a1a1a1A1A1a1A1a1a1"

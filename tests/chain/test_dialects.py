@@ -6,9 +6,9 @@ import pytest
 from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
-from chain.dialects import DIALECTS, Borrow, CreditLine, Dialect, PlanDialect, dialect
-from chain.encoding import encode_call, error_selector, topic_of, uint_topic
-from chain.rpc_errors import RpcError
+from chain.lending.dialects import DIALECTS, Borrow, CreditLine, Dialect, PlanDialect, dialect
+from chain.lending.encoding import encode_call, error_selector, topic_of, uint_topic
+from chain.rpc.errors import RpcError
 
 OAID, VAULT = "0x" + "a0" * 20, "0x" + "b0" * 20
 USER = "0xA1A1a1a1A1A1A1A1A1a1a1a1a1a1A1A1a1A1a1a1"

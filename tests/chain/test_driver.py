@@ -8,12 +8,13 @@ from django.test.utils import CaptureQueriesContext
 from kombu.exceptions import OperationalError
 from pytest_django.fixtures import Settings
 
-from chain import bell, driver, hooks, services, tasks
+from chain import hooks, services, tasks
 from chain.checks import check_chain_settings
-from chain.clients import get_client
 from chain.models import ChainTransaction, Operation, OperationState
-from chain.signer import SignerUnavailable
-from chain.wallets import platform_wallet
+from chain.rpc.clients import get_client
+from chain.settlement import bell, driver
+from chain.wallet.signer import SignerUnavailable
+from chain.wallet.wallets import platform_wallet
 from tests.chain.book import Book, wallet
 from tests.support.waiting import eventually
 

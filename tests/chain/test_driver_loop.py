@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from chain import driver
-from chain.clients import ChainUnavailable, RpcError
-from chain.driver import DriveReport
-from chain.lease import LeaseLost
+from chain.rpc.clients import ChainUnavailable, RpcError
+from chain.settlement import driver
+from chain.settlement.driver import DriveReport
+from chain.wallet.lease import LeaseLost
 
 STARTED = 1_000.0
 
@@ -45,9 +45,9 @@ class World:
         )
         monkeypatch.setattr("chain.selectors.has_live_work", lambda _: self.live.pop(0) if self.live else False)
         monkeypatch.setattr("chain.hooks.announce_settled", lambda keys: self.did.append(f"announce {' '.join(keys)}"))
-        monkeypatch.setattr("chain.silence.note_head", lambda number: self.did.append(f"head {number}"))
-        monkeypatch.setattr("chain.silence.note_failure", lambda error: self.did.append(f"failure {error}"))
-        monkeypatch.setattr("chain.overdue.tell_overdue", self.step("overdue"))
+        monkeypatch.setattr("chain.settlement.silence.note_head", lambda number: self.did.append(f"head {number}"))
+        monkeypatch.setattr("chain.settlement.silence.note_failure", lambda error: self.did.append(f"failure {error}"))
+        monkeypatch.setattr("chain.settlement.overdue.tell_overdue", self.step("overdue"))
 
     def step(self, name: str, answer: Any = None) -> Callable[..., Any]:
         """A stand-in that writes its name down; the plan's answer for it, once."""

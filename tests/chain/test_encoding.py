@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from chain import abis
-from chain.encoding import (
+from chain.lending import abis
+from chain.lending.encoding import (
     OPERATION_FAILED_TOPIC,
     TRANSFER_TOPIC,
     Call,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from chain.clients import ChainUnavailable, RpcError, get_client
-from chain.endpoints import Endpoint, EndpointFailed, Request
-from chain.health import Health
+from chain.rpc.clients import ChainUnavailable, RpcError, get_client
+from chain.rpc.endpoints import Endpoint, EndpointFailed, Request
+from chain.rpc.health import Health
 from partner_platform.core import metrics
 from tests.support.rpc_proxy import RpcProxy
 

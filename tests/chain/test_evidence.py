@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chain.clients import RpcError
-from chain.evidence import DEPTH_WITHOUT_FINALITY, Checkpoint, _final_height, hash_of, number_of
+from chain.rpc.clients import RpcError
+from chain.rpc.evidence import DEPTH_WITHOUT_FINALITY, Checkpoint, _final_height, hash_of, number_of
 
 REFUSED = RpcError(-32000, "finalized block not found")
 HEAD = Checkpoint(10_000, "0xhead")

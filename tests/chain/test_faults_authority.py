@@ -11,13 +11,16 @@ from eth_account.signers.local import LocalAccount
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from chain import clients, deployment, driver, selectors
-from chain.encoding import encode_call
+from chain import selectors
+from chain.events.watcher import catch_up
+from chain.lending import deployment
+from chain.lending.encoding import encode_call
 from chain.models import ChainEvent, ChainTransaction, Executor, Operation, OperationState, TransactionState
-from chain.operating import at_the_wheel
-from chain.review import gather
-from chain.signer import SignerUnavailable
-from chain.watcher import catch_up
+from chain.operators.operating import at_the_wheel
+from chain.operators.review import gather
+from chain.rpc import clients
+from chain.settlement import driver
+from chain.wallet.signer import SignerUnavailable
 from sandbox.keys import key_pair
 from tests.chain.book import Book, wallet
 from tests.support.actors import send_as, set_operator

@@ -9,11 +9,12 @@ import threading
 import pytest
 from django.db import IntegrityError, connection
 
-from chain import driver, lease
-from chain.lease import LeaseLost
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionAttempt
+from chain.settlement import driver
+from chain.settlement.tracking import tick
 from chain.tasks import drive_settlement
-from chain.tracking import tick
+from chain.wallet import lease
+from chain.wallet.lease import LeaseLost
 from partner_platform.core import clock
 from tests.chain.book import KIND, Book, nonces
 from tests.support.waiting import eventually

@@ -11,10 +11,6 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from chain import clients, driver, health, lease, reorgs
-from chain import endpoints as endpoints_module
-from chain.clients import ChainUnavailable, get_client
-from chain.endpoints import Endpoint
 from chain.models import (
     ChainTransaction,
     Operation,
@@ -24,8 +20,14 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.reasons import Circumstances
-from chain.rpc_errors import SendClass
+from chain.rpc import clients, health
+from chain.rpc import endpoints as endpoints_module
+from chain.rpc.clients import ChainUnavailable, get_client
+from chain.rpc.endpoints import Endpoint
+from chain.rpc.errors import SendClass
+from chain.settlement import driver, reorgs
+from chain.settlement.reasons import Circumstances
+from chain.wallet import lease
 from partner_platform.core import clock
 from tests.chain.book import Book, nonces, wallet
 from tests.support.chain import Chain

@@ -6,11 +6,12 @@ import pytest
 from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
-from chain import driver, review
-from chain.bundling import bundle
-from chain.clients import get_client
-from chain.encoding import Call, OutcomeStatus, encode_call
+from chain.lending.encoding import Call, OutcomeStatus, encode_call
 from chain.models import ChainTransaction, Operation, OperationState, TransactionState, WalletStatus
+from chain.operators import review
+from chain.rpc.clients import get_client
+from chain.settlement import driver
+from chain.settlement.bundling import bundle
 from tests.chain.book import Book, nonces, wallet
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy

@@ -2,10 +2,7 @@
 
 import pytest
 
-from chain import driver
-from chain.bundling import bundle
-from chain.encoding import Call
-from chain.engine import Engine
+from chain.lending.encoding import Call
 from chain.models import (
     AttemptKind,
     ChainTransaction,
@@ -15,7 +12,10 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.sending import cancel
+from chain.settlement import driver
+from chain.settlement.bundling import bundle
+from chain.settlement.engine import Engine
+from chain.settlement.sending import cancel
 from tests.chain.book import Book, nonces, unfreeze, wallet
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy

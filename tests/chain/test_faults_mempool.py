@@ -6,9 +6,6 @@ import pytest
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 
-from chain import driver
-from chain.bundling import bundle
-from chain.engine import Engine
 from chain.models import (
     ChainTransaction,
     Operation,
@@ -18,8 +15,11 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.rpc_errors import SendClass
-from chain.tracking import tick
+from chain.rpc.errors import SendClass
+from chain.settlement import driver
+from chain.settlement.bundling import bundle
+from chain.settlement.engine import Engine
+from chain.settlement.tracking import tick
 from tests.chain.book import Book, nonces, wallet
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy

@@ -3,8 +3,6 @@
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import clients, driver
-from chain.clients import ChainUnavailable, WrongChain
 from chain.models import (
     ChainTransaction,
     Operation,
@@ -13,7 +11,10 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.rpc_errors import SendClass
+from chain.rpc import clients
+from chain.rpc.clients import ChainUnavailable, WrongChain
+from chain.rpc.errors import SendClass
+from chain.settlement import driver
 from tests.chain.book import Book, nonces, wallet
 from tests.support.rpc_proxy import RpcProxy
 

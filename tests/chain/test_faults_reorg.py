@@ -4,9 +4,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from chain import clients, driver, selectors, services
-from chain.bundling import bundle
-from chain.engine import Engine
+from chain import selectors, services
 from chain.models import (
     ChainTransaction,
     Operation,
@@ -15,8 +13,12 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.reorgs import undo_orphaned
-from chain.review import gather, requeue
+from chain.operators.review import gather, requeue
+from chain.rpc import clients
+from chain.settlement import driver
+from chain.settlement.bundling import bundle
+from chain.settlement.engine import Engine
+from chain.settlement.reorgs import undo_orphaned
 from tests.chain.book import KIND, Book, nonces, unfreeze, wallet
 from tests.support.actors import set_operator
 from tests.support.chain import Chain

@@ -4,9 +4,6 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from chain import clients, driver
-from chain.bundling import bundle
-from chain.engine import Engine
 from chain.models import (
     AttemptKind,
     ChainTransaction,
@@ -17,9 +14,13 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.restoring import SCAN_REASON
-from chain.review import gather, requeue
-from chain.tracking import tick
+from chain.operators.review import gather, requeue
+from chain.rpc import clients
+from chain.settlement import driver
+from chain.settlement.bundling import bundle
+from chain.settlement.engine import Engine
+from chain.settlement.restoring import SCAN_REASON
+from chain.settlement.tracking import tick
 from tests.chain.book import Book, nonces, unfreeze, wallet
 from tests.support.backup import Backup
 from tests.support.rpc_proxy import RpcProxy

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.fees import Fees, Market, bump, quote
+from chain.wallet.fees import Fees, Market, bump, quote
 
 GWEI = 10**9
 wei = st.integers(min_value=0, max_value=10**15)

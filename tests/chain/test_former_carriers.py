@@ -2,12 +2,14 @@
 
 import pytest
 
-from chain import driver, review, selectors
-from chain.bundling import bundle
-from chain.encoding import Call, encode_call
+from chain import selectors
+from chain.lending.encoding import Call, encode_call
 from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, TransactionState
-from chain.reasons import Circumstances
-from chain.review import DecisionRefused
+from chain.operators import review
+from chain.operators.review import DecisionRefused
+from chain.settlement import driver
+from chain.settlement.bundling import bundle
+from chain.settlement.reasons import Circumstances
 from tests.chain.book import Book, wallet
 from tests.support.actors import send_as, set_operator
 from tests.support.chain import Chain
@@ -103,7 +105,7 @@ def test_within_a_drivers_life_it_is_simulated_once_in_ten_blocks(
 ) -> None:
     engine = driver._take(None)
     assert engine is not None
-    caplog.set_level("INFO", logger="chain.bundling")
+    caplog.set_level("INFO", logger="chain.settlement.bundling")
     caplog.clear()
     for _ in range(21):
         book.ticks(engine, 1)

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.bundling import GATHER_SECONDS_CAP, gather_seconds, group
 from chain.models import Operation
+from chain.settlement.bundling import GATHER_SECONDS_CAP, gather_seconds, group
 
 
 def queue(limits: list[int]) -> list[Operation]:

@@ -11,13 +11,14 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from chain import driver, lease, reorgs, tracking
-from chain.bundling import bundle
-from chain.clients import ChainUnavailable, get_client
-from chain.engine import Engine
-from chain.lease import LeaseLost
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
-from chain.wallets import platform_wallet
+from chain.rpc.clients import ChainUnavailable, get_client
+from chain.settlement import driver, reorgs, tracking
+from chain.settlement.bundling import bundle
+from chain.settlement.engine import Engine
+from chain.wallet import lease
+from chain.wallet.lease import LeaseLost
+from chain.wallet.wallets import platform_wallet
 from tests.chain.book import Book, nonces, wallet
 from tests.support.rpc_proxy import RpcProxy
 

@@ -4,16 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from chain import health
-from chain.clients import ChainClient, ChainUnavailable
-from chain.health import Health, Standing, compare
+from chain.rpc import health
+from chain.rpc.clients import ChainClient, ChainUnavailable
+from chain.rpc.health import Health, Standing, compare
 
 NONCES = frozenset({"eth_getTransactionCount", "eth_getBlockByNumber"})
 RECEIPTS = frozenset({"eth_getTransactionReceipt", "eth_getBlockByNumber"})
 
 
 class Moment:
-    """The time, as `chain.health` sees it."""
+    """The time, as `chain.rpc.health` sees it."""
 
     now = 1_000.0
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import inspection
-from chain.inspection import SHOWN, ChainView, WalletReport, transaction_line
 from chain.models import ChainTransaction, Operation, PlatformWallet, TransactionAttempt
+from chain.operators import inspection
+from chain.operators.inspection import SHOWN, ChainView, WalletReport, transaction_line
 
 ADDRESS, EXECUTOR = "0x" + "a1" * 20, "0x" + "e1" * 20
 WALLET = {"address": ADDRESS, "chain_id": 5003, "fee_cap_wei": 1, "next_nonce": 9}

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from chain import landing
-from chain.landing import NO_CARRIER, Block, move_operations, move_transaction, requeue, store_verdicts
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
-from chain.verdicts import Verdict
+from chain.settlement import landing
+from chain.settlement.landing import NO_CARRIER, Block, move_operations, move_transaction, requeue, store_verdicts
+from chain.settlement.verdicts import Verdict
 
 pytestmark = pytest.mark.django_db
 

@@ -6,8 +6,8 @@ import threading
 import pytest
 from django.db import connection
 
-from chain import lease
 from chain.models import Operation, OperationState, PlatformWallet
+from chain.wallet import lease
 from partner_platform.core import clock
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chain.clients import ChainUnavailable, get_client
-from chain.log_ranges import RangeReader, _chained, header_calls, in_order, log_calls
+from chain.rpc.clients import ChainUnavailable, get_client
+from chain.rpc.log_ranges import RangeReader, _chained, header_calls, in_order, log_calls
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
 

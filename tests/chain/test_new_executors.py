@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import deployment, driver, events, log_ranges, new_executors, watcher
-from chain.clients import get_client
-from chain.encoding import encode_call
+from chain.events import decoding, new_executors, watcher
+from chain.events.cursor import CursorMoved
+from chain.lending import deployment
+from chain.lending.encoding import encode_call
 from chain.models import ChainEvent, ChainTransaction, Executor, Operation, OperationState, WatchedBlock
-from chain.watch_cursor import CursorMoved
+from chain.rpc import log_ranges
+from chain.rpc.clients import get_client
+from chain.settlement import driver
 from sandbox.keys import key_pair
 from tests.chain.book import Book
 from tests.support.actors import fund_usdc, send_as
@@ -138,7 +141,7 @@ def test_nothing_is_sent_to_one_that_cannot_be_followed_yet(book: Book, settings
 def test_one_that_is_followed_costs_no_post(chain: Chain, second: str, monkeypatch: pytest.MonkeyPatch):
     new_executors.follow_executor(second)
     monkeypatch.setattr(new_executors, "get_client", None)
-    monkeypatch.setattr(events, "filters_of", None)
+    monkeypatch.setattr(decoding, "filters_of", None)
 
     new_executors.follow_executor(second)
 

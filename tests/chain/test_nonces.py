@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from audit.models import AuditEntry
-from chain import nonces
-from chain.engine import Engine
 from chain.models import ChainTransaction, PlatformWallet
-from chain.nonces import Counts
+from chain.settlement import nonces
+from chain.settlement.engine import Engine
+from chain.settlement.nonces import Counts
 from tests.chain.book import Book
 from tests.support.rpc_proxy import RpcProxy
 

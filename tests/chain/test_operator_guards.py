@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from chain import clients, driver, lease, operating, review, services
-from chain.engine import Engine
-from chain.freezing import freeze, raise_incident
-from chain.inspection import inspect
+from chain import services
 from chain.management.commands.settlement import Command
 from chain.models import (
     AttemptKind,
@@ -25,8 +22,15 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.restoring import SCAN_REASON
-from chain.review import DecisionRefused
+from chain.operators import operating, review
+from chain.operators.inspection import inspect
+from chain.operators.review import DecisionRefused
+from chain.rpc import clients
+from chain.settlement import driver
+from chain.settlement.engine import Engine
+from chain.settlement.restoring import SCAN_REASON
+from chain.wallet import lease
+from chain.wallet.freezing import freeze, raise_incident
 from tests.chain.book import Book, wallet
 from tests.chain.test_faults_submission import backup
 from tests.chain.test_settlement_command import actions, lost_nonce, settlement

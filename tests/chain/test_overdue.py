@@ -10,10 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
-from chain import driver, overdue, recovery, selectors, services, silence
-from chain.clients import ChainUnavailable
-from chain.engine import Engine
+from chain import selectors, services
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState, WalletStatus
+from chain.rpc.clients import ChainUnavailable
+from chain.settlement import driver, overdue, recovery, silence
+from chain.settlement.engine import Engine
 from partner_platform.core import metrics
 from tests.chain.book import Book, wallet
 from tests.support.rpc_proxy import RpcProxy
@@ -44,7 +45,7 @@ def soon(settings: Settings) -> None:
     settings.CHAIN_OVERDUE_BLOCKS = 20
 
 
-def errors(caplog: pytest.LogCaptureFixture, *, of: str = "chain.overdue") -> list[str]:
+def errors(caplog: pytest.LogCaptureFixture, *, of: str = "chain.settlement.overdue") -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "ERROR" and record.name == of]
 
 
@@ -406,7 +407,7 @@ def test_a_chain_that_stands_still_is_told_once_and_again_only_after_it_went_on(
     for at, number in ((0, 7), (119, 7), (120, 7), (500, 7), (501, 8), (620, 8), (621, 8)):
         moment[0] = 1000.0 + at
         silence.note_head(number)
-    assert errors(caplog, of="chain.silence") == [
+    assert errors(caplog, of="chain.settlement.silence") == [
         "the chain stands still: block 7 is the newest for 120 seconds",
         "the chain stands still: block 8 is the newest for 120 seconds",
     ]
@@ -420,9 +421,9 @@ def test_a_process_that_looks_seldom_takes_its_own_pause_for_no_standstill(
     silence.note_head(7)
     moment[0] += 900
     silence.note_failure(ChainUnavailable())
-    assert errors(caplog, of="chain.silence") == []
+    assert errors(caplog, of="chain.settlement.silence") == []
     silence.note_head(400)
-    assert errors(caplog, of="chain.silence") == []
+    assert errors(caplog, of="chain.settlement.silence") == []
     assert silence.seconds_without_news() == 0
 
 
@@ -431,7 +432,7 @@ def test_a_chain_that_does_not_answer_is_told_once(chain: Any, moment: Any, capl
     for _ in range(5):
         moment[0] += 60
         silence.note_failure(ChainUnavailable())
-    assert errors(caplog, of="chain.silence") == [
+    assert errors(caplog, of="chain.settlement.silence") == [
         "the chain does not answer (The chain cannot be reached), last seen at block 7, for 120 seconds"
     ]
     assert shown_without_news() == 240  # since it was first asked in vain
@@ -446,7 +447,7 @@ def test_of_several_processes_one_tells(chain: Any, moment: Any, caplog: pytest.
         for _ in range(2):
             silence.note_head(7)
             moment[0] += 200
-    assert len(errors(caplog, of="chain.silence")) == 1
+    assert len(errors(caplog, of="chain.settlement.silence")) == 1
 
 
 def test_where_blocks_come_only_with_transactions_nothing_is_told(
@@ -456,7 +457,7 @@ def test_where_blocks_come_only_with_transactions_nothing_is_told(
     for _ in range(3):
         silence.note_head(7)
         moment[0] += 10_000
-    assert errors(caplog, of="chain.silence") == []
+    assert errors(caplog, of="chain.settlement.silence") == []
 
 
 def test_the_driver_notes_every_look_and_every_failure(
@@ -465,6 +466,6 @@ def test_the_driver_notes_every_look_and_every_failure(
     driver.step()
     moment[0] += 130
     driver.step()
-    assert errors(caplog, of="chain.silence") == [
+    assert errors(caplog, of="chain.settlement.silence") == [
         f"the chain stands still: block {book.chain.block_number()} is the newest for 130 seconds"
     ]

@@ -7,12 +7,12 @@ from eth_abi.abi import encode
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chain import driver
-from chain.clients import ChainUnavailable
-from chain.encoding import REASON_LENGTH, Call, describe_revert, error_selector
+from chain.lending.encoding import REASON_LENGTH, Call, describe_revert, error_selector
 from chain.models import Operation, OperationState, TransactionAttempt
-from chain.rpc_errors import MESSAGE_LENGTH, RpcError, SendClass, classify
-from partner_platform.core.printable import printable
+from chain.rpc.clients import ChainUnavailable
+from chain.rpc.errors import MESSAGE_LENGTH, RpcError, SendClass, classify
+from chain.settlement import driver
+from partner_platform.core.text.printable import printable
 from tests.chain.book import Book
 from tests.support.rpc_proxy import RpcProxy
 

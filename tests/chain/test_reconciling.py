@@ -6,10 +6,10 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain import reconciling
-from chain.clients import ChainUnavailable, get_client
+from chain.events.cursor import CURSOR
 from chain.models import ChainTransaction, PlatformWallet, WatchCursor, WatchedBlock
 from chain.reconciling import BlockGone
-from chain.watch_cursor import CURSOR
+from chain.rpc.clients import ChainUnavailable, get_client
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
 

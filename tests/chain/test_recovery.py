@@ -2,10 +2,10 @@
 
 import pytest
 
-from chain.bundling import bundle
-from chain.engine import Engine
 from chain.models import ChainTransaction, TransactionState
-from chain.recovery import recover
+from chain.settlement.bundling import bundle
+from chain.settlement.engine import Engine
+from chain.settlement.recovery import recover
 from tests.chain.book import Book
 from tests.support.rpc_proxy import RpcProxy
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chain import reorgs
 from chain.models import Operation
+from chain.settlement import reorgs
 
 pytestmark = pytest.mark.django_db
 

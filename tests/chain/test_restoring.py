@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chain import restoring
-from chain.clients import ChainUnavailable, RpcError
+from chain.rpc.clients import ChainUnavailable, RpcError
+from chain.settlement import restoring
 
 EXECUTOR = "0x" + "e1" * 20
 REFUSAL = RpcError(-32000, "query exceeds max block range")

@@ -9,8 +9,8 @@ from eth_account.signers.local import LocalAccount
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from chain import driver, freezing, lease, selectors
-from chain.encoding import encode_call
+from chain import selectors
+from chain.lending.encoding import encode_call
 from chain.management.commands.settlement import Command
 from chain.models import (
     AttemptKind,
@@ -22,6 +22,8 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
+from chain.settlement import driver
+from chain.wallet import freezing, lease
 from sandbox.keys import key_pair
 from tests.chain.book import Book
 from tests.chain.test_faults_authority import step_and_mine, switch_key

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from chain import review
-from chain.clients import ChainUnavailable, RpcError
 from chain.models import ChainTransaction, Operation, PlatformWallet
-from chain.review import DecisionRefused
+from chain.operators import review
+from chain.operators.review import DecisionRefused
+from chain.rpc.clients import ChainUnavailable, RpcError
 
 pytestmark = pytest.mark.django_db
 

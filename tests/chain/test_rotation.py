@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import rotation
 from chain.models import Operation
-from chain.rotation import ExecutorView, RotationRefused, require_can_replace, require_executor_is_unused
+from chain.operators import rotation
+from chain.operators.rotation import ExecutorView, RotationRefused, require_can_replace, require_executor_is_unused
 
 OLD, NEW, WALLET, USDC = ("0x" + pair * 20 for pair in ("e1", "e2", "a1", "c1"))
 

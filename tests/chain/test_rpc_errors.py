@@ -2,8 +2,8 @@
 
 import pytest
 
-from chain.clients import SendAnswer
-from chain.rpc_errors import LISTED_MESSAGES, SendClass, classify, combine
+from chain.rpc.clients import SendAnswer
+from chain.rpc.errors import LISTED_MESSAGES, SendClass, classify, combine
 
 MEANINGS = {
     "nonce too low": SendClass.NONCE_TOO_LOW,

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from chain import second_reading
-from chain.clients import ChainUnavailable, get_client
-from chain.evidence import Checkpoint
-from chain.log_ranges import RangeReader
+from chain.events import second_reading
+from chain.events.cursor import CURSOR
 from chain.models import WatchCursor, WatchedBlock
-from chain.watch_cursor import CURSOR
+from chain.rpc.clients import ChainUnavailable, get_client
+from chain.rpc.evidence import Checkpoint
+from chain.rpc.log_ranges import RangeReader
 
 pytestmark = pytest.mark.django_db
 

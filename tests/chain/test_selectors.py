@@ -9,8 +9,8 @@ from django.conf import settings
 from pytest_django.fixtures import Settings
 
 from chain import selectors
+from chain.events.cursor import CURSOR
 from chain.models import ChainEvent, ChainTransaction, Operation, PlatformWallet, TransactionAttempt, WatchCursor
-from chain.watch_cursor import CURSOR
 from partner_platform.core import clock
 
 pytestmark = pytest.mark.django_db

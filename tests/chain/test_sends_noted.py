@@ -2,12 +2,12 @@
 
 import pytest
 
-from chain import tracking
-from chain.bundling import bundle
-from chain.engine import Engine
 from chain.models import ChainTransaction, PlatformWallet, TransactionAttempt, TransactionState
-from chain.rpc_errors import SendClass
-from chain.sending import resend
+from chain.rpc.errors import SendClass
+from chain.settlement import tracking
+from chain.settlement.bundling import bundle
+from chain.settlement.engine import Engine
+from chain.settlement.sending import resend
 from tests.chain.book import Book
 from tests.support.rpc_proxy import RpcProxy
 

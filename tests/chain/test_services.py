@@ -10,10 +10,10 @@ import pytest
 from django.db import IntegrityError
 
 from chain import services
-from chain.encoding import Call, uid_of
+from chain.lending.encoding import Call, uid_of
 from chain.models import ChainEvent, Operation, PlatformWallet
 from partner_platform.core import backoff, clock
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -213,7 +213,7 @@ def test_a_driver_is_started_only_where_none_listens(
     monkeypatch: pytest.MonkeyPatch, listens: bool, started: int
 ) -> None:
     delayed: list[int] = []
-    monkeypatch.setattr("chain.bell.ring", lambda: listens)
+    monkeypatch.setattr("chain.settlement.bell.ring", lambda: listens)
     monkeypatch.setattr("chain.tasks.drive_settlement.delay", lambda: delayed.append(1))
     services.nudge()
     assert len(delayed) == started
@@ -224,6 +224,6 @@ def test_a_broker_that_is_down_is_nobodys_error(monkeypatch: pytest.MonkeyPatch,
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr("chain.bell.ring", lambda: False)
+    monkeypatch.setattr("chain.settlement.bell.ring", lambda: False)
     monkeypatch.setattr("chain.tasks.drive_settlement.delay", fail)
     services.nudge()

@@ -6,9 +6,6 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit.models import AuditEntry
-from chain import driver, lease
-from chain.bundling import bundle
-from chain.lease import LeaseLost
 from chain.models import (
     AttemptKind,
     ChainTransaction,
@@ -19,6 +16,10 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
+from chain.settlement import driver
+from chain.settlement.bundling import bundle
+from chain.wallet import lease
+from chain.wallet.lease import LeaseLost
 from tests.chain.book import Book, nonces, wallet
 from tests.support.rpc_proxy import RpcProxy
 

@@ -9,8 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit.models import AuditEntry
-from chain import driver
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
+from chain.settlement import driver
 from partner_platform.core import clock
 from tests.chain.book import Book, wallet
 from tests.chain.test_settlement_command import NOTHING, SEND, lost_nonce, settlement

@@ -4,7 +4,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
-from chain.signatures import _recover
+from chain.lending.signatures import _recover
 
 MESSAGE = encode_defunct(text="a borrow")
 SIGNER = Account.from_key("0x" + "11" * 32)

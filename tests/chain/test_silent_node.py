@@ -9,7 +9,7 @@ import urllib3
 from django.core.cache import cache
 from django.test import Client
 
-from chain.clients import ChainUnavailable, get_client
+from chain.rpc.clients import ChainUnavailable, get_client
 from partner_platform.core import context
 from sandbox.servers.ports import LOOPBACK
 

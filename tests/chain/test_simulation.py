@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from chain.clients import ChainUnavailable, RpcError
-from chain.encoding import Outcome, OutcomeStatus, encode_call
+from chain.lending.encoding import Outcome, OutcomeStatus, encode_call
 from chain.models import Operation
-from chain.simulation import Simulation, _read
+from chain.rpc.clients import ChainUnavailable, RpcError
+from chain.settlement.simulation import Simulation, _read
 
 EXECUTOR = "0x" + "E5" * 20
 OPERATIONS = [Operation(key=key, executor=EXECUTOR) for key in ("one", "two")]

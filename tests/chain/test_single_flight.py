@@ -7,8 +7,8 @@ import pytest
 from django.core.cache import cache as django_cache
 from redis.exceptions import RedisError
 
-from chain import single_flight
-from chain.single_flight import once
+from chain.rpc import single_flight
+from chain.rpc.single_flight import once
 
 cache: Any = django_cache  # redis's, which knows how long a key lives
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import events, watcher
-from chain.encoding import (
+from chain.events import decoding, watcher
+from chain.lending.encoding import (
     DEBT_UPDATED_TOPIC,
     OPERATION_EXECUTED_TOPIC,
     OPERATION_FAILED_TOPIC,
@@ -21,7 +21,7 @@ from chain.encoding import (
     uint_topic,
 )
 from chain.models import ChainEvent
-from chain.verdicts import split_logs
+from chain.settlement.verdicts import split_logs
 from tests.support.actors import send_as, transfer_usdc
 from tests.support.chain import Chain
 
@@ -56,7 +56,7 @@ def transfer(value: int, *, index: int, tx: str = "0x" + "cd" * 32) -> dict[str,
 
 
 def rows(*logs: dict[str, Any]) -> list[ChainEvent]:
-    return events.rows(logs, {"0x" + "ef" * 32: 1_700_000_000})
+    return decoding.rows(logs, {"0x" + "ef" * 32: 1_700_000_000})
 
 
 STRANGE = {
@@ -75,7 +75,7 @@ STRANGE = {
 def test_a_log_that_does_not_decode_is_left_out_and_told_and_the_next_is_read(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.ERROR, "chain.events"):
+    with caplog.at_level(logging.ERROR, "chain.events.decoding"):
         found = rows(transfer(1, index=1), {**STRANGE[name], "logIndex": "0x2"}, transfer(3, index=3))
 
     assert [event.args["value"] for event in found] == ["1", "3"]
@@ -85,7 +85,7 @@ def test_a_log_that_does_not_decode_is_left_out_and_told_and_the_next_is_read(
 
 @pytest.mark.usefixtures("_system")
 def test_logs_of_others_are_nobodys_business(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "chain.events"):
+    with caplog.at_level(logging.WARNING, "chain.events.decoding"):
         found = rows(log_of(STRANGER, [DEBT_UPDATED_TOPIC], "0x"), log_of(POOL, [UID], "0x12"), log_of(POOL, [], "0x"))
     assert (found, caplog.records) == ([], [])
 
@@ -93,7 +93,7 @@ def test_logs_of_others_are_nobodys_business(caplog: pytest.LogCaptureFixture) -
 @pytest.mark.usefixtures("_system")
 def test_an_operation_is_named_whatever_its_marks_data_are(caplog: pytest.LogCaptureFixture) -> None:
     """What failed in between belongs to no operation; a mark without a uid names none, and is told."""
-    with caplog.at_level(logging.ERROR, "chain.events"):
+    with caplog.at_level(logging.ERROR, "chain.events.decoding"):
         found = rows(
             {**transfer(1, index=1), "topics": [TRANSFER_TOPIC, address_topic(EXECUTOR), address_topic(STRANGER)]},
             log_of(EXECUTOR, [OPERATION_FAILED_TOPIC, UID], "0x12", index=2),
@@ -136,7 +136,7 @@ def test_the_watcher_passes_a_strange_log_of_a_contract_of_the_system(
     chain.rpc("anvil_setCode", oaid, code)
     sent = transfer_usdc(chain, sender, chain.addresses["executor"], 5)
 
-    with caplog.at_level(logging.ERROR, "chain.events"):
+    with caplog.at_level(logging.ERROR, "chain.events.decoding"):
         watcher.catch_up()
 
     assert list(ChainEvent.objects.filter(tx_hash__in=[strange, sent]).values_list("tx_hash", flat=True)) == [sent]

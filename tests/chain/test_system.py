@@ -6,9 +6,8 @@ import pytest
 from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
-from chain import clients, system
-from chain.clients import ChainUnavailable
-from chain.encoding import (
+from chain.lending import system
+from chain.lending.encoding import (
     DEBT_UPDATED_TOPIC,
     LOAN_REPAID_TOPIC,
     REPAID_TOPIC,
@@ -19,8 +18,10 @@ from chain.encoding import (
     uid_of,
     uint_topic,
 )
+from chain.lending.system import PayoffTerms, PoolDebt
 from chain.models import Operation
-from chain.system import PayoffTerms, PoolDebt
+from chain.rpc import clients
+from chain.rpc.clients import ChainUnavailable
 from tests.chain.book import Book
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
@@ -176,7 +177,7 @@ def test_what_an_address_holds_and_lets_us_pull(chain: Chain, node: RpcProxy) ->
 
 @pytest.mark.django_db(transaction=True)
 def test_which_operations_had_run_at_the_end_of_a_block(book: Book, node: RpcProxy) -> None:
-    from chain import driver
+    from chain.settlement import driver
 
     done = book.borrow()
     driver.step()
@@ -194,7 +195,7 @@ def test_which_operations_had_run_at_the_end_of_a_block(book: Book, node: RpcPro
 def test_whether_an_operation_had_run_is_asked_of_its_own_executor(
     book: Book, node: RpcProxy, settings: Settings
 ) -> None:
-    from chain import driver
+    from chain.settlement import driver
 
     done = book.borrow()
     driver.step()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from chain.encoding import (
+from chain.lending.encoding import (
     OPERATION_EXECUTED_TOPIC,
     OPERATION_FAILED_TOPIC,
     OPERATION_SKIPPED_TOPIC,
@@ -13,7 +13,7 @@ from chain.encoding import (
     error_selector,
 )
 from chain.models import Operation, OperationState
-from chain.verdicts import OperationLogs, judge, kept, match_effect, split_logs
+from chain.settlement.verdicts import OperationLogs, judge, kept, match_effect, split_logs
 
 EXECUTOR, TOKEN = "0x" + "E1" * 20, "0x" + "7c" * 20
 FIRST, SECOND, THIRD = ("0x" + f"{number:02X}" * 32 for number in (161, 162, 163))

@@ -6,12 +6,12 @@ import pytest
 from django.db import IntegrityError
 from pytest_django.fixtures import Settings
 
-from chain import signer, wallets
-from chain.clients import ChainUnavailable, RpcError
 from chain.models import PlatformWallet
-from chain.signer import SignerUnavailable, get_signer
+from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.tasks import DRIVE_SECONDS, drive_settlement
-from chain.wallets import platform_wallet
+from chain.wallet import signer, wallets
+from chain.wallet.signer import SignerUnavailable, get_signer
+from chain.wallet.wallets import platform_wallet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,7 +102,7 @@ def test_the_key_signs_for_the_configured_chain(node: Any) -> None:
 def test_the_task_drives_for_a_while_and_another_goes_on_where_work_is_left(
     monkeypatch: pytest.MonkeyPatch, live: bool, busy: bool, nudged: int
 ) -> None:
-    from chain.driver import DriveReport
+    from chain.settlement.driver import DriveReport
 
     driven: list[float] = []
     nudges: list[int] = []

@@ -15,8 +15,8 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import AuditEntry
-from partner_platform.core import crypto
 from partner_platform.core.console.model_admin import ConsoleAdmin
+from partner_platform.core.secrets import crypto
 from partners.models import PartnerStatus
 from tests.console.permission_table import (
     ACTIONS,

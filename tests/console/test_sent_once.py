@@ -14,8 +14,10 @@ from django.test import Client
 from django_redis import get_redis_connection
 
 from audit.models import AuditEntry
-from partner_platform.core import clock, crypto
-from partners import keys, sent_forms, services, tasks
+from partner_platform.core import clock
+from partner_platform.core.secrets import crypto
+from partners import keys, services, tasks
+from partners.console import sent_forms
 from partners.models import ApiKey, Partner, PartnerStatus, SentForm
 from tests.core.concurrency import at_once
 from tests.factories import ApiKeyFactory, PartnerFactory

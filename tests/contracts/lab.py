@@ -7,9 +7,8 @@ from typing import Any
 from eth_abi.abi import decode, encode
 from eth_utils.address import to_checksum_address
 
-from chain import abis, deployment
-from chain.clients import ChainClient, RpcError
-from chain.encoding import (
+from chain.lending import abis, deployment
+from chain.lending.encoding import (
     Call,
     Outcome,
     decode_event,
@@ -22,7 +21,8 @@ from chain.encoding import (
     topic_of,
     uid_of,
 )
-from chain.system import PAYOFF_SIGNATURE
+from chain.lending.system import PAYOFF_SIGNATURE
+from chain.rpc.clients import ChainClient, RpcError
 from sandbox.keys import KeyPair, key_pair
 from sandbox.servers import anvil
 from tests.support.waiting import eventually

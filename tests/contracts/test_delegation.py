@@ -3,8 +3,8 @@
 import pytest
 from eth_account import Account
 
-from chain import deployment
-from chain.encoding import Call, address_topic, encode_call, encode_execute, error_selector, uid_of
+from chain.lending import deployment
+from chain.lending.encoding import Call, address_topic, encode_call, encode_execute, error_selector, uid_of
 from tests.contracts.lab import CARRIER_GAS, USDC, Borrower, Lab
 
 

@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from chain import deployment
-from chain.clients import get_client
-from chain.encoding import Call
+from chain.lending import deployment
+from chain.lending.encoding import Call
+from chain.rpc.clients import get_client
 from tests.contracts.lab import Lab
 
 

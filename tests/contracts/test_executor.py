@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chain.encoding import (
+from chain.lending.encoding import (
     Call,
     OutcomeStatus,
     address_topic,

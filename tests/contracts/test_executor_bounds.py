@@ -2,8 +2,8 @@
 
 import pytest
 
-from chain import deployment
-from chain.encoding import Call, Outcome, OutcomeStatus, encode_call
+from chain.lending import deployment
+from chain.lending.encoding import Call, Outcome, OutcomeStatus, encode_call
 from tests.contracts.lab import Lab
 
 OTHER = "0x00000000000000000000000000000000000000bb"

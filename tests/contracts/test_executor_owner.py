@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from chain import abis, deployment
-from chain.encoding import Call, describe_revert, encode_call
+from chain.lending import abis, deployment
+from chain.lending.encoding import Call, describe_revert, encode_call
 from tests.contracts.lab import USDC, Borrower, Lab
 
 OTHER = "0x00000000000000000000000000000000000000bb"

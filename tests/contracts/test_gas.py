@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chain.encoding import Call, encode_call
+from chain.lending.encoding import Call, encode_call
 from tests.contracts.lab import USDC, Borrower, Lab
 
 LOANS = 10

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chain.encoding import Call, OutcomeStatus, describe_revert, encode_call
-from loans.interest import NOTHING, SCALE, Part, loan_debt
+from chain.lending.encoding import Call, OutcomeStatus, describe_revert, encode_call
+from loans.debt.interest import NOTHING, SCALE, Part, loan_debt
 from tests.contracts.lab import USDC, Borrower, Lab
 
 DEBT = 1_000 * USDC

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from chain.encoding import Call, encode_call
+from chain.lending.encoding import Call, encode_call
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 SCALE = 10_000 * 365 * 86_400

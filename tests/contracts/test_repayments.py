@@ -2,8 +2,8 @@
 
 import pytest
 
-from chain.encoding import Call, encode_call
-from chain.system import PAYOFF_SIGNATURE
+from chain.lending.encoding import Call, encode_call
+from chain.lending.system import PAYOFF_SIGNATURE
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 DEBT = 1_000 * USDC

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chain.clients import RpcError
-from chain.encoding import Call, OutcomeStatus, describe_revert, encode_call, to_bytes
+from chain.lending.encoding import Call, OutcomeStatus, describe_revert, encode_call, to_bytes
+from chain.rpc.clients import RpcError
 from tests.contracts.lab import USDC, Lab
 
 FORGED = "0x" + "ab" * 32

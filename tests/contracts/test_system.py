@@ -1,4 +1,4 @@
-"""chain.system on real contracts: readings of one block at one post, and operations whose effect their logs prove."""
+"""The lending system on real contracts: readings of one block at one post, operations whose effect their logs prove."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +8,11 @@ import pytest
 from django.core.cache import cache
 from pytest_django import Settings
 
-from chain import reading, system
-from chain.clients import ChainClient, ChainUnavailable
-from chain.encoding import Call, encode_call, uid_of
+from chain.lending import system
+from chain.lending.encoding import Call, encode_call, uid_of
 from chain.models import Operation
+from chain.rpc import reading
+from chain.rpc.clients import ChainClient, ChainUnavailable
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 

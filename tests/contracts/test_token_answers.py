@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.encoding import Call, OutcomeStatus, describe_revert, encode_call
+from chain.lending.encoding import Call, OutcomeStatus, describe_revert, encode_call
 from tests.contracts.lab import USDC, Borrower, Lab
 
 TOKEN = "0x00000000000000000000000000000000000070c3"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chain.encoding import Call, encode_call
+from chain.lending.encoding import Call, encode_call
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 NO_DEBT = 2**256 - 1

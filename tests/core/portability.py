@@ -7,7 +7,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 APPS = ("audit", "chain", "partners", "webhooks", "loans", "sandbox", "partner_platform")
-MAY_USE_TRANSACTIONS = {"partner_platform/core/database.py"}
+MAY_USE_TRANSACTIONS = {"partner_platform/core/database/transactions.py"}
 NAMES_WHAT_IT_FORBIDS = "partner_platform/core/checks.py"
 BANNED_NAMES = {
     "RunSQL": "raw SQL",
@@ -87,9 +87,9 @@ def _judge_import(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
     module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
     names = {f"{module}.{alias.name}" if module else alias.name for alias in node.names}
     if module == "django.db.transaction" or names & {"django.db.transaction"}:
-        yield "django.db.transaction: use partner_platform.core.database"
+        yield "django.db.transaction: use partner_platform.core.database.transactions"
     if module.startswith("django_mongodb_backend.transaction"):
-        yield "the MongoDB backend's own transactions: use partner_platform.core.database"
+        yield "the MongoDB backend's own transactions: use partner_platform.core.database.transactions"
 
 
 def _judge_call(node: ast.Call, querysets: set[str]) -> Iterator[str]:

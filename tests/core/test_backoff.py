@@ -3,7 +3,7 @@
 import pytest
 
 from partner_platform.core import backoff, clock
-from partner_platform.core.batches import batched
+from partner_platform.core.database.batches import batched
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 
 from chain.models import Operation
 from loans.models import OaidCredit, PartnerLoan
-from partner_platform.core import copying
+from partner_platform.core.database import copying
 from partners.models import Partner
 from sandbox.servers import mongodb, postgres
 from sandbox.servers.ports import free_port

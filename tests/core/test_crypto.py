@@ -4,8 +4,8 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
-from partner_platform.core import crypto
 from partner_platform.core.fields import EncryptedField
+from partner_platform.core.secrets import crypto
 
 FIRST, SECOND = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 

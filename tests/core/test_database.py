@@ -10,7 +10,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from django.db.transaction import TransactionManagementError
 
 from chain.models import AttemptKind, FundingTransfer, TransactionAttempt
-from partner_platform.core import database
+from partner_platform.core.database import transactions
 from tests.core.concurrency import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,7 +40,7 @@ def count() -> int:
 
 def test_a_block_that_raises_leaves_nothing_behind() -> None:
     kept = make_transfer(number=1, used=5)
-    with pytest.raises(Interrupted), database.atomic():
+    with pytest.raises(Interrupted), transactions.atomic():
         make_transfer(number=2)
         FundingTransfer.objects.filter(pk=kept.pk).update(used=6)
         raise Interrupted
@@ -55,7 +55,7 @@ def test_djangos_own_atomic_rolls_back_too_so_the_console_is_safe_on_every_engin
 
 
 def test_what_a_block_wrote_is_seen_by_others_only_after_its_end() -> None:
-    with database.atomic():
+    with transactions.atomic():
         make_transfer()
         if connection.vendor != "sqlite":  # whose writers do not let each other in at all
             assert at_once(1, lambda _: count()) == [0]
@@ -63,10 +63,10 @@ def test_what_a_block_wrote_is_seen_by_others_only_after_its_end() -> None:
 
 
 def test_an_inner_block_that_failed_dooms_the_outer_one() -> None:
-    with pytest.raises(TransactionManagementError), database.atomic():
+    with pytest.raises(TransactionManagementError), transactions.atomic():
         make_transfer(number=1)
         try:
-            with database.atomic():
+            with transactions.atomic():
                 make_transfer(number=2)
                 raise Interrupted
         except Interrupted:
@@ -75,9 +75,9 @@ def test_an_inner_block_that_failed_dooms_the_outer_one() -> None:
 
 
 def test_a_statement_in_a_doomed_block_is_refused() -> None:
-    with pytest.raises(TransactionManagementError), database.atomic():
+    with pytest.raises(TransactionManagementError), transactions.atomic():
         try:
-            with database.atomic():
+            with transactions.atomic():
                 raise Interrupted
         except Interrupted:
             pass
@@ -87,7 +87,7 @@ def test_a_statement_in_a_doomed_block_is_refused() -> None:
 
 def test_a_database_error_that_is_caught_inside_a_block_dooms_it() -> None:
     make_transfer(number=1)
-    with pytest.raises(TransactionManagementError), database.atomic():
+    with pytest.raises(TransactionManagementError), transactions.atomic():
         make_transfer(number=2)
         try:
             make_transfer(number=1)
@@ -98,15 +98,15 @@ def test_a_database_error_that_is_caught_inside_a_block_dooms_it() -> None:
 
 def test_a_unique_constraint_answers_with_integrity_error_outside_of_the_block() -> None:
     make_transfer(number=1)
-    with pytest.raises(IntegrityError), database.atomic():
+    with pytest.raises(IntegrityError), transactions.atomic():
         make_transfer(number=1)
-    with database.atomic():
+    with transactions.atomic():
         make_transfer(number=2)
     assert count() == 2
 
 
 def test_a_block_is_a_decorator_too() -> None:
-    @database.atomic()
+    @transactions.atomic()
     def write_and_fail(number: int) -> None:
         make_transfer(number=number)
         raise Interrupted
@@ -119,29 +119,29 @@ def test_a_block_is_a_decorator_too() -> None:
 
 def test_on_commit_runs_after_the_outermost_commit_and_sees_the_rows() -> None:
     seen: list[int] = []
-    with database.atomic():
-        with database.atomic():
+    with transactions.atomic():
+        with transactions.atomic():
             make_transfer()
-            database.on_commit(lambda: seen.append(count()))
+            transactions.on_commit(lambda: seen.append(count()))
         assert seen == []
     assert seen == [1]
 
 
 def test_on_commit_does_not_run_after_a_rollback_nor_with_the_next_commit() -> None:
     seen: list[str] = []
-    with pytest.raises(Interrupted), database.atomic():
+    with pytest.raises(Interrupted), transactions.atomic():
         make_transfer()
-        database.on_commit(lambda: seen.append("rolled back"))
+        transactions.on_commit(lambda: seen.append("rolled back"))
         raise Interrupted
-    with database.atomic():
+    with transactions.atomic():
         make_transfer()
-        database.on_commit(lambda: seen.append("committed"))
+        transactions.on_commit(lambda: seen.append("committed"))
     assert seen == ["committed"]
 
 
 def test_on_commit_outside_of_a_block_runs_at_once() -> None:
     seen: list[str] = []
-    database.on_commit(lambda: seen.append("now"))
+    transactions.on_commit(lambda: seen.append("now"))
     assert seen == ["now"]
 
 
@@ -151,10 +151,10 @@ def test_an_on_commit_callback_that_raises_does_not_undo_nor_stop_the_others(cap
     def fail() -> None:
         raise Interrupted
 
-    with database.atomic():
+    with transactions.atomic():
         make_transfer()
-        database.on_commit(fail)
-        database.on_commit(lambda: seen.append("still"))
+        transactions.on_commit(fail)
+        transactions.on_commit(lambda: seen.append("still"))
     assert (count(), seen) == (1, ["still"])
     assert "Error calling" in caplog.text
 
@@ -165,25 +165,25 @@ def test_a_transaction_of_ours_inside_djangos_own_commits_with_it_and_its_hooks_
 
     def work() -> None:
         make_transfer()
-        database.on_commit(lambda: seen.append(count()))
+        transactions.on_commit(lambda: seen.append(count()))
 
     with transaction.atomic():
-        database.run_in_transaction(work)
+        transactions.run_in_transaction(work)
         assert seen == []
     assert (count(), seen) == (1, [1])
 
 
 def test_run_in_transaction_joins_the_transaction_it_is_called_in() -> None:
     def inner() -> str:
-        assert database.in_transaction()
+        assert transactions.in_transaction()
         make_transfer()
         return "result"
 
-    with pytest.raises(Interrupted), database.atomic():
-        assert database.run_in_transaction(inner) == "result"
+    with pytest.raises(Interrupted), transactions.atomic():
+        assert transactions.run_in_transaction(inner) == "result"
         raise Interrupted
     assert count() == 0
-    assert not database.in_transaction()
+    assert not transactions.in_transaction()
 
 
 def test_sixteen_threads_that_read_decide_and_write_guarded_lose_no_increment() -> None:
@@ -198,7 +198,7 @@ def test_sixteen_threads_that_read_decide_and_write_guarded_lose_no_increment() 
     def increment(_: int) -> int:
         done = 0
         while done < 5:
-            done += database.run_in_transaction(increment_once)
+            done += transactions.run_in_transaction(increment_once)
         return done
 
     assert at_once(16, increment) == [5] * 16
@@ -219,8 +219,8 @@ def test_run_in_transaction_runs_again_after_a_real_write_conflict() -> None:
             at_once(1, lambda _: FundingTransfer.objects.filter(pk=transfer.pk).update(used=100))
         return FundingTransfer.objects.filter(pk=transfer.pk, used__lte=100).update(used=150)
 
-    assert database.run_in_transaction(work) == 1
-    assert len(runs) == (2 if database.is_mongodb() else 1)
+    assert transactions.run_in_transaction(work) == 1
+    assert len(runs) == (2 if transactions.is_mongodb() else 1)
     transfer.refresh_from_db()
     assert transfer.used == 150
 
@@ -229,7 +229,7 @@ def test_sixteen_threads_that_get_or_create_one_row_inside_a_transaction_make_on
     def find(_: int) -> uuid.UUID:
         tx_hash = "0x" + "a" * 64
         values: dict[str, Any] = {"recipient": ADDRESS, "value": 1, "block_number": 1}
-        return database.run_in_transaction(
+        return transactions.run_in_transaction(
             lambda: FundingTransfer.objects.get_or_create(tx_hash=tx_hash, sender=ADDRESS, defaults=values)[0].pk
         )
 
@@ -245,13 +245,13 @@ def test_errors_that_are_not_the_databases_are_not_tried_again() -> None:
         raise Interrupted
 
     with pytest.raises(Interrupted):
-        database.run_in_transaction(work)
+        transactions.run_in_transaction(work)
     assert len(runs) == 1
 
 
 def fail_the_commit() -> None:
     """Make the commit of the present transaction fail, as a server would."""
-    if database.is_mongodb():
+    if transactions.is_mongodb():
         make_transfer(number=9)
         connection.connection.admin.command("killAllSessions", [])
     else:  # foreign keys are checked at the commit
@@ -267,17 +267,17 @@ def fail_the_commit() -> None:
 
 def test_a_commit_that_fails_raises_and_does_not_poison_the_threads_next_transaction() -> None:
     seen: list[str] = []
-    with pytest.raises(DatabaseError), database.atomic():
+    with pytest.raises(DatabaseError), transactions.atomic():
         make_transfer(number=1)
-        database.on_commit(lambda: seen.append("never"))
+        transactions.on_commit(lambda: seen.append("never"))
         fail_the_commit()
     assert count() == 0
 
-    with pytest.raises(Interrupted), database.atomic():
+    with pytest.raises(Interrupted), transactions.atomic():
         make_transfer(number=2)
         raise Interrupted
     assert count() == 0
-    with database.atomic():
+    with transactions.atomic():
         make_transfer(number=3)
     assert (count(), seen) == (1, [])
 
@@ -288,11 +288,11 @@ def test_a_session_that_the_server_killed_is_worth_another_run() -> None:
     def work() -> None:
         runs.append(1)
         make_transfer(number=1)
-        if len(runs) == 1 and database.is_mongodb():  # the others have no sessions to lose without their connection
+        if len(runs) == 1 and transactions.is_mongodb():  # the others have no sessions to lose without their connection
             connection.connection.admin.command("killAllSessions", [])
 
-    database.run_in_transaction(work)
-    assert (len(runs), count()) == (2 if database.is_mongodb() else 1, 1)
+    transactions.run_in_transaction(work)
+    assert (len(runs), count()) == (2 if transactions.is_mongodb() else 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_a_session_that_the_server_killed_is_worth_another_run() -> None:
 def test_transient_errors_are_told_by_their_cause(cause: Exception, transient: bool) -> None:
     error = OperationalError("wrapped")
     error.__cause__ = cause
-    assert database.is_transient(error) is transient
+    assert transactions.is_transient(error) is transient
 
 
 def test_rows_survive_djangos_serializers() -> None:

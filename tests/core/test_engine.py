@@ -10,7 +10,7 @@ from django.db.models import OuterRef, ProtectedError, Q, Subquery, Value
 from django.db.models.functions import Lower
 from django.test import Client
 
-from chain.encoding import uid_of
+from chain.lending.encoding import uid_of
 from chain.models import Operation
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from partner_platform.core import clock

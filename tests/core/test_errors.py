@@ -13,7 +13,6 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
-from partner_platform.core import exception_handler
 from partner_platform.core.error_catalogue import CATALOGUE
 from partner_platform.core.errors import (
     OUTCOME_UNKNOWN,
@@ -25,7 +24,8 @@ from partner_platform.core.errors import (
     Unavailable,
     invalid_fields,
 )
-from partner_platform.core.repeating import Repetition
+from partner_platform.core.web import exception_handler
+from partner_platform.core.web.repeating import Repetition
 
 
 def answer(error: Exception, method: str = "GET") -> Any:

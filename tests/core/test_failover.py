@@ -8,7 +8,7 @@ from django.db.models import F
 from pymongo.errors import AutoReconnect
 
 from chain.models import FundingTransfer
-from partner_platform.core import database
+from partner_platform.core.database import transactions
 from tests.core.concurrency import at_once
 from tests.core.test_database import make_transfer
 
@@ -40,7 +40,7 @@ def test_increments_survive_the_loss_of_the_database_in_their_middle() -> None:
             if number == 0 and round_number == EACH // 2:
                 interrupt()
             try:
-                done += database.run_in_transaction(increment)
+                done += transactions.run_in_transaction(increment)
             except DatabaseError as error:
                 failures.append(error)
                 connection.close()  # as the end of a request does with a broken connection
@@ -53,7 +53,7 @@ def test_increments_survive_the_loss_of_the_database_in_their_middle() -> None:
     transfer.refresh_from_db()
     assert done <= transfer.used <= done + len(failures)
     assert done + len(failures) == THREADS * EACH
-    assert all(database.is_unavailable(error) for error in failures), failures
+    assert all(transactions.is_unavailable(error) for error in failures), failures
     assert done >= THREADS * EACH - THREADS
-    if database.is_mongodb():  # whose driver tells what is safe to run again, commits of unknown outcome included
+    if transactions.is_mongodb():  # whose driver tells what is safe to run again, commits of unknown outcome included
         assert (transfer.used, failures) == (THREADS * EACH, [])

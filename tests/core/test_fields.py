@@ -10,7 +10,8 @@ from django.db.models import F
 
 from chain.models import Operation
 from loans.models import OaidCredit
-from partner_platform.core import clock, database
+from partner_platform.core import clock
+from partner_platform.core.database import transactions
 from partner_platform.core.fields import MAX_BASE_UNITS, Uint256Field, UUIDPrimaryKey
 from tests.support.planner import assert_uses_index
 
@@ -37,7 +38,7 @@ def test_uint256_values_sort_and_compare_as_numbers_not_as_text() -> None:
 
 @pytest.mark.parametrize("number", [-1, 2**256])
 def test_what_is_no_uint256_is_refused_before_the_database(number: int) -> None:
-    with pytest.raises(ValueError, match="is not a uint256"), database.atomic():
+    with pytest.raises(ValueError, match="is not a uint256"), transactions.atomic():
         OaidCredit.objects.create(oaid_token_id=number)
     with pytest.raises(ValidationError):
         Uint256Field().clean(number, None)

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from django.db.models import QuerySet
 
-import audit.reading
 import audit.selectors
-import chain.overdue
-import chain.reorgs
+import audit.trail.reading
 import chain.selectors
-import loans.pagination
+import chain.settlement.overdue
+import chain.settlement.reorgs
 import loans.selectors
 import loans.transactions
-import partners.idempotency
+import partner_platform.core.web.pagination
+import partners.idempotency.records
 from audit.models import ApiLog, AuditBlock, AuditEntry
 from chain.models import (
     ChainTransaction,
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 WALLET = "0x" + "1" * 40
 HASH = "0x" + "2" * 64
 KEY = uuid.uuid4()
-PLACE = loans.pagination.Place(clock.now(), KEY)
+PLACE = partner_platform.core.web.pagination.Place(clock.now(), KEY)
 
 
 def a_partner() -> Partner:
@@ -52,7 +52,7 @@ def user_loans(status: str | None) -> QuerySet[PartnerLoan]:
 
 def transactions(stream: int, status: str | None = None) -> QuerySet[Any]:
     selection = Selection(partner=a_partner(), start=clock.today(), end=clock.today(), status=status)
-    return loans.pagination.behind(loans.transactions.streams(selection)[stream], PLACE)
+    return partner_platform.core.web.pagination.behind(loans.transactions.streams(selection)[stream], PLACE)
 
 
 LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
@@ -67,7 +67,7 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "loan by its operation": lambda: PartnerLoan.objects.filter(borrow_operation_id=KEY),
     "a user's loans": lambda: user_loans(None)[:10],
     "a user's loans of one status": lambda: user_loans(LoanStatus.ACTIVE)[:10],
-    "a user's loans, a deep page": lambda: loans.pagination.behind(user_loans(None), PLACE)[:10],
+    "a user's loans, a deep page": lambda: partner_platform.core.web.pagination.behind(user_loans(None), PLACE)[:10],
     "a partner's borrows, a deep page": lambda: transactions(0)[:10],
     "a partner's repayments, a deep page": lambda: transactions(1)[:10],
     "a partner's borrows of one status, a deep page": lambda: transactions(0, "SUCCESS")[:10],
@@ -96,7 +96,7 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "API calls by the caller's request id": lambda: ApiLog.objects.filter(client_request_id="abc"),
     "changes of a target": lambda: audit.selectors.changes_of("loan:1")[:10],
     "audit entries that wait for their seal": lambda: AuditEntry.objects.filter(block=0).order_by("timestamp")[:500],
-    "audit entries of some blocks": lambda: audit.reading.entries_query(5, 9),
+    "audit entries of some blocks": lambda: audit.trail.reading.entries_query(5, 9),
     "audit entries beyond the last block": lambda: AuditEntry.objects.filter(block__gt=7),
     "audit blocks in order": lambda: AuditBlock.objects.filter(number__gte=5, number__lte=9).order_by("number"),
     "audit block of a sequence number": lambda: AuditBlock.objects.filter(first_sequence__lte=7).order_by(
@@ -121,23 +121,26 @@ SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
         lambda: chain.selectors.reopened_again_query(("borrow", "repay"), clock.now())[:100],
         "operation_reopened",
     ),
-    "open operations that nobody dated": (lambda: chain.overdue.unseen_query()[:1], "operation_open"),
-    "operations open for long": (lambda: chain.overdue.overdue_query(500)[:500], "operation_open"),
+    "open operations that nobody dated": (lambda: chain.settlement.overdue.unseen_query()[:1], "operation_open"),
+    "operations open for long": (lambda: chain.settlement.overdue.overdue_query(500)[:500], "operation_open"),
     "operations open for long, for the operator": (
-        lambda: chain.overdue.overdue_query(500, told=(False, True))[:20],
+        lambda: chain.settlement.overdue.overdue_query(500, told=(False, True))[:20],
         "operation_open",
     ),
-    "operations that somebody was told of": (lambda: chain.overdue.told_query()[:20], "operation_open"),
+    "operations that somebody was told of": (lambda: chain.settlement.overdue.told_query()[:20], "operation_open"),
     "operations queue": (
         lambda: Operation.objects.filter(state=OperationState.QUEUED).order_by("created_at", "id")[:10],
         "operation_queue",
     ),
-    "expired idempotency keys": (lambda: partners.idempotency.expired_query()[:500], "idempotency_expiry"),
+    "expired idempotency keys": (lambda: partners.idempotency.records.expired_query()[:500], "idempotency_expiry"),
     "transactions that a reorg may undo": (
-        lambda: chain.reorgs.watched_transactions(KEY, 7),
+        lambda: chain.settlement.reorgs.watched_transactions(KEY, 7),
         "transaction_mined",
     ),
-    "adopted operations that a reorg may undo": (lambda: chain.reorgs.adopted_operations(7), "operation_mined"),
+    "adopted operations that a reorg may undo": (
+        lambda: chain.settlement.reorgs.adopted_operations(7),
+        "operation_mined",
+    ),
     "live transactions": (lambda: chain.selectors.live_transactions_query(KEY), "transaction_live"),
 }
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from partner_platform.core import json_text
 from partner_platform.core.interpreter import RECURSION_LIMIT
+from partner_platform.core.text import json_text
 
 DEBIANS = Path("/usr/bin/python3.11")
 PROJECT = Path(__file__).resolve().parent.parent.parent
 DECODE = """
 import sys, threading
 import eth_account  # py_ecc lifts the recursion limit
-from partner_platform.core.json_text import loads
+from partner_platform.core.text.json_text import loads
 from json import loads as plain
 
 def read():

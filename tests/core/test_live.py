@@ -13,7 +13,7 @@ from eth_account import Account
 
 from partner_platform.core import live
 from partner_platform.core.checks import check_consent
-from partner_platform.core.known_keys import is_known
+from partner_platform.core.secrets.known_keys import is_known
 from sandbox import programs
 from sandbox.folder import Folder
 from sandbox.keys import key_pair

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from partner_platform.core.masking import MaskingFormatter
+from partner_platform.core.secrets.masking import MaskingFormatter
 from tests.factories import partner_with_key
 
 KEY = "pk_xyz_sandbox_" + "a" * 32

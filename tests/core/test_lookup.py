@@ -7,8 +7,8 @@ import pytest
 from django.db import connection, models
 from django.db.models.sql.compiler import SQLCompiler
 
-from partner_platform.core.database import atomic, is_mongodb
-from partner_platform.core.lookup import Listing, Lookup
+from partner_platform.core.database.lookup import Listing, Lookup
+from partner_platform.core.database.transactions import atomic, is_mongodb
 from partners.models import ApiKey, Partner
 from tests.core.concurrency import at_once
 from tests.factories import ApiKeyFactory, PartnerFactory

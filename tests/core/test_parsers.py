@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rest_framework.exceptions import ParseError, ValidationError
 
-from partner_platform.core.parsers import StrictJSONParser
-from partner_platform.core.serializers import MAX_METADATA_DEPTH, AmountField, MetadataField
+from partner_platform.core.web.parsers import StrictJSONParser
+from partner_platform.core.web.serializers import MAX_METADATA_DEPTH, AmountField, MetadataField
 
 
 def parse(body: bytes) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from django.test import override_settings
 from django.test.utils import isolate_apps
 
 from partner_platform.core import checks
-from partner_platform.core.contrib import contrib_for
-from partner_platform.core.database_url import database_from_url
+from partner_platform.core.database.contrib import contrib_for
+from partner_platform.core.database.url import database_from_url
 from partner_platform.core.fields import UUIDPrimaryKey
 from tests.core.portability import scan, scan_text, source_files
 
@@ -130,7 +130,7 @@ def test_the_scan_finds(line: str) -> None:
         "rows.filter(pk__in=list(others[:10]))",
         "keys = list(Other.objects.all())\nrows.filter(pk__in=keys[0:10])",
         "name.contains('x')",
-        "from partner_platform.core.database import atomic",
+        "from partner_platform.core.database.transactions import atomic",
     ],
 )
 def test_the_scan_leaves_alone(line: str) -> None:

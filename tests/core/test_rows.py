@@ -6,8 +6,8 @@ import pytest
 from django.db.models import Sum
 
 from loans.models import SolvencyPosition
+from partner_platform.core.database.rows import ZERO_UINT256, as_day, as_uint256, as_uuid, stored_rows
 from partner_platform.core.fields import MAX_UINT256
-from partner_platform.core.rows import ZERO_UINT256, as_day, as_uint256, as_uuid, stored_rows
 from partners.models import Partner, PartnerDailyUsage
 from partners.services import create_partner
 

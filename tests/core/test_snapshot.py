@@ -4,8 +4,8 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from chain.models import FundingTransfer
-from partner_platform.core.database import atomic, run_in_transaction
-from partner_platform.core.snapshot import snapshot
+from partner_platform.core.database.snapshot import snapshot
+from partner_platform.core.database.transactions import atomic, run_in_transaction
 from tests.core.concurrency import at_once
 from tests.core.test_database import count, make_transfer
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import OperationalError, connections
 
 from audit.models import ApiLog
-from partner_platform.core.database import atomic, run_in_transaction
+from partner_platform.core.database.transactions import atomic, run_in_transaction
 from tests.core.concurrency import at_once
 
 pytestmark = [

@@ -1,6 +1,6 @@
 """Several reasons in one column: each stays readable."""
 
-from partner_platform.core.wording import SEPARATOR, joined, parts, reason, shown
+from partner_platform.core.text.wording import SEPARATOR, joined, parts, reason, shown
 
 
 def test_text_from_outside_is_a_printable_line_that_fits() -> None:

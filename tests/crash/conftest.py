@@ -37,7 +37,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(autouse=True)
 def _fresh_client() -> Any:
     """Each test has a client of its own settings."""
-    from chain.clients import get_client
+    from chain.rpc.clients import get_client
 
     get_client.cache_clear()
     yield

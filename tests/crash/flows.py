@@ -7,8 +7,8 @@ from unittest.mock import patch
 
 from django.conf import settings
 
-from chain import bell, driver
 from chain.models import Operation
+from chain.settlement import bell, driver
 from chain.states import FINAL_OPERATION_STATES
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from partner_platform.celery import app

@@ -15,13 +15,20 @@ from typing import Any
 from django.db import connection
 from pymongo import monitoring
 
-from chain.endpoints import Endpoint, Request
+from chain.rpc.endpoints import Endpoint, Request
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 # Whose caller is the one to name.
 _PLUMBING = tuple(
     str(PROJECT / path)
-    for path in ("tests", "partner_platform/core", ".venv", "chain/clients.py", "chain/endpoints.py", "chain/engine.py")
+    for path in (
+        "tests",
+        "partner_platform/core",
+        ".venv",
+        "chain/rpc/clients.py",
+        "chain/rpc/endpoints.py",
+        "chain/settlement/engine.py",
+    )
 )
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 _MONGODB_WRITES = ("insert", "update", "delete", "findAndModify", "bulkWrite")
@@ -101,7 +108,7 @@ class _MongodbWrites(monitoring.CommandListener):
 
 
 def _place() -> str:
-    """The project's own code that led here: `chain/bundling.py _dispatch`."""
+    """The project's own code that led here: `chain/settlement/bundling.py _dispatch`."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from chain.endpoints import Request
-from chain.rpc_errors import RpcError
+from chain.rpc.endpoints import Request
+from chain.rpc.errors import RpcError
 from tests.support.chain import Chain
 
 UNKNOWN_BLOCK = RpcError(-32000, "unknown block")

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from chain import system
-from chain.encoding import encode_call
+from chain.lending import system
+from chain.lending.encoding import encode_call
 from partner_platform.core import clock
 from tests.fuzz.nodes import LIES, NAMES
 from tests.fuzz.people import UNLIMITED

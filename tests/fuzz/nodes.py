@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from chain.clients import ChainClient
-from chain.endpoints import Endpoint, Request
-from chain.health import Standing
-from chain.rpc_errors import RpcError
+from chain.rpc.clients import ChainClient
+from chain.rpc.endpoints import Endpoint, Request
+from chain.rpc.errors import RpcError
+from chain.rpc.health import Standing
 from tests.fuzz.branches import UNKNOWN_BLOCK, Branch
 from tests.support.chain import Chain
 

@@ -5,7 +5,7 @@ Their transactions outlive a reorg or a wiped pool as they do in life: other nod
 
 from eth_account import Account
 
-from chain.encoding import encode_call
+from chain.lending.encoding import encode_call
 from sandbox.keys import key_pair
 from sandbox.servers.anvil import NodeRefused
 from sandbox.world import SandboxPartner, SandboxUser

@@ -13,16 +13,18 @@ from django.conf import settings
 from django.test import Client
 from django_redis import get_redis_connection
 
-from chain import driver, operating, review, system
-from chain.clients import ChainUnavailable, get_client
-from chain.encoding import encode_call
-from chain.inspection import inspect
+from chain.lending import system
+from chain.lending.encoding import encode_call
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
+from chain.operators import operating, review
+from chain.operators.inspection import inspect
+from chain.rpc.clients import ChainUnavailable, get_client
+from chain.settlement import driver
 from chain.states import FINAL_OPERATION_STATES
-from chain.wallets import platform_wallet
+from chain.wallet.wallets import platform_wallet
 from loans import tasks
 from loans.models import PartnerLoan
-from loans.services.reconcile import reconcile
+from loans.reconciliation.run import reconcile
 from partner_platform.core import clock
 from partners import services
 from partners.models import Partner, PartnerDailyUsage

@@ -16,10 +16,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 from pytest_django.fixtures import Settings
 
-from chain import deployment
-from chain.clients import ChainClient, get_client
-from chain.encoding import encode_call
+from chain.lending import deployment
+from chain.lending.encoding import encode_call
 from chain.models import PlatformWallet, WalletStatus
+from chain.rpc.clients import ChainClient, get_client
 from loans.models import LoanStatus, PartnerLoan
 from partners.services import create_partner
 from sandbox.furnish import fund_partner
@@ -45,13 +45,13 @@ USERS_DOLLARS = 1_000_000
 def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """Three partners, two executors, two keys, two endpoints; nothing depends on the machine's clock or speed."""
     settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 10**6)
-    for module in ("services", "operating"):
+    for module in ("services", "operators.operating"):
         monkeypatch.setattr(f"chain.{module}.nudge", lambda: None)
     monkeypatch.setattr("chain.hooks._callbacks", [])  # a nudge only; the rules say when something is settled
-    monkeypatch.setattr("chain.system.HEAD_SECONDS", 10**6)
+    monkeypatch.setattr("chain.lending.system.HEAD_SECONDS", 10**6)
     monkeypatch.setattr("chain.reconciling.EVERYWHERE_SECONDS", 0)
-    monkeypatch.setattr("loans.services.reconcile.POLL_SECONDS", 0)
-    monkeypatch.setattr("chain.health.STALL_SECONDS", -math.inf)  # an endpoint is left out by its blocks alone
+    monkeypatch.setattr("loans.reconciliation.run.POLL_SECONDS", 0)
+    monkeypatch.setattr("chain.rpc.health.STALL_SECONDS", -math.inf)  # an endpoint is left out by its blocks alone
     logging.disable(logging.CRITICAL)  # thousands of histories; a failure prints its own
     forget()
     nodes = Nodes(chain)

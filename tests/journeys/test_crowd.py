@@ -11,7 +11,7 @@ from benchmarks.crowd import Crowd, Done, crowd
 from chain.models import Operation
 from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan
-from loans.services import credit
+from loans.positions import credit
 from partner_platform.core import clock
 from partners.models import Partner, PartnerDailyUsage
 from tests.factories import DOLLAR, PartnerFactory, partner_with_key

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from partners import credentials, signing
+from partners import credentials
+from partners.access import signing
 from sandbox import programs
 from sandbox.folder import Folder
 from sandbox.servers.ports import LOOPBACK, free_port

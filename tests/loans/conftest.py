@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from chain import driver
+from chain.settlement import driver
 from loans import books
-from loans.services import early_deposits
+from loans.funding import early_deposits
 from loans.services.settle import settle_due
 from partners.models import Partner
 from partners.services import create_partner

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from audit.models import ApiLog, AuditEntry
-from chain import driver, system
+from chain.lending import system
 from chain.models import Operation
-from loans import presenters
+from chain.settlement import driver
+from loans.api import presenters
 from loans.models import OaidCredit, PartnerLoan
 from loans.services.settle import settle_due
 from partners.models import PartnerDailyUsage
@@ -292,7 +293,7 @@ def test_a_borrow_the_chain_refuses_fails_and_gives_everything_back(chain, make_
 
 
 def test_a_chain_that_cannot_be_reached_is_503_and_nothing_is_reserved(chain, lender, settings):
-    from chain.clients import get_client
+    from chain.rpc.clients import get_client
 
     settings.CHAIN_RPC_URLS = ["http://127.0.0.1:9"]
     get_client.cache_clear()

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from chain.models import Operation
-from loans import consent, evidence
-from loans.consent_message import V1, Borrow
+from loans.consent import evidence, verification
+from loans.consent.message import V1, Borrow
 from loans.models import PartnerLoan
 from sandbox.keys import key_pair
 from tests.loans.conftest import DOLLAR
@@ -40,7 +40,7 @@ def the_borrow(lender, user, dollars=100, loan_id="loan-1", **changes):
 
 def signed(borrow, key):
     """Of version 1, as callers send it who know of no other."""
-    authorization = consent.sign(borrow, key, V1)
+    authorization = verification.sign(borrow, key, V1)
     return {name: authorization[name] for name in ("deadline", "nonce", "signature")}
 
 

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import clients, driver, second_reading, watcher
+from chain.events import second_reading, watcher
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
+from chain.rpc import clients
+from chain.settlement import driver
 from loans import books
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.services import follow

@@ -7,8 +7,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from chain import driver
-from chain.encoding import Call, encode_call
+from chain.lending.encoding import Call, encode_call
 from chain.models import (
     ChainTransaction,
     Operation,
@@ -16,6 +15,7 @@ from chain.models import (
     PlatformWallet,
     TransactionAttempt,
 )
+from chain.settlement import driver
 from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus
 from loans.services.settle import settle_due

@@ -4,13 +4,15 @@ import pytest
 from django.core.management import call_command
 
 from audit.models import AuditEntry
-from chain import deployment, driver, watcher
-from chain.clients import get_client
+from chain.events import watcher
+from chain.lending import deployment
 from chain.models import ChainEvent, WatchCursor
+from chain.rpc.clients import get_client
+from chain.settlement import driver
 from loans import books
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, RepaymentSource, SolvencyPosition
+from loans.reconciliation.run import reconcile
 from loans.services import follow
-from loans.services.reconcile import reconcile
 from loans.services.settle import settle_due
 from partners.models import Partner
 from tests.loans.conftest import DOLLAR
@@ -28,8 +30,8 @@ def follow_chain() -> follow.FollowReport:
 
 
 def debts_match(chain, *users) -> bool:
-    from loans.interest import OWN
-    from loans.services import ledger
+    from loans.debt.interest import OWN
+    from loans.ledger import ledger
 
     for user in users:
         row = SolvencyPosition.objects.get(position_id=user.position_id)

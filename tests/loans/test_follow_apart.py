@@ -7,12 +7,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chain import driver, hooks, watcher
+from chain import hooks
+from chain.events import watcher
 from chain.models import ChainEvent, WatchCursor
+from chain.settlement import driver
 from loans import books, tasks
+from loans.ledger.ledger import order_of
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, SolvencyPosition
-from loans.services import applying, follow, unwind, waiting
-from loans.services.ledger import order_of
+from loans.positions import waiting
+from loans.rollback import unwind
+from loans.services import applying, follow
 from loans.services.settle import settle_due
 from partner_platform.core import metrics
 from partners.models import Partner

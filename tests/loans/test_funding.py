@@ -7,9 +7,11 @@ import pytest
 from eth_account import Account
 from eth_utils.crypto import keccak
 
-from chain import clients, driver, funding, system
-from chain.encoding import encode_call
+from chain.lending import funding, system
+from chain.lending.encoding import encode_call
 from chain.models import FundingTransfer, Operation
+from chain.rpc import clients
+from chain.settlement import driver
 from loans import books
 from loans.models import FundingSource, Repayment
 from loans.services.settle import settle_due

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import clients, funding, system
-from chain.encoding import OPERATION_EXECUTED_TOPIC
+from chain.lending import funding, system
+from chain.lending.encoding import OPERATION_EXECUTED_TOPIC
 from chain.models import FundingTransfer, Operation
+from chain.rpc import clients
 from loans.models import OaidCredit, PartnerLoan, Repayment
-from partner_platform.core.database import atomic
+from partner_platform.core.database.transactions import atomic
 from partner_platform.core.errors import BadRequest
 from tests.loans.conftest import DOLLAR, PartnerClient
 from tests.loans.test_funding import signed_transfer

@@ -8,12 +8,13 @@ import pytest
 from django_redis import get_redis_connection
 
 from chain.models import Operation
-from loans import books, views
+from loans import books
+from loans.api import views
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from loans.services import borrow as borrow_service
 from loans.services import repay as repay_service
 from partner_platform.core import clock
-from partners import idempotency
+from partners.idempotency import records
 from partners.models import IdempotencyKey
 from tests.core.concurrency import at_once
 from tests.loans.conftest import DOLLAR
@@ -157,7 +158,7 @@ def test_the_longest_and_the_oddest_keys_are_taken(chain, lender, key):
 
 
 def test_an_invalid_body_an_unknown_key_and_a_503_are_not_kept(chain, lender, settings):
-    from chain.clients import get_client
+    from chain.rpc.clients import get_client
 
     user = chain.users[0]
     invalid = borrow(lender, user, dollars=0)
@@ -261,7 +262,7 @@ def test_16_at_once_with_one_key_make_one_loan_and_nobody_is_told_of_a_duplicate
 
 def test_16_at_once_make_one_loan_though_no_mark_holds(chain, lender, settle, monkeypatch):
     """Redis forgot every mark: the row's primary key alone lets one through."""
-    monkeypatch.setattr(idempotency, "_mark", lambda use: f"idempotency:{uuid.uuid4()}")
+    monkeypatch.setattr(records, "_mark", lambda use: f"idempotency:{uuid.uuid4()}")
     user = chain.users[0]
 
     answers = at_once(16, lambda _: borrow(lender, user))
@@ -275,7 +276,7 @@ def test_16_at_once_make_one_loan_though_no_mark_holds(chain, lender, settle, mo
 
 
 def test_16_repayments_at_once_with_one_key_are_one_repayment(chain, lender, settle, monkeypatch):
-    monkeypatch.setattr(idempotency, "_mark", lambda use: f"idempotency:{uuid.uuid4()}")
+    monkeypatch.setattr(records, "_mark", lambda use: f"idempotency:{uuid.uuid4()}")
     lender.borrow(chain.users[0], 100)
     settle()
 
@@ -299,7 +300,7 @@ def test_a_crash_after_the_acceptance_leaves_a_key_that_knows_its_loan(chain, le
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("loans.views._borrowed", die)
+        patch.setattr("loans.api.views._borrowed", die)
         with pytest.raises(Killed):
             borrow(lender, user)
     get_redis_connection("default").flushdb()  # the mark of a dead process ends by itself
@@ -320,7 +321,7 @@ def test_a_crash_before_the_commit_leaves_nothing_and_the_retry_begins_anew(chai
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(idempotency.Claim, "bind", die)
+        patch.setattr(records.Claim, "bind", die)
         with pytest.raises(Killed):
             borrow(lender, user)
     get_redis_connection("default").flushdb()
@@ -333,8 +334,8 @@ def test_a_crash_before_the_commit_leaves_nothing_and_the_retry_begins_anew(chai
 
 
 def test_the_mark_of_a_request_ends_within_seconds_of_its_process(chain, lender):
-    use = idempotency.Use("partner:x", "POST", "/partners/borrow", "k", "f" * 64)
-    with idempotency.claimed(use):
+    use = records.Use("partner:x", "POST", "/partners/borrow", "k", "f" * 64)
+    with records.claimed(use):
         left = get_redis_connection("default").ttl(f"idempotency:{use.id}")
 
     assert 0 < left <= 6

@@ -11,9 +11,13 @@ import chain.selectors
 import loans.selectors
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from loans.account_models import AccountDeposit, NotedAddress, PartnerSpending
+from loans.funding import trusted
+from loans.ledger import ledger
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, SolvencyPosition
+from loans.positions import waiting
 from loans.reconciliation import transfers
-from loans.services import account, ledger, lifecycle, unwind, waiting
+from loans.rollback import unwind
+from loans.services import lifecycle
 from partner_platform.core import clock
 from tests.support.planner import assert_uses_index
 
@@ -43,7 +47,7 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "what a sender brought": lambda: AccountDeposit.objects.filter(account="0x1", sender="0x2"),
     "a noted address": lambda: NotedAddress.objects.filter(account="0x1", address__in=["0x2"]),
     "what a partner's repayments took": lambda: PartnerSpending.objects.filter(partner_id=KEY, account="0x1"),
-    "repayments that the account will pay": account.in_flight_query,
+    "repayments that the account will pay": trusted.in_flight_query,
     "transfers of some blocks": lambda: chain.selectors.transfers_query(7, 9),
     "others' movements since a block": lambda: (
         transfers._events("block_number").filter(block_number__gte=7, block_number__lte=9)

@@ -5,8 +5,8 @@ import pytest
 from audit.models import AuditEntry
 from loans import tasks
 from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
+from loans.positions.health import positions_at_risk
 from loans.services import follow
-from loans.services.health import positions_at_risk
 from loans.services.lifecycle import cure, mark_defaulted
 from partner_platform.core.errors import BadRequest
 from tests.loans.conftest import DOLLAR

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loans.interest import OWN, SCALE, PositionDebt, allocate, close, draw, liquidate, repay, whole
+from loans.debt.interest import OWN, SCALE, PositionDebt, allocate, close, draw, liquidate, repay, whole
+from loans.ledger import ledger
 from loans.models import PartnerLoan, SolvencyPosition
-from loans.services import follow, ledger
+from loans.services import follow
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import draw_on_chain, repay_on_chain, set_interest_rate
 
@@ -209,7 +210,7 @@ def _assert_equal(chain: Any, user: Any) -> None:
     row = SolvencyPosition.objects.get(position_id=user.position_id)
     owed = ledger.debt_of(row, chain.now()).owed()
     assert sum(owed.values()) == debt
-    from loans import payoffs
+    from loans.debt import payoffs
 
     loans = PartnerLoan.objects.filter(solvency_position_id=user.position_id)
     shown = sum(payoffs.debt_at(loan, chain.now()) for loan in loans)

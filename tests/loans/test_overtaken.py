@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from chain import driver
-from chain.encoding import encode_call
+from chain.lending.encoding import encode_call
+from chain.settlement import driver
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
 from loans.services.settle import settle_due
 from loans.tasks import follow_now

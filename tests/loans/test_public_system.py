@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import pytest
 from django.core.cache import cache
 
-from chain import abis, deployment, system
-from chain.clients import RpcError, get_client
-from chain.dialects import dialect
-from chain.encoding import Call, describe_revert, encode_call
+from chain.lending import abis, deployment, system
+from chain.lending.dialects import dialect
+from chain.lending.encoding import Call, describe_revert, encode_call
 from chain.models import ChainEvent
+from chain.rpc.clients import RpcError, get_client
 from loans.models import PartnerLoan, SolvencyPosition
+from loans.reconciliation.run import reconcile
 from loans.services import follow
-from loans.services.reconcile import reconcile
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import fund_usdc, liquidate, repay_on_chain, revalue, set_interest_rate
 from tests.support.chain import Chain

@@ -9,11 +9,12 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from audit.models import AuditEntry
-from chain import driver
 from chain.models import Operation, OperationState
+from chain.settlement import driver
 from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, SolvencyPosition
-from loans.services import follow, settle, unwind
+from loans.rollback import unwind
+from loans.services import follow, settle
 from loans.services.settle import settle_due
 from loans.tasks import follow_now
 from partners.models import Partner

@@ -10,12 +10,12 @@ from django.db.models import F
 from prometheus_client import REGISTRY
 
 from audit.models import AuditEntry
+from chain.events.second_reading import EVERY_BLOCKS
 from chain.models import ChainEvent, FundingTransfer, PlatformWallet, WalletStatus
-from chain.second_reading import EVERY_BLOCKS
 from loans.models import OaidCredit, PartnerLoan, ReconciliationRun, SolvencyPosition
 from loans.reconciliation import landings
+from loans.reconciliation.run import reconcile
 from loans.services import follow
-from loans.services.reconcile import reconcile
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import repay_on_chain, set_interest_rate, transfer_usdc
@@ -180,7 +180,7 @@ def test_a_wrong_partner_is_suspended_and_a_wrong_account_stops_the_wallet(chain
 
 
 def test_what_is_in_motion_is_no_discrepancy(chain, history):
-    from chain import driver
+    from chain.settlement import driver
 
     first, _ = history
     first.borrow(chain.users[1], 50, "moving")

@@ -10,10 +10,11 @@ from django.db.models import F
 from audit import services as audit_services
 from audit.models import AuditEntry
 from chain.models import PlatformWallet, WalletStatus
-from loans.findings import differs
 from loans.models import OaidCredit, PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
-from loans.services import follow, freezing, repairs
-from loans.services.reconcile import Report, reconcile
+from loans.reconciliation import freezing, repairs
+from loans.reconciliation.findings import differs
+from loans.reconciliation.run import Report, reconcile
+from loans.services import follow
 from partners.models import Partner, PartnerStatus
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import draw_on_chain
@@ -50,7 +51,7 @@ def twice(chain: Any, **acts: bool) -> Report:
 class TestMoreThanAreNamed:
     @pytest.fixture(autouse=True)
     def two_of_a_kind(self, monkeypatch) -> None:
-        monkeypatch.setattr("loans.findings.MOST_KEPT", 2)
+        monkeypatch.setattr("loans.reconciliation.findings.MOST_KEPT", 2)
 
     def test_wrong_loans_hide_neither_a_partner_nor_a_wallet_nor_an_account(self, chain, client):
         PartnerLoan.objects.update(interest_paid=F("interest_paid") + 1, total_repaid=F("total_repaid") + 1)
@@ -98,8 +99,8 @@ class TestMoreThanAreNamed:
 class TestAlone:
     @pytest.fixture
     def errors(self, caplog) -> Any:
-        caplog.set_level(logging.ERROR, logger="partner_platform.core.isolation")
-        return lambda: [r.getMessage() for r in caplog.records if r.name == "partner_platform.core.isolation"]
+        caplog.set_level(logging.ERROR, logger="partner_platform.core.database.isolation")
+        return lambda: [r.getMessage() for r in caplog.records if r.name == "partner_platform.core.database.isolation"]
 
     def test_a_sum_that_the_records_make_negative_is_not_written_and_the_rest_is_repaired(
         self, chain, client, settle, errors
@@ -320,7 +321,7 @@ class TestLettingGo:
         assert oaid(chain).get().frozen is False
 
     def test_none_is_let_go_while_wrong_ones_are_not_named(self, chain, client, monkeypatch):
-        monkeypatch.setattr("loans.findings.MOST_KEPT", 1)
+        monkeypatch.setattr("loans.reconciliation.findings.MOST_KEPT", 1)
         OaidCredit.objects.update(frozen=True, reserved=F("reserved") + 7)
 
         assert reconcile(repair=True).finding_count == 2

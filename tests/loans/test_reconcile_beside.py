@@ -12,16 +12,16 @@ from uuid import uuid4
 import pytest
 
 from audit.models import AuditEntry
-from chain import driver
-from chain.clients import ChainUnavailable
-from chain.encoding import encode_call
+from chain.lending.encoding import encode_call
 from chain.models import PlatformWallet, WalletStatus
+from chain.rpc.clients import ChainUnavailable
+from chain.settlement import driver
 from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, SolvencyPosition
 from loans.reconciliation.look import look
+from loans.reconciliation.run import reconcile
 from loans.services import follow
 from loans.services.lifecycle import mark_defaulted
-from loans.services.reconcile import reconcile
 from loans.services.settle import settle_due
 from partners.models import Partner, PartnerStatus
 from partners.services import update_partner

@@ -14,15 +14,18 @@ from prometheus_client import REGISTRY
 
 from audit.models import AuditEntry
 from audit.tasks import seal_trail
-from chain import clients, driver, reconciling
-from chain.clients import ChainUnavailable
+from chain import reconciling
 from chain.models import FundingTransfer, PlatformWallet, WalletStatus, WatchedBlock
+from chain.rpc import clients
+from chain.rpc.clients import ChainUnavailable
+from chain.settlement import driver
 from loans import books
 from loans.management.commands import reconcile as command
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, ReconciliationRun, SolvencyPosition
-from loans.services import follow, freezing, repairs
-from loans.services import reconcile as module
-from loans.services.reconcile import due, reconcile
+from loans.reconciliation import freezing, repairs
+from loans.reconciliation import run as module
+from loans.reconciliation.run import due, reconcile
+from loans.services import follow
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import draw_on_chain, repay_on_chain, transfer_usdc
@@ -251,7 +254,7 @@ class TestMotion:
         driver.step()
         chain.mine()
         landed = chain.block_number()
-        caplog.set_level(logging.ERROR, logger="loans.services.reconcile")
+        caplog.set_level(logging.ERROR, logger="loans.reconciliation.run")
 
         def look() -> tuple[int, list[str]]:
             caplog.clear()
@@ -282,7 +285,7 @@ class TestMotion:
             return original(*args, **kwargs)
 
         monkeypatch.setattr(reconciling, "read_positions", read)
-        caplog.set_level(logging.ERROR, logger="loans.services.reconcile")
+        caplog.set_level(logging.ERROR, logger="loans.reconciliation.run")
         report = reconcile()
 
         assert chain.block_number() - report.block_number >= 30

@@ -6,12 +6,14 @@ import pytest
 from django.db.models import F
 from eth_account import Account
 
-from chain import clients, driver, selectors
-from chain.encoding import encode_call
+from chain import selectors
+from chain.lending.encoding import encode_call
 from chain.models import ChainTransaction, Operation, PlatformWallet, TransactionAttempt, WalletStatus
+from chain.rpc import clients
+from chain.settlement import driver
 from loans.models import OaidCredit, PartnerLoan
+from loans.reconciliation.run import Report, reconcile
 from loans.services import follow
-from loans.services.reconcile import Report, reconcile
 from loans.services.settle import settle_due
 from partners.models import Partner, PartnerDailyUsage
 from tests.support.actors import send_as

@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chain import deployment
-from chain.clients import get_client
-from chain.encoding import Call, encode_call
+from chain.lending import deployment
+from chain.lending.encoding import Call, encode_call
+from chain.rpc.clients import get_client
 from loans.models import Repayment
 from tests.loans.conftest import DOLLAR
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from audit.models import AuditEntry
-from chain import driver
 from chain.models import Operation
+from chain.settlement import driver
 from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan
 from loans.services import settle, settle_together

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chain.encoding import encode_call
+from chain.lending.encoding import encode_call
 from chain.models import FundingTransfer
 from loans.models import FundingSource, Repayment
 from partner_platform.core.errors import BadRequest

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
-from chain import clients, driver, selectors, system, watcher
-from chain.encoding import encode_call
+from chain import selectors
+from chain.events import watcher
+from chain.lending import system
+from chain.lending.encoding import encode_call
 from chain.models import FundingTransfer, Operation
-from loans import deposits
+from chain.rpc import clients
+from chain.settlement import driver
 from loans.account_models import AccountDeposit, NotedAddress, PartnerSpending, PlatformAccount
+from loans.funding import deposits, early_deposits, trusted
 from loans.models import FundingSource, Repayment
-from loans.services import account, early_deposits, follow
+from loans.services import follow
 from loans.services.settle import settle_due
 from loans.tasks import follow_now
 from partners.models import Partner
@@ -222,16 +226,16 @@ class TestWhatMayBeSpent:
     def test_a_judgement_on_figures_that_another_changed_is_made_again(self, chain, trusting, monkeypatch):
         """Between the look and the commit another repayment is accepted on the same figures."""
         send(chain, trusting, 10)
-        original, seen = account.judge, []
+        original, seen = trusted.judge, []
 
-        def judge_and_be_overtaken(partner: Partner) -> account.Judgement:
+        def judge_and_be_overtaken(partner: Partner) -> trusted.Judgement:
             found = original(partner)
             seen.append(found.judgements)
             if len(seen) == 1:
                 PlatformAccount.objects.update(judgements=found.judgements + 1)
             return found
 
-        monkeypatch.setattr(account, "judge", judge_and_be_overtaken)
+        monkeypatch.setattr(trusted, "judge", judge_and_be_overtaken)
         assert accepted(trusting.repay(10 * DOLLAR))
         assert seen == [0, 1]
         assert PlatformAccount.objects.get().judgements == 2
@@ -417,7 +421,7 @@ class TestWhenTheChainMoves:
         settle()
         assert (Repayment.objects.get().status, spendings()) == ("SETTLED", {"Lender 0": 200 * DOLLAR})
         follow_now()
-        left = account.judge(trusting.partner).left
+        left = trusted.judge(trusting.partner).left
         assert left == 100 * DOLLAR
 
     def test_a_node_with_another_block_than_was_read_is_503(self, chain, trusting, monkeypatch):
@@ -605,7 +609,7 @@ class TestWhatItCosts:
     def test_the_watchers_backlog_is_the_beats_and_not_the_requests(
         self, chain, trusting, settings, monkeypatch, which
     ):
-        monkeypatch.setattr(account, "MAX_BLOCKS_BEHIND", 3)
+        monkeypatch.setattr(trusted, "MAX_BLOCKS_BEHIND", 3)
         extra = {"repaymentTxHash": send(chain, trusting, 5)} if which == "claimed" else {}
         if which == "on trust":
             send(chain, trusting, 5)

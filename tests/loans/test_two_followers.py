@@ -8,8 +8,9 @@ import pytest
 from chain.models import ChainEvent
 from loans import books
 from loans.models import PartnerLoan, SolvencyPosition
-from loans.services import applying, follow, mirror
-from loans.services.reconcile import reconcile
+from loans.positions import mirror
+from loans.reconciliation.run import reconcile
+from loans.services import applying, follow
 from tests.core.concurrency import at_once
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import repay_on_chain, revalue

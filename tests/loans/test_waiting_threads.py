@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from loans import waiting_threads
+from loans.api import waiting_threads
 from loans.models import LoanStatus, PartnerLoan, Repayment
-from partner_platform.core import wakeup
 from partner_platform.core.fair_share import FairShare
-from partners import concurrency
+from partner_platform.core.web import wakeup
+from partners.access import concurrency
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

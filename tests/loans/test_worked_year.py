@@ -13,9 +13,9 @@ import pytest
 from audit.models import AuditEntry
 from loans import tasks
 from loans.models import PartnerLoan, SolvencyPosition
+from loans.positions.health import health_of
+from loans.reconciliation.run import reconcile
 from loans.services import follow
-from loans.services.health import health_of
-from loans.services.reconcile import reconcile
 from partners.models import Partner
 from tests.loans.conftest import DOLLAR
 from tests.support.actors import approve_usdc, fund_usdc, liquidate, repay_on_chain, revalue, set_interest_rate

@@ -8,8 +8,8 @@ from tests.mutations.mutant import Mutant, faults, replace
 
 def call_a_later_block_final() -> None:
     """Six blocks that may still be replaced are taken for final."""
-    from chain import reorgs
-    from chain.evidence import Checkpoint
+    from chain.rpc.evidence import Checkpoint
+    from chain.settlement import reorgs
 
     def broken(original: Any) -> Any:
         def final_block(*args: Any, **kwargs: Any) -> Any:
@@ -23,14 +23,14 @@ def call_a_later_block_final() -> None:
 
 def follow_four_blocks() -> None:
     """What is settled is compared with the chain as long as it is among the newest four blocks."""
-    from chain import reorgs
+    from chain.settlement import reorgs
 
     replace(reorgs, "_floor", lambda _: lambda engine: max(engine.require_head().number - 4, 0))
 
 
 def compare_from_what_is_final_now() -> None:
     """What became final while nothing ran is taken for what was seen."""
-    from chain import reorgs
+    from chain.settlement import reorgs
 
     def broken(_: Any) -> Any:
         def floor(engine: Any) -> int:
@@ -42,7 +42,7 @@ def compare_from_what_is_final_now() -> None:
 
 
 def _change_counts(**changes: Any) -> None:
-    from chain import nonces
+    from chain.settlement import nonces
 
     def broken(original: Any) -> Any:
         def read(engine: Any) -> Any:
@@ -66,7 +66,7 @@ def move_the_counter_at_once() -> None:
 
 def send_to_the_first_that_takes_it() -> None:
     """One endpoint that says yes is enough."""
-    from chain.clients import ChainClient
+    from chain.rpc.clients import ChainClient
 
     def broken(original: Any) -> Any:
         def send_to(self: Any, endpoints: Any, raws: Any, answers: Any) -> None:
@@ -79,7 +79,7 @@ def send_to_the_first_that_takes_it() -> None:
 
 def believe_one_endpoint_about_an_outcome() -> None:
     """The receipt of whichever node answered settles."""
-    from chain import settling
+    from chain.settlement import settling
 
     replace(
         settling, "corroborated", lambda _: lambda _client, receipts: {item["transactionHash"] for item in receipts}
@@ -88,14 +88,14 @@ def believe_one_endpoint_about_an_outcome() -> None:
 
 def take_the_logs_that_come() -> None:
     """A block without logs has none, whatever its header tells."""
-    from chain.log_ranges import RangeReader
+    from chain.rpc.log_ranges import RangeReader
 
     replace(RangeReader, "_with_missing", lambda _: lambda _self, found: found)
 
 
 def read_logs_once() -> None:
     """What is final is not read a second time."""
-    from chain import second_reading
+    from chain.events import second_reading
 
     replace(second_reading, "read_again", lambda _: lambda _reader, _cursor: False)
 
@@ -112,7 +112,7 @@ def judge_by_the_configured_executor() -> None:
     """Whose events prove an operation is what the settings say now."""
     from django.conf import settings
 
-    from chain import settling
+    from chain.settlement import settling
 
     def broken(original: Any) -> Any:
         return lambda logs, _executor: original(logs, settings.PLATFORM_EXECUTOR_ADDRESS)

@@ -8,9 +8,9 @@ from tests.mutations.mutant import Mutant, faults, replace
 
 def believe_a_receipt_of_any_block() -> None:
     """The block that a receipt names is not held against the chain's."""
-    from chain import tracking
-    from chain.landing import Block
-    from chain.settling import Landing
+    from chain.settlement import tracking
+    from chain.settlement.landing import Block
+    from chain.settlement.settling import Landing
 
     def broken(_: Any) -> Any:
         def landings(_engine: Any, attempts: Any, receipts: Any) -> list[Landing]:
@@ -31,15 +31,15 @@ def _named_in(receipt: dict[str, Any]) -> dict[str, Any]:
 
 def believe_a_silent_receipt() -> None:
     """A carrier that succeeded and left no event is judged at once."""
-    from chain import settling
+    from chain.settlement import settling
 
     replace(settling, "SILENT_RECEIPT_BLOCKS", lambda _: -(10**9))
 
 
 def send_what_left_the_queue() -> None:
     """Operations are bound to their carrier, however many of them were still queued."""
-    from chain import bundling
-    from chain.lease import LeaseLost
+    from chain.settlement import bundling
+    from chain.wallet.lease import LeaseLost
 
     def broken(original: Any) -> Any:
         def bind(transaction: Any, operations: Any) -> None:
@@ -55,7 +55,7 @@ def adopt_at_any_depth() -> None:
     """An execution found on the chain settles its operation, however new its block is."""
     import dataclasses
 
-    from chain import adoption, settling
+    from chain.settlement import adoption, settling
 
     def broken(original: Any) -> Any:
         def find(engine: Any, operation: Any) -> Any:
@@ -70,8 +70,8 @@ def adopt_at_any_depth() -> None:
 
 def adopt_what_was_skipped_at_any_depth() -> None:
     """An operation that the executor skipped is settled by its earlier execution, whoever shows that."""
-    from chain import settling
-    from chain.adoption import find_execution
+    from chain.settlement import settling
+    from chain.settlement.adoption import find_execution
 
     def broken(_: Any) -> Any:
         def judge_skipped(engine: Any, landing: Any, operation: Any) -> None:
@@ -86,8 +86,8 @@ def adopt_what_was_skipped_at_any_depth() -> None:
 
 def release_anybodys_lease() -> None:
     """A driver that ends frees the wallet, whoever has it by then."""
-    from chain.lease import Lease
     from chain.models import PlatformWallet
+    from chain.wallet.lease import Lease
 
     def broken(_: Any) -> Any:
         def release(self: Any) -> None:
@@ -100,8 +100,8 @@ def release_anybodys_lease() -> None:
 
 def resume_on_any_answer() -> None:
     """A paused wallet is active again as soon as a node says anything."""
-    from chain import sending
     from chain.models import WalletStatus
+    from chain.settlement import sending
 
     def broken(_: Any) -> Any:
         def resume(engine: Any, _answers: Any) -> None:
@@ -140,21 +140,21 @@ def _ignore(module: Any, model: str, condition: str) -> None:
 
 def reserve_against_any_reading() -> None:
     """A reading from before a loan landed is good enough to reserve credit against (M1)."""
-    from loans.services import credit
+    from loans.positions import credit
 
     _ignore(credit, "OaidCredit", "settled_block__lte")
 
 
 def claim_from_any_block() -> None:
     """A transfer is claimed as it was read, though it stands in another block by now."""
-    from chain import funding
+    from chain.lending import funding
 
     _ignore(funding, "FundingTransfer", "block_hash")
 
 
 def believe_the_first_node_about_a_transfer() -> None:
     """What the second node shows at the transfer's height does not count."""
-    from chain import funding
+    from chain.lending import funding
 
     def broken(original: Any) -> Any:
         return lambda method, params: original(method, params)[:1]
@@ -164,7 +164,7 @@ def believe_the_first_node_about_a_transfer() -> None:
 
 def believe_the_first_receipt_of_a_transfer() -> None:
     """What the second node tells in the transfer's receipt does not count."""
-    from chain import funding
+    from chain.lending import funding
 
     def broken(_: Any) -> Any:
         return lambda client, receipts: {receipt["transactionHash"] for receipt in receipts}

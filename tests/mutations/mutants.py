@@ -22,8 +22,8 @@ def abandon(transaction: Any) -> None:
 
 def renonce_on_timeout() -> None:
     """A time-out is taken for a failure."""
-    from chain import sending
-    from chain.rpc_errors import SendClass
+    from chain.rpc.errors import SendClass
+    from chain.settlement import sending
 
     def broken(original: Any) -> Any:
         def react(engine: Any, transaction: Any, answer: Any, *, may_bump: bool) -> None:
@@ -38,7 +38,7 @@ def renonce_on_timeout() -> None:
 
 def save_the_bump_after_the_send() -> None:
     """A bumped hash is lost in a crash between the two."""
-    from chain import sending
+    from chain.settlement import sending
 
     waiting: list[tuple[Any, ...]] = []
 
@@ -64,7 +64,7 @@ def save_the_bump_after_the_send() -> None:
 
 def believe_one_null_receipt() -> None:
     """A receipt that is not there means that the transaction is not there."""
-    from chain import tracking
+    from chain.settlement import tracking
 
     def broken(_: Any) -> Any:
         def push(_engine: Any, waiting: list[Any]) -> None:
@@ -88,7 +88,7 @@ def twice(original: Any) -> Any:
 
 def release_the_credit_twice() -> None:
     """A failed loan's reservation of the OAID's credit is given back two times."""
-    from loans.services import credit
+    from loans.positions import credit
 
     replace(credit, "release", twice)
 
@@ -102,8 +102,8 @@ def release_the_limits_twice() -> None:
 
 def let_the_counter_fall() -> None:
     """The nonce counter follows whatever the node says."""
-    from chain import driver
     from chain.models import PlatformWallet
+    from chain.settlement import driver
 
     def broken(original: Any) -> Any:
         def recover(engine: Any) -> None:
@@ -119,8 +119,8 @@ def let_the_counter_fall() -> None:
 
 def send_after_a_restore_without_looking() -> None:
     """A restored database goes on as if nothing had happened."""
-    from chain import restoring
     from chain.models import PlatformWallet, WalletStatus
+    from chain.settlement import restoring
 
     def broken(_: Any) -> Any:
         def scan(engine: Any) -> None:
@@ -136,22 +136,22 @@ def send_after_a_restore_without_looking() -> None:
 
 def believe_one_node_about_a_reorg() -> None:
     """A block that one node does not have is gone."""
-    from chain import reorgs
+    from chain.settlement import reorgs
 
     replace(reorgs, "_is_orphaned", lambda _: lambda *_args: True)
 
 
 def tell_the_outcome_at_the_first_block() -> None:
     """The depth that was asked for is not waited for."""
-    from chain.engine import Engine
+    from chain.settlement.engine import Engine
 
     replace(Engine, "confirmations", lambda _: property(lambda _self: 1))
 
 
 def take_unknown_words_for_a_refusal() -> None:
     """An error text that nobody listed means that no node will ever take the transaction."""
-    from chain import clients
-    from chain.rpc_errors import SendClass
+    from chain.rpc import clients
+    from chain.rpc.errors import SendClass
 
     def broken(original: Any) -> Any:
         def classify(message: str) -> SendClass:
@@ -165,28 +165,28 @@ def take_unknown_words_for_a_refusal() -> None:
 
 def believe_the_event_without_its_effect() -> None:
     """`OperationExecuted` is enough; the amounts are not looked at."""
-    from chain import verdicts
+    from chain.settlement import verdicts
 
     replace(verdicts, "match_effect", lambda _: lambda _effect, logs: list(logs))
 
 
 def bump_too_little() -> None:
     """Five per cent more, where geth wants ten."""
-    from chain import fees
+    from chain.wallet import fees
 
     replace(fees, "_raised", lambda _: lambda amount: amount * 21 // 20 + 1)
 
 
 def bump_by_the_clock() -> None:
     """Time passes on a halted chain too."""
-    from chain import tracking
+    from chain.settlement import tracking
 
     replace(tracking, "_wants_bump", lambda _: lambda *_args: True)
 
 
 def look_at_no_reorg() -> None:
     """What is confirmed is confirmed."""
-    from chain import recovery, tracking
+    from chain.settlement import recovery, tracking
 
     for module in (recovery, tracking):
         replace(module, "undo_orphaned", lambda _: lambda _engine: False)
@@ -194,21 +194,21 @@ def look_at_no_reorg() -> None:
 
 def forget_that_the_owner_acted() -> None:
     """A reorg reopens the operation and nobody takes the loan back."""
-    from chain import reorgs
+    from chain.settlement import reorgs
 
     replace(reorgs, "_reopen", lambda _: lambda _operations: None)
 
 
 def sign_for_any_chain() -> None:
     """The node's chain id is not asked for."""
-    from chain.endpoints import Endpoint
+    from chain.rpc.endpoints import Endpoint
 
     replace(Endpoint, "_verify", lambda _: lambda _self, _patience: None)
 
 
 def write_without_the_lease() -> None:
     """A driver that lost its lease goes on writing."""
-    from chain.lease import Lease
+    from chain.wallet.lease import Lease
 
     replace(Lease, "hold", lambda _: lambda _self, **_kwargs: None)
 

@@ -62,18 +62,18 @@ def test_what_is_too_long_for_the_rest_of_the_time_makes_room_for_a_shorter_one(
     ("source", "expected"),
     [
         ("from chain import nonces\n\nnonces._is_too_high(1)", Bond.FUNCTION),
-        ("from chain.nonces import Counter\n\nset(Counter, '_is_too_high')", Bond.FUNCTION),
-        ("from chain.nonces import _is_too_high", Bond.FUNCTION),
-        ("import chain.nonces", Bond.MODULE),
-        ("def test() -> None:\n    from chain.nonces import recover", Bond.MODULE),
+        ("from chain.settlement.nonces import Counter\n\nset(Counter, '_is_too_high')", Bond.FUNCTION),
+        ("from chain.settlement.nonces import _is_too_high", Bond.FUNCTION),
+        ("import chain.settlement.nonces", Bond.MODULE),
+        ("def test() -> None:\n    from chain.settlement.nonces import recover", Bond.MODULE),
         ("from chain import sending\n\n_is_too_high(nonces)", Bond.NONE),
         ("from chain.nonces_of_others import _is_too_high", Bond.NONE),
         ("from . import nonces", Bond.NONE),
     ],
 )
 def test_a_file_of_tests_is_close_to_what_it_imports_and_names(source: str, expected: Bond) -> None:
-    assert bond(source, "chain.nonces", "Counter._is_too_high") == expected
+    assert bond(source, "chain.settlement.nonces", "Counter._is_too_high") == expected
 
 
 def test_code_outside_functions_has_no_name_to_be_named_by() -> None:
-    assert bond("from chain import nonces\n\nx = ''", "chain.nonces", "") == Bond.MODULE
+    assert bond("from chain import nonces\n\nx = ''", "chain.settlement.nonces", "") == Bond.MODULE

@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 
 from partner_platform.core import clock
-from partners import admission, keys
+from partners import keys
+from partners.access import admission
 from partners.models import ApiKey, Partner, PartnerStatus
 from tests.factories import ApiKeyFactory, PartnerFactory, partner_with_key
 
@@ -71,7 +72,7 @@ def test_a_key_of_the_other_environment_is_told_so_without_a_query(django_assert
     from rest_framework.test import APIRequestFactory
 
     from partner_platform.core.errors import Unauthorized
-    from partners.authentication import ApiKeyAuthentication
+    from partners.access.authentication import ApiKeyAuthentication
 
     key = keys.generate("test", "live").key
     assert_refused(

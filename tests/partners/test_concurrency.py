@@ -10,7 +10,7 @@ from django_redis import get_redis_connection
 
 from audit.models import ApiLog
 from partner_platform.core.fair_share import FairShare
-from partners import concurrency
+from partners.access import concurrency
 from partners.models import Partner
 from tests.factories import partner_with_key
 from tests.partners import urls

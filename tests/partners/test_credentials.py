@@ -14,8 +14,9 @@ from django.db import connection
 from django.test import Client
 
 from audit.models import AuditEntry
-from partner_platform.core import clock, crypto
+from partner_platform.core import clock
 from partner_platform.core.errors import BadRequest
+from partner_platform.core.secrets import crypto
 from partners import credentials, keys, services
 from partners.models import ApiKey, Partner
 from tests.factories import ApiKeyFactory, PartnerFactory, partner_with_key

@@ -12,11 +12,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 
-from audit import refused_calls
+from audit.calls import refused_calls
 from audit.models import ApiLog, RefusedCalls
 from partner_platform.core import clock
-from partners import door, keys, live_keys, rate_limit, refusals
+from partners import keys
+from partners.access import rate_limit
 from partners.models import ApiKey, Partner, PartnerStatus
+from partners.refusals import counting, door, live_keys
 from tests.factories import ApiKeyFactory, PartnerFactory, partner_with_key
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
@@ -216,7 +218,7 @@ def test_the_console_stays_reachable_from_that_address() -> None:
 def test_an_answer_that_races_past_the_door_is_not_logged_either() -> None:
     """Another process let the address in, or the same at the same moment: the count in Redis decides, exactly."""
     refuse(LIMIT)
-    refusals.refusals.forget()  # as a process that has not heard of it
+    counting.refusals.forget()  # as a process that has not heard of it
     assert_turned_away(call())
     assert ApiLog.objects.count() == LIMIT
 
@@ -297,19 +299,19 @@ def test_what_the_schema_says_needs_no_key_is_never_turned_away_for_others() -> 
 
 
 def test_memory_is_bounded_and_who_comes_after_is_not_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MAX_ADDRESSES", 5)
+    monkeypatch.setattr(counting, "MAX_ADDRESSES", 5)
     for number in range(8):
         refuse(LIMIT + 1, address=f"198.51.100.{number}")
-    assert len(refusals.refusals._over) == 5
+    assert len(counting.refusals._over) == 5
     assert call(address="198.51.100.200").status_code == 401
 
 
 @pytest.mark.usefixtures("redis_down")
 def test_memory_is_bounded_without_redis_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refusals, "MAX_ADDRESSES", 5)
+    monkeypatch.setattr(counting, "MAX_ADDRESSES", 5)
     for number in range(8):
         call(address=f"198.51.100.{number}")
-    assert len(refusals.refusals._own) == 5
+    assert len(counting.refusals._own) == 5
     assert len(refused_calls.pending._calls) <= refused_calls.MAX_ADDRESSES
 
 

@@ -12,10 +12,11 @@ from rest_framework.response import Response
 
 from partner_platform.core import clock
 from partner_platform.core.errors import Conflict, ErrorCode, Forbidden, Unavailable
-from partners import idempotency, tasks
-from partners.idempotent import idempotent
+from partners import tasks
+from partners.access.principal import PartnerPrincipal
+from partners.idempotency import records
+from partners.idempotency.view import idempotent
 from partners.models import IdempotencyKey, Partner
-from partners.principal import PartnerPrincipal
 from tests.core.concurrency import at_once
 from tests.factories import PartnerFactory
 
@@ -91,7 +92,7 @@ def test_8_such_posts_at_once_with_one_key_do_it_once(partner, monkeypatch):
     def no_redis(_):
         raise RedisError("down")
 
-    monkeypatch.setattr(idempotency, "get_redis_connection", no_redis)
+    monkeypatch.setattr(records, "get_redis_connection", no_redis)
 
     answers = at_once(8, lambda _: call(create, partner))
 
@@ -116,7 +117,7 @@ def test_a_key_in_flight_elsewhere_is_409_until_it_leaves(partner):
 
 
 def test_the_sweep_deletes_what_has_expired_in_batches_and_nothing_else(partner, monkeypatch):
-    monkeypatch.setattr(idempotency, "SWEEP_BATCH", 3)
+    monkeypatch.setattr(records, "SWEEP_BATCH", 3)
     for number in range(8):
         call(create, partner, f"old-{number}")
     call(create, partner, "young")

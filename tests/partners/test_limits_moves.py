@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection
 
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Forbidden, Unavailable
 from partners import limits
 from partners.models import Partner, PartnerDailyUsage

@@ -10,9 +10,9 @@ from django.test import Client
 from django_redis import get_redis_connection
 
 from audit.models import ApiLog
-from partners import rate_limit
+from partners.access import rate_limit
+from partners.access.rate_limit import Once, Quota
 from partners.models import ApiKey
-from partners.rate_limit import Once, Quota
 from tests.factories import partner_with_key
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]

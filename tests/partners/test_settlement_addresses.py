@@ -15,7 +15,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
-from partner_platform.core.database import atomic
+from partner_platform.core.database.transactions import atomic
 from partner_platform.core.errors import BadRequest, ErrorCode
 from partners import config_file, services, settlement_addresses
 from partners.models import ApiKey, Partner, SettlementAddress
@@ -301,7 +301,7 @@ class TestTheConsole:
         self, console: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         owner = make_partner(partner_name="Another")
-        monkeypatch.setattr("partners.forms.PartnerForm._check_settlement_address", lambda *_: None)
+        monkeypatch.setattr("partners.console.forms.PartnerForm._check_settlement_address", lambda *_: None)
         monkeypatch.setattr(Partner, "validate_constraints", lambda *_, **__: None)
         page = send(console, "/console/partners/partner/add/", FORM)
         assert page.status_code == 200

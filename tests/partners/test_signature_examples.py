@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from partners import signing
+from partners.access import signing
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = (PROJECT / "docs" / "signatures.md").read_text()

@@ -8,8 +8,10 @@ import pytest
 from django.test import Client
 from django_redis import get_redis_connection
 
-from partner_platform.core import clock, crypto
-from partners import credentials, rate_limit, signing
+from partner_platform.core import clock
+from partner_platform.core.secrets import crypto
+from partners import credentials
+from partners.access import rate_limit, signing
 from partners.models import Partner
 from tests.factories import partner_with_key
 

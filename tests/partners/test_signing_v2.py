@@ -12,8 +12,9 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test import AsyncRequestFactory, Client, RequestFactory
 
 from audit.models import AuditEntry
-from partner_platform.core.request_target import request_target
-from partners import credentials, signing
+from partner_platform.core.web.request_target import request_target
+from partners import credentials
+from partners.access import signing
 from partners.models import Partner
 from partners.services import create_partner
 from tests.factories import PartnerFactory, partner_with_key

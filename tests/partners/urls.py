@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from partner_platform.core import exception_handler
-from partners.admission import PublicThrottle
+from partner_platform.core.web import exception_handler
+from partners.access.admission import PublicThrottle
 
 handler404 = exception_handler.not_found
 handler500 = exception_handler.server_error

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from chain.clients import get_client
-from chain.encoding import encode_call
+from chain.lending.encoding import encode_call
+from chain.rpc.clients import get_client
 from sandbox.furnish import SETTLEMENT_USDC
 from sandbox.keys import key_pair
 from tests.factories import PartnerFactory

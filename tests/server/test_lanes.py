@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from partner_platform.core.acceptance import note_accepted
+from partner_platform.core.web.acceptance import note_accepted
 from partner_platform.server import lanes
 from tests.server.conftest import Running, Serve, echo
 

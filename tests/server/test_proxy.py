@@ -14,7 +14,7 @@ import yaml
 
 from partner_platform.core.error_catalogue import CATALOGUE, example_of
 from partner_platform.core.errors import ErrorCode
-from partner_platform.core.middleware import MAX_BODY_BYTES
+from partner_platform.core.web.middleware import MAX_BODY_BYTES
 from partner_platform.server import limits
 from sandbox.servers.ports import LOOPBACK, accepts, free_port
 from sandbox.servers.process import Server

@@ -8,12 +8,12 @@ import pytest
 from django.core.wsgi import get_wsgi_application
 from django_redis import get_redis_connection
 
-from audit import refused_calls
+from audit.calls import refused_calls
 from audit.models import ApiLog
-from partner_platform.core import api_versions, turning_away
 from partner_platform.core.errors import ErrorCode, TooManyRequests
-from partners import live_keys
-from partners.refusals import refusals
+from partner_platform.core.web import api_versions, turning_away
+from partners.refusals import live_keys
+from partners.refusals.counting import refusals
 from tests.factories import ApiKeyFactory, partner_with_key
 from tests.server.conftest import PATIENCE, Answer, Caller, Running, Serve
 from tests.server.test_platform import STATS, closing_connections, request

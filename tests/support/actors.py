@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from chain.encoding import encode_call
+from chain.lending.encoding import encode_call
 from tests.support.chain import Chain
 
 GAS = 1_000_000

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from chain.clients import ChainClient
+from chain.rpc.clients import ChainClient
 from tests.core.concurrency import at_once
 
 Act = Callable[[], object]

@@ -9,8 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from chain.clients import ChainClient
-from chain.encoding import (
+from chain.lending.encoding import (
     LOAN_REPAID_TOPIC,
     OPERATION_EXECUTED_TOPIC,
     OPERATION_TOPICS,
@@ -20,6 +19,7 @@ from chain.encoding import (
     encode_call,
 )
 from chain.models import ChainEvent, Operation, WatchedBlock
+from chain.rpc.clients import ChainClient
 from tests.support.chain import Chain
 
 

@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from loans import consent
-from loans.consent_message import V2, borrow_from
+from loans.consent import verification
+from loans.consent.message import V2, borrow_from
 from loans.services.borrow import BorrowRequest
 from partners.models import Partner
 
@@ -22,4 +22,4 @@ def authorization_for(
         number_of_installments=body.get("numberOfInstallments"),
     )
     borrow = borrow_from(partner, asked, nonce=nonce, deadline=int(time.time()) + 600)
-    return consent.sign(borrow, private_key, version)
+    return verification.sign(borrow, private_key, version)

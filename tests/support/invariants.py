@@ -14,8 +14,9 @@ from django.conf import settings
 from audit.models import AuditEntry
 from chain.models import FundingTransfer, Operation, OperationState
 from chain.states import FINAL_OPERATION_STATES
-from loans import books, payoffs
+from loans import books
 from loans.account_models import PartnerSpending
+from loans.debt import payoffs
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from tests.support.chain import Chain
 from tests.support.chain_facts import ChainReader, Moved, Seen

@@ -13,7 +13,7 @@ from typing import Any
 
 from eth_abi.abi import decode
 
-from chain.encoding import encode_call
+from chain.lending.encoding import encode_call
 from sandbox.servers.ports import free_port
 from tests.support.waiting import eventually
 

@@ -7,8 +7,8 @@ from django.db import models
 from django.db.utils import DEFAULT_DB_ALIAS
 from django_redis import get_redis_connection
 
-from chain.clients import get_client
-from partner_platform.core.database import run_in_transaction
+from chain.rpc.clients import get_client
+from partner_platform.core.database.transactions import run_in_transaction
 from partners import limits
 from tests.support.chain import Chain
 

@@ -3,9 +3,9 @@
 from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 
-from chain import abis, deployment
-from chain.clients import get_client
-from chain.encoding import Call, decode_event, encode_call, topic_of
+from chain.lending import abis, deployment
+from chain.lending.encoding import Call, decode_event, encode_call, topic_of
+from chain.rpc.clients import get_client
 from sandbox.keys import KeyPair
 from sandbox.world import SandboxUser
 from tests.support.chain import Chain

@@ -75,7 +75,7 @@ def _in_turns(ranked: Iterable[Candidate]) -> Iterator[Candidate]:
 
 
 def bond(source: str, module: str, function: str) -> Bond:
-    """Of a file of tests with a module (`chain.nonces`) and a function in it (qualified; "" is none)."""
+    """Of a file of tests with a module (`chain.settlement.nonces`) and a function in it (qualified; "" is none)."""
     imported, named = _words(source)
     if module not in imported:
         return Bond.NONE

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import archiving
-from audit.archive_files import ArchiveDamaged
+from audit.calls import archiving
+from audit.calls.archive_files import ArchiveDamaged
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit.anchors import AnchorsUnreadable
-from audit.verification import Verification, verify
+from audit.trail.anchors import AnchorsUnreadable
+from audit.trail.verification import Verification, verify
 
 SHOWN = 100
 

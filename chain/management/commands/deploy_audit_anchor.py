@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from eth_account import Account
 from eth_utils.exceptions import ValidationError
 
-from chain import deployment
-from chain.clients import ChainUnavailable, RpcError, get_client
+from chain.lending import deployment
+from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 
 DEFAULT_KEY_VARIABLE = "DEPLOYER_PRIVATE_KEY"
 

@@ -5,9 +5,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from chain import deployment
-from chain.clients import ChainUnavailable, RpcError, get_client
+from chain.lending import deployment
 from chain.management.owner import DEFAULT_KEY_VARIABLE, address_of, owner_key
+from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 
 
 class Command(BaseCommand):

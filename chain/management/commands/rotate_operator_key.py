@@ -5,12 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from chain import rotation
-from chain.clients import ChainUnavailable, RpcError, get_client
-from chain.deployment import DeploymentFailed
+from chain.lending.deployment import DeploymentFailed
 from chain.management.owner import actor, add_owner_arguments, address_of, have_signed
+from chain.operators import rotation
+from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.selectors import executors
-from chain.signer import signing_address
+from chain.wallet.signer import signing_address
 
 WEI_PER_ETHER = 10**18
 

@@ -11,16 +11,17 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from chain import inspection, operating, review, selectors
-from chain.clients import ChainUnavailable, RpcError, get_client
-from chain.engine import Engine
-from chain.lease import LeaseLost
+from chain import selectors
 from chain.management.owner import actor, address_of
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
-from chain.review import DecisionRefused, Evidence
-from chain.signer import SignerUnavailable
+from chain.operators import inspection, operating, review
+from chain.operators.review import DecisionRefused, Evidence
+from chain.rpc.clients import ChainUnavailable, RpcError, get_client
+from chain.settlement.engine import Engine
 from chain.states import IN_FLIGHT_STATES
-from chain.wallets import platform_wallet
+from chain.wallet.lease import LeaseLost
+from chain.wallet.signer import SignerUnavailable
+from chain.wallet.wallets import platform_wallet
 
 
 class Command(BaseCommand):

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from chain.clients import ChainUnavailable
-from loans import evidence, selectors
+from chain.rpc.clients import ChainUnavailable
+from loans import selectors
+from loans.consent import evidence
 from partner_platform.core.errors import NotFound
 from partners.management.support import require_partner
 

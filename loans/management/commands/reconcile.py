@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from chain.clients import ChainUnavailable
-from loans.services.reconcile import Report, reconcile, wait_for_next_block
+from chain.rpc.clients import ChainUnavailable
+from loans.reconciliation.run import Report, reconcile, wait_for_next_block
 
 WAIT_SECONDS = 60.0
 

@@ -5,11 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from chain import rotation, system
-from chain.clients import ChainUnavailable, RpcError
-from chain.deployment import DeploymentFailed
+from chain.lending import system
+from chain.lending.deployment import DeploymentFailed
 from chain.management.owner import actor, address_of
-from chain.signer import signing_address
+from chain.operators import rotation
+from chain.rpc.clients import ChainUnavailable, RpcError
+from chain.wallet.signer import signing_address
 from loans import selectors
 from partner_platform.core.money import format_dollars
 from partners.selectors import active_partners

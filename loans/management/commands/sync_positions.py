@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from chain.clients import ChainUnavailable
+from chain.rpc.clients import ChainUnavailable
 from loans.services import follow
 
 

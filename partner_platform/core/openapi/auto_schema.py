@@ -12,7 +12,7 @@ from partner_platform.core.error_catalogue import CATALOGUE
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi import headers
 from partner_platform.core.openapi.operations import JSON, Caller, Link, Operation, Serializer, camel, operation_of
-from partner_platform.core.serializers import StrictSerializer
+from partner_platform.core.web.serializers import StrictSerializer
 
 SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
     Caller.ANYBODY: [],

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from partner_platform.core import api_versions
+from partner_platform.core.web import api_versions
 
 _SECONDS = {"type": "integer", "minimum": 0}
 

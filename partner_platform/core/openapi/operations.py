@@ -23,7 +23,7 @@ class Caller(Enum):
     PARTNER = "partner"
 
 
-# What every endpoint with an API key can answer, before it looks at what is asked (`partners.authentication`).
+# What every endpoint with an API key can answer, before it looks at what is asked (`partners.access.authentication`).
 PARTNER_ERRORS = (
     ErrorCode.INVALID_REQUEST,
     ErrorCode.UNSUPPORTED_API_VERSION,

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from partner_platform.core.crypto import CannotDecrypt
+from partner_platform.core.secrets.crypto import CannotDecrypt
 from partners import credentials
 from partners.management.support import ACTOR
 

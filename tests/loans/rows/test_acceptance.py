@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from loans.models import FundingSource, OaidCredit, PartnerLoan
-from loans.services import credit, repay
-from loans.services.credit import CreditContended, CreditLimit, ReadingTooOld
-from partner_platform.core.database import run_in_transaction
+from loans.positions import credit
+from loans.positions.credit import CreditContended, CreditLimit, ReadingTooOld
+from loans.services import repay
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, PlatformError
 from partners.limits import InvariantViolation
 from tests.support.books_rows import BLOCK, MOMENT, BooksRows, changed_by, everything

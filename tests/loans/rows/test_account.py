@@ -3,8 +3,8 @@
 import pytest
 
 from loans.account_models import PartnerSpending, PlatformAccount
-from loans.services import account
-from loans.services.account import JudgedAnew, Judgement
+from loans.funding import trusted
+from loans.funding.trusted import JudgedAnew, Judgement
 from tests.loans.rows.conftest import EXECUTOR
 from tests.support.books_rows import BooksRows, changed_by
 
@@ -24,7 +24,7 @@ def test_what_is_accepted_on_trust_is_noted_for_its_partner_and_account(
 ) -> None:
     partner = world.partner()
     here, _ = world.spending(partner, 40), world.spending(partner, 40, account="0x" + "e2" * 20)
-    changes, made = changed_by(lambda: account.accept(JUDGED, partner, on_trust=on_trust))
+    changes, made = changed_by(lambda: trusted.accept(JUDGED, partner, on_trust=on_trust))
     noted = {here.pk: {"on_trust": True}} if on_trust else {}
     assert changes == {judged.pk: {"judgements": 5}, **noted}
     assert made == []
@@ -38,7 +38,7 @@ def test_a_judgement_that_another_came_after_accepts_nothing(
     row = world.spending(partner, 40)
     PlatformAccount.objects.filter(pk=judged.pk).update(judgements=judgements)
     with pytest.raises(JudgedAnew):
-        account.accept(JUDGED, partner, on_trust=True)
+        trusted.accept(JUDGED, partner, on_trust=True)
     assert PartnerSpending.objects.get(pk=row.pk).on_trust is False
     assert PlatformAccount.objects.get(pk=judged.pk).judgements == judgements
 
@@ -46,5 +46,5 @@ def test_a_judgement_that_another_came_after_accepts_nothing(
 def test_a_partner_that_is_trusted_is_so_on_every_account(world: BooksRows) -> None:
     partner = world.partner()
     rows = [world.spending(partner, 40), world.spending(partner, 40, account="0x" + "e2" * 20)]
-    changes, _ = changed_by(lambda: account.note_trusted(partner.pk))
+    changes, _ = changed_by(lambda: trusted.note_trusted(partner.pk))
     assert changes == {row.pk: {"on_trust": True} for row in rows}

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from loans.ledger.ledger import LedgerGap, order_of
+from loans.ledger.movements import movement_of
 from loans.models import LoanStatus, PartnerLoan
-from loans.services.ledger import LedgerGap, order_of
-from loans.services.movements import movement_of
 from loans.services.settle_borrow import Draw, activate_all, settle_borrow
 from partner_platform.core.clock import isoformat
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 from partners.limits import InvariantViolation
 from partners.models import PartnerDailyUsage
 from tests.loans.rows.conftest import POOL

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from loans import schedules
+from loans.debt import schedules
 from loans.models import PartnerLoan
 from loans.services import lifecycle
 from loans.services.lifecycle import cure, mark_defaulted, mark_overdue, overdue_query

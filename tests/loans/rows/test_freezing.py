@@ -1,8 +1,8 @@
 """What a finding freezes: its position with the OAID, counted each time, and nothing beside it."""
 
-from loans.findings import Finding
 from loans.models import OaidCredit
-from loans.services import freezing
+from loans.reconciliation import freezing
+from loans.reconciliation.findings import Finding
 from tests.support.books_rows import BooksRows, changed_by, told
 
 

@@ -6,9 +6,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from loans.models import SolvencyPosition
-from loans.services import health
-from loans.services.health import check_positions, health_of, positions_at_risk, warning_factor
-from loans.services.mirror import health_factor
+from loans.positions import health
+from loans.positions.health import check_positions, health_of, positions_at_risk, warning_factor
+from loans.positions.mirror import health_factor
 from tests.loans.rows.conftest import NOW
 from tests.support.books_rows import MOMENT, TIME, BooksRows, changed_by, everything, told
 

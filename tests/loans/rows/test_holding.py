@@ -8,7 +8,7 @@ from pytest_django.fixtures import Settings
 
 from chain.models import Operation
 from loans.models import SolvencyPosition
-from loans.services import holding, waiting
+from loans.positions import holding, waiting
 from tests.loans.rows.conftest import NOW
 from tests.support.books_rows import BLOCK, BooksRows, changed_by
 

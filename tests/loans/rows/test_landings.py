@@ -6,12 +6,12 @@ import pytest
 
 from chain.models import Operation
 from chain.reconciling import Moment
+from loans.ledger.ledger import order_of
 from loans.models import PartnerLoan
 from loans.reconciliation import records
 from loans.reconciliation.landings import Landed, Landings
 from loans.reconciliation.look import _Look
 from loans.reconciliation.records import DRAWS, PAYMENTS, EventRecord
-from loans.services.ledger import order_of
 from tests.loans.rows.conftest import EXECUTOR
 from tests.loans.rows.test_loan_figures import loan_record
 from tests.support.books_rows import BLOCK, BLOCK_HASH, BooksRows

@@ -2,11 +2,11 @@
 
 import pytest
 
-from chain import system
-from chain.clients import ChainUnavailable
-from chain.system import PositionReading, ReadingRefused
+from chain.lending import system
+from chain.lending.system import PositionReading, ReadingRefused
+from chain.rpc.clients import ChainUnavailable
 from loans.models import SolvencyPosition
-from loans.services.positions import ensure_mirrored, mirrored
+from loans.positions.rows import ensure_mirrored, mirrored
 from tests.support.books_rows import TOKEN, USER, BooksRows
 
 FIRST, SECOND, THIRD = 1, 2, 3

@@ -6,9 +6,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain import selectors
-from loans import deposits
 from loans.account_models import NotedAddress, PartnerSpending
-from loans.services import early_deposits
+from loans.funding import deposits, early_deposits
 from partners import settlement_addresses
 from partners.models import Partner, SettlementAddress
 from tests.loans.rows.conftest import EXECUTOR

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from chain.models import ChainEvent
-from loans.interest import SCALE
+from loans.debt.interest import SCALE
+from loans.ledger.ledger import order_of
 from loans.models import SolvencyPosition
 from loans.reconciliation import records
 from loans.reconciliation.loans import OfPosition
 from loans.reconciliation.positions import _as_of, _parts
 from loans.reconciliation.records import Scope
-from loans.services.ledger import order_of
 from tests.support.books_rows import BLOCK, MOMENT, BooksRows
 
 RATE = 500

@@ -7,9 +7,9 @@ import pytest
 
 from audit.models import AuditEntry
 from chain.models import FundingTransfer
-from loans.findings import Finding, Repair
 from loans.models import FundingSource, OaidCredit, PartnerLoan, RepaymentSource, SolvencyPosition
-from loans.services import repairs
+from loans.reconciliation import repairs
+from loans.reconciliation.findings import Finding, Repair
 from partners.models import Partner, PartnerDailyUsage
 from tests.support.books_rows import DAY, BooksRows, everything
 

@@ -5,17 +5,20 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from chain.lending.system import PoolDebt
 from chain.models import ChainEvent, FundingTransfer, Operation
-from chain.system import PoolDebt
-from loans import payoffs, selectors
+from loans import selectors
 from loans.account_models import PartnerSpending
-from loans.interest import OWN, SCALE, Part, PositionDebt
+from loans.debt import payoffs
+from loans.debt.interest import OWN, SCALE, Part, PositionDebt
+from loans.funding import trusted
+from loans.ledger import ledger
+from loans.ledger.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
 from loans.models import FundingSource, PartnerLoan, Repayment, SolvencyPosition
 from loans.selectors import Payment
-from loans.services import account, ledger, onchain
-from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
+from loans.services import onchain
 from loans.services.settle_repayment import settle_repayment
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.ethereum import parse_address
 from partners.limits import InvariantViolation
 from partners.models import Partner, SettlementAddress
@@ -262,7 +265,7 @@ def test_what_a_once_shared_address_sent_is_the_spending_of_whose_it_is_now(worl
 
     assert (spending_of(owner), spending_of(partner)) == ([(operation.executor, 300, BLOCK, False)], [])
     repayment.refresh_from_db()
-    account.undone(repayment, operation, 300)
+    trusted.undone(repayment, operation, 300)
     assert (spending_of(owner), spending_of(partner)) == ([(operation.executor, 0, BLOCK, False)], [])
 
 
@@ -721,7 +724,7 @@ def test_in_flight_on_the_account_is_what_it_will_pay_and_nothing_that_is_pulled
     on_trust = world.repayment(loan, 2, funding=FundingSource.TRUSTED)
     world.repayment(loan, 3)  # pulled
     world.repayment(loan, 4, funding=FundingSource.TRUSTED, status="SETTLED")
-    assert set(account.in_flight_query()) == {by_transfer, on_trust}
+    assert set(trusted.in_flight_query()) == {by_transfer, on_trust}
 
 
 def test_what_the_pool_was_owed_before_the_first_event_follows_from_that_event(world: BooksRows) -> None:

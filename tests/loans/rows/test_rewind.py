@@ -2,12 +2,12 @@
 
 import pytest
 
-from chain import system
+from chain.lending import system
+from chain.lending.system import PositionReading
 from chain.models import ChainEvent
-from chain.system import PositionReading
+from loans.ledger.ledger import order_of
 from loans.models import SolvencyPosition
-from loans.services import rewind
-from loans.services.ledger import order_of
+from loans.rollback import rewind
 from tests.support.books_rows import BLOCK, TOKEN, USER, BooksRows
 
 

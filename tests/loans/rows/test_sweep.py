@@ -8,13 +8,16 @@ import pytest
 
 from chain import selectors as chain_selectors
 from chain.models import Operation
+from loans.ledger.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
-from loans.services import holding, settle, settle_together, settling_work, unwind
-from loans.services.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
+from loans.positions import holding
+from loans.rollback import unwind
+from loans.services import settle, settle_together, settling_work
 from loans.services.settle import settle_due
 from loans.services.settle_together import DRAWS_AT_ONCE, runs
 from loans.services.settling_work import Work
-from partner_platform.core import backoff, clock, wakeup
+from partner_platform.core import backoff, clock
+from partner_platform.core.web import wakeup
 from tests.loans.rows.conftest import NOW, POOL
 from tests.loans.rows.test_repayments import at_the_pool, paying
 from tests.support.books_rows import BLOCK, BooksRows, pool_log

@@ -8,16 +8,17 @@ import pytest
 
 from chain.models import Operation
 from loans.account_models import PartnerSpending
-from loans.interest import SCALE
+from loans.debt.interest import SCALE
+from loans.ledger.ledger import LOGS_PER_BLOCK, order_of
 from loans.models import FundingSource, LedgerEntry, OaidCredit, PartnerLoan, Repayment, SolvencyPosition
+from loans.rollback import unwind
 from loans.selectors import Payment
-from loans.services import onchain, unwind
-from loans.services.ledger import LOGS_PER_BLOCK, order_of
+from loans.services import onchain
 from loans.services.settle_borrow import settle_borrow
 from loans.services.settle_repayment import settle_repayment
 from loans.states import IllegalTransition
 from partner_platform.core import backoff
-from partner_platform.core.database import run_in_transaction
+from partner_platform.core.database.transactions import run_in_transaction
 from partners.limits import InvariantViolation
 from partners.models import PartnerDailyUsage
 from tests.loans.rows.conftest import NOW, POOL

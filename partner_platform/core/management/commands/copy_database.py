@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from partner_platform.core import copying
+from partner_platform.core.database import copying
 
 
 class Command(BaseCommand):

@@ -1,0 +1,116 @@
+"""What the watcher read from blocks that are not the chain's any more is taken back.
+
+The consumers go first (`hooks.announce_rollback`), so that a crash in between only repeats it. A node without the block
+proves nothing: it may be behind. Where there are several endpoints, none may have the old block still. Where even the
+oldest block that is kept was replaced, a block that was final is gone: then the events' own blocks are compared, newest
+first, until one stands.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from chain import hooks, metrics
+from chain.events.cursor import CURSOR, move_cursor
+from chain.models import ChainEvent, WatchCursor, WatchedBlock
+from chain.rpc.clients import ChainClient, ChainUnavailable
+from chain.rpc.evidence import hash_of
+from chain.rpc.log_ranges import HEADERS_PER_POST, header_calls
+from partner_platform.core.database.transactions import run_in_transaction
+
+logger = logging.getLogger(__name__)
+
+Place = tuple[int, str]  # a block's number and hash
+
+
+@dataclass(frozen=True)
+class Fork:
+    """The next block to read, and how many blocks were taken back for it."""
+
+    next_block: int
+    rolled_back: int = 0
+
+
+def follow(client: ChainClient, next_block: int) -> Fork:
+    """Undo what was read from blocks that are not the chain's any more. Raises `ChainUnavailable`."""
+    newest = WatchedBlock.objects.order_by("-number").first()
+    if newest is None or _shown(client, [(newest.number, newest.hash)])[0] == newest.hash:
+        return Fork(next_block)
+    standing, replaced = _compare(client, _kept_blocks())
+    if replaced is None:
+        return Fork(next_block)  # the node is behind
+    if standing is None:
+        logger.error("no block that is kept is on the chain, final ones among them: older events are compared too")
+        standing, _ = _compare(client, _event_blocks(below=replaced[0]))
+    _require_gone(client, replaced)
+    # Not from the lowest block that is known to be replaced: between the two there may be some whose hash is not kept.
+    return roll_back(settings.WATCH_FROM_BLOCK if standing is None else standing[0] + 1, next_block)
+
+
+def roll_back(fork: int, next_block: int) -> Fork:
+    """Forget everything from block `fork` on, consumers first; returns where to read on."""
+    logger.warning("blocks %d to %d are read again: their events are undone", fork, next_block - 1)
+    metrics.reorgs.inc()
+    hooks.announce_rollback(fork)
+
+    def forget() -> None:
+        move_cursor(next_block, fork)
+        WatchCursor.objects.filter(name=CURSOR, verified_block__gte=fork).update(verified_block=max(fork - 1, 0))
+        ChainEvent.objects.filter(block_number__gte=fork).delete()
+        WatchedBlock.objects.filter(number__gte=fork).delete()
+
+    run_in_transaction(forget)
+    return Fork(fork, next_block - fork)
+
+
+def _compare(client: ChainClient, places: Iterator[list[Place]]) -> tuple[Place | None, Place | None]:
+    """From the newest down: the first place that stands, for what is below it stands too, and the lowest above it at
+    which the chain has another block. None where there is none.
+    """
+    replaced: Place | None = None
+    for chosen in places:
+        for place, found in zip(chosen, _shown(client, chosen), strict=True):
+            if found == place[1]:
+                return place, replaced
+            replaced = replaced if found is None else place
+    return None, replaced
+
+
+def _kept_blocks() -> Iterator[list[Place]]:
+    """The blocks whose hashes are kept, newest first, as many as are asked for in one post."""
+    below: int | None = None
+    while True:
+        rows = WatchedBlock.objects.order_by("-number")
+        rows = rows if below is None else rows.filter(number__lt=below)
+        chosen = list(rows.values_list("number", "hash")[:HEADERS_PER_POST])
+        if not chosen:
+            return
+        yield chosen
+        below = chosen[-1][0]
+
+
+def _event_blocks(*, below: int) -> Iterator[list[Place]]:
+    """The blocks of the events that are stored, newest first."""
+    while True:
+        rows = ChainEvent.objects.filter(block_number__lt=below).order_by("-block_number")
+        found = list(rows.values_list("block_number", "block_hash")[: 10 * HEADERS_PER_POST])
+        chosen = list(dict.fromkeys(found))[:HEADERS_PER_POST]
+        if not chosen:
+            return
+        yield chosen
+        below = chosen[-1][0]
+
+
+def _shown(client: ChainClient, places: Sequence[Place]) -> list[str | None]:
+    """The hashes that a node shows at these heights; None where it has no block."""
+    return [hash_of(answer) for answer in client.batch(header_calls([number for number, _ in places]))]
+
+
+def _require_gone(client: ChainClient, place: Place) -> None:
+    """`ChainUnavailable` while one of the endpoints has the block still."""
+    number, block_hash = place
+    for [answer] in client.everyone(header_calls([number])):
+        if hash_of(answer) == block_hash:
+            raise ChainUnavailable(f"The endpoints disagree about block {number}: nothing is undone yet")

@@ -1,0 +1,143 @@
+"""Which system the platform speaks to: the plan's interface, or that of the system as deployed in public.
+
+`CHAIN_SYSTEM=plan|public` chooses. What the two do not share is here: how a credit line is read, how a borrow is called
+and which event proves it. All else (positions, repayments, the pool) is the same in both, and in
+`chain.lending.system`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from eth_abi.abi import decode
+from eth_utils.address import to_checksum_address
+
+from chain.lending.encoding import encode_call, error_selector, to_bytes, topic_of, uint_topic
+from chain.rpc.errors import RpcError
+
+NO_TOKEN = error_selector("OAID", "ERC721NonexistentToken")
+DEFAULT_DURATION_SECONDS = 365 * 86_400
+
+
+@dataclass(frozen=True)
+class CreditLine:
+    """An OAID as either system tells it; `position_id` is 0 where no position backs it."""
+
+    owner: str
+    limit: int
+    used: int
+    active: bool
+    position_id: int
+
+
+@dataclass(frozen=True)
+class Borrow:
+    """A draw on a position: `duration` in seconds, where the loan has due dates."""
+
+    position_id: int
+    amount: int
+    duration: int | None = None
+    installments: int | None = None
+
+
+class Dialect(ABC):
+    """What differs between the systems."""
+
+    vault: str  # artifacts of its contracts
+    oaid: str
+    one_loan_per_position = False
+
+    @property
+    def borrowed_topic(self) -> str:
+        """The first topic of the vault's event of a borrow."""
+        return topic_of(self.vault, "USDCBorrowed")
+
+    @abstractmethod
+    def oaid_calls(self, token_id: int) -> list[tuple[str, str]]:
+        """The view calls `(to, data)` that tell of an OAID."""
+
+    @abstractmethod
+    def is_unknown(self, answers: Sequence[Any]) -> bool:
+        """True where the answers (refusals included) say that there is no such OAID."""
+
+    @abstractmethod
+    def decode_oaid(self, answers: Sequence[str]) -> CreditLine:
+        """The credit line out of the answers, which are all values."""
+
+    @abstractmethod
+    def borrow_call(self, borrow: Borrow) -> str:
+        """Calldata of the borrow."""
+
+    @abstractmethod
+    def borrowed_data(self, borrow: Borrow) -> str:
+        """The data of the event that proves it."""
+
+
+class PlanDialect(Dialect):
+    """The plan's: OAIDs are ERC-721 tokens, `borrowUSDC(positionId, amount)`, any number of loans on a position."""
+
+    vault, oaid = "SolvencyVault", "OAID"
+
+    def oaid_calls(self, token_id: int) -> list[tuple[str, str]]:
+        oaid, vault = settings.OAID_ADDRESS, settings.SOLVENCY_VAULT_ADDRESS
+        return [
+            (oaid, encode_call("ownerOf(uint256)", [token_id])),
+            (oaid, encode_call("getCreditLine(uint256)", [token_id])),
+            (vault, encode_call("positionOf(uint256)", [token_id])),
+        ]
+
+    def is_unknown(self, answers: Sequence[Any]) -> bool:
+        return isinstance(answers[0], RpcError) and str(answers[0].data).startswith(NO_TOKEN)
+
+    def decode_oaid(self, answers: Sequence[str]) -> CreditLine:
+        owner, line, position = answers
+        limit, used, active = decode(["uint256", "uint256", "bool"], to_bytes(line))
+        return CreditLine(str(to_checksum_address("0x" + owner[-40:])), limit, used, active, int(position, 16))
+
+    def borrow_call(self, borrow: Borrow) -> str:
+        return encode_call("borrowUSDC(uint256,uint256)", [borrow.position_id, borrow.amount])
+
+    def borrowed_data(self, borrow: Borrow) -> str:
+        return uint_topic(borrow.amount)
+
+
+class PublicDialect(Dialect):
+    """The deployed system's: a credit line is a struct that names its user and position, and there is no `ownerOf`; a
+    borrow is a plan with a duration and instalments, one at a time for a position; paying too much reverts.
+    """
+
+    vault, oaid = "PublicSolvencyVault", "PublicOAID"
+    one_loan_per_position = True
+
+    def oaid_calls(self, token_id: int) -> list[tuple[str, str]]:
+        return [(settings.OAID_ADDRESS, encode_call("getCreditLine(uint256)", [token_id]))]
+
+    def is_unknown(self, answers: Sequence[Any]) -> bool:
+        return isinstance(answers[0], str) and len(answers[0]) > len("0x") and not int(answers[0][2:66], 16)
+
+    def decode_oaid(self, answers: Sequence[str]) -> CreditLine:
+        [(user, limit, used, position, active)] = decode(
+            ["(address,uint256,uint256,uint256,bool)"], to_bytes(answers[0])
+        )
+        return CreditLine(str(to_checksum_address(user)), limit, used, active, position)
+
+    def borrow_call(self, borrow: Borrow) -> str:
+        return encode_call("borrowUSDC(uint256,uint256,uint256,uint256)", self._terms(borrow))
+
+    def borrowed_data(self, borrow: Borrow) -> str:
+        return "0x" + "".join(uint_topic(value)[2:] for value in self._terms(borrow)[1:])
+
+    def _terms(self, borrow: Borrow) -> list[int]:
+        """Without due dates of its own a loan is one instalment, due in a year."""
+        duration = borrow.duration or DEFAULT_DURATION_SECONDS
+        return [borrow.position_id, borrow.amount, duration, borrow.installments or 1]
+
+
+DIALECTS: dict[str, Dialect] = {"plan": PlanDialect(), "public": PublicDialect()}
+
+
+def dialect() -> Dialect:
+    """The system in use."""
+    return DIALECTS[settings.CHAIN_SYSTEM]

@@ -1,0 +1,279 @@
+"""What a person decides about an operation that NEEDS_REVIEW, on evidence that is read at that moment.
+
+Each decision has guards that a hurried person cannot pass by: what the chain executed is never declared failed or sent
+again, and what may still be mined is never declared failed. Source: docs/settlement.md, "At three in the morning".
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from audit.services import record_change
+from chain import hooks, selectors
+from chain.lending import system
+from chain.models import ChainTransaction, Operation, OperationState
+from chain.rpc.clients import ChainUnavailable, RpcError
+from chain.settlement.adoption import Execution, find_execution
+from chain.settlement.engine import Engine
+from chain.settlement.landing import NO_CARRIER, NO_OUTCOME, left_its_carrier, move_operations, store_verdicts
+from chain.settlement.verdicts import Verdict
+from chain.states import LIVE_TRANSACTION_STATES
+
+logger = logging.getLogger(__name__)
+
+
+class DecisionRefused(Exception):
+    """The evidence is against it; the message says what stands in the way."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What chain and database say about one operation, read together."""
+
+    operation: Operation
+    executed_latest: bool
+    executed_finalized: bool
+    execution: Execution | None
+    carrier: ChainTransaction | None
+    attempts: tuple[str, ...]  # the hashes of its carrier's attempts
+    known_hashes: tuple[str, ...]  # of its carrier's attempts, those that some endpoint still knows
+    former_nonces: tuple[int, ...]  # of the carriers that it left, those that may run it after all
+    finalized_nonce: int
+    confirmations: int
+
+    @property
+    def nonce_is_spent(self) -> bool:
+        """True where no attempt of its carrier, or of one that it left, can be mined any more."""
+        return not self.former_nonces and self._is_past_its_carrier
+
+    @property
+    def may_be_queued(self) -> bool:
+        """True where its carrier is not under way."""
+        carrier = self.carrier
+        return carrier is None or carrier.state not in LIVE_TRANSACTION_STATES or self._is_past_its_carrier
+
+    @property
+    def _is_past_its_carrier(self) -> bool:
+        return self.carrier is None or self.finalized_nonce > self.carrier.nonce
+
+    @property
+    def decisive(self) -> tuple[object, ...]:
+        """What a decision rests on: where it differs, somebody else acted or the chain went on."""
+        operation, carrier, execution = self.operation, self.carrier, self.execution
+        return (
+            *(operation.state, operation.reason, operation.carrier_id, operation.tx_hash, operation.block_hash),
+            *(None if carrier is None else (carrier.state, carrier.block_hash), self.attempts, self.nonce_is_spent),
+            self.former_nonces,
+            *(self.executed_latest, self.executed_finalized),
+            None if execution is None else (execution.tx_hash, execution.block.hash, execution.verdict.state),
+        )
+
+    @property
+    def advice(self) -> str:
+        """What a careful person would do."""
+        if self.execution is not None and self.execution.verdict.state == OperationState.CONFIRMED:
+            return "adopt: the chain executed it, and every expected log is there"
+        if self.executed_latest:
+            return "look at the logs of its transaction; adopt with --without-proof only if the money moved as asked"
+        if not self.nonce_is_spent:
+            return "wait: its transaction may still be mined"
+        return "requeue: the chain never executed it, and its nonce is gone; or fail, where it is not wanted any more"
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        operation, execution = self.operation, self.execution
+        told = f"{operation.kind} {operation.key}: {operation.state}, acknowledged {operation.acknowledged}"
+        seen = f"{_yes(self.executed_latest)} at the newest block, {_yes(self.executed_finalized)} at the finalized one"
+        return [
+            told + (f", because {operation.reason}" if operation.reason else ""),
+            f"  uid {operation.uid}",
+            f"  executor says executed: {seen}",
+            f"  execution: {_found(execution)}",
+            f"  carrier: {_carried(self.carrier, self.finalized_nonce)}",
+            f"  hashes some endpoint still knows: {', '.join(self.known_hashes) or 'none'}",
+            *(
+                [f"  may be run after all by nonce {', '.join(map(str, self.former_nonces))}"]
+                if self.former_nonces
+                else []
+            ),
+            f"  advice: {self.advice}",
+        ]
+
+
+def require_same(shown: Evidence, now: Evidence) -> None:
+    """Raise `DecisionRefused` unless a person decides on what is still so: `shown` to them, and gathered again."""
+    if shown.decisive != now.decisive:
+        raise DecisionRefused("it is not as it was shown any more. Look again:\n" + "\n".join(now.lines()))
+
+
+def gather(engine: Engine, operation: Operation) -> Evidence:
+    """Read everything that bears on the operation, of every endpoint; of each answer the one that is the most careful.
+
+    By the executor it was promised to and the wallet that carried it, whatever the settings name now. Raises
+    `ChainUnavailable`: without the chain, or one of its endpoints, nothing is decided.
+    """
+    operation = Operation.objects.select_related("carrier__wallet").get(pk=operation.pk)
+    engine.look()
+    carrier = operation.carrier
+    hashes = [] if carrier is None else list(carrier.attempts.order_by("created_at").values_list("tx_hash", flat=True))
+    seen = [_seen_by(results) for results in engine.client.everyone(_questions(operation, carrier, hashes))]
+    executed = any(one.executed_latest for one in seen)
+    return Evidence(
+        operation=operation,
+        executed_latest=executed,
+        executed_finalized=any(one.executed_finalized for one in seen),
+        execution=find_execution(engine, operation) if executed else None,
+        carrier=carrier,
+        attempts=tuple(hashes),
+        known_hashes=tuple(tx_hash for index, tx_hash in enumerate(hashes) if any(one.known[index] for one in seen)),
+        former_nonces=tuple(former.nonce for former in selectors.carriers_that_may_run(operation)),
+        finalized_nonce=min(one.finalized_nonce for one in seen),
+        confirmations=engine.confirmations,
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one endpoint says."""
+
+    executed_latest: bool
+    executed_finalized: bool
+    finalized_nonce: int
+    known: tuple[bool, ...]
+
+
+def _questions(
+    operation: Operation, carrier: ChainTransaction | None, hashes: list[str]
+) -> list[tuple[str, list[Any]]]:
+    view = {"to": operation.executor, "data": system.executed_call(operation.uid)}
+    sender = operation.executor if carrier is None else carrier.wallet.address
+    return [
+        ("eth_call", [view, "latest"]),
+        ("eth_call", [view, "finalized"]),
+        ("eth_getTransactionCount", [sender, "finalized"]),
+        *[("eth_getTransactionByHash", [tx_hash]) for tx_hash in hashes],
+    ]
+
+
+def _seen_by(results: list[Any]) -> _Seen:
+    latest, finalized, nonce, *found = results
+    if isinstance(latest, RpcError) or isinstance(finalized, RpcError):
+        raise ChainUnavailable("A node does not tell whether the executor ran it")
+    return _Seen(
+        executed_latest=_is_true(latest),
+        executed_finalized=_is_true(finalized),
+        finalized_nonce=0 if isinstance(nonce, RpcError) else int(nonce, 16),
+        known=tuple(answer is not None and not isinstance(answer, RpcError) for answer in found),
+    )
+
+
+def _is_true(word: str) -> bool:
+    """A view's bool; nothing at all where the executor was not there yet."""
+    return bool(int(word, 16)) if len(word) > len("0x") else False
+
+
+def adopt(engine: Engine, evidence: Evidence, *, actor: str, without_proof: bool = False) -> None:
+    """It was executed: CONFIRMED with its own logs; `without_proof` takes all logs of an execution that lacks some."""
+    _require_open(evidence)
+    execution = evidence.execution
+    if execution is None:
+        raise DecisionRefused("no log of its execution was found: the chain did not execute it")
+    if execution.depth < evidence.confirmations:
+        raise DecisionRefused(f"its block is {execution.depth} deep, not {evidence.confirmations}: wait")
+    verdict = execution.verdict
+    if verdict.state != OperationState.CONFIRMED:
+        if not without_proof:
+            raise DecisionRefused(f"{verdict.reason}; read its logs, then say --without-proof")
+        verdict = Verdict(OperationState.CONFIRMED, logs=execution.logs)
+    _decide(engine, evidence, verdict, actor=actor, action="settlement.adopted", **execution.fields())
+
+
+def fail(engine: Engine, evidence: Evidence, *, actor: str, reason: str) -> None:
+    """It is not done and will not be: FAILED; its owner releases what it holds."""
+    _require_open(evidence)
+    _require_not_executed(evidence)
+    if not evidence.nonce_is_spent:
+        raise DecisionRefused("its transaction may still be mined: send a noop and wait until that is final")
+    verdict = Verdict(OperationState.FAILED, reason)
+    _decide(engine, evidence, verdict, actor=actor, action="settlement.failed")
+
+
+def requeue(engine: Engine, evidence: Evidence, *, actor: str) -> None:
+    """Do it after all, under a new nonce; the uid sees to it that it is done once."""
+    _require_open(evidence)
+    _require_not_executed(evidence)
+    if not evidence.may_be_queued:
+        raise DecisionRefused("its transaction is still under way")
+
+    def write() -> None:
+        _require_unmoved(evidence)
+        carried = NO_CARRIER if evidence.carrier is None else left_its_carrier(evidence.operation)
+        fields = {**carried, **NO_OUTCOME, "reason": "", "group_size_limit": 0}
+        if move_operations([evidence.operation], OperationState.QUEUED, **fields) != 1:
+            raise DecisionRefused("it moved while it was looked at")
+        _record(evidence, actor, "settlement.requeued", OperationState.QUEUED)
+
+    engine.lease.write(write)
+
+
+def _decide(engine: Engine, evidence: Evidence, verdict: Verdict, *, actor: str, action: str, **fields: Any) -> None:
+    def write() -> None:
+        _require_unmoved(evidence)
+        store_verdicts([(evidence.operation, verdict)], **fields, **(NO_CARRIER if fields else {}))
+        _record(evidence, actor, action, verdict.state, reason=verdict.reason)
+
+    engine.lease.write(write)
+    hooks.announce_settled([evidence.operation.key])
+
+
+def _record(evidence: Evidence, actor: str, action: str, state: OperationState, **after: str) -> None:
+    operation = evidence.operation
+    record_change(
+        actor=actor,
+        action=action,
+        target=f"operation:{operation.key}",
+        before={"state": str(operation.state), "reason": operation.reason},
+        after={"state": str(state), "evidence": evidence.lines(), **after},
+    )
+
+
+def _require_unmoved(evidence: Evidence) -> None:
+    """In the transaction of a decision: operation and carrier are as the evidence has them, not one attempt more."""
+    shown, carrier = evidence.operation, evidence.carrier
+    waiting = Operation.objects.filter(pk=shown.pk, state=OperationState.NEEDS_REVIEW, carrier=shown.carrier_id)
+    is_same = waiting.filter(reason=shown.reason, tx_hash=shown.tx_hash, block_hash=shown.block_hash).exists()
+    if is_same and carrier is not None:
+        same = ChainTransaction.objects.filter(pk=carrier.pk, state=carrier.state, block_hash=carrier.block_hash)
+        is_same = same.exists() and carrier.attempts.count() == len(evidence.attempts)
+    if not is_same:
+        raise DecisionRefused("it moved while it was looked at")
+
+
+def _require_open(evidence: Evidence) -> None:
+    if evidence.operation.state != OperationState.NEEDS_REVIEW:
+        raise DecisionRefused(f"it is {evidence.operation.state}: there is nothing to decide")
+
+
+def _require_not_executed(evidence: Evidence) -> None:
+    if evidence.executed_latest or evidence.executed_finalized:
+        raise DecisionRefused("the chain executed it: adopt it")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _found(execution: Execution | None) -> str:
+    if execution is None:
+        return "no log of it was found"
+    verdict = execution.verdict
+    found = "every expected log is there" if verdict.state == OperationState.CONFIRMED else verdict.reason
+    return f"{execution.tx_hash} in block {execution.block.number}, {execution.depth} deep: {found}"
+
+
+def _carried(carrier: ChainTransaction | None, finalized_nonce: int) -> str:
+    if carrier is None:
+        return "none"
+    spent = "finalized" if finalized_nonce > carrier.nonce else "not finalized"
+    note = f" ({carrier.note})" if carrier.note else ""
+    return f"nonce {carrier.nonce}, {carrier.state}{note}; the chain's count of that nonce is {spent}"

@@ -1,0 +1,26 @@
+"""Reads that a caller of the API waits for: what a node refuses is 503, never a 500."""
+
+from typing import Any
+
+from chain.rpc.clients import ChainUnavailable, RpcError, get_client
+
+
+def read(*calls: tuple[str, list[Any]]) -> list[Any]:
+    """The results of a batch from one node. Raises `ChainUnavailable` where it refuses one, or none answers."""
+    results = get_client().batch(calls)
+    for result in results:
+        if isinstance(result, RpcError):
+            raise ChainUnavailable(f"The chain refused a reading: {result.message[:100]}") from result
+    return results
+
+
+def read_everywhere(method: str, params: list[Any]) -> list[Any]:
+    """What every reachable node answers to the same call, nothing (null) left out; at least one answer.
+
+    For conclusions that one lagging or forked node must not be believed in alone. Raises `ChainUnavailable` where no
+    node is reachable, or none has anything to say.
+    """
+    found = [answer for answer in get_client().everywhere(method, params) if answer is not None]
+    if not found:
+        raise ChainUnavailable("No node answers a reading")
+    return found

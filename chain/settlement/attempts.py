@@ -1,0 +1,50 @@
+"""Signed forms of a carrier: the first, a dearer one for the same nonce, a noop that takes the nonce."""
+
+from chain.models import AttemptKind, ChainTransaction, TransactionAttempt
+from chain.settlement.engine import Engine
+from chain.wallet.fees import Fees, bump
+from chain.wallet.signer import SignedTransaction
+
+
+def new_attempt(
+    transaction: ChainTransaction, signed: SignedTransaction, fees: Fees, kind: AttemptKind = AttemptKind.PAYLOAD
+) -> TransactionAttempt:
+    """The row of a signed form, not yet stored."""
+    return TransactionAttempt(
+        transaction=transaction,
+        kind=kind,
+        raw=signed.raw,
+        tx_hash=signed.tx_hash,
+        max_fee_per_gas_wei=fees.max_fee,
+        max_priority_fee_per_gas_wei=fees.tip,
+    )
+
+
+def best_attempt(transaction: ChainTransaction) -> TransactionAttempt:
+    """The dearest form: the one that a pool keeps, so the one to resend. A carrier is stored with its first one."""
+    return max(transaction.attempts.all(), key=lambda attempt: (attempt.max_fee_per_gas_wei, attempt.created_at))
+
+
+def fees_of(attempt: TransactionAttempt) -> Fees:
+    return Fees(max_fee=attempt.max_fee_per_gas_wei, tip=attempt.max_priority_fee_per_gas_wei)
+
+
+def dearer_attempt(engine: Engine, transaction: ChainTransaction) -> TransactionAttempt | None:
+    """The same payload for the same nonce at a raised fee, not yet stored; None above the wallet's cap."""
+    best = best_attempt(transaction)
+    fees = bump(fees_of(best), engine.require_head().market, cap=engine.wallet.fee_cap_wei)
+    if fees is None:
+        return None
+    signed = engine.signer.sign_again(best.raw, fees=fees)
+    return new_attempt(transaction, signed, fees, AttemptKind(best.kind))
+
+
+def noop_attempt(engine: Engine, transaction: ChainTransaction, fees: Fees) -> TransactionAttempt:
+    """A transaction to ourselves that does nothing but take the nonce, not yet stored.
+
+    Its gas limit is that of all carriers: anvil silently drops a smaller transaction behind one that does not fit.
+    """
+    signed = engine.signer.sign(
+        to=engine.wallet.address, data="0x", nonce=transaction.nonce, gas_limit=transaction.gas_limit, fees=fees
+    )
+    return new_attempt(transaction, signed, fees, AttemptKind.NOOP)

@@ -1,0 +1,256 @@
+"""QUEUED operations become carriers: grouped oldest first, simulated, signed, committed, sent.
+
+The commit binds payloads to nonces: transaction, attempt, BUNDLED and `next_nonce` together, or nothing of it. Only
+stored bytes are sent. When to bundle is a trade: at once while little is in flight, later together, so that carriers
+fill up.
+"""
+
+import logging
+import time
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Case, F, IntegerField, Value, When
+
+from chain import selectors
+from chain.events.cursor import CursorMoved
+from chain.events.new_executors import follow_executor
+from chain.lending.encoding import OutcomeStatus, describe_revert
+from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, WalletStatus
+from chain.rpc.clients import ChainUnavailable
+from chain.settlement.adoption import adopt
+from chain.settlement.attempts import new_attempt
+from chain.settlement.engine import Engine, HeldBack
+from chain.settlement.landing import finish_operation
+from chain.settlement.sending import send
+from chain.settlement.simulation import Simulation, simulate
+from chain.settlement.verdicts import Verdict
+from chain.states import IN_FLIGHT_STATES, require_edge
+from chain.wallet.fees import Fees, quote
+from chain.wallet.lease import LeaseLost
+from chain.wallet.signer import SignerUnavailable
+from partner_platform.core import clock
+
+logger = logging.getLogger(__name__)
+
+# While carriers are in flight a partial one waits for company: longer the more are in flight, never longer than the
+# cap.
+GATHER_SECONDS_PER_CARRIER = 0.05
+GATHER_SECONDS_CAP = 0.4
+POSTPONE_SECONDS = 1.0
+LOOK_AGAIN_BLOCKS = 10  # at an operation that is to be refused, and may be run yet by a carrier that it left
+
+
+def gather_seconds(in_flight: int) -> float:
+    """How long after the last bundling the next partial carrier is held back."""
+    return min(GATHER_SECONDS_PER_CARRIER * in_flight, GATHER_SECONDS_CAP)
+
+
+def bundle(engine: Engine) -> int:
+    """Send what is queued and has room; answers how many carriers went out."""
+    if not engine.is_active or not engine.is_current or engine.held or time.monotonic() < engine.bundle_not_before:
+        return 0
+    in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES).count()
+    slots = engine.wallet.max_in_flight - in_flight
+    if slots <= 0:
+        return 0
+    size = engine.operations_per_carrier
+    queued = selectors.queued_operations(slots * size, without=_held_back(engine))
+    groups = group(queued, size)[:slots]
+    if time.monotonic() - engine.last_bundle_at < gather_seconds(in_flight):
+        groups = [full for full in groups if len(full) == size]
+    if not groups:
+        return 0
+    fees = _fees(engine)
+    carriers = clean(engine, groups) if fees else []
+    if fees is None or not carriers:
+        return 0
+    engine.last_bundle_at = time.monotonic()
+    return _dispatch(engine, carriers, fees)
+
+
+def _fees(engine: Engine) -> Fees | None:
+    """What the next carriers bid; None, for a while, where there is no key or the market is above the cap."""
+    engine.bundle_not_before = time.monotonic() + POSTPONE_SECONDS
+    try:
+        signer = engine.signer
+    except SignerUnavailable as error:
+        logger.error("nothing can be signed, operations wait: %s", error)  # noqa: TRY400 - no trace of a key
+        return None
+    fees = quote(engine.require_head().market, cap=engine.wallet.fee_cap_wei)
+    if fees is None:
+        logger.error("the base fee is above the cap of %d wei of %s", engine.wallet.fee_cap_wei, signer.address)
+        return None
+    engine.bundle_not_before = 0.0
+    return fees
+
+
+def group(operations: list[Operation], size: int) -> list[list[Operation]]:
+    """Carriers of at most `size` operations of one executor in the given order; an operation's own `group_size_limit`
+    makes its carrier smaller.
+    """
+    groups: list[list[Operation]] = []
+    limit = 0
+    for operation in operations:
+        own = min(size, operation.group_size_limit or size)
+        if groups and groups[-1][0].executor == operation.executor and len(groups[-1]) < min(limit, own):
+            groups[-1].append(operation)
+            limit = min(limit, own)
+        else:
+            groups.append([operation])
+            limit = own
+    return groups
+
+
+def clean(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
+    """Simulate until every carrier is clean: what fails is REFUSED, what was executed is adopted, the rest goes on."""
+    ready: list[Simulation] = []
+    while groups:
+        again: list[list[Operation]] = []
+        for simulation in simulate(engine, groups):
+            if simulation.undecided:
+                again += _without_the_undecided(engine, simulation)
+            elif simulation.whole_failure:
+                again += _after_whole_failure(engine, simulation)
+            elif all(outcome.status == OutcomeStatus.EXECUTED for outcome in simulation.outcomes):
+                ready.append(simulation)
+            elif rest := _without_the_bad(engine, simulation):
+                again.append(rest)
+        groups = again if engine.is_active else []
+    return ready if engine.is_active else []
+
+
+def _without_the_undecided(engine: Engine, simulation: Simulation) -> list[list[Operation]]:
+    """They are tried again at the next block; the others of the carrier go on now."""
+    for operation in simulation.undecided:
+        _hold_back(engine, operation, blocks=1, why=simulation.why_undecided)
+    rest = [operation for operation in simulation.operations if operation not in simulation.undecided]
+    return [rest] if rest else []
+
+
+def _without_the_bad(engine: Engine, simulation: Simulation) -> list[Operation]:
+    rest = []
+    for operation, outcome in zip(simulation.operations, simulation.outcomes, strict=True):
+        if outcome.status == OutcomeStatus.EXECUTED:
+            rest.append(operation)
+        elif outcome.status == OutcomeStatus.SKIPPED:
+            adopt(engine, operation)
+        else:
+            _refuse(engine, operation, describe_revert(outcome.reason))
+    return rest
+
+
+def _held_back(engine: Engine) -> list[UUID]:
+    """Those that are not tried again yet."""
+    head = engine.require_head().number
+    engine.held_back = {pk: held for pk, held in engine.held_back.items() if head < held.until_block}
+    return list(engine.held_back)
+
+
+def _hold_back(engine: Engine, operation: Operation, *, blocks: int, why: str) -> None:
+    engine.held_back[operation.pk] = HeldBack(engine.require_head().number + blocks, why)
+    logger.info("%s stays queued: %s", operation.key, why)
+
+
+def _refuse(engine: Engine, operation: Operation, reason: str) -> None:
+    """The simulation says no: nothing was spent, its owner may release what it reserved.
+
+    Not while a carrier that it left may run it after all: then it stays QUEUED, and is tried again some blocks later.
+    """
+    if carriers := selectors.carriers_that_may_run(operation):
+        nonces = ", ".join(str(carrier.nonce) for carrier in carriers)
+        why = f"it would fail ({reason}), and is not refused before nonce {nonces} is final"
+        _hold_back(engine, operation, blocks=LOOK_AGAIN_BLOCKS, why=why)
+        return
+    finish_operation(engine, operation, Verdict(OperationState.REFUSED, reason))
+    logger.info("refused %s: %s", operation.key, reason)
+
+
+def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Operation]]:
+    """A carrier short of gas is halved. Anything else is not about one operation: the wallet freezes, they stay
+    QUEUED. An executor that was replaced stops only what was promised to it.
+    """
+    operations = simulation.operations
+    if not simulation.short_of_gas and simulation.executor != settings.PLATFORM_EXECUTOR_ADDRESS:
+        reason = f"the replaced executor {simulation.executor} refuses them: {simulation.whole_failure}"
+        for operation in operations:
+            finish_operation(engine, operation, Verdict(OperationState.NEEDS_REVIEW, reason))
+        return []
+    if not simulation.short_of_gas:
+        engine.freeze(f"the executor refuses carriers: {simulation.whole_failure}")
+        return []
+    if len(operations) == 1:
+        _refuse(engine, operations[0], "needs more gas than a carrier has")
+        return []
+    half = len(operations) // 2
+    return [operations[:half], operations[half:]]
+
+
+def _dispatch(engine: Engine, simulations: list[Simulation], fees: Fees) -> int:
+    """Sign, commit, send; what is for an executor whose events cannot be followed yet waits."""
+    followed = {executor: _is_followed(engine, executor) for executor in {each.executor for each in simulations}}
+    simulations = [simulation for simulation in simulations if followed[simulation.executor]]
+    if not simulations:
+        return 0
+    first = engine.wallet.next_nonce
+    carriers = [_prepare(engine, simulation, first + index, fees) for index, simulation in enumerate(simulations)]
+    engine.lease.write(
+        lambda: _store(carriers),
+        where={"next_nonce": first, "status": WalletStatus.ACTIVE},
+        next_nonce=F("next_nonce") + len(carriers),
+    )
+    engine.wallet.next_nonce = first + len(carriers)
+    send(engine, [(transaction, attempt) for transaction, attempt, _ in carriers])
+    return len(carriers)
+
+
+def _is_followed(engine: Engine, executor: str) -> bool:
+    if executor in engine.known_executors:
+        return True
+    try:
+        follow_executor(executor)
+    except (ChainUnavailable, CursorMoved) as error:
+        logger.warning("nothing is sent to executor %s yet, its events cannot be followed: %s", executor, error)
+        return False
+    engine.known_executors.add(executor)
+    return True
+
+
+Carrier = tuple[ChainTransaction, TransactionAttempt, list[Operation]]
+
+
+def _prepare(engine: Engine, simulation: Simulation, nonce: int, fees: Fees) -> Carrier:
+    gas_limit = settings.CHAIN_CARRIER_GAS_LIMIT
+    executor = simulation.executor
+    signed = engine.signer.sign(to=executor, data=simulation.data, nonce=nonce, gas_limit=gas_limit, fees=fees)
+    transaction = ChainTransaction(
+        wallet_id=engine.wallet.pk,
+        nonce=nonce,
+        executor=executor,
+        gas_limit=gas_limit,
+        open_since_block=engine.require_head().number,
+    )
+    return transaction, new_attempt(transaction, signed, fees), simulation.operations
+
+
+def _store(carriers: list[Carrier]) -> None:
+    ChainTransaction.objects.bulk_create([transaction for transaction, _, _ in carriers])
+    TransactionAttempt.objects.bulk_create([attempt for _, attempt, _ in carriers])
+    for transaction, _, operations in carriers:
+        _bind(transaction, operations)
+
+
+def _bind(transaction: ChainTransaction, operations: list[Operation]) -> None:
+    """Operations into their carrier: if a single one is not QUEUED any more, the whole commit is undone."""
+    positions = [When(pk=operation.pk, then=Value(index)) for index, operation in enumerate(operations)]
+    require_edge(OperationState.QUEUED, OperationState.BUNDLED)
+    queued = Operation.objects.filter(pk__in=[operation.pk for operation in operations], state=OperationState.QUEUED)
+    bundled = queued.update(
+        state=OperationState.BUNDLED,
+        carrier=transaction.pk,
+        position_in_carrier=Case(*positions, default=Value(0), output_field=IntegerField()),
+        reason="",
+        updated_at=clock.now(),
+    )
+    if bundled != len(operations):
+        raise LeaseLost(f"operations of nonce {transaction.nonce} were taken by somebody else")

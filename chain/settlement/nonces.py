@@ -1,0 +1,131 @@
+"""The wallet's nonce counter beside the chain's: raised, and lowered, by finalized evidence only.
+
+The counter says which nonces the books know of. Where any endpoint shows a nonce used beyond it, in a block or in the
+pool, something unknown was signed with our key: after a restore, or by somebody else. Such a word may be wrong, or a
+reorg may take it back, so nothing new is sent (`Engine.held`) until it is gone, or until every endpoint calls it
+final; then the counter follows and the database is compared with the chain (`chain.settlement.restoring`). A counter
+that stands above what is final, with no transaction of ours in between, was moved by a wrong word: it is lowered.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Max
+
+from audit.services import record_change
+from chain.models import ChainTransaction, PlatformWallet
+from chain.rpc.clients import ChainUnavailable, RpcError
+from chain.settlement import restoring
+from chain.settlement.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many nonces of a wallet are used: the most that any endpoint says, in blocks and with the pool; and what is
+    final (the least that any says) as of the block `final_block`.
+    """
+
+    mined: int
+    used: int
+    final: int
+    final_block: int
+
+
+def check(engine: Engine) -> Counts | None:
+    """Hold, raise or lower the counter as the chain's counts demand; None where an endpoint does not answer now.
+
+    Before it has been checked once nothing is sent.
+    """
+    try:
+        counts = read(engine)
+    except ChainUnavailable as error:
+        engine.held = engine.held or f"the chain's nonces are not known: {error}"
+        logger.warning("nothing new is sent: %s", engine.held)
+        return None
+    wallet = engine.wallet
+    if counts.final > wallet.next_nonce:
+        restoring.catch_up(engine, final=counts.final, final_block=counts.final_block)
+    elif _is_too_high(engine, counts):
+        _lower(engine, counts)
+    _hold_where_in_doubt(engine, counts)
+    return counts
+
+
+def read(engine: Engine) -> Counts:
+    """Ask every endpoint, each in one post with the block that it calls final. Raises `ChainUnavailable`."""
+    address = engine.wallet.address
+    calls: list[tuple[str, list[Any]]] = [
+        ("eth_getTransactionCount", [address, "latest"]),
+        ("eth_getTransactionCount", [address, "pending"]),
+        ("eth_getTransactionCount", [address, "finalized"]),
+        ("eth_getBlockByNumber", ["finalized", False]),
+    ]
+    found = engine.client.everyone(calls)
+    if any(isinstance(mined, RpcError) for mined, *_ in found):
+        raise ChainUnavailable("A node does not count nonces")
+    finals = [
+        (int(final, 16), int(block["number"], 16))
+        for _, _, final, block in found
+        if isinstance(final, str) and isinstance(block, dict)
+    ]
+    mined = max(int(count, 16) for count, *_ in found)
+    pooled = max((int(count, 16) for _, count, *_ in found if isinstance(count, str)), default=0)
+    # A node that names no final block has shown nothing to be final.
+    final, final_block = min(finals) if len(finals) == len(found) else (0, 0)
+    return Counts(mined=mined, used=max(mined, pooled), final=final, final_block=final_block)
+
+
+def _hold_where_in_doubt(engine: Engine, counts: Counts) -> None:
+    reason = _doubt(engine.wallet, counts)
+    if reason and engine.held != reason:
+        logger.warning("%s: nothing new is sent until that is gone or final", reason)
+    elif engine.held and not reason:
+        logger.info("wallet %s sends again", engine.wallet.address)
+    engine.held = reason
+
+
+def _doubt(wallet: PlatformWallet, counts: Counts) -> str:
+    """Why the counter may be wrong; empty where it is not in doubt."""
+    if counts.used <= wallet.next_nonce:
+        return ""
+    known = f"the database knows those below {wallet.next_nonce}"
+    return f"the chain shows {counts.used} nonces of {wallet.address} used, {known}"
+
+
+def _is_too_high(engine: Engine, counts: Counts) -> bool:
+    """True where nonces were noted as used that, by a newer final block, are not, and no endpoint shows them used."""
+    wallet = engine.wallet
+    return (
+        wallet.nonces_block < counts.final_block
+        and counts.final < wallet.nonces_from
+        and counts.used < wallet.nonces_from
+    )
+
+
+def _lower(engine: Engine, counts: Counts) -> None:
+    """What was never used is ours to fill: `nonces_from` falls to what is final, the counter to what we signed."""
+    wallet = engine.wallet
+    signed = ChainTransaction.objects.filter(wallet=wallet.pk).aggregate(highest=Max("nonce"))["highest"]
+    lowered = max(counts.used, counts.final, 0 if signed is None else signed + 1)
+    counter = min(wallet.next_nonce, lowered)
+
+    def write() -> None:
+        mine = PlatformWallet.objects.filter(pk=wallet.pk, next_nonce=wallet.next_nonce)
+        mine.update(next_nonce=counter, nonces_from=counts.final, nonces_block=counts.final_block)
+        record_change(
+            actor="system:settlement",
+            action="settlement.counter_lowered",
+            target=f"wallet:{wallet.address}",
+            before={"nextNonce": wallet.next_nonce, "noncesFrom": wallet.nonces_from},
+            after={"nextNonce": counter, "noncesFrom": counts.final, "finalBlock": counts.final_block},
+        )
+
+    engine.lease.write(write)
+    logger.error(
+        "wallet %s: its counter stood at %d; block %d, which is final, shows %d nonces used: it is %d now",
+        *(wallet.address, wallet.next_nonce, counts.final_block, counts.final, counter),
+    )
+    engine.wallet.refresh_from_db()

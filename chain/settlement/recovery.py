@@ -1,0 +1,76 @@
+"""What a driver does first, whoever went before it and however that one ended.
+
+The lease's epoch has risen by then, so a predecessor that still lives writes nothing. Then every nonce between the
+chain's count and our counter gets something to be mined: what was stored is sent again (it may never have been sent,
+F2, or its answer was lost, F3), and a nonce without a transaction gets a noop, for one gap stops all that comes after
+it.
+"""
+
+import logging
+
+from django.conf import settings
+
+from chain.models import ChainTransaction, TransactionAttempt
+from chain.settlement import nonces, restoring
+from chain.settlement.attempts import noop_attempt
+from chain.settlement.engine import Engine
+from chain.settlement.reorgs import undo_orphaned
+from chain.settlement.sending import Send, resend, send
+from chain.states import IN_FLIGHT_STATES
+from chain.wallet.fees import Fees, quote
+from chain.wallet.signer import SignerUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+def recover(engine: Engine) -> None:
+    """Undo what a reorg took since the last driver, compare the counter with the chain's (F9, F12), resend what is in
+    flight, close gaps.
+    """
+    engine.look()
+    undo_orphaned(engine)
+    counts = nonces.check(engine)
+    restoring.scan_if_due(engine)
+    in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES)
+    stored = list(in_flight.order_by("nonce").prefetch_related("attempts"))
+    if counts is not None:
+        _close_gaps(engine, range(max(counts.mined, engine.wallet.nonces_from), engine.wallet.next_nonce))
+    resend(engine, [transaction for transaction in stored if transaction.attempts.all()])
+
+
+def _close_gaps(engine: Engine, nonces: range) -> None:
+    known = set(
+        ChainTransaction.objects.filter(wallet=engine.wallet.pk, nonce__gte=nonces.start).values_list(
+            "nonce", flat=True
+        )
+    )
+    missing = [nonce for nonce in nonces if nonce not in known]
+    if not missing:
+        return
+    try:
+        noops = [_store_noop(engine, nonce) for nonce in missing]
+    except SignerUnavailable as error:
+        logger.error("nonces %s have no transaction: %s", missing, error)  # noqa: TRY400 - no trace of a key
+        return
+    send(engine, noops)
+
+
+def _store_noop(engine: Engine, nonce: int) -> Send:
+    cap = engine.wallet.fee_cap_wei
+    fees = quote(engine.require_head().market, cap=cap) or Fees(max_fee=cap, tip=0)
+    transaction = ChainTransaction(
+        wallet_id=engine.wallet.pk,
+        nonce=nonce,
+        gas_limit=settings.CHAIN_CARRIER_GAS_LIMIT,
+        open_since_block=engine.require_head().number,
+        note="it closes a gap",
+    )
+    attempt = noop_attempt(engine, transaction, fees)
+
+    def store() -> None:
+        ChainTransaction.objects.bulk_create([transaction])
+        TransactionAttempt.objects.bulk_create([attempt])
+
+    engine.lease.write(store)
+    logger.error("nonce %d had no transaction; a noop takes it", nonce)
+    return transaction, attempt

@@ -1,0 +1,252 @@
+"""What was settled is followed until its block is final; a reorg takes it back to BROADCAST and the bytes go out again.
+
+Evidence: the newest block whose chain everything settled was compared with is stored (`Engine.verified`), and the
+newest of its ancestors that every endpoint called final (`Engine.final`). Where the chain still has the former at its
+height nothing can have moved, and that is all that is asked at a new block. Where it has not, however long no driver
+ran and whatever is final by now, the blocks of all that was settled above the latter are compared. A block is orphaned
+when another stands at its height on every endpoint that has one; a node that is merely behind proves nothing (F41).
+"""
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from audit.services import record_change
+from chain import metrics
+from chain.models import ChainTransaction, Operation, OperationState, TransactionState
+from chain.rpc.clients import ChainUnavailable
+from chain.rpc.evidence import Checkpoint, final_block, hash_of
+from chain.selectors import operations_of
+from chain.settlement.engine import Engine
+from chain.settlement.landing import NO_BLOCK, NO_OUTCOME, move_operations, move_transaction
+from chain.settlement.sending import resend
+from chain.states import FINAL_OPERATION_STATES, SETTLED_TRANSACTION_STATES
+from chain.wallet import freezing
+from partner_platform.core import clock
+
+logger = logging.getLogger(__name__)
+
+ASK_FINAL_EVERY_BLOCKS = 32
+HEADERS_PER_POST = 200
+_WATCHED_STATES = (TransactionState.MINED, *SETTLED_TRANSACTION_STATES)
+# The head at which this process could not compare a wallet's blocks for the first time; None where that was told.
+_undecided_since: dict[uuid.UUID, int | None] = {}
+
+
+def undo_orphaned(engine: Engine) -> bool:
+    """Compare with the chain where it is not the one of the last comparison; True where something was undone.
+
+    After a fall of the head (F39) blocks of ours may stand above it: nothing is known of them before it has risen
+    again. Nor is it while endpoints show different blocks. It is compared at every tick until then.
+    """
+    head = engine.require_head()
+    is_undone = False
+    if not _follows(engine):
+        is_known, is_undone = _compare(engine)
+        if not is_known:
+            _tell_undecided(engine)
+            return is_undone
+    _undecided_since.pop(engine.wallet.pk, None)
+    engine.note_verified(Checkpoint(head.number, head.hash))
+    _raise_final(engine)
+    return is_undone
+
+
+def _tell_undecided(engine: Engine) -> None:
+    """Somebody hears of it, once, where it cannot be said for long what became of blocks of ours."""
+    head = engine.require_head().number
+    since = _undecided_since.setdefault(engine.wallet.pk, head)
+    if since is None or head - since <= settings.CHAIN_OVERDUE_BLOCKS:
+        return
+    _undecided_since[engine.wallet.pk] = None
+    logger.error(
+        "wallet %s: what is settled could not be compared with the chain for %d blocks: an endpoint lacks blocks, or"
+        " the endpoints disagree",
+        *(engine.wallet.address, head - since),
+    )
+
+
+def _follows(engine: Engine) -> bool:
+    """True where the block that was verified last is the head, or an ancestor of it."""
+    head, before = engine.require_head(), engine.verified
+    if before is None:
+        return False
+    if before.hash in {head.hash, head.parent_hash}:
+        return True
+    if head.number <= before.number:
+        return False
+    return _hash_at(engine, before.number) == before.hash
+
+
+def _hash_at(engine: Engine, number: int) -> str | None:
+    """The hash at this height of the chain whose newest block is the head, by one node in one post."""
+    head = engine.require_head()
+    block, newest = engine.fetch(
+        ("eth_getBlockByNumber", [hex(number), False]), ("eth_getBlockByNumber", [hex(head.number), False])
+    )
+    if newest is None or newest["hash"] != head.hash:
+        raise ChainUnavailable("The chain moved while it was read")
+    return None if block is None else str(block["hash"])
+
+
+def _compare(engine: Engine) -> tuple[bool, bool]:
+    """Undo what is orphaned. Returns whether it is known of every block of ours if it is, and whether something was
+    undone.
+    """
+    floor = _floor(engine)
+    watched, adopted = watched_transactions(engine.wallet.pk, floor), adopted_operations(floor)
+    ours = {block_hash: number for rows in (watched, adopted) for block_hash, number in _blocks_of(rows)}
+    found = _compare_blocks(engine, ours)
+    if not found.orphaned:
+        return not found.undecided, False
+    lost = list(watched.filter(block_hash__in=found.orphaned).order_by("nonce").prefetch_related("attempts"))
+    _undo(engine, lost, list(adopted.filter(block_hash__in=found.orphaned)))
+    resend(engine, lost)
+    return not found.undecided, True
+
+
+def _blocks_of(rows: Any) -> Any:
+    """`(hash, number)` of each block in which one of the rows stands."""
+    return rows.order_by().values_list("block_hash", "block_number").distinct()
+
+
+def watched_transactions(wallet_id: uuid.UUID, floor: int) -> Any:
+    """Transactions that were mined above the block `floor`: a reorg may undo them. For the index tests too."""
+    return ChainTransaction.objects.filter(wallet=wallet_id, state__in=_WATCHED_STATES, block_number__gt=floor)
+
+
+def adopted_operations(floor: int) -> Any:
+    """Operations settled from an execution above `floor` in a transaction that is not ours. For the index tests too."""
+    return Operation.objects.filter(carrier__isnull=True, state=OperationState.CONFIRMED, block_number__gt=floor)
+
+
+def _floor(engine: Engine) -> int:
+    """The block below which nothing has to be compared; 0 where even what was final is not on the chain any more."""
+    final = engine.final
+    if final is None:
+        return 0
+    if final.number > engine.require_head().number:
+        return final.number  # the head fell below it: nothing is known yet
+    if not _is_orphaned(engine, final.hash, final.number):
+        return final.number
+    logger.error("block %d was final and is not on the chain any more: everything is compared", final.number)
+    return 0
+
+
+def _raise_final(engine: Engine) -> None:
+    """Ask every endpoint for its final block, once in a while; what is settled up to there is settled for good."""
+    head = engine.require_head().number
+    asked = engine.final_asked_at
+    if asked is not None and head - asked < ASK_FINAL_EVERY_BLOCKS:
+        return
+    engine.final_asked_at = head
+    try:
+        final = final_block(engine.client, head=engine.verified)
+    except ChainUnavailable as error:
+        logger.warning("what is final is asked again later: %s", error)
+        return
+    if final is not None and (engine.final is None or final.number > engine.final.number):
+        engine.note_final(final)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Hashes of blocks of ours: those that are orphaned, and those of which nothing is known yet."""
+
+    orphaned: set[str]
+    undecided: set[str]
+
+
+def _compare_blocks(engine: Engine, ours: Mapping[str, int]) -> _Compared:
+    """Undecided is a block at whose height the node that was asked has none, or another than some endpoint has: one
+    endpoint changes branches a moment before the other.
+    """
+    headers = _headers(engine, list(ours.values()))
+    shown = {block_hash: hash_of(header) for block_hash, header in zip(ours, headers, strict=True)}
+    suspects = {block_hash for block_hash, found in shown.items() if found not in (None, block_hash)}
+    orphaned = {block_hash for block_hash in suspects if _is_orphaned(engine, block_hash, ours[block_hash])}
+    return _Compared(orphaned, (suspects - orphaned) | {name for name, found in shown.items() if found is None})
+
+
+def _headers(engine: Engine, numbers: Sequence[int]) -> list[Any]:
+    """What stands at these heights on the chain whose newest block is the head, each post by one node.
+
+    A wallet's whole history may be compared: the lease is renewed meanwhile.
+    """
+    head, found = engine.require_head(), []
+    for start in range(0, len(numbers), HEADERS_PER_POST):
+        chosen = [head.number, *numbers[start : start + HEADERS_PER_POST]]
+        newest, *headers = engine.client.batch([("eth_getBlockByNumber", [hex(number), False]) for number in chosen])
+        if hash_of(newest) != head.hash:
+            raise ChainUnavailable("The chain moved while it was read")
+        found += headers
+        engine.lease.renew_if_due()
+    return found
+
+
+def _is_orphaned(engine: Engine, block_hash: str, number: int) -> bool:
+    answers = engine.client.everyone([("eth_getBlockByNumber", [hex(number), False])])
+    present = [found for [block] in answers if (found := hash_of(block)) is not None]
+    return bool(present) and block_hash not in present
+
+
+def _undo(engine: Engine, transactions: list[ChainTransaction], adopted: list[Operation]) -> None:
+    operations = operations_of(transactions)
+    everything = [*adopted, *(operation for carried in operations.values() for operation in carried)]
+    settled = [operation for operation in everything if operation.state in FINAL_OPERATION_STATES]
+    head = engine.require_head().number
+
+    def write() -> None:
+        for transaction in sorted(transactions, key=lambda transaction: transaction.pk):
+            _undo_one(transaction, operations[transaction.pk], head)
+        move_operations(adopted, OperationState.QUEUED, **NO_OUTCOME)
+        # After they were moved: an owner that acted before has committed by now, one that comes later finds them moved.
+        _reopen(settled)
+        if settled:
+            _raise_incident(engine, settled)
+
+    engine.lease.write(write)
+    metrics.reorgs.inc()
+    engine.settled_keys += [operation.key for operation in settled]  # their owners take back what they did
+    for transaction in transactions:
+        logger.log(
+            logging.WARNING if transaction.state == TransactionState.MINED else logging.ERROR,
+            "a reorg undid nonce %d (%s) of block %s",
+            transaction.nonce,
+            transaction.state,
+            transaction.block_number,
+        )
+
+
+def _undo_one(transaction: ChainTransaction, operations: list[Operation], head: int) -> None:
+    move_transaction(
+        transaction, TransactionState.BROADCAST, mined_hash="", gas_used=None, last_bump_block=head, **NO_BLOCK
+    )
+    landed = (OperationState.EXECUTED, OperationState.CONFIRMED, OperationState.FAILED)
+    move_operations([op for op in operations if op.state in landed], OperationState.BUNDLED, reason="", **NO_OUTCOME)
+
+
+def _reopen(operations: list[Operation]) -> None:
+    """Mark those whose owner acted already and must take that back."""
+    acted_on = Operation.objects.filter(pk__in=[operation.pk for operation in operations], acknowledged=True)
+    acted_on.exclude(state__in=FINAL_OPERATION_STATES).update(reopened=True, updated_at=clock.now())
+
+
+def _raise_incident(engine: Engine, settled: list[Operation]) -> None:
+    """Money that was said to have moved has not: in the audit trail for each, and on the wallet until a person saw."""
+    for operation in settled:
+        before = {"state": operation.state, "txHash": operation.tx_hash, "blockNumber": operation.block_number}
+        record_change(
+            actor="system:settlement",
+            action="settlement.reopened",
+            target=f"operation:{operation.key}",
+            before=before,
+            after={"state": str(OperationState.BUNDLED if operation.carrier_id else OperationState.QUEUED)},
+        )
+    keys = ", ".join(operation.key for operation in settled)
+    incident = f"a reorg undid {len(settled)} settled operations, which were reopened: {keys}"
+    freezing.raise_incident(engine.wallet.pk, incident)

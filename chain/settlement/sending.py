@@ -1,0 +1,156 @@
+"""Stored bytes go to the node, and its answers are acted on.
+
+accepted, already known      -> BROADCAST
+nonce too low                -> BROADCAST; the tick looks ours up by hash
+underpriced                  -> bump the same nonce
+no funds                     -> wallet PAUSED, the nonce is kept; the tick resends until it is taken
+malformed, endpoints agree   -> a noop takes the nonce, the operations go back to the queue
+anything else                -> nothing: the same bytes go out again at a later block
+"""
+
+import logging
+from collections.abc import Sequence
+
+from django.db.models import F
+
+from chain import metrics
+from chain.models import (
+    AttemptKind,
+    ChainTransaction,
+    TransactionAttempt,
+    TransactionState,
+    WalletStatus,
+)
+from chain.rpc.clients import SendAnswer
+from chain.rpc.errors import SendClass
+from chain.settlement.attempts import best_attempt, dearer_attempt, fees_of, noop_attempt
+from chain.settlement.engine import Engine
+from chain.states import require_edge
+from chain.wallet.fees import bump
+from chain.wallet.signer import SignerUnavailable
+from partner_platform.core import clock
+
+logger = logging.getLogger(__name__)
+
+Send = tuple[ChainTransaction, TransactionAttempt]
+
+_ON_ITS_WAY = (SendClass.ACCEPTED, SendClass.ALREADY_KNOWN, SendClass.NONCE_TOO_LOW)
+_ERROR_LENGTH = 500
+
+
+def send(engine: Engine, sends: Sequence[Send], *, may_bump: bool = True) -> None:
+    """Send stored attempts, in nonce order and one post, note the answers, and act on them."""
+    if not sends:
+        return
+    answers = engine.client.send_raw([attempt.raw for _, attempt in sends])
+    engine.sent_count += len(sends)
+    answered = list(zip(sends, answers, strict=True))
+    _note(engine, answered)
+    _resume_if_taken(engine, answers)
+    for (transaction, _), answer in answered:
+        _react(engine, transaction, answer, may_bump=may_bump)
+
+
+def resend(engine: Engine, transactions: Sequence[ChainTransaction]) -> None:
+    """Send the dearest form of each again."""
+    send(engine, [(transaction, best_attempt(transaction)) for transaction in transactions])
+
+
+def raise_fee(engine: Engine, transaction: ChainTransaction) -> None:
+    """Bump: commit a dearer form of the same nonce, then send it; over the cap the old one is sent again, with an
+    alert.
+    """
+    try:
+        attempt = dearer_attempt(engine, transaction)
+    except SignerUnavailable as error:
+        logger.error("cannot bump nonce %d: %s", transaction.nonce, error)  # noqa: TRY400 - no trace of a key
+        attempt = None
+    else:
+        if attempt is None:
+            logger.error("nonce %d needs more than the cap of %d wei", transaction.nonce, engine.wallet.fee_cap_wei)
+    if attempt is None:
+        send(engine, [(transaction, best_attempt(transaction))], may_bump=False)
+        return
+    _commit_attempt(engine, transaction, attempt)
+    send(engine, [(transaction, attempt)], may_bump=False)
+
+
+def cancel(engine: Engine, transaction: ChainTransaction, note: str) -> None:
+    """Let a noop take the nonce of a payload that no node will take; the tick puts the operations back once it is
+    mined.
+    """
+    best = best_attempt(transaction)
+    fees = bump(fees_of(best), engine.require_head().market, cap=engine.wallet.fee_cap_wei) or fees_of(best)
+    try:
+        attempt = noop_attempt(engine, transaction, fees)
+    except SignerUnavailable as error:
+        logger.error("no noop for nonce %d: %s", transaction.nonce, error)  # noqa: TRY400 - no trace of a key
+        return
+    logger.error("nonce %d: %s; a noop takes it", transaction.nonce, note)
+    _commit_attempt(engine, transaction, attempt, note=note[:300])
+    send(engine, [(transaction, attempt)], may_bump=False)
+
+
+def _commit_attempt(engine: Engine, transaction: ChainTransaction, attempt: TransactionAttempt, **changes: str) -> None:
+    bumped_at = engine.require_head().number
+
+    def store() -> None:
+        TransactionAttempt.objects.bulk_create([attempt])
+        ChainTransaction.objects.filter(pk=transaction.pk).update(
+            last_bump_block=bumped_at, updated_at=clock.now(), **changes
+        )
+
+    engine.lease.write(store)
+    transaction.last_bump_block = bumped_at
+
+
+def _note(engine: Engine, answered: list[tuple[Send, SendAnswer]]) -> None:
+    """The sends and their answers, in as many statements for a hundred as for one."""
+    head = engine.require_head().number
+    transactions = [transaction for (transaction, _), _ in answered]
+    on_its_way = [transaction.pk for (transaction, _), answer in answered if answer.meaning in _ON_ITS_WAY]
+    refused = [(attempt, answer) for (_, attempt), answer in answered if answer.error or not answer.is_settled]
+    require_edge(TransactionState.SIGNED, TransactionState.BROADCAST)
+
+    def note() -> None:
+        rows = ChainTransaction.objects.filter(pk__in=[transaction.pk for transaction in transactions])
+        rows.update(last_sent_block=head, updated_at=clock.now())
+        rows.filter(last_bump_block__isnull=True).update(last_bump_block=head)
+        ChainTransaction.objects.filter(pk__in=on_its_way, state=TransactionState.SIGNED).update(
+            state=TransactionState.BROADCAST, updated_at=clock.now()
+        )
+        attempts = [attempt.pk for (_, attempt), _ in answered]
+        TransactionAttempt.objects.filter(pk__in=attempts).update(
+            send_count=F("send_count") + 1, last_error="", last_error_class=""
+        )
+        for attempt, answer in refused:
+            TransactionAttempt.objects.filter(pk=attempt.pk).update(
+                last_error=answer.error[:_ERROR_LENGTH],
+                last_error_class="" if answer.is_settled else answer.meaning.value,
+            )
+
+    engine.lease.write(note)
+
+
+def _react(engine: Engine, transaction: ChainTransaction, answer: SendAnswer, *, may_bump: bool) -> None:
+    meaning = answer.meaning
+    if meaning in _ON_ITS_WAY:
+        return
+    metrics.send_refusals.labels(meaning).inc()
+    logger.warning("nonce %d was not taken (%s): %s", transaction.nonce, meaning, answer.error)
+    if meaning == SendClass.UNDERPRICED and may_bump:
+        engine.look()  # the market moved since the quote
+        raise_fee(engine, transaction)
+    elif meaning == SendClass.NO_FUNDS:
+        engine.set_status(WalletStatus.PAUSED, f"no gas money: {answer.error}", only_from=(WalletStatus.ACTIVE,))
+    elif meaning == SendClass.MALFORMED and not _has_noop(transaction):
+        cancel(engine, transaction, f"refused by every endpoint: {answer.error}")
+
+
+def _resume_if_taken(engine: Engine, answers: list[SendAnswer]) -> None:
+    if engine.wallet.status == WalletStatus.PAUSED and any(answer.is_settled for answer in answers):
+        engine.set_status(WalletStatus.ACTIVE, only_from=(WalletStatus.PAUSED,))
+
+
+def _has_noop(transaction: ChainTransaction) -> bool:
+    return TransactionAttempt.objects.filter(transaction=transaction.pk, kind=AttemptKind.NOOP).exists()

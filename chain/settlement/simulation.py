@@ -1,0 +1,173 @@
+"""What a carrier would do now: one `eth_call` per carrier, all of them in one post; a refusal by every endpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.conf import settings
+
+from chain import metrics
+from chain.lending.encoding import (
+    Call,
+    Outcome,
+    OutcomeStatus,
+    Undecodable,
+    decode_outcomes,
+    describe_revert,
+    encode_execute,
+)
+from chain.models import Operation
+from chain.rpc.clients import ChainUnavailable, RpcError
+from chain.settlement.engine import Engine
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A carrier's calldata and what it would do: outcomes in order, or the reason for which it reverts as a whole."""
+
+    operations: list[Operation]  # of one executor
+    data: str
+    outcomes: list[Outcome]
+    whole_failure: str = ""
+    short_of_gas: bool = False
+    undecided: tuple[Operation, ...] = ()  # they fail at one endpoint, and another one does not say so
+    why_undecided: str = ""
+
+    @property
+    def executor(self) -> str:
+        """Whom the carrier calls: the executor its operations were made for."""
+        return self.operations[0].executor
+
+    @property
+    def failing(self) -> tuple[Operation, ...]:
+        """Those that would fail: all of them where the carrier reverts as a whole."""
+        if self.whole_failure:
+            return tuple(self.operations)
+        pairs = zip(self.operations, self.outcomes, strict=True)
+        return tuple(operation for operation, outcome in pairs if outcome.status == OutcomeStatus.FAILED)
+
+    @property
+    def is_whole_failure(self) -> bool:
+        return bool(self.whole_failure)
+
+    @property
+    def says_no(self) -> bool:
+        """True where something in it would fail, or all of it."""
+        return bool(self.failing)
+
+
+def carrier_data(operations: list[Operation]) -> str:
+    """The calldata of a carrier of these operations, in this order."""
+    return encode_execute(
+        (operation.uid, [Call.from_json(call) for call in operation.calls]) for operation in operations
+    )
+
+
+def simulate(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
+    """Simulate each group as a carrier on the newest block, in one post; what says no, once more by every endpoint.
+
+    A refusal is final for its owner, so a single answer is not enough: a node that changes blocks at that moment was
+    seen to run a call on the new block's state at the old block's time, which fails in the pool's arithmetic, and one
+    that has pruned its state answers nothing at all. What is not confirmed is `undecided`.
+    Raises `ChainUnavailable` where the node that answered lags behind a block this driver has seen: a refusal for want
+    of what that block brought would be wrong.
+    """
+    carriers = [carrier_data(group) for group in groups]
+    first = _read_all(engine, groups, carriers, engine.client.batch(_calls(engine, groups, carriers)))
+    second = iter(_confirm(engine, [simulation for simulation in first if simulation.says_no]))
+    return [next(second) if simulation.says_no else simulation for simulation in first]
+
+
+def _confirm(engine: Engine, doubtful: list[Simulation]) -> list[Simulation]:
+    """The same carriers at every endpoint."""
+    if not doubtful:
+        return []
+    groups, carriers = [each.operations for each in doubtful], [each.data for each in doubtful]
+    try:
+        heard = engine.client.everyone(_calls(engine, groups, carriers))
+        first, *others = [_read_all(engine, groups, carriers, results) for results in heard]
+    except ChainUnavailable as error:
+        return [replace(each, undecided=each.failing, why_undecided=error.message) for each in doubtful]
+    return [_agreed(mine, theirs) for mine, *theirs in zip(first, *others, strict=True)]
+
+
+def _agreed(mine: Simulation, theirs: Sequence[Simulation]) -> Simulation:
+    """What the first endpoint says, in its words; undecided is what another one says otherwise."""
+    if any(
+        (other.is_whole_failure, other.short_of_gas) != (mine.is_whole_failure, mine.short_of_gas) for other in theirs
+    ):
+        differing = tuple(mine.operations)
+    else:
+        verdicts = zip(*([outcome.status for outcome in each.outcomes] for each in (mine, *theirs)), strict=True)
+        pairs = zip(mine.operations, verdicts, strict=False)  # of a carrier that fails as a whole there are none
+        differing = tuple(operation for operation, statuses in pairs if len(set(statuses)) > 1)
+    if not differing:
+        return mine
+    metrics.endpoints_disagree.labels("simulation").inc()
+    return replace(mine, undecided=differing, why_undecided="it fails at one endpoint and not at another")
+
+
+def _calls(engine: Engine, groups: list[list[Operation]], carriers: list[str]) -> list[tuple[str, Sequence[Any]]]:
+    simulated: list[tuple[str, Sequence[Any]]] = [
+        ("eth_call", [_transaction(engine, group[0].executor, data), "latest"])
+        for group, data in zip(groups, carriers, strict=True)
+    ]
+    return [("eth_blockNumber", []), *simulated]
+
+
+def _read_all(
+    engine: Engine, groups: list[list[Operation]], carriers: list[str], results: list[Any]
+) -> list[Simulation]:
+    number, *answers = results
+    if isinstance(number, RpcError) or int(number, 16) < engine.require_head().number:
+        raise ChainUnavailable("The node lags behind")
+    return [_read(group, data, answer) for group, data, answer in zip(groups, carriers, answers, strict=True)]
+
+
+def _transaction(engine: Engine, executor: str, data: str) -> dict[str, str]:
+    return {
+        "from": engine.wallet.address,
+        "to": executor,
+        "data": data,
+        "gas": hex(settings.CHAIN_CARRIER_GAS_LIMIT),
+    }
+
+
+def _read(operations: list[Operation], data: str, answer: object) -> Simulation:
+    if isinstance(answer, RpcError):
+        return _whole_failure(operations, data, answer)
+    if answer in (None, "0x"):
+        return Simulation(operations, data, [], _no_executor(operations[0].executor))
+    return Simulation(operations, data, _outcomes(str(answer), len(operations)))
+
+
+def _no_executor(address: str) -> str:
+    if not address:
+        return "there is no executor: PLATFORM_EXECUTOR_ADDRESS was not set when this was accepted"
+    return f"there is no executor at {address}"
+
+
+def _outcomes(answer: str, count: int) -> list[Outcome]:
+    """What would become of each operation; an answer that is not an executor's says nothing of any of them."""
+    try:
+        outcomes = decode_outcomes(answer)
+    except Undecodable as error:
+        raise ChainUnavailable(f"The answer to a simulation is no executor's: {error}") from error
+    if len(outcomes) != count:
+        raise ChainUnavailable(f"A simulation of {count} operations told of {len(outcomes)}")
+    return outcomes
+
+
+def _whole_failure(operations: list[Operation], data: str, error: RpcError) -> Simulation:
+    """Only a revert is a verdict on the carrier; a node that could not simulate says nothing about it."""
+    revert = _revert_data(error)
+    if revert is None and "revert" not in error.message.lower() and "out of gas" not in error.message.lower():
+        raise ChainUnavailable(f"The node could not simulate: {error.message[:100]}") from error
+    reason = describe_revert(revert) if revert else error.message
+    short_of_gas = "CarrierOutOfGas" in reason or "out of gas" in reason.lower() or "outofgas" in reason.lower()
+    return Simulation(operations, data, [], reason, short_of_gas)
+
+
+def _revert_data(error: RpcError) -> str | None:
+    data = error.data.get("data") if isinstance(error.data, dict) else error.data
+    return data if isinstance(data, str) and data.startswith("0x") and len(data) >= 10 else None

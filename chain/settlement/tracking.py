@@ -1,0 +1,191 @@
+"""The tick: once a block, what became of every live transaction. Two posts a block, however many loans are under way.
+
+Time is counted in blocks: a halted chain (F21) is no reason to bid more.
+"""
+
+import logging
+from typing import Any
+
+from chain import selectors
+from chain.models import (
+    AttemptKind,
+    ChainTransaction,
+    OperationState,
+    TransactionAttempt,
+    TransactionState,
+    WalletStatus,
+)
+from chain.rpc.clients import RpcError
+from chain.rpc.errors import SendClass
+from chain.settlement import nonces, restoring
+from chain.settlement.adoption import find_execution
+from chain.settlement.engine import Engine
+from chain.settlement.landing import NO_CARRIER, Block, move_operations, move_transaction, note_settled, store_verdicts
+from chain.settlement.reorgs import undo_orphaned
+from chain.settlement.sending import raise_fee, resend
+from chain.settlement.settling import Landing, settle
+
+logger = logging.getLogger(__name__)
+
+RESEND_AFTER_BLOCKS = 3
+BUMP_AFTER_BLOCKS = 5
+
+
+def tick(engine: Engine) -> None:
+    """Undo what a reorg took, settle what was mined, push what waits.
+
+    In this order, so that what is settled is stored together with the block whose chain all else was compared with.
+    """
+    transactions, attempts, receipts = _look(engine)
+    if engine.held:
+        nonces.check(engine)
+        restoring.scan_if_due(engine)
+    if undo_orphaned(engine):
+        transactions, attempts, receipts = _look(engine)
+    landings = _landings(engine, attempts, receipts)
+    settle(engine, landings)
+    landed = {landing.transaction.pk for landing in landings}
+    waiting = [transaction for transaction in transactions if transaction.pk not in landed]
+    _push(engine, [transaction for transaction in waiting if transaction.state != TransactionState.MINED])
+    _resume_if_nothing_waits(engine, waiting)
+
+
+Attempts = list[tuple[ChainTransaction, TransactionAttempt]]
+
+
+def _look(engine: Engine) -> tuple[list[ChainTransaction], Attempts, list[Any]]:
+    """The newest block, and a receipt or null for each attempt of each live transaction, in one post."""
+    transactions = selectors.live_transactions(engine.wallet)
+    attempts = [(transaction, attempt) for transaction in transactions for attempt in transaction.attempts.all()]
+    receipts = engine.look(*[("eth_getTransactionReceipt", [attempt.tx_hash]) for _, attempt in attempts])
+    return transactions, attempts, receipts
+
+
+def _landings(engine: Engine, attempts: Attempts, receipts: list[Any]) -> list[Landing]:
+    """The transactions whose receipt stands in a canonical block. A null receipt says nothing: nodes lag.
+
+    The blocks are read with the head by one node in one post: all of them are ancestors of the head, or nothing lands
+    now.
+    """
+    mined = [
+        (transaction, attempt, receipt)
+        for (transaction, attempt), receipt in zip(attempts, receipts, strict=True)
+        if receipt is not None and not isinstance(receipt, RpcError)
+    ]
+    if not mined:
+        return []
+    head = engine.require_head()
+    numbers = sorted({receipt["blockNumber"] for _, _, receipt in mined})
+    newest, *headers = engine.fetch(
+        *[("eth_getBlockByNumber", [number, False]) for number in (hex(head.number), *numbers)]
+    )
+    if newest is None or newest["hash"] != head.hash:
+        logger.info("the chain moved while receipts were read: they are read again")
+        return []
+    canonical = {header["hash"]: Block.from_json(header) for header in headers if header is not None}
+    return [
+        Landing(transaction, attempt, receipt, canonical[receipt["blockHash"]])
+        for transaction, attempt, receipt in mined
+        if receipt["blockHash"] in canonical
+    ]
+
+
+def _push(engine: Engine, waiting: list[ChainTransaction]) -> None:
+    """3 new blocks without it: resend. The lowest and 5 new blocks: bump. Not taken yet: resend at every block."""
+    if not waiting:
+        return
+    head = engine.require_head().number
+    lowest, *_ = waiting
+    if _may_be_spent(lowest, head) and _nonce_was_spent(engine, lowest):
+        return
+    is_bumped = _wants_bump(lowest, head)
+    others = waiting[1:] if is_bumped else waiting
+    resend(engine, [transaction for transaction in others if _wants_resend(transaction, head)])
+    if is_bumped:
+        raise_fee(engine, lowest)
+
+
+def _may_be_spent(transaction: ChainTransaction, head: int) -> bool:
+    """Worth the question: it is missing for long, or a node says that something else was mined with its nonce."""
+    too_low = any(attempt.last_error_class == SendClass.NONCE_TOO_LOW for attempt in transaction.attempts.all())
+    return too_low or _blocks_since(head, transaction.last_sent_block) >= RESEND_AFTER_BLOCKS
+
+
+def _wants_resend(transaction: ChainTransaction, head: int) -> bool:
+    patience = 1 if transaction.state == TransactionState.SIGNED else RESEND_AFTER_BLOCKS
+    return _blocks_since(head, transaction.last_sent_block) >= patience
+
+
+def _wants_bump(transaction: ChainTransaction, head: int) -> bool:
+    since = _blocks_since(head, transaction.last_bump_block)
+    underpriced = any(
+        attempt.last_error_class == SendClass.UNDERPRICED for attempt in list(transaction.attempts.all())[-1:]
+    )
+    if transaction.state == TransactionState.SIGNED:
+        return underpriced and since >= 1
+    return since >= (1 if underpriced else BUMP_AFTER_BLOCKS)
+
+
+def _blocks_since(head: int, block: int | None) -> int:
+    return head - block if block is not None else RESEND_AFTER_BLOCKS + BUMP_AFTER_BLOCKS
+
+
+def _resume_if_nothing_waits(engine: Engine, waiting: list[ChainTransaction]) -> None:
+    """A pause ends with the transaction that caused it."""
+    if engine.wallet.status == WalletStatus.PAUSED and not waiting:
+        engine.set_status(WalletStatus.ACTIVE, only_from=(WalletStatus.PAUSED,))
+
+
+def _nonce_was_spent(engine: Engine, transaction: ChainTransaction) -> bool:
+    """True where finalized state of every endpoint shows that a hash which is not ours consumed the nonce; the
+    transaction is then judged.
+    """
+    count = ("eth_getTransactionCount", [engine.wallet.address, "finalized"])
+    if not all(_is_passed(counted, transaction) for [counted] in engine.client.everyone([count])):
+        return False
+    known = [
+        (method, [attempt.tx_hash])
+        for attempt in transaction.attempts.all()
+        for method in ("eth_getTransactionByHash", "eth_getTransactionReceipt")
+    ]
+    for counted, *found in engine.client.everyone([count, *known]):
+        if not _is_passed(counted, transaction):
+            return False
+        if any(answer is not None and not isinstance(answer, RpcError) for answer in found):
+            return False
+    _give_up(engine, transaction)
+    return True
+
+
+def _is_passed(counted: Any, transaction: ChainTransaction) -> bool:
+    return not isinstance(counted, RpcError) and int(counted, 16) > transaction.nonce
+
+
+def _give_up(engine: Engine, transaction: ChainTransaction) -> None:
+    """Its nonce is gone. Where the chain executed all its operations elsewhere they are adopted, else a person looks
+    (F8).
+    """
+    if all(attempt.kind == AttemptKind.NOOP for attempt in transaction.attempts.all()):
+        engine.lease.write(lambda: move_transaction(transaction, TransactionState.CANCELLED, note="it carried nothing"))
+        return
+    operations = [
+        operation
+        for operation in selectors.operations_of([transaction])[transaction.pk]
+        if operation.state == OperationState.BUNDLED
+    ]
+    executions = [(operation, find_execution(engine, operation)) for operation in operations]
+    known = [(operation, execution) for operation, execution in executions if execution is not None]
+    lost = [operation for operation, execution in executions if execution is None]
+    reason = f"nonce {transaction.nonce} was spent by a transaction that is not ours"
+
+    def write() -> None:
+        target = TransactionState.NEEDS_REVIEW if lost else TransactionState.CANCELLED
+        move_transaction(transaction, target, note=reason)
+        move_operations(lost, OperationState.NEEDS_REVIEW, reason=reason)
+        for operation, execution in known:
+            store_verdicts([(operation, execution.verdict)], **execution.fields(), **NO_CARRIER)
+
+    engine.lease.write(write)
+    note_settled(engine, [(operation, execution.verdict) for operation, execution in known])
+    if lost:
+        engine.freeze(reason)

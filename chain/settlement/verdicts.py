@@ -1,0 +1,88 @@
+"""What the logs of a mined carrier say about each operation. Pure.
+
+The logs of an operation are those between the previous `Operation*` event of the executor and its own. It is done
+only where its own event says so and every log it was expected to leave is among them; an execution without them is
+for a person (F31).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chain.lending.encoding import Log, OutcomeStatus, describe_revert, operation_events
+from chain.models import Operation, OperationState
+
+KEPT_LOG_FIELDS = ("address", "topics", "data", "logIndex")
+
+
+@dataclass(frozen=True)
+class OperationLogs:
+    """One operation in a receipt: what its event says, and the logs that belong to it."""
+
+    status: OutcomeStatus
+    revert_data: str
+    logs: list[Log]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The final state an operation has once its block is deep enough, with the logs that prove it."""
+
+    state: OperationState
+    reason: str = ""
+    logs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def split_logs(logs: Sequence[Log], executor: str) -> dict[str, OperationLogs]:
+    """The operations of a carrier, by uid, out of its receipt's logs."""
+    found: dict[str, OperationLogs] = {}
+    start = 0
+    for position, log in enumerate(logs):
+        events = operation_events([log], executor)
+        if events:
+            event = events[0]
+            entry = OperationLogs(event.outcome.status, event.outcome.reason, list(logs[start:position]))
+            found.setdefault(event.uid.lower(), entry)
+            start = position + 1
+    return found
+
+
+def judge(operation: Operation, found: OperationLogs | None) -> Verdict:
+    """CONFIRMED, FAILED or NEEDS_REVIEW. SKIPPED is no verdict: its execution stands in another transaction."""
+    if found is None:
+        return Verdict(OperationState.NEEDS_REVIEW, "its carrier succeeded without a word about it")
+    if found.status == OutcomeStatus.FAILED:
+        return Verdict(OperationState.FAILED, describe_revert(found.revert_data))
+    matched = match_effect(operation.effect, found.logs)
+    if matched is None:
+        return Verdict(OperationState.NEEDS_REVIEW, "it was executed without the expected log")
+    return Verdict(OperationState.CONFIRMED, logs=[kept(log) for log in matched])
+
+
+def match_effect(effect: Sequence[dict[str, Any]], logs: Sequence[Log]) -> list[Log] | None:
+    """The logs that prove the effect, one for each expected log; None where one is missing."""
+    left = list(logs)
+    matched = []
+    for expected in effect:
+        log = next((log for log in left if _matches(expected, log)), None)
+        if log is None:
+            return None
+        left.remove(log)
+        matched.append(log)
+    return matched
+
+
+def _matches(expected: dict[str, Any], log: Log) -> bool:
+    """Null or missing `data`, or a null topic, matches anything."""
+    if expected["address"].lower() != log["address"].lower() or len(expected["topics"]) > len(log["topics"]):
+        return False
+    for wanted, topic in zip(expected["topics"], log["topics"], strict=False):
+        if wanted is not None and wanted.lower() != topic.lower():
+            return False
+    data = expected.get("data")
+    return data is None or data.lower() == log["data"].lower()
+
+
+def kept(log: Log) -> dict[str, Any]:
+    """A log as it is stored with its operation."""
+    return {name: log[name] for name in KEPT_LOG_FIELDS}

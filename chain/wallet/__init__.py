@@ -1,0 +1,1 @@
+"""The platform's wallet: its key, its fees, the lease of the one driver that may use it, and its freezing."""

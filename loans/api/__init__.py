@@ -1,0 +1,1 @@
+"""The partner API, endpoints 1 to 8: bodies, answers, presentation and documentation of each."""

@@ -1,0 +1,1 @@
+"""The user's consent to a borrow: the EIP-712 message, its check, and the proof that is kept of it."""

@@ -1,0 +1,1 @@
+"""What a loan owes: interest, payoffs and schedules. Pure."""

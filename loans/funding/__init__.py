@@ -1,0 +1,1 @@
+"""Where the USDC of a repayment comes from: deposits at the platform account, and repayments on trust (M3)."""

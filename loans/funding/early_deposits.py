@@ -1,0 +1,74 @@
+"""What an address sent to the platform account before it was a partner's.
+
+Until then it counted as the platform's, and a repayment on trust may have spent it (`services.account`). Claimed by
+its hash as well it would be paid with what others could claim (M3). So each settlement address is looked at once for
+each account: where it had sent something by then, all that its partner claims by a transfer is judged from now on
+(`PartnerSpending.on_trust`); later transfers too, for the partner could name them in any order.
+
+It is looked at up to the newest block that the watcher has read, after it was read whose the address is. A judgement
+by a newer block reads that later still, so it counts what the address sent as its partner's.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import QuerySet
+
+from chain import selectors as chain_selectors
+from loans.account_models import NotedAddress
+from loans.funding import deposits, trusted
+from partner_platform.core.database.transactions import run_in_transaction
+from partners import settlement_addresses
+
+
+def note_new() -> int:
+    """Look at the addresses that nobody looked at yet; returns how many. To be called before the chain is read on."""
+    if not settings.PLATFORM_EXECUTOR_ADDRESS or settlement_addresses.count() == _noted().count():
+        return 0
+    owners = settlement_addresses.owners()
+    return _note(owners, set(owners) - set(_noted().values_list("address", flat=True)))
+
+
+def are_noted(addresses: Collection[str], partner_id: UUID) -> bool:
+    """Look at those of the partner's addresses that nobody looked at yet; False where that cannot be done now."""
+    new = set(addresses) - set(_noted().filter(address__in=addresses).values_list("address", flat=True))
+    return _note(dict.fromkeys(new, partner_id), new) == len(new)
+
+
+def _noted() -> QuerySet[NotedAddress]:
+    return NotedAddress.objects.filter(account=deposits.platform_account())
+
+
+def _note(owners: Mapping[str, UUID], new: Collection[str]) -> int:
+    """How many of them were noted: all, or none where old deposits are not added up yet."""
+    if not new:
+        return 0
+    try:
+        sums = _received(new)
+    except deposits.DepositsBehind:
+        return 0
+    for address in sorted(new):
+        _note_one(address, owners[address], has_sent=sums[address] > 0)
+    return len(new)
+
+
+def _received(addresses: Collection[str]) -> Counter[str]:
+    until = chain_selectors.watched_until()
+    return deposits.received(deposits.platform_account(), until, addresses) if until >= 0 else Counter()
+
+
+def _note_one(address: str, partner_id: UUID, *, has_sent: bool) -> None:
+    if has_sent:
+        trusted.spending_of(partner_id)  # the row is made outside the transaction
+
+    def note() -> None:
+        NotedAddress.objects.create(account=deposits.platform_account(), address=address)
+        if has_sent:
+            trusted.note_trusted(partner_id)
+
+    with suppress(IntegrityError):  # another worker noted it at the same moment
+        run_in_transaction(note)

@@ -1,0 +1,183 @@
+"""Crediting a payment to a loan: its debt falls, its schedule says so, the partner's sums follow.
+
+All kinds of payments end here: a partner's, the user's own, what a liquidation recovered. Inside the caller's
+transaction; the position's ledger has been moved already (`services.ledger`).
+"""
+
+import datetime as dt
+from typing import Any
+
+from audit.services import record_change
+from loans.debt import schedules
+from loans.ledger.ledger import Credit
+from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
+from loans.states import require_transition
+from partner_platform.core import clock
+from partners import limits
+from partners.limits import InvariantViolation
+
+
+def credit(
+    item: Credit, *, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, frees_loan: bool = False
+) -> LoanStatus:
+    """Write one credit; answers the loan's status after it. `frees_loan`: the partner's repayment in flight ends."""
+    loan = item.loan
+    status, terms = _outlook(loan, item, paid_at)
+    changes = {
+        **item.changes,
+        **terms,
+        "status": status,
+        "outstanding_principal": loan.outstanding_principal - item.principal,
+        "interest_paid": loan.interest_paid + item.interest,
+        "total_repaid": loan.total_repaid + item.paid,
+        "last_repayment_at": paid_at,
+        "repay_tx_hash": tx_hash if status == LoanStatus.REPAID else loan.repay_tx_hash,
+    }
+    update_loan(loan, frees_loan=frees_loan, **changes)
+    limits.settle_repayment(
+        partner_id=loan.partner_id,
+        amount=item.paid,
+        principal=item.principal,
+        closes_loan=status == LoanStatus.REPAID,
+    )
+    record_credit(item, source, status)
+    return status
+
+
+def came_too_late(item: Credit, paid: int) -> None:
+    """Write that a repayment found nothing owed any more: somebody paid its loan before, and others got `paid`."""
+    loan = item.loan
+    update_loan(loan, frees_loan=True, **item.changes)
+    figures = {"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)}
+    record_change(
+        actor="system",
+        action="loan.repayment",
+        target=f"loan:{loan.internal_loan_id}",
+        before=figures,
+        after={**figures, "paid": "0", "paidForOthers": str(paid)},
+    )
+
+
+def rebase(item: Credit) -> None:
+    """Write the figures that another loan's payment changed; the loan owes what it owed."""
+    if any(getattr(item.loan, name) != value for name, value in item.changes.items()):
+        update_loan(item.loan, **item.changes)
+
+
+def update_loan(loan: PartnerLoan, *, frees_loan: bool = False, **changes: Any) -> None:
+    """One guarded update: the loan is as it was read.
+
+    `frees_loan`: a repayment ended, and is not PENDING any more. A reorg can have brought an older one back beside it
+    (F40): then the loan is still taken.
+    """
+    if changes.get("status", loan.status) != loan.status:
+        require_transition(loan.status, changes["status"])
+    mine = PartnerLoan.objects.filter(
+        pk=loan.pk,
+        status=loan.status,
+        outstanding_principal=loan.outstanding_principal,
+        total_repaid=loan.total_repaid,
+        **({"repayment_in_flight": True} if frees_loan else {}),
+    )
+    freed = {"repayment_in_flight": _has_pending(loan)} if frees_loan else {}
+    if mine.update(updated_at=clock.now(), **freed, **changes) != 1:
+        raise InvariantViolation(f"M4: loan {loan.internal_loan_id} changed while it was being credited")
+
+
+def _has_pending(loan: PartnerLoan) -> bool:
+    return Repayment.objects.filter(loan=loan.pk, status=RepaymentStatus.PENDING).exists()
+
+
+def record_credit(item: Credit, source: RepaymentSource, status: LoanStatus) -> None:
+    """The audit entry: `loan.repaid`, `loan.cured` or `loan.repayment`."""
+    loan = item.loan
+    cured = loan.status == LoanStatus.DEFAULTED and status == LoanStatus.ACTIVE
+    action = "loan.repaid" if status == LoanStatus.REPAID else "loan.cured" if cured else "loan.repayment"
+    record_change(
+        actor="system",
+        action=action,
+        target=f"loan:{loan.internal_loan_id}",
+        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
+        after={
+            "status": str(status),
+            "outstandingPrincipal": str(loan.outstanding_principal - item.principal),
+            "paid": str(item.paid),
+            "interest": str(item.interest),
+            "repaidBy": str(source),
+        },
+    )
+
+
+def _outlook(loan: PartnerLoan, item: Credit, paid_at: dt.datetime) -> tuple[LoanStatus, dict[str, Any]]:
+    """The loan's status after the payment, and its schedule where it has one."""
+    if item.closes:
+        repaid = loan.principal_amount
+    else:
+        repaid = loan.principal_amount - loan.outstanding_principal + item.principal
+    if not loan.schedule:
+        return (LoanStatus.REPAID if item.closes else LoanStatus(loan.status)), {}
+    marked = schedules.mark(loan.schedule, principal_repaid=repaid, now=paid_at)
+    terms = {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
+    if item.closes:
+        return LoanStatus.REPAID, terms
+    if loan.status == LoanStatus.DEFAULTED and not marked.is_behind and not loan.default_reason:
+        return LoanStatus.ACTIVE, {**terms, "defaulted_at": None}
+    return LoanStatus(loan.status), terms
+
+
+def book_onchain(item: Credit, *, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int) -> Repayment:
+    """Write a credit that no repayment of a partner stands behind, with a repayment of its own."""
+    repayment = _create_onchain(item, source, tx_hash, paid_at, order)
+    credit(item, source=source, tx_hash=tx_hash, paid_at=paid_at)
+    return repayment
+
+
+def liquidate(item: Credit, *, tx_hash: str, paid_at: dt.datetime, order: int) -> None:
+    """Write a loan's share of a liquidation: what it recovered is a repayment, interest first, the rest is lost."""
+    loan = item.loan
+    lost_principal = loan.outstanding_principal - item.principal
+    if item.paid:
+        _create_onchain(item, RepaymentSource.LIQUIDATION, tx_hash, paid_at, order)
+        limits.settle_repayment(partner_id=loan.partner_id, amount=item.paid, principal=item.principal)
+    limits.write_off(partner_id=loan.partner_id, principal=lost_principal)
+    update_loan(
+        loan,
+        **item.changes,
+        status=LoanStatus.LIQUIDATED,
+        outstanding_principal=0,
+        interest_paid=loan.interest_paid + item.interest,
+        total_repaid=loan.total_repaid + item.paid,
+        written_off_principal=lost_principal,
+        written_off_interest=item.lost - lost_principal,
+        last_repayment_at=paid_at if item.paid else loan.last_repayment_at,
+        repay_tx_hash=tx_hash,
+        next_due_at=None,
+    )
+    record_change(
+        actor="system",
+        action="loan.liquidated",
+        target=f"loan:{loan.internal_loan_id}",
+        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
+        after={
+            "status": str(LoanStatus.LIQUIDATED),
+            "recovered": str(item.paid),
+            "writtenOff": str(item.lost),
+            "txHash": tx_hash,
+        },
+    )
+
+
+def _create_onchain(item: Credit, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int) -> Repayment:
+    return Repayment.objects.create(
+        loan_id=item.loan.pk,
+        partner_id=item.loan.partner_id,
+        amount=item.paid,
+        status=RepaymentStatus.SETTLED,
+        repaid_by=source,
+        funding=FundingSource.ONCHAIN,
+        principal_paid=item.principal,
+        interest_paid=item.interest,
+        chain_order=order,
+        tx_hash=tx_hash,
+        settled_at=paid_at,
+    )

@@ -1,0 +1,146 @@
+"""Reserving an OAID's credit: what is accepted and not yet on the chain never passes what the chain still allows (M1).
+
+A reading of the chain is of one block B. Reserving against it is safe only if no loan that landed after B has already
+given its reservation back: such a loan would be counted nowhere. `OaidCredit.settled_block` remembers the newest
+landing, and the guarded update demands a reading at least as new. The other way round, a loan that has landed by B
+but is not settled in the books yet is counted twice; where that would refuse a borrow, the executor is asked which of
+the open uids it had run at B. That judgement holds for the very reservations it was made on: every move of them is
+counted in `OaidCredit.version`, for one loan may leave while another of the same amount enters.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.db import IntegrityError
+from django.db.models import F
+
+from chain.lending import system
+from chain.lending.system import OaidReading
+from loans import rules, selectors
+from loans.models import OaidCredit
+from partner_platform.core.errors import ErrorCode, Unavailable
+from partner_platform.core.money import MAX_BASE_UNITS
+from partners.limits import InvariantViolation
+
+T = TypeVar("T")
+
+MAX_READINGS = 25
+
+
+class ReadingTooOld(Exception):
+    """A loan of this OAID landed after the reading's block, or the row changed: read the chain again."""
+
+
+class CreditContended(Exception):
+    """The reservations of loans in flight leave too little; some of them may be in the reading already."""
+
+
+@dataclass(frozen=True)
+class CreditLimit:
+    """What may be reserved in all (base units), judged at one block; only for `seen_version` where that is set."""
+
+    oaid_token_id: int
+    headroom: int
+    block_number: int
+    seen_version: int | None = None
+
+
+def limit_from(reading: OaidReading) -> CreditLimit:
+    """The limit as the chain shows it, which counts a loan twice between its landing and its settlement."""
+    return CreditLimit(reading.oaid_token_id, min(reading.available, MAX_BASE_UNITS), reading.block_number)
+
+
+def exact_limit(reading: OaidReading) -> CreditLimit:
+    """The limit with every open loan that the reading already contains counted once; costs two queries and one call."""
+    version = selectors.credit_version(reading.oaid_token_id)  # before the rest: what moves from here on is seen
+    in_flight = selectors.operations_in_flight(reading.oaid_token_id)
+    landed = system.read_executed(list(in_flight), reading.block_number) if in_flight else set()
+    counted = sum(principal for (_, uid), principal in in_flight.items() if uid in landed)
+    headroom = min(reading.available, MAX_BASE_UNITS) + counted
+    return CreditLimit(reading.oaid_token_id, headroom, reading.block_number, seen_version=version)
+
+
+def reserve(limit: CreditLimit, amount: int) -> int:
+    """Reserve `amount` inside the caller's transaction; answers the credit that remains, in base units.
+
+    Raises `ReadingTooOld` (read again), `CreditContended` (judge exactly) or `insufficient_credit`.
+    """
+    row = OaidCredit.objects.filter(
+        oaid_token_id=limit.oaid_token_id,
+        settled_block__lte=limit.block_number,
+        reserved__lte=limit.headroom - amount,
+        frozen__in=[False],
+    )
+    if limit.seen_version is not None:
+        row = row.filter(version=limit.seen_version)
+    reserved_now = row.update(**_moved_by(amount)) if amount <= limit.headroom else 0
+    current = OaidCredit.objects.get(oaid_token_id=limit.oaid_token_id)
+    if reserved_now:
+        return limit.headroom - current.reserved
+    if current.frozen:
+        raise rules.position_frozen()
+    if current.settled_block > limit.block_number:
+        raise ReadingTooOld
+    if limit.seen_version is None and current.reserved:
+        raise CreditContended  # also where it is refused in any case: the refusal names what is available
+    if limit.seen_version not in (None, current.version):
+        raise ReadingTooOld
+    if amount <= limit.headroom - current.reserved:
+        raise ReadingTooOld  # on PostgreSQL the row may appear or change between the two statements: judge again
+    raise rules.insufficient_credit(limit.headroom - current.reserved)
+
+
+def with_row(oaid_token_id: int, accept: Callable[[], T]) -> T:
+    """Run the transaction `accept`; an OAID's first one finds no row of reservations, makes it, and runs once more."""
+    try:
+        return accept()
+    except OaidCredit.DoesNotExist:
+        ensure_row(oaid_token_id)
+    return accept()
+
+
+def ensure_row(oaid_token_id: int) -> None:
+    """Make the OAID's row where there is none; to be called outside a transaction."""
+    if OaidCredit.objects.filter(oaid_token_id=oaid_token_id).exists():
+        return
+    with suppress(IntegrityError):  # another request made it at the same moment: the unique constraint keeps it one
+        OaidCredit.objects.create(oaid_token_id=oaid_token_id)
+
+
+def landed(oaid_token_id: int, amount: int, block_number: int) -> None:
+    """The loan is on the chain since `block_number`: the chain counts it now, the reservation ends."""
+    mine = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount)
+    moved = mine.filter(settled_block__lt=block_number).update(
+        **_moved_by(-amount), settled_block=block_number
+    ) or mine.filter(settled_block__gte=block_number).update(**_moved_by(-amount))
+    _require_one(moved, oaid_token_id, amount)
+
+
+def reserve_again(oaid_token_id: int, amount: int) -> None:
+    """A reorg undid the loan's landing, or its failure: the reservation stands again."""
+    moved = OaidCredit.objects.filter(oaid_token_id=oaid_token_id).update(**_moved_by(amount))
+    _require_one(moved, oaid_token_id, amount)
+
+
+def release(oaid_token_id: int, amount: int) -> None:
+    """The loan never happened: the reservation ends."""
+    mine = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount)
+    moved = mine.update(**_moved_by(-amount))
+    _require_one(moved, oaid_token_id, amount)
+
+
+def unsettled_chain() -> Unavailable:
+    """503: the chain answered with readings older than what is settled already, again and again."""
+    return Unavailable(ErrorCode.CHAIN_UNAVAILABLE, "The chain's answers are behind; this request reserved nothing")
+
+
+def _moved_by(amount: int) -> dict[str, Any]:
+    """The update that every move of `reserved` is."""
+    return {"reserved": F("reserved") + amount, "version": F("version") + 1}
+
+
+def _require_one(moved: int, oaid_token_id: int, amount: int) -> None:
+    if moved != 1:
+        raise InvariantViolation(f"M1: OAID {oaid_token_id} holds no reservation of {amount}")

@@ -1,0 +1,106 @@
+"""Health of the positions partners lent against, and a warning before liquidation.
+
+The vault liquidates where the debt passes a share of the collateral's value (80 % of real-world assets, 70 % of private
+ones). A position is warned about once when its debt comes within `HEALTH_WARNING_MARGIN_BPS` of that, and again only
+after it had recovered. The warning is the audit entry `position.health_warning`, written in the transaction that notes
+it on the position: an outbox of webhooks stands beside `record_change` when there is one.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from django.conf import settings
+
+from audit.services import record_change
+from chain.lending.system import LIQUIDATION_BPS
+from loans.ledger.ledger import pool_debt_at
+from loans.models import SolvencyPosition
+from loans.positions.mirror import BASIS_POINTS, health_factor
+from partner_platform.core import clock
+from partner_platform.core.database.isolation import alone
+from partner_platform.core.database.transactions import run_in_transaction
+
+
+@dataclass(frozen=True)
+class Health:
+    """A position at a moment; `factor` is value over debt in bps; above `liquidation_debt` it is liquidated."""
+
+    position: SolvencyPosition
+    debt: int
+    factor: int | None
+    liquidation_debt: int
+
+    @property
+    def is_at_risk(self) -> bool:
+        """True within the margin of liquidation, or beyond it."""
+        margin = settings.HEALTH_WARNING_MARGIN_BPS
+        return self.debt * (BASIS_POINTS + margin) > self.liquidation_debt * BASIS_POINTS
+
+    @property
+    def is_liquidatable(self) -> bool:
+        return self.debt > self.liquidation_debt
+
+
+def warning_factor(token_type: str) -> int:
+    """Below this health factor (basis points) a position of that kind is warned about."""
+    margin = BASIS_POINTS + settings.HEALTH_WARNING_MARGIN_BPS
+    return margin * BASIS_POINTS // LIQUIDATION_BPS[token_type]
+
+
+def health_of(row: SolvencyPosition, moment: int) -> Health:
+    """The position's health at `moment`, seconds since the epoch, interest until then included."""
+    debt = pool_debt_at(row, moment)
+    limit = row.collateral_value_usd * LIQUIDATION_BPS[row.token_type] // BASIS_POINTS
+    return Health(row, debt, health_factor(row.collateral_value_usd, debt), limit)
+
+
+def positions_at_risk(*, moment: int) -> list[Health]:
+    """For staff: what is near liquidation, the nearest first."""
+    found = [health_of(row, moment) for row in SolvencyPosition.objects.filter(total_partner_debt__gt=0)]
+    return sorted((health for health in found if health.is_at_risk), key=lambda health: health.factor or 0)
+
+
+def check_positions(*, moment: int) -> int:
+    """Refresh the health of every position partners lent against, warn where it is due; answers the warnings."""
+    lent_against = SolvencyPosition.objects.filter(total_partner_debt__gt=0)
+    return sum(alone(partial(_check, row, moment), f"checking position {row.position_id}") for row in lent_against)
+
+
+def _check(row: SolvencyPosition, moment: int) -> bool:
+    health = health_of(row, moment)
+    warns = health.is_at_risk and row.health_warned_at is None
+    warned_at = (clock.now() if warns else row.health_warned_at) if health.is_at_risk else None
+    if health.factor == row.health_factor and warned_at == row.health_warned_at:
+        return False
+
+    def write() -> bool:
+        mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order)
+        if (
+            mine.filter(health_warned_at=row.health_warned_at).update(
+                health_factor=health.factor, health_warned_at=warned_at, updated_at=clock.now()
+            )
+            != 1
+        ):
+            return False
+        if warns:
+            _record(health)
+        return warns
+
+    return run_in_transaction(write)
+
+
+def _record(health: Health) -> None:
+    row = health.position
+    record_change(
+        actor="system",
+        action="position.health_warning",
+        target=f"position:{row.position_id}",
+        after={
+            "healthFactor": (health.factor or 0) / BASIS_POINTS,
+            "debt": str(health.debt),
+            "liquidationDebt": str(health.liquidation_debt),
+            "collateralValueUSD": str(row.collateral_value_usd),
+            "totalPartnerDebt": str(row.total_partner_debt),
+            "liquidatable": health.is_liquidatable,
+        },
+    )

@@ -1,0 +1,148 @@
+"""Stopping what disagrees, so that it cannot get worse while somebody looks: and letting go what agrees again.
+
+No new loans against a position or an OAID, none of a partner, nothing sent from a wallet. Whatever is done is in the
+audit trail.
+
+A borrow is refused by the row of its OAID (`services.credit`), also where it is the position that is wrong: so that row
+is made where nobody has borrowed on the OAID yet. An OAID is let go once neither it nor any of its positions is wrong.
+"""
+
+from collections.abc import Collection, Iterable
+from functools import partial
+
+from django.db.models import F
+
+from audit.services import record_change
+from chain import services as chain_services
+from loans.models import OaidCredit, PartnerLoan, SolvencyPosition
+from loans.positions import credit
+from loans.reconciliation.findings import Finding
+from partner_platform.core import clock
+from partner_platform.core.database.isolation import alone
+from partner_platform.core.database.transactions import run_in_transaction
+from partners.models import Partner, PartnerStatus
+from partners.services import suspend_partner
+
+ACTOR = "system:reconcile"
+REASON_LENGTH = 300
+
+
+def freeze(finding: Finding) -> list[str]:
+    """Freeze what the finding is about; answers what is frozen now."""
+    kind, _, name = finding.subject.partition(":")
+    if kind == "position":
+        _freeze_position(int(name), str(finding)[:REASON_LENGTH])
+        return [finding.subject]
+    if kind == "oaid":
+        _freeze_oaid(int(name), str(finding)[:REASON_LENGTH])
+        return [finding.subject]
+    if kind == "partner":
+        for partner in Partner.objects.filter(partner_id=name, status=PartnerStatus.ACTIVE):
+            suspend_partner(partner=partner, actor=ACTOR, reason=str(finding))
+        return [finding.subject]
+    if kind in ("wallet", "account"):
+        chain_services.freeze_wallets(reason=f"reconciliation: {finding}", address=name if kind == "wallet" else "")
+        return [finding.subject]
+    return []
+
+
+def _freeze_position(position_id: int, reason: str) -> None:
+    oaids = _oaids_of(position_id)
+    for oaid in oaids:
+        credit.ensure_row(oaid)
+
+    def write() -> None:
+        mine = SolvencyPosition.objects.filter(position_id=position_id, frozen__in=[False])
+        if mine.update(frozen=True, frozen_reason=reason, updated_at=clock.now()) == 1:
+            _record("position.frozen", f"position:{position_id}", reason)
+        for oaid in oaids:
+            _write_oaid(oaid, reason)
+
+    run_in_transaction(write)
+
+
+def _freeze_oaid(oaid: int, reason: str) -> None:
+    credit.ensure_row(oaid)
+    run_in_transaction(lambda: _write_oaid(oaid, reason))
+
+
+def _write_oaid(oaid: int, reason: str) -> None:
+    """Freeze the OAID, and count that, also where it is frozen already: whoever is about to let it go sees it."""
+    mine = OaidCredit.objects.filter(oaid_token_id=oaid)
+    if mine.filter(frozen__in=[False]).update(frozen=True, version=F("version") + 1) == 1:
+        _record("oaid.frozen", f"oaid:{oaid}", reason)
+    else:
+        mine.update(version=F("version") + 1)
+
+
+def _record(action: str, target: str, reason: str) -> None:
+    record_change(actor=ACTOR, action=action, target=target, after={"reason": reason})
+
+
+def _oaids_of(position_id: int) -> list[int]:
+    """Whose collateral the position is; where it has no row, by the loans that were drawn on it."""
+    mirrored = SolvencyPosition.objects.filter(position_id=position_id).values_list("oaid_token_id", flat=True)
+    lent = PartnerLoan.objects.filter(solvency_position_id=position_id).values_list("oaid_token_id", flat=True)
+    return sorted(set(mirrored) or set(lent))
+
+
+def _positions_of(oaid: int) -> set[int]:
+    """The other way round, those without a row among them."""
+    mirrored = SolvencyPosition.objects.filter(oaid_token_id=oaid).values_list("position_id", flat=True)
+    lent = PartnerLoan.objects.filter(oaid_token_id=oaid).values_list("solvency_position_id", flat=True)
+    return {*mirrored, *lent}
+
+
+# --- Letting go -----------------------------------------------------------------------------------------------
+
+
+def frozen_positions() -> list[SolvencyPosition]:
+    """Those that are frozen now, each with its reason."""
+    return list(SolvencyPosition.objects.filter(frozen__in=[True]))
+
+
+def frozen_oaids() -> list[OaidCredit]:
+    """Those that are frozen now, each with the count of what happened to it."""
+    return list(OaidCredit.objects.filter(frozen__in=[True]))
+
+
+def thaw(before: Iterable[SolvencyPosition], wrong: Collection[str]) -> None:
+    """What was frozen before a look, for a reason that holds no more, may be drawn on again: not what a look found
+    wrong (`wrong` are subjects), and not what was frozen since. Its OAID is let go by `thaw_oaids`, afterwards.
+    """
+    for row in before:
+        if f"position:{row.position_id}" not in wrong:
+            act = partial(_thaw_position, row)
+            alone(partial(run_in_transaction, act), f"thawing position {row.position_id}")
+
+
+def _thaw_position(row: SolvencyPosition) -> int:
+    as_read = SolvencyPosition.objects.filter(pk=row.pk, frozen__in=[True], frozen_reason=row.frozen_reason)
+    thawed = as_read.update(frozen=False, frozen_reason="", updated_at=clock.now())
+    if thawed:
+        record_change(actor=ACTOR, action="position.thawed", target=f"position:{row.position_id}")
+    return thawed
+
+
+def thaw_oaids(before: Iterable[OaidCredit], wrong: Collection[str], repaired: Collection[str]) -> None:
+    """OAIDs that were frozen before a look, where the look found neither them nor any of their positions wrong, and
+    none of these is frozen (still, or since). Not one that was frozen again since, or whose reservation moved
+    otherwise than by the repair of it in this run (`repaired` are subjects): the next run lets that one go.
+    """
+    for row in before:
+        subject = f"oaid:{row.oaid_token_id}"
+        if subject not in wrong:
+            act = partial(_thaw_oaid, row, row.version + (subject in repaired), wrong)
+            alone(partial(run_in_transaction, act), f"thawing OAID {row.oaid_token_id}")
+
+
+def _thaw_oaid(row: OaidCredit, version: int, wrong: Collection[str]) -> int:
+    positions = _positions_of(row.oaid_token_id)
+    if any(f"position:{position_id}" in wrong for position_id in positions):
+        return 0
+    if SolvencyPosition.objects.filter(oaid_token_id=row.oaid_token_id, frozen__in=[True]).exists():
+        return 0
+    thawed = OaidCredit.objects.filter(pk=row.pk, frozen__in=[True], version=version).update(frozen=False)
+    if thawed:
+        record_change(actor=ACTOR, action="oaid.thawed", target=f"oaid:{row.oaid_token_id}")
+    return thawed

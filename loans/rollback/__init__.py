@@ -1,0 +1,1 @@
+"""All that undoes what a reorg took from the books."""

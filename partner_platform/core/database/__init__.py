@@ -1,0 +1,1 @@
+"""What keeps SQLite, PostgreSQL and MongoDB one code base."""

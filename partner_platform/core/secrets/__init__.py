@@ -1,0 +1,1 @@
+"""Secrets: encrypted at rest, masked in texts, never those that everybody knows."""

@@ -1,0 +1,1 @@
+"""HTTP: what every request and answer of the platform has alike."""

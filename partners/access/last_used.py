@@ -1,0 +1,35 @@
+"""When a key and its partner were last used: written at most once a minute, never by an ordinary request.
+
+The authentication query brings the stored time along, so a request knows without asking whether it is fresh. Of the
+requests that find it stale at once, Redis lets one write (`partners.access.rate_limit`); without Redis they all try,
+and the guard lets one of them change the row.
+"""
+
+import datetime as dt
+import logging
+
+from django.db import DatabaseError
+from django.db.models import Q
+
+from partner_platform.core import clock
+from partners.models import ApiKey, Partner
+
+logger = logging.getLogger(__name__)
+
+RESOLUTION = dt.timedelta(minutes=1)
+
+
+def is_stale(api_key: ApiKey) -> bool:
+    """Whether the key's use is to be noted, as far as the row that was read tells."""
+    return api_key.last_used_at is None or api_key.last_used_at <= clock.now() - RESOLUTION
+
+
+def note(api_key: ApiKey) -> None:
+    """Record that the key is in use; what goes wrong here is logged and never refuses the request."""
+    now = clock.now()
+    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - RESOLUTION)
+    try:
+        ApiKey.objects.filter(stale, pk=api_key.pk).update(last_used_at=now)
+        Partner.objects.filter(stale, pk=api_key.partner_id).update(last_used_at=now)
+    except DatabaseError as error:
+        logger.warning("could not note the use of key %s: %s", api_key.prefix, error)

@@ -1,0 +1,38 @@
+"""Who may call a partner endpoint, with which scope of its key.
+
+A view names its scope as `required_scope` (an action may name its own: `@action(required_scope=Scope.BORROW)`). One
+that names none asks for `read` where the method is safe, and for a whole key where it is not.
+"""
+
+from typing import Any
+
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from partners.access.principal import PartnerPrincipal
+from partners.models import ApiKey, Scope
+from partners.rules import require_scopes
+
+
+class IsPartner(BasePermission):
+    """Only a partner that authenticated with an API key that has the view's scope."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not isinstance(request.user, PartnerPrincipal) or not isinstance(request.auth, ApiKey):
+            return False
+        require_scopes(request.auth, scopes_of(request))
+        return True
+
+
+def scopes_of(request: Request) -> frozenset[str]:
+    """The scopes that the view behind this request asks for."""
+    view = request.parser_context.get("view") if request.parser_context else None
+    scope = getattr(view, "required_scope", None)
+    if scope is not None:
+        return frozenset({str(scope)})
+    return frozenset({str(Scope.READ)}) if request.method in SAFE_METHODS else frozenset(Scope.values)
+
+
+def moves_money(request: Request) -> bool:
+    """Whether the call may borrow or repay: such a call is not let in where nothing could drive what it asks for."""
+    return scopes_of(request) != {str(Scope.READ)}

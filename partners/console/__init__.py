@@ -1,0 +1,1 @@
+"""Forms and pages of the console that make or change partners and keys, each once."""

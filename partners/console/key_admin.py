@@ -1,0 +1,60 @@
+"""API keys in the console: make one with fewer scopes or an end, see them, revoke them. Never the key itself."""
+
+import uuid
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from partners import credentials
+from partners.console import sent_forms
+from partners.console.forms import NewKeyForm
+from partners.console.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
+from partners.console.shown_once import actor_of
+from partners.models import ApiKey
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(OneTimeAdmin):
+    """What may be known of keys; changing one means making another."""
+
+    list_display = ("prefix", "partner", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
+    list_select_related = ("partner",)
+    search_fields = ("prefix", "partner__partner_id")
+    ordering = ("-created_at",)
+    actions = ("revoke",)
+    form = NewKeyForm
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        return ("partner", "scopes", "expires_at", TOKEN) if obj is None else self.list_display
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        values = form.cleaned_data
+        key = credentials.create_api_key(
+            partner=values["partner"],
+            actor=actor_of(request),
+            scopes=values["scopes"],
+            expires_at=values["expires_at"],
+        )
+        what = f"{obj.partner} has one more key."
+        sent_forms.keep_secret(values[TOKEN], partner=obj.partner, secret=key, what=what, kind="API key")
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Nothing: the trail has the entry, and Django's would name a row that was never saved."""
+
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
+        return to_outcome(uuid.UUID(request.POST[TOKEN]))
+
+    @admin.action(description="Revoke: refuse calls with it", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        for api_key in queryset.select_related("partner").order_by("pk"):
+            credentials.revoke_api_key(api_key=api_key, actor=actor_of(request))
+            self.message_user(request, f"{api_key} is revoked.", messages.SUCCESS)

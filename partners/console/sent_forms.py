@@ -1,0 +1,70 @@
+"""Forms of the console, each sent once; and what such a form made that is shown once: an API key, a signing secret.
+
+A form carries a random token. The first time it is sent, its token is written in the transaction of what it does, or
+before that; sent again (a double click, a reload, the browser's way back) it is refused by the primary key, and does
+nothing. A secret is encrypted in the same row, and taken out by the page that shows it: two pages at once show it once.
+"""
+
+import datetime as dt
+import uuid
+
+from django.db import IntegrityError
+
+from partner_platform.core import clock
+from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.secrets import crypto
+from partners.models import Partner, SentForm
+
+SHOW_WITHIN = dt.timedelta(minutes=10)
+KEEP_FOR = dt.timedelta(days=30)
+
+
+def claim(token: uuid.UUID, *, sent_by: str) -> None:
+    """Note that the form is sent, in the caller's transaction if there is one; `IntegrityError` where it was before."""
+    SentForm(id=token, sent_by=sent_by).save(force_insert=True)
+
+
+def claim_or_not(token: uuid.UUID, *, sent_by: str) -> bool:
+    """Note that the form is sent; False where it was before. Not inside a transaction."""
+    try:
+        run_in_transaction(lambda: claim(token, sent_by=sent_by))
+    except IntegrityError:
+        if not is_sent(token):
+            raise
+        return False
+    return True
+
+
+def is_sent(token: uuid.UUID) -> bool:
+    """Whether a form with this token was sent."""
+    return SentForm.objects.filter(pk=token).exists()
+
+
+def keep_secret(token: uuid.UUID, *, partner: Partner, secret: str, what: str, kind: str) -> None:
+    """Keep what the form made until it is shown, in the transaction that made it."""
+    SentForm.objects.filter(pk=token).update(
+        partner_id=partner.pk, secret=crypto.encrypt(secret), what=what[:300], kind=kind
+    )
+
+
+def sent_form(token: uuid.UUID, *, sent_by: str) -> SentForm | None:
+    """The form that this user sent; None where there is no such form, or another sent it."""
+    return SentForm.objects.select_related("partner").filter(pk=token, sent_by=sent_by).first()
+
+
+def take_secret(form: SentForm) -> str | None:
+    """The secret that the form made, this one time; None where it was shown, or was not asked for in time."""
+    if not form.secret:
+        return None
+    in_time = SentForm.objects.filter(pk=form.pk, shown_at=None, created_at__gt=clock.now() - SHOW_WITHIN)
+    if in_time.exclude(secret="").update(secret="", shown_at=clock.now()) != 1:
+        return None
+    return crypto.decrypt(form.secret)
+
+
+def sweep() -> int:
+    """Forget secrets that nobody asked for in time, and forms of long ago; returns how many rows were touched."""
+    now = clock.now()
+    forgotten = SentForm.objects.filter(created_at__lte=now - SHOW_WITHIN).exclude(secret="").update(secret="")
+    deleted, _ = SentForm.objects.filter(created_at__lte=now - KEEP_FOR).delete()
+    return forgotten + deleted

@@ -1,0 +1,52 @@
+"""The page after a form that made a key or secret: shows it once, and says afterwards that it did."""
+
+import uuid
+from collections.abc import Sequence
+
+from django.contrib.admin import AdminSite
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from partners.console import sent_forms
+from partners.models import Partner
+
+PAGE = "admin/partners/partner/key_shown_once.html"
+ACTIVATE_PAGE = "admin/partners/partner/activate.html"
+
+
+def show_outcome(site: AdminSite, request: HttpRequest, token: uuid.UUID) -> HttpResponse:
+    """What the form of this token made, to the user who sent it; 404 to everybody else."""
+    if request.method != "GET":
+        return HttpResponseNotAllowed(["GET"])
+    form = sent_forms.sent_form(token, sent_by=request.user.get_username())
+    if form is None or form.partner is None:
+        raise Http404
+    may_see = request.user.has_perm("partners.view_partner") or request.user.has_perm("partners.change_partner")
+    partner_page = reverse("admin:partners_partner_change", args=[form.partner.pk])
+    secret = sent_forms.take_secret(form)
+    form.refresh_from_db(fields=["shown_at"])
+    context = {
+        **site.each_context(request),
+        "title": form.kind,
+        "opts": Partner._meta,
+        "partner": form.partner,
+        "secret": secret,
+        "name": form.kind,
+        "what": form.what,
+        "shown_at": form.shown_at,
+        "may_see_partner": may_see,
+        "back": partner_page if may_see else reverse("admin:index"),
+    }
+    return TemplateResponse(request, PAGE, context, headers={"Cache-Control": "no-store"})
+
+
+def ask_to_activate(site: AdminSite, request: HttpRequest, partners: Sequence[Partner]) -> HttpResponse:
+    """The page that shows why each of them is not active, and asks."""
+    context = {**site.each_context(request), "title": "Activate", "opts": Partner._meta, "partners": partners}
+    return TemplateResponse(request, ACTIVATE_PAGE, {**context, "form_token": uuid.uuid4()})
+
+
+def actor_of(request: HttpRequest) -> str:
+    """Who did it, for the audit entry."""
+    return f"staff:{request.user.get_username()}"

@@ -1,0 +1,200 @@
+"""One `Idempotency-Key`, one effect: what a key was used for, and the answer it got first.
+
+A row is written in the very transaction that accepts the request, so a crash leaves either nothing or a key that names
+what it made. Its primary key is made of caller, method, path and key: of two requests at once the database lets one
+through, whatever else fails. A mark in Redis only tells a caller sooner that the first request is still being answered;
+it ends by itself seconds after its holder died. Source: docs/api.md, Idempotency.
+"""
+
+import datetime as dt
+import hashlib
+import json
+import logging
+import secrets
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django_redis import get_redis_connection
+from redis.exceptions import RedisError
+
+from partner_platform.core import clock
+from partner_platform.core.database.transactions import on_commit
+from partner_platform.core.errors import Conflict, ErrorCode, Unprocessable
+from partner_platform.core.secrets import crypto
+from partners.models import IdempotencyKey
+
+logger = logging.getLogger(__name__)
+
+LIFETIME = dt.timedelta(days=7)
+MARK_SECONDS = 6  # above the longest pause between two signs of life (`wakeup.BLOCK_SECONDS`)
+SWEEP_BATCH = 500
+_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+
+OnAccepted = Callable[[uuid.UUID], object]
+
+
+@dataclass(frozen=True)
+class Use:
+    """One request with a key: whose, where, and the fingerprint of its body."""
+
+    caller: str
+    method: str
+    path: str
+    key: str
+    fingerprint: str
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The row's primary key."""
+        scope = json.dumps([self.caller, self.method, self.path, self.key])
+        return uuid.UUID(bytes=hashlib.sha256(scope.encode()).digest()[:16])
+
+
+def fingerprint_of(body: Any) -> str:
+    """A digest of a JSON body, the same however its fields are ordered and spaced."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def find(use: Use) -> IdempotencyKey | None:
+    """What the key was used for within the last seven days; 422 where that was another request. One query."""
+    row = IdempotencyKey.objects.filter(pk=use.id).first()
+    if row is None:
+        return None
+    if row.expires_at <= clock.now():
+        IdempotencyKey.objects.filter(pk=row.pk, expires_at=row.expires_at).delete()
+        return None
+    if row.fingerprint != use.fingerprint:
+        raise reused()
+    return row
+
+
+@dataclass
+class Claim:
+    """A key that this request is the first to answer."""
+
+    use: Use
+    has_sealed_answer: bool = False
+    token: str = field(default_factory=secrets.token_hex)
+    is_bound: bool = False
+
+    def bind(self, subject_id: uuid.UUID) -> None:
+        """Write the row with what the key made, inside the acceptance's transaction; one insert.
+
+        `IntegrityError` where another request with this key was accepted first: nothing of this one may stand.
+        """
+        self._insert(subject_id=subject_id)
+        on_commit(self._note_bound)
+
+    def record(self, *, status: int, body: str, headers: Mapping[str, str]) -> None:
+        """Keep the first answer; `IntegrityError` where another request answered first. One query."""
+        answer = self._answer(status, body, headers)
+        if self.is_bound:
+            IdempotencyKey.objects.filter(pk=self.use.id, status_code=0).update(**answer)
+        else:
+            self._insert(**answer)
+
+    def keep_alive(self) -> None:
+        """Tell others that this request is still being answered."""
+        with _redis_or_nothing():
+            get_redis_connection("default").expire(_mark(self.use), MARK_SECONDS)
+
+    def _insert(self, **fields: Any) -> None:
+        now, use = clock.now(), self.use
+        row = IdempotencyKey(
+            id=use.id,
+            caller=use.caller,
+            method=use.method,
+            path=use.path.replace("\0", "")[:300],
+            key=use.key,
+            fingerprint=use.fingerprint,
+            created_at=now,
+            expires_at=now + LIFETIME,
+            **fields,
+        )
+        row.save(force_insert=True)
+
+    def _answer(self, status: int, body: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        text = {"sealed_answer": crypto.encrypt(body)} if self.has_sealed_answer else {"answer": body}
+        return {"status_code": status, "headers": dict(headers), **text}
+
+    def _note_bound(self) -> None:
+        self.is_bound = True
+
+
+def answer_of(row: IdempotencyKey) -> Any:
+    """The JSON of the first answer."""
+    return json.loads(crypto.decrypt(row.sealed_answer) if row.sealed_answer else row.answer)
+
+
+@contextmanager
+def claimed(use: Use, *, has_sealed_answer: bool = False) -> Iterator[Claim]:
+    """Within: others with this key are told 409. Raises that 409 (422 for another body) where somebody is within."""
+    claim = Claim(use, has_sealed_answer)
+    value = f"{use.fingerprint}:{claim.token}"
+    with _redis_or_nothing():
+        redis = get_redis_connection("default")
+        if not redis.set(_mark(use), value, nx=True, ex=MARK_SECONDS):
+            _refuse_while_marked(use, redis.get(_mark(use)))
+    try:
+        yield claim
+    finally:
+        with _redis_or_nothing():
+            get_redis_connection("default").eval(_RELEASE, 1, _mark(use), value)
+
+
+def refuse_while_in_flight(use: Use) -> None:
+    """409 while another request with this key is being answered, by a process that lives."""
+    with _redis_or_nothing():
+        _refuse_while_marked(use, get_redis_connection("default").get(_mark(use)))
+
+
+def sweep(*, batches: int = 200) -> int:
+    """Delete expired keys, oldest first, in small batches; answers how many."""
+    deleted = 0
+    for _ in range(batches):
+        ids = list(expired_query().values_list("pk", flat=True)[:SWEEP_BATCH])
+        deleted += IdempotencyKey.objects.filter(pk__in=ids).delete()[0] if ids else 0
+        if len(ids) < SWEEP_BATCH:
+            break
+    return deleted
+
+
+def expired_query() -> Any:
+    """The query of `sweep`, for the index tests too."""
+    return IdempotencyKey.objects.filter(expires_at__lte=clock.now()).order_by("expires_at")
+
+
+def reused() -> Unprocessable:
+    """422: the key belongs to another request."""
+    return Unprocessable(
+        ErrorCode.IDEMPOTENCY_KEY_REUSED, "This Idempotency-Key was used for a request with another body"
+    )
+
+
+def in_flight() -> Conflict:
+    """409: the first request with this key is not answered yet."""
+    return Conflict(
+        ErrorCode.IDEMPOTENCY_KEY_IN_USE, "A request with this Idempotency-Key is still being answered", retry_after=1
+    )
+
+
+def _refuse_while_marked(use: Use, mark: bytes | None) -> None:
+    if mark is None:
+        return  # whoever was within left, or died, this moment: the database decides
+    raise in_flight() if mark.decode().startswith(f"{use.fingerprint}:") else reused()
+
+
+@contextmanager
+def _redis_or_nothing() -> Iterator[None]:
+    """The mark is a courtesy: without Redis the row's primary key still lets one request through."""
+    try:
+        yield
+    except RedisError as error:
+        logger.warning("idempotency keys in flight are not marked: %s", error)
+
+
+def _mark(use: Use) -> str:
+    return f"idempotency:{use.id}"

@@ -1,0 +1,149 @@
+"""The door: who is refused again and again is turned away before anything is read, and is counted, not logged.
+
+`RATE_LIMIT_REFUSED` refusals a minute of a client address (IPv6: of a /64) to callers that nobody authenticated are
+answered, each with its row in the call log. Then the address gets 429 `address_rate_limited` without a query or a round
+trip, and `audit.calls.refused_calls` counts. A call with a key that works always passes, from that address too, for
+honest partners share addresses with others (`partners.refusals.live_keys`).
+
+An attack from many addresses stays within the limit of each. So once all refused callers together have used up the rows
+that a process has for them in a minute, every call without a working key is turned away there, except to what needs no
+key: it would have been refused anyway, at the cost of a query.
+
+It is asked in three places:
+
+1. `refusal_unread`, by the web server (`core.turning_away`) before the request takes a thread: a flood from an address
+   over its limit costs little more than reading it. Where an answer needs more than memory, it has none.
+2. `TurnAwayMiddleware`, outside of the call log: turns away what the server could not, or did not ask about.
+3. `CountRefusalsMiddleware`, inside: sees the answer, counts the refusal, and decides whether it gets a row.
+
+What is no refusal of an unknown caller: answers below 400 and from 500, and whatever `partners.access.admission` let
+in. A caller with a working key that fails its address or signature is counted by itself, so that nobody at the same
+address can spoil its answers; these stay what they are, without a row beyond the limit.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from audit.calls import refused_calls
+from audit.calls.client_address import client_address
+from partner_platform.core import metrics
+from partner_platform.core.errors import ErrorCode, PlatformError, TooManyRequests
+from partner_platform.core.web import exception_handler
+from partners.refusals import live_keys
+from partners.refusals.counting import refusals, subject_of
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+# Probes and scrapes must be answered, whoever shares their address; the console counts its own logins.
+EXEMPT = frozenset({"/health/live", "/health/ready", "/metrics"})
+EXEMPT_BELOW = ("/console/", "/static/")
+# What needs no key; a test holds it against the schema.
+PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/docs/redoc"})
+PUBLIC_BELOW = ("/partners/public/",)
+
+refused = metrics.counter(
+    "api_refused_calls_total",
+    "Calls of unknown callers that were refused: with a row in the call log, only counted, or turned away unread",
+    ["record"],
+)
+
+
+def refusal_unread(meta: Mapping[str, Any], path: str) -> PlatformError | None:
+    """The refusal of a call that is turned away, where this process knows it by heart: without a query or a round trip.
+
+    Now and then it has none although it could: counts that are due for Redis are sent by the middleware.
+    """
+    if is_exempt(path) or refused_calls.pending.is_due:
+        return None
+    subject = _subject(meta)
+    seconds = _seconds(subject, path)
+    return _turned_away(subject, seconds) if seconds and not live_keys.may_be_live(meta) else None
+
+
+class TurnAwayMiddleware:
+    """429 for an address that is over its limit of refusals, unless the call has a key that works."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        refused_calls.pending.push_due()
+        if is_exempt(request.path_info):
+            return self.get_response(request)
+        subject = _subject(request.META)
+        seconds = _seconds(subject, request.path_info)
+        if not seconds or live_keys.is_live(request.META):
+            return self.get_response(request)
+        return exception_handler.refused(request, _turned_away(subject, seconds))
+
+
+class CountRefusalsMiddleware:
+    """Counts the refusals of unknown callers; beyond the limit they have no row in the call log."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not _is_refusal(request, response):
+            return response
+        subject = _subject(request.META)
+        is_known = getattr(request, "api_key_is_live", False)
+        counted_as = f"{subject} {_partner_id(request)}" if is_known else subject
+        verdict = refusals.count(counted_as, is_partners=is_known)
+        # A path that does not exist asks for no key: who brought a good one is a partner all the same.
+        if verdict.has_row or (not is_known and live_keys.is_live(request.META)):
+            refused.labels(record="logged").inc()
+            return response
+        refused.labels(record="counted").inc()
+        refused_calls.pending.note(subject)
+        request.is_only_counted = True  # type: ignore[attr-defined]  # the call log reads it
+        if is_known or not verdict.seconds:
+            return response
+        return exception_handler.refused(request, _refusal(verdict.seconds))
+
+
+def is_exempt(path: str) -> bool:
+    """Whether nothing is counted or turned away there."""
+    return path in EXEMPT or path.startswith(EXEMPT_BELOW)
+
+
+def is_public(path: str) -> bool:
+    """Whether it is answered to callers without a key."""
+    return path in PUBLIC or path.startswith(PUBLIC_BELOW)
+
+
+def _is_refusal(request: HttpRequest, response: HttpResponse) -> bool:
+    is_admitted = getattr(request, "api_call_is_admitted", False)
+    return 400 <= response.status_code < 500 and not is_admitted and not is_exempt(request.path_info)
+
+
+def _seconds(subject: str, path: str) -> int:
+    """Seconds for which calls of that address to that path are turned away; 0 where they are looked at."""
+    return refusals.seconds_left(subject) or (0 if is_public(path) else refusals.seconds_of_all())
+
+
+def _subject(meta: Mapping[str, Any]) -> str:
+    return subject_of(client_address(meta, settings.TRUSTED_PROXIES))
+
+
+def _partner_id(request: HttpRequest) -> str:
+    partner: Any = getattr(request, "api_partner", None)
+    return str(partner.pk) if partner else ""
+
+
+def _turned_away(subject: str, seconds: int) -> PlatformError:
+    refused.labels(record="turned_away").inc()
+    refused_calls.pending.note(subject)
+    return _refusal(seconds)
+
+
+def _refusal(seconds: int) -> PlatformError:
+    return TooManyRequests(
+        ErrorCode.ADDRESS_RATE_LIMITED,
+        "Too many calls without a valid API key were refused; calls with one still pass",
+        retry_after=seconds,
+    )
