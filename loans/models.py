@@ -101,7 +101,7 @@ class SolvencyPosition(models.Model):
     liquidated_at = models.DateTimeField(null=True, blank=True)
     frozen = models.BooleanField(default=False)
     frozen_reason = models.CharField(max_length=300, blank=True, default="")
-    # It is held (`services.holding`), for an event or an operation of it could not be applied: how often, why, when
+    # It is held (`positions.holding`), for an event or an operation of it could not be applied: how often, why, when
     # that is tried again, the block of what comes first, and whether somebody was told that it waits for long.
     follow_failures = models.PositiveIntegerField(default=0)
     follow_after = models.DateTimeField(null=True, blank=True)
@@ -256,7 +256,7 @@ class LedgerEntryKind(models.TextChoices):
 class LedgerEntry(models.Model):
     """An event at the pool as it was applied to a position and its loans, once, with what stood there before it.
 
-    `before` is what a reorg puts back: the position's fields, and those of each loan it changed (`services.unwind`).
+    `before` is what a reorg puts back: the position's fields, and those of each loan it changed (`rollback.unwind`).
     """
 
     id = UUIDPrimaryKey()

@@ -1,6 +1,6 @@
 """What an address sent to the platform account before it was a partner's.
 
-Until then it counted as the platform's, and a repayment on trust may have spent it (`services.account`). Claimed by
+Until then it counted as the platform's, and a repayment on trust may have spent it (`funding.trusted`). Claimed by
 its hash as well it would be paid with what others could claim (M3). So each settlement address is looked at once for
 each account: where it had sent something by then, all that its partner claims by a transfer is judged from now on
 (`PartnerSpending.on_trust`); later transfers too, for the partner could name them in any order.

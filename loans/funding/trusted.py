@@ -12,7 +12,7 @@ free. The rest are the platform's fees and the partner's own transfers, and may 
 3. The operation begins with `requireBlock`: on a chain without the block that was judged by it reverts.
 4. A partner that was paid for on trust has spent its own transfers, perhaps, without naming one. So what it claims by
    `repaymentTxHash` from then on is judged in the same way. So is what a partner claims one of whose addresses had
-   sent something before it was the partner's: another may have spent that on trust (`services.early_deposits`).
+   sent something before it was the partner's: another may have spent that on trust (`early_deposits`).
 5. The block is read before whose the addresses are: `early_deposits` relies on it.
 
 Only these partners pay for any of this. Withdrawals are the owner's to judge, and the seconds of

@@ -1,7 +1,7 @@
 """Crediting a payment to a loan: its debt falls, its schedule says so, the partner's sums follow.
 
 All kinds of payments end here: a partner's, the user's own, what a liquidation recovered. Inside the caller's
-transaction; the position's ledger has been moved already (`services.ledger`).
+transaction; the position's ledger has been moved already (`ledger.ledger`).
 """
 
 import datetime as dt

@@ -3,8 +3,9 @@
 No new loans against a position or an OAID, none of a partner, nothing sent from a wallet. Whatever is done is in the
 audit trail.
 
-A borrow is refused by the row of its OAID (`services.credit`), also where it is the position that is wrong: so that row
-is made where nobody has borrowed on the OAID yet. An OAID is let go once neither it nor any of its positions is wrong.
+A borrow is refused by the row of its OAID (`positions.credit`), also where it is the position that is wrong: so that
+row is made where nobody has borrowed on the OAID yet. An OAID is let go once neither it nor any of its positions is
+wrong.
 """
 
 from collections.abc import Collection, Iterable

@@ -4,7 +4,7 @@ What the platform did itself is settled from its own operations (`services.settl
 operation they happened in and only waited for: a position's later events are applied once its earlier operation is
 settled. How events are applied to a position is in `services.applying`.
 
-Positions fail by themselves: one that cannot be followed is held (`services.holding`) and its events are put off, so
+Positions fail by themselves: one that cannot be followed is held (`positions.holding`) and its events are put off, so
 that a pass neither reads them again nor stops at them. It catches up by itself once what was wrong is put right.
 """
 

@@ -2,7 +2,7 @@
 
 A loan with a schedule is behind once a due date passed without its instalment: the instalment is MISSED at once, the
 loan DEFAULTED when `LOAN_DEFAULT_GRACE_SECONDS` have passed on top. It is cured by the repayment that brings it up to
-date (`services.credits`). What staff marked as defaulted, with a reason, only staff cures, or a full repayment.
+date (`ledger.payments`). What staff marked as defaulted, with a reason, only staff cures, or a full repayment.
 Time is the chain's, as for interest.
 """
 

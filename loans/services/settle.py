@@ -6,7 +6,7 @@ transaction (`services.settle_together`).
 
 What cannot be settled (an event before it is not known yet, a broken invariant, any error) is put off by itself, with a
 pause that grows; it leaves the sweep's query, so that it costs the others nothing, and its position is held
-(`services.holding`), so that what comes after it on that position waits behind it. What was never tried comes first,
+(`positions.holding`), so that what comes after it on that position waits behind it. What was never tried comes first,
 oldest first; then a few of those whose pause is over.
 """
 

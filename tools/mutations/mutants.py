@@ -17,7 +17,11 @@ from tools.mutations import operators
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 LARGE = 100
-SCOPE = ("chain", "loans/services", "loans/reconciliation", "partners/limits.py")
+SCOPE = (
+    "chain",
+    *(f"loans/{room}" for room in ("funding", "ledger", "positions", "reconciliation", "rollback", "services")),
+    "partners/limits.py",
+)
 
 Position = tuple[int, int]
 Span = tuple[Position, Position]
