@@ -291,6 +291,8 @@ def test_what_the_platforms_wallet_carried_is_no_concern_of_a_retired_one(settin
     mine = platforms(settings)
     wallet(final_block=9, verified_block=12)
     operation(state="CONFIRMED", block_number=10, carrier=transaction(mine, 0, "CONFIRMED"))
+    ChainTransaction.objects.update(block_number=10)
+    transaction(mine, 1, "BROADCAST")
     assert selectors.retired_wallets() == []
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from chain.lending.system import ReadingRefused
 from chain.models import Operation
+from chain.rpc.clients import ChainUnavailable
 from loans.account_models import PartnerSpending
 from loans.debt.interest import SCALE
 from loans.ledger.ledger import LOGS_PER_BLOCK, order_of
@@ -342,3 +344,23 @@ def test_what_is_owed_is_found_once_its_pause_is_over_from_the_first_place_on(wo
     world.position(undo_from=ORDER, follow_after=NOW + dt.timedelta(milliseconds=1))
     world.position(undo_from=None, follow_after=NOW)
     assert {row.pk for row in unwind.owing(10)} == {due.pk, also.pk}
+
+
+def test_a_reading_that_the_node_refuses_is_owed_and_a_node_that_does_not_answer_stops_the_whole(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next pass begins again: without the chain no position could be undone."""
+    first, second = world.position(ledger_order=START), world.position(ledger_order=START)
+    failures: list[Exception] = [ReadingRefused("no"), ReadingRefused("no"), ChainUnavailable("silent")]
+
+    def refuse(*_: object) -> None:
+        raise failures.pop(0)
+
+    monkeypatch.setattr(unwind, "_roll_back_one", refuse)
+    unwind.roll_back(BLOCK)
+    owed = SolvencyPosition.objects.filter(undo_from__isnull=False).values_list("position_id", "undo_from")
+    assert dict(owed) == {first.position_id: START, second.position_id: START}
+
+    with pytest.raises(ChainUnavailable, match="silent"):
+        unwind.roll_back(BLOCK)
+    assert failures == []
