@@ -163,7 +163,7 @@ def _lend(world: "World") -> None:
             partner_loan_id=f"bench-{number}",
         )
         request_borrow(partner=partner, request=request)
-    while driver.step().live:
+    while driver.drive_once().live:
         settle_due()
     settle_due()
     assert PartnerLoan.objects.filter(status=LoanStatus.ACTIVE).count() == len(world.users)

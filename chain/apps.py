@@ -16,4 +16,4 @@ class ChainConfig(AppConfig):
 
         anchors.register(read_anchors)
         checks.register(check_chain_settings)
-        scraped_metrics.register()
+        scraped_metrics.register_settlement_metrics()

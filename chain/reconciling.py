@@ -38,7 +38,7 @@ class BlockGone(ChainUnavailable):
 
 
 @dataclass(frozen=True)
-class Moment:
+class ReferenceBlock:
     """A block; `timestamp` in seconds since the epoch, `watched` the hashes of the blocks before it that are kept."""
 
     block_number: int
@@ -81,7 +81,7 @@ class Nonces:
     open_since: int | None  # the block since which the oldest of the open ones is under way
 
 
-def watched_until() -> tuple[int, str, dict[int, str]]:
+def last_watched_block() -> tuple[int, str, dict[int, str]]:
     """The last block that the watcher read (-1: none), its hash and those before it; `""` where it is not kept."""
     cursor = WatchCursor.objects.filter(name=CURSOR).first()
     number = -1 if cursor is None else cursor.next_block - 1
@@ -89,7 +89,7 @@ def watched_until() -> tuple[int, str, dict[int, str]]:
     return number, watched.get(number, ""), watched
 
 
-def moment_of(number: int, block_hash: str, watched: dict[int, str]) -> Moment:
+def reference_block(number: int, block_hash: str, watched: dict[int, str]) -> ReferenceBlock:
     """The block as every endpoint has it. Raises `BlockGone` where another stands there, or none."""
     if number < 0:
         raise ChainUnavailable("The chain was not followed yet: there is no block to compare with")
@@ -99,7 +99,7 @@ def moment_of(number: int, block_hash: str, watched: dict[int, str]) -> Moment:
     blocks = _shown_by_all(calls, number)
     if len({hash_of(block) for block in blocks}) > 1:
         raise BlockGone(f"The endpoints disagree about block {number}, which the watcher read last")
-    return Moment(number, blocks[0]["hash"], int(blocks[0]["timestamp"], 16), watched)
+    return ReferenceBlock(number, blocks[0]["hash"], int(blocks[0]["timestamp"], 16), watched)
 
 
 def _shown_by_all(calls: Sequence[tuple[str, list[Any]]], number: int) -> list[Any]:
@@ -115,20 +115,22 @@ def _shown_by_all(calls: Sequence[tuple[str, list[Any]]], number: int) -> list[A
         time.sleep(POLL_SECONDS)
 
 
-def stands(block_number: int, block_hash: str, moment: Moment) -> bool:
+def is_on_chain(block_number: int, block_hash: str, moment: ReferenceBlock) -> bool:
     """Whether the chain of the moment has this block: by the hashes that are kept, else by the node's."""
     if block_number in moment.watched:
         return not moment.is_orphan(block_number, block_hash)
     return hash_of(get_client().call("eth_getBlockByNumber", [hex(block_number), False])) == block_hash
 
 
-def executors() -> list[str]:
+def executor_addresses() -> list[str]:
     """The platform accounts that there were, the configured one among them."""
     known = Executor.objects.filter(chain_id=settings.CHAIN_ID).values_list("address", flat=True)
     return sorted({*known, settings.PLATFORM_EXECUTOR_ADDRESS} - {""})
 
 
-def read_positions(position_ids: Sequence[int], moment: Moment, *, by_all: bool = False) -> dict[int, ChainPosition]:
+def read_positions(
+    position_ids: Sequence[int], moment: ReferenceBlock, *, by_all: bool = False
+) -> dict[int, ChainPosition]:
     """The positions there are among these; `by_all`: as every endpoint has them."""
     names = [item["name"] for item in abis.entry(dialect().vault, "function", "positions")["outputs"]]
     selector = encode_call("positions(uint256)", [0])[:10]
@@ -160,20 +162,20 @@ def _position(names: Sequence[str], answer: str) -> ChainPosition | None:
     )
 
 
-def read_balances(accounts: Sequence[str], moment: Moment) -> dict[str, int]:
+def read_balances(accounts: Sequence[str], moment: ReferenceBlock) -> dict[str, int]:
     """The USDC of each account, by every endpoint."""
     calls = [(settings.USDC_ADDRESS, encode_call("balanceOf(address)", [account])) for account in accounts]
     return {account: int(held, 16) for account, held in zip(accounts, _views(calls, moment, by_all=True), strict=True)}
 
 
-def read_nonces(addresses: Sequence[str], moment: Moment) -> dict[str, int]:
+def read_nonces(addresses: Sequence[str], moment: ReferenceBlock) -> dict[str, int]:
     """How many transactions of each account are mined up to the block, by every endpoint."""
     calls = [("eth_getTransactionCount", [address, moment.reference]) for address in addresses]
     counts = _read(calls, by_all=True)
     return {address: int(count, 16) for address, count in zip(addresses, counts, strict=True)}
 
 
-def final_nonce(address: str, moment: Moment) -> int:
+def final_nonce(address: str, moment: ReferenceBlock) -> int:
     """How many transactions of the account are final: the least that any endpoint counts at the moment's final block;
     0 where one of them cannot tell.
     """
@@ -183,12 +185,12 @@ def final_nonce(address: str, moment: Moment) -> int:
     return min(int(count, 16) if isinstance(count, str) else 0 for [count] in counts)
 
 
-def head_distance(moment: Moment) -> int:
+def head_distance(moment: ReferenceBlock) -> int:
     """How many blocks the chain is ahead of the moment."""
     return max(get_client().block_number() - moment.block_number, 0)
 
 
-def expected_nonces(wallet: PlatformWallet, moment: Moment) -> Nonces:
+def expected_nonces(wallet: PlatformWallet, moment: ReferenceBlock) -> Nonces:
     """From the wallet's transactions, newest first, until one that stands in a block of before the moment.
 
     Nonces are mined in their order, so everything below that one is mined too.
@@ -220,7 +222,7 @@ def _newest_first(wallet: PlatformWallet) -> Iterable[ChainTransaction]:
         below = found[-1].nonce
 
 
-def _views(calls: Sequence[tuple[str, str]], moment: Moment, *, by_all: bool) -> list[str]:
+def _views(calls: Sequence[tuple[str, str]], moment: ReferenceBlock, *, by_all: bool) -> list[str]:
     return _read([("eth_call", [{"to": to, "data": data}, moment.reference]) for to, data in calls], by_all=by_all)
 
 

@@ -5,7 +5,7 @@ from chain.settlement import overdue
 from partner_platform.core import metrics
 
 
-def register() -> None:
+def register_settlement_metrics() -> None:
     """Put it on the page."""
     metrics.read_at_scrape(
         "settlement_operations",
@@ -16,7 +16,7 @@ def register() -> None:
     metrics.read_at_scrape(
         "settlement_overdue",
         "What is open for more than CHAIN_OVERDUE_BLOCKS blocks: operations by state, and TRANSACTION",
-        overdue.counts,
+        overdue.count_overdue,
         labels=["what"],
     )
     metrics.read_at_scrape(

@@ -44,7 +44,7 @@ def enqueue(*, key: str, kind: str, calls: list[Call], effect: list[dict[str, An
         calls=[asdict(call) for call in calls],
         effect=effect,
     )
-    on_commit(nudge)
+    on_commit(wake_driver)
     return operation
 
 
@@ -91,7 +91,7 @@ def put_off_behind(*, operation_ids: Sequence[UUID], until: dt.datetime, why: st
         waiting.update(settle_after=until, settle_error=why[:REASON_LENGTH])
 
 
-def look_again(*, operation_ids: Sequence[UUID]) -> None:
+def retry_operations_now(*, operation_ids: Sequence[UUID]) -> None:
     """What these were put off for may be over: they are tried at once."""
     for chosen in batched(operation_ids):
         waiting = Operation.objects.filter(pk__in=chosen, acknowledged=False, settle_after__isnull=False)
@@ -137,19 +137,19 @@ def put_off_events_of(*, position_id: int, from_block: int, until: dt.datetime) 
     waiting.update(follow_after=until)
 
 
-def look_at_events_again(*, position_id: int) -> None:
+def retry_events_now(*, position_id: int) -> None:
     """What a position's events were put off for may be over: they are looked at at once."""
     waiting = ChainEvent.objects.filter(position_id=position_id, applied__in=[False], follow_after__isnull=False)
     waiting.update(follow_after=None)
 
 
-def forget_applied(*, position_id: int, from_block: int) -> None:
+def unapply_events(*, position_id: int, from_block: int) -> None:
     """The consumer took back what it did about a position's events since `from_block`: they are to be applied again."""
     since = ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block)
     since.update(applied=False, follow_after=None)
 
 
-def nudge() -> None:
+def wake_driver() -> None:
     """Wake the driver, or have one started. Never raises: the beat's sweep finds what a lost nudge leaves."""
     if bell.ring():
         return
@@ -170,4 +170,4 @@ def freeze_wallets(*, reason: str, address: str = "") -> int:
     wallets = PlatformWallet.objects.filter(chain_id=settings.CHAIN_ID)
     wallets = wallets.filter(address=address) if address else wallets
     chosen = list(wallets.order_by("pk").values_list("pk", flat=True))
-    return sum(freezing.freeze(wallet_id, reason) for wallet_id in chosen)
+    return sum(freezing.freeze_wallet(wallet_id, reason) for wallet_id in chosen)

@@ -5,8 +5,8 @@ import logging
 from celery import shared_task
 
 from chain import anchoring
-from chain.services import nudge
-from chain.settlement.driver import drive
+from chain.services import wake_driver
+from chain.settlement.driver import drive_wallet
 
 logger = logging.getLogger(__name__)
 
@@ -16,9 +16,9 @@ DRIVE_SECONDS = 20.0  # then the worker's thread is given back, and a new task g
 @shared_task(name="chain.tasks.drive_settlement")
 def drive_settlement() -> None:
     """Drive the platform's wallet while there is work; returns at once where another worker does."""
-    report = drive(max_seconds=DRIVE_SECONDS)
+    report = drive_wallet(max_seconds=DRIVE_SECONDS)
     if report.live and not report.busy:
-        nudge()
+        wake_driver()
 
 
 @shared_task(name="chain.tasks.anchor_audit_trail")

@@ -33,7 +33,7 @@ class Fork:
     rolled_back: int = 0
 
 
-def follow(client: ChainClient, next_block: int) -> Fork:
+def roll_back_replaced(client: ChainClient, next_block: int) -> Fork:
     """Undo what was read from blocks that are not the chain's any more. Raises `ChainUnavailable`."""
     newest = WatchedBlock.objects.order_by("-number").first()
     if newest is None or _shown(client, [(newest.number, newest.hash)])[0] == newest.hash:
@@ -46,10 +46,10 @@ def follow(client: ChainClient, next_block: int) -> Fork:
         standing, _ = _compare(client, _event_blocks(below=replaced[0]))
     _require_gone(client, replaced)
     # Not from the lowest block that is known to be replaced: between the two there may be some whose hash is not kept.
-    return roll_back(settings.WATCH_FROM_BLOCK if standing is None else standing[0] + 1, next_block)
+    return roll_back_events(settings.WATCH_FROM_BLOCK if standing is None else standing[0] + 1, next_block)
 
 
-def roll_back(fork: int, next_block: int) -> Fork:
+def roll_back_events(fork: int, next_block: int) -> Fork:
     """Forget everything from block `fork` on, consumers first; returns where to read on."""
     logger.warning("blocks %d to %d are read again: their events are undone", fork, next_block - 1)
     metrics.reorgs.inc()

@@ -13,7 +13,7 @@ from django.conf import settings
 from chain import metrics
 from chain.events import decoding
 from chain.events.cursor import CURSOR
-from chain.events.rollback import roll_back
+from chain.events.rollback import roll_back_events
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.rpc.evidence import final_block
@@ -28,7 +28,7 @@ Found = frozenset[tuple[int, str, int]]  # block number, block hash, log index
 _told: set[int] = set()  # first blocks of ranges about which the endpoints were said to disagree, by this process
 
 
-def read_again(reader: RangeReader, cursor: WatchCursor, *, every: int = EVERY_BLOCKS) -> bool:
+def verify_final_range(reader: RangeReader, cursor: WatchCursor, *, every: int = EVERY_BLOCKS) -> bool:
     """Compare one range that has become final since the last time; True where something was taken back.
 
     Costs nothing while fewer than `every` blocks may have become final.
@@ -50,13 +50,13 @@ def read_again(reader: RangeReader, cursor: WatchCursor, *, every: int = EVERY_B
         logger.warning("what became final is compared again later: %s", error)
         return False
     if replaced is not None:
-        roll_back(replaced, cursor.next_block)
+        roll_back_events(replaced, cursor.next_block)
         return True
     _note_verified(cursor, last)
     return False
 
 
-def recheck(reader: RangeReader, cursor: WatchCursor, first: int, last: int) -> bool:
+def verify_range(reader: RangeReader, cursor: WatchCursor, first: int, last: int) -> bool:
     """Compare these blocks now, final or not, for somebody misses an event in them; True where some was taken back, to
     be read anew. Raises `ChainUnavailable`.
     """
@@ -64,7 +64,7 @@ def recheck(reader: RangeReader, cursor: WatchCursor, first: int, last: int) -> 
     while first <= last:
         until, replaced = _compare_what_fits(reader, first, last)
         if replaced is not None:
-            roll_back(replaced, cursor.next_block)
+            roll_back_events(replaced, cursor.next_block)
             return True
         first = until + 1
     return False

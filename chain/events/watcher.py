@@ -41,13 +41,13 @@ class WatchReport:
     rolled_back: int = 0
 
 
-def catch_up(*, client: ChainClient | None = None, to_block: int | None = None) -> WatchReport:
+def read_new_blocks(*, client: ChainClient | None = None, to_block: int | None = None) -> WatchReport:
     """Read everything up to the head (or `to_block`); undo first what a reorg took. Raises `ChainUnavailable`."""
     client = client or get_client()
     reader = RangeReader(client, events.filters())
     report = WatchReport(first_block=cursor().next_block)
     while True:
-        fork = rollback.follow(client, cursor().next_block)
+        fork = rollback.roll_back_replaced(client, cursor().next_block)
         report.rolled_back += fork.rolled_back
         _follow_configured(client)
         head, final = _head(client)
@@ -56,7 +56,7 @@ def catch_up(*, client: ChainClient | None = None, to_block: int | None = None) 
         report.next_block = fork.next_block
         metrics.watcher_blocks_behind.set(max(head - fork.next_block + 1, 0))
         if fork.next_block > last:
-            if second_reading.read_again(reader, cursor()):
+            if second_reading.verify_final_range(reader, cursor()):
                 continue
             return report
         try:
@@ -74,14 +74,14 @@ def _follow_configured(client: ChainClient) -> None:
         raise ChainUnavailable(str(moved)) from moved  # what a reorg replaced was taken back just now: by and by
 
 
-def read_again(first_block: int, last_block: int) -> bool:
+def recheck_blocks(first_block: int, last_block: int) -> bool:
     """Somebody misses an event of these blocks: compare what was read with what every endpoint shows.
 
     True where something was taken back; the next `catch_up` reads it anew. Blocks that were read a second time already
     are not looked at. Raises `ChainUnavailable`.
     """
     reader, at = RangeReader(get_client(), events.filters()), cursor()
-    return second_reading.recheck(reader, at, max(first_block, at.verified_block + 1), last_block)
+    return second_reading.verify_range(reader, at, max(first_block, at.verified_block + 1), last_block)
 
 
 def _head(client: ChainClient) -> tuple[int, int]:

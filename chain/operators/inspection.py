@@ -13,7 +13,7 @@ from chain.lending.encoding import encode_call
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
 from chain.rpc.clients import ChainClient, ChainUnavailable, RpcError
 from chain.selectors import is_retired, live_transactions
-from chain.settlement.overdue import overdue_query, told_query
+from chain.settlement.overdue import overdue_operations_query, reported_operations_query
 from chain.settlement.reasons import Circumstances
 from chain.states import FINAL_OPERATION_STATES
 
@@ -87,7 +87,7 @@ class WalletReport:
         ]
 
 
-def inspect(client: ChainClient, wallet: PlatformWallet) -> WalletReport:
+def inspect_wallet(client: ChainClient, wallet: PlatformWallet) -> WalletReport:
     """Read it all. Never raises for a chain that does not answer: that is part of what there is to see."""
     wallet = PlatformWallet.objects.get(pk=wallet.pk)
     live, retired = live_transactions(wallet), is_retired(wallet)
@@ -118,7 +118,7 @@ def inspect(client: ChainClient, wallet: PlatformWallet) -> WalletReport:
 
 def _overdue(wallet: PlatformWallet, view: ChainView | None) -> tuple[list[str], int]:
     """What is open for long, told of or not; without the chain, which knows the newest block, what was told of."""
-    query = overdue_query(view.head, told=(False, True)) if view is not None else told_query()
+    query = overdue_operations_query(view.head, told=(False, True)) if view is not None else reported_operations_query()
     operations = list(query[:SHOWN])
     why = Circumstances.of_wallet(wallet) if operations else None
     lines = [f"{row.key} {row.state}, {why.of_operation(row)}" for row in operations if why is not None]

@@ -17,10 +17,10 @@ from chain.models import AttemptKind, ChainTransaction, PlatformWallet, WalletSt
 from chain.operators.inspection import WalletReport
 from chain.operators.review import DecisionRefused
 from chain.rpc.clients import ChainClient
-from chain.services import nudge
+from chain.services import wake_driver
 from chain.settlement import sending
 from chain.settlement.engine import Engine
-from chain.settlement.reorgs import undo_orphaned
+from chain.settlement.reorgs import roll_back_orphaned
 from chain.states import IN_FLIGHT_STATES
 from chain.wallet import freezing, lease
 from chain.wallet.signer import SignerUnavailable
@@ -30,23 +30,23 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def at_the_wheel(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engine]:
+def operator_lease(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engine]:
     """The lease, taken from whoever has it, given back at the end; then a driver is woken."""
-    taken = lease.take(wallet.pk, by_force=True)
+    taken = lease.take_lease(wallet.pk, by_force=True)
     if taken is None:
         raise DecisionRefused("the lease could not be taken")
     try:
         wallet.refresh_from_db()
         engine = Engine(wallet=wallet, client=client, lease=taken)
         engine.look()
-        undo_orphaned(engine)  # what is decided next is stored beside the block that all else was compared with
+        roll_back_orphaned(engine)  # what is decided next is stored beside the block that all else was compared with
         yield engine
     finally:
         taken.release()
-        nudge()
+        wake_driver()
 
 
-def freeze(wallet: PlatformWallet, *, actor: str, reason: str) -> None:
+def freeze_by_operator(wallet: PlatformWallet, *, actor: str, reason: str) -> None:
     """Send nothing new until a person says so; what is under way is followed on. Works while a driver runs.
 
     What the wallet is frozen for already stays readable beside it.
@@ -54,7 +54,7 @@ def freeze(wallet: PlatformWallet, *, actor: str, reason: str) -> None:
 
     def write() -> None:
         before = PlatformWallet.objects.get(pk=wallet.pk)
-        freezing.freeze(wallet.pk, reason)
+        freezing.freeze_wallet(wallet.pk, reason)
         after = PlatformWallet.objects.get(pk=wallet.pk)
         _record(wallet, actor, "settlement.frozen", before=_status(before), after={**_status(after), "for": reason})
 
@@ -63,7 +63,7 @@ def freeze(wallet: PlatformWallet, *, actor: str, reason: str) -> None:
     logger.warning("wallet %s is %s by %s: %s", wallet.address, wallet.status, actor, wallet.status_reason)
 
 
-def unfreeze(report: WalletReport, *, actor: str) -> None:
+def unfreeze_by_operator(report: WalletReport, *, actor: str) -> None:
     """Work again. Refused while what froze it still stands, and where the report does not show all of that.
 
     A wallet whose key was rotated away sends nothing new, so it does not matter whether the executor would take it.
@@ -87,7 +87,7 @@ def unfreeze(report: WalletReport, *, actor: str) -> None:
 
     run_in_transaction(write)
     logger.warning("wallet %s is ACTIVE by %s, no longer frozen for: %s", wallet.address, actor, wallet.status_reason)
-    nudge()
+    wake_driver()
 
 
 def incident_seen(report: WalletReport, *, actor: str) -> None:
@@ -104,15 +104,15 @@ def incident_seen(report: WalletReport, *, actor: str) -> None:
     run_in_transaction(write)
 
 
-def resend(engine: Engine, transactions: list[ChainTransaction], *, actor: str) -> None:
+def resend_by_operator(engine: Engine, transactions: list[ChainTransaction], *, actor: str) -> None:
     """Send the stored bytes of the dearest attempts again; `transactions` as they were shown, attempts prefetched."""
     rows = [_require_as_shown(transaction) for transaction in transactions]
     numbers = [row.nonce for row in rows]
     run_in_transaction(lambda: _record(engine.wallet, actor, "settlement.resent", after={"nonces": numbers}))
-    sending.resend(engine, rows)
+    sending.resend_transactions(engine, rows)
 
 
-def noop(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
+def send_noop_by_operator(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
     """Sign and send one that does nothing for the same nonce; whichever is mined, the operations are done once.
 
     `transaction` as it was shown, its attempts prefetched.
@@ -127,7 +127,7 @@ def noop(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
     if transaction.attempts.filter(kind=AttemptKind.NOOP).exists():
         raise DecisionRefused("a noop is under way already; the driver bumps it")
     run_in_transaction(lambda: _record(engine.wallet, actor, "settlement.noop", after={"nonce": transaction.nonce}))
-    sending.cancel(engine, transaction, f"given up by {actor}")
+    sending.send_noop(engine, transaction, f"given up by {actor}")
 
 
 def _require_key(engine: Engine) -> None:

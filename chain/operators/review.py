@@ -16,7 +16,7 @@ from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.settlement.adoption import Execution, find_execution
 from chain.settlement.engine import Engine
 from chain.settlement.landing import NO_CARRIER, NO_OUTCOME, left_its_carrier, move_operations, store_verdicts
-from chain.settlement.verdicts import Verdict
+from chain.settlement.verdicts import OperationVerdict
 from chain.states import LIVE_TRANSACTION_STATES
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def require_same(shown: Evidence, now: Evidence) -> None:
         raise DecisionRefused("it is not as it was shown any more. Look again:\n" + "\n".join(now.lines()))
 
 
-def gather(engine: Engine, operation: Operation) -> Evidence:
+def gather_evidence(engine: Engine, operation: Operation) -> Evidence:
     """Read everything that bears on the operation, of every endpoint; of each answer the one that is the most careful.
 
     By the executor it was promised to and the wallet that carried it, whatever the settings name now. Raises
@@ -172,7 +172,7 @@ def _is_true(word: str) -> bool:
     return bool(int(word, 16)) if len(word) > len("0x") else False
 
 
-def adopt(engine: Engine, evidence: Evidence, *, actor: str, without_proof: bool = False) -> None:
+def adopt_operation(engine: Engine, evidence: Evidence, *, actor: str, without_proof: bool = False) -> None:
     """It was executed: CONFIRMED with its own logs; `without_proof` takes all logs of an execution that lacks some."""
     _require_open(evidence)
     execution = evidence.execution
@@ -184,21 +184,21 @@ def adopt(engine: Engine, evidence: Evidence, *, actor: str, without_proof: bool
     if verdict.state != OperationState.CONFIRMED:
         if not without_proof:
             raise DecisionRefused(f"{verdict.reason}; read its logs, then say --without-proof")
-        verdict = Verdict(OperationState.CONFIRMED, logs=execution.logs)
+        verdict = OperationVerdict(OperationState.CONFIRMED, logs=execution.logs)
     _decide(engine, evidence, verdict, actor=actor, action="settlement.adopted", **execution.fields())
 
 
-def fail(engine: Engine, evidence: Evidence, *, actor: str, reason: str) -> None:
+def fail_operation(engine: Engine, evidence: Evidence, *, actor: str, reason: str) -> None:
     """It is not done and will not be: FAILED; its owner releases what it holds."""
     _require_open(evidence)
     _require_not_executed(evidence)
     if not evidence.nonce_is_spent:
         raise DecisionRefused("its transaction may still be mined: send a noop and wait until that is final")
-    verdict = Verdict(OperationState.FAILED, reason)
+    verdict = OperationVerdict(OperationState.FAILED, reason)
     _decide(engine, evidence, verdict, actor=actor, action="settlement.failed")
 
 
-def requeue(engine: Engine, evidence: Evidence, *, actor: str) -> None:
+def requeue_operation(engine: Engine, evidence: Evidence, *, actor: str) -> None:
     """Do it after all, under a new nonce; the uid sees to it that it is done once."""
     _require_open(evidence)
     _require_not_executed(evidence)
@@ -216,7 +216,9 @@ def requeue(engine: Engine, evidence: Evidence, *, actor: str) -> None:
     engine.lease.write(write)
 
 
-def _decide(engine: Engine, evidence: Evidence, verdict: Verdict, *, actor: str, action: str, **fields: Any) -> None:
+def _decide(
+    engine: Engine, evidence: Evidence, verdict: OperationVerdict, *, actor: str, action: str, **fields: Any
+) -> None:
     def write() -> None:
         _require_unmoved(evidence)
         store_verdicts([(evidence.operation, verdict)], **fields, **(NO_CARRIER if fields else {}))

@@ -39,7 +39,7 @@ class ExecutorView:
     allows: dict[str, bool] = field(default_factory=dict)  # by wallet: may it send bundles?
 
 
-def look_at(executor: str, wallets: list[str]) -> ExecutorView:
+def inspect_executor(executor: str, wallets: list[str]) -> ExecutorView:
     """Read an executor. Raises `RotationRefused` where none is at the address, `ChainUnavailable`."""
     views = [
         (executor, "usdc()", []),
@@ -81,7 +81,7 @@ def set_operator_calls(wallet: str, *, allowed: bool, executors: list[str]) -> l
     something.
     """
     data = encode_call("setOperator(address,bool)", [wallet, allowed])
-    return [Call(to, 0, data) for to in executors if look_at(to, [wallet]).allows[wallet] != allowed]
+    return [Call(to, 0, data) for to in executors if inspect_executor(to, [wallet]).allows[wallet] != allowed]
 
 
 def require_key_is_unused(address: str, *, is_compromised: bool) -> None:
@@ -132,7 +132,7 @@ def follow_executors(*addresses: str) -> None:
             raise RotationRefused(f"the events of {address} cannot be followed yet, try again: {moved}") from moved
 
 
-def record(action: str, target: str, *, actor: str, **after: object) -> None:
+def record_rotation(action: str, target: str, *, actor: str, **after: object) -> None:
     """The audit entry of a step."""
     run_in_transaction(lambda: record_change(actor=actor, action=action, target=target, after=dict(after)))
 

@@ -13,7 +13,7 @@ from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.rpc.evidence import corroborated
 from chain.settlement.engine import Engine
 from chain.settlement.landing import NO_CARRIER, Block, finish_operation
-from chain.settlement.verdicts import Verdict, judge, kept, split_logs
+from chain.settlement.verdicts import OperationVerdict, judge_operation, split_logs, stored_log
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Execution:
     tx_hash: str
     block: Block
     depth: int
-    verdict: Verdict
+    verdict: OperationVerdict
     logs: list[dict[str, Any]]  # all that belong to it, expected or not
 
     def fields(self) -> dict[str, Any]:
@@ -39,12 +39,12 @@ class Execution:
         return {"tx_hash": self.tx_hash, **self.block.operation_fields()}
 
 
-def adopt(engine: Engine, operation: Operation) -> None:
+def adopt_execution(engine: Engine, operation: Operation) -> None:
     """Settle an operation from its execution on the chain: once that is deep enough; until then it stays as it is."""
     execution = find_execution(engine, operation)
     if execution is None:
         reason = "the executor says it was executed, and no log of that was found"
-        finish_operation(engine, operation, Verdict(OperationState.NEEDS_REVIEW, reason))
+        finish_operation(engine, operation, OperationVerdict(OperationState.NEEDS_REVIEW, reason))
     elif execution.depth >= engine.confirmations:
         # Without a carrier it is followed by its own block: a carrier it may have had is not the one that ran it.
         finish_operation(engine, operation, execution.verdict, **execution.fields(), **NO_CARRIER)
@@ -71,8 +71,8 @@ def find_execution(engine: Engine, operation: Operation) -> Execution | None:
         tx_hash=log["transactionHash"].lower(),
         block=Block.from_json(block),
         depth=engine.require_head().number - int(block["number"], 16) + 1 if is_agreed else 0,
-        verdict=judge(operation, found),
-        logs=[] if found is None else [kept(log) for log in found.logs],
+        verdict=judge_operation(operation, found),
+        logs=[] if found is None else [stored_log(log) for log in found.logs],
     )
 
 

@@ -2,7 +2,7 @@
 
 from chain.models import AttemptKind, ChainTransaction, TransactionAttempt
 from chain.settlement.engine import Engine
-from chain.wallet.fees import Fees, bump
+from chain.wallet.fees import Fees, bump_fees
 from chain.wallet.signer import SignedTransaction
 
 
@@ -32,7 +32,7 @@ def fees_of(attempt: TransactionAttempt) -> Fees:
 def dearer_attempt(engine: Engine, transaction: ChainTransaction) -> TransactionAttempt | None:
     """The same payload for the same nonce at a raised fee, not yet stored; None above the wallet's cap."""
     best = best_attempt(transaction)
-    fees = bump(fees_of(best), engine.require_head().market, cap=engine.wallet.fee_cap_wei)
+    fees = bump_fees(fees_of(best), engine.require_head().market, cap=engine.wallet.fee_cap_wei)
     if fees is None:
         return None
     signed = engine.signer.sign_again(best.raw, fees=fees)

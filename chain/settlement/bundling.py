@@ -18,15 +18,15 @@ from chain.events.new_executors import follow_executor
 from chain.lending.encoding import OutcomeStatus, describe_revert
 from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, WalletStatus
 from chain.rpc.clients import ChainUnavailable
-from chain.settlement.adoption import adopt
+from chain.settlement.adoption import adopt_execution
 from chain.settlement.attempts import new_attempt
-from chain.settlement.engine import Engine, HeldBack
+from chain.settlement.engine import Deferral, Engine
 from chain.settlement.landing import finish_operation
-from chain.settlement.sending import send
-from chain.settlement.simulation import Simulation, simulate
-from chain.settlement.verdicts import Verdict
+from chain.settlement.sending import send_attempts
+from chain.settlement.simulation import Simulation, simulate_bundles
+from chain.settlement.verdicts import OperationVerdict
 from chain.states import IN_FLIGHT_STATES, require_edge
-from chain.wallet.fees import Fees, quote
+from chain.wallet.fees import Fees, quote_fees
 from chain.wallet.lease import LeaseLost
 from chain.wallet.signer import SignerUnavailable
 from partner_platform.core import clock
@@ -46,7 +46,7 @@ def gather_seconds(in_flight: int) -> float:
     return min(GATHER_SECONDS_PER_CARRIER * in_flight, GATHER_SECONDS_CAP)
 
 
-def bundle(engine: Engine) -> int:
+def send_queued(engine: Engine) -> int:
     """Send what is queued and has room; answers how many carriers went out."""
     if not engine.is_active or not engine.is_current or engine.held or time.monotonic() < engine.bundle_not_before:
         return 0
@@ -56,13 +56,13 @@ def bundle(engine: Engine) -> int:
         return 0
     size = engine.operations_per_carrier
     queued = selectors.queued_operations(slots * size, without=_held_back(engine))
-    groups = group(queued, size)[:slots]
+    groups = group_operations(queued, size)[:slots]
     if time.monotonic() - engine.last_bundle_at < gather_seconds(in_flight):
         groups = [full for full in groups if len(full) == size]
     if not groups:
         return 0
     fees = _fees(engine)
-    carriers = clean(engine, groups) if fees else []
+    carriers = simulate_until_clean(engine, groups) if fees else []
     if fees is None or not carriers:
         return 0
     engine.last_bundle_at = time.monotonic()
@@ -77,7 +77,7 @@ def _fees(engine: Engine) -> Fees | None:
     except SignerUnavailable as error:
         logger.error("nothing can be signed, operations wait: %s", error)  # noqa: TRY400 - no trace of a key
         return None
-    fees = quote(engine.require_head().market, cap=engine.wallet.fee_cap_wei)
+    fees = quote_fees(engine.require_head().market, cap=engine.wallet.fee_cap_wei)
     if fees is None:
         logger.error("the base fee is above the cap of %d wei of %s", engine.wallet.fee_cap_wei, signer.address)
         return None
@@ -85,7 +85,7 @@ def _fees(engine: Engine) -> Fees | None:
     return fees
 
 
-def group(operations: list[Operation], size: int) -> list[list[Operation]]:
+def group_operations(operations: list[Operation], size: int) -> list[list[Operation]]:
     """Carriers of at most `size` operations of one executor in the given order; an operation's own `group_size_limit`
     makes its carrier smaller.
     """
@@ -102,12 +102,12 @@ def group(operations: list[Operation], size: int) -> list[list[Operation]]:
     return groups
 
 
-def clean(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
+def simulate_until_clean(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
     """Simulate until every carrier is clean: what fails is REFUSED, what was executed is adopted, the rest goes on."""
     ready: list[Simulation] = []
     while groups:
         again: list[list[Operation]] = []
-        for simulation in simulate(engine, groups):
+        for simulation in simulate_bundles(engine, groups):
             if simulation.undecided:
                 again += _without_the_undecided(engine, simulation)
             elif simulation.whole_failure:
@@ -134,7 +134,7 @@ def _without_the_bad(engine: Engine, simulation: Simulation) -> list[Operation]:
         if outcome.status == OutcomeStatus.EXECUTED:
             rest.append(operation)
         elif outcome.status == OutcomeStatus.SKIPPED:
-            adopt(engine, operation)
+            adopt_execution(engine, operation)
         else:
             _refuse(engine, operation, describe_revert(outcome.reason))
     return rest
@@ -148,7 +148,7 @@ def _held_back(engine: Engine) -> list[UUID]:
 
 
 def _hold_back(engine: Engine, operation: Operation, *, blocks: int, why: str) -> None:
-    engine.held_back[operation.pk] = HeldBack(engine.require_head().number + blocks, why)
+    engine.held_back[operation.pk] = Deferral(engine.require_head().number + blocks, why)
     logger.info("%s stays queued: %s", operation.key, why)
 
 
@@ -162,7 +162,7 @@ def _refuse(engine: Engine, operation: Operation, reason: str) -> None:
         why = f"it would fail ({reason}), and is not refused before nonce {nonces} is final"
         _hold_back(engine, operation, blocks=LOOK_AGAIN_BLOCKS, why=why)
         return
-    finish_operation(engine, operation, Verdict(OperationState.REFUSED, reason))
+    finish_operation(engine, operation, OperationVerdict(OperationState.REFUSED, reason))
     logger.info("refused %s: %s", operation.key, reason)
 
 
@@ -174,7 +174,7 @@ def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Op
     if not simulation.short_of_gas and simulation.executor != settings.PLATFORM_EXECUTOR_ADDRESS:
         reason = f"the replaced executor {simulation.executor} refuses them: {simulation.whole_failure}"
         for operation in operations:
-            finish_operation(engine, operation, Verdict(OperationState.NEEDS_REVIEW, reason))
+            finish_operation(engine, operation, OperationVerdict(OperationState.NEEDS_REVIEW, reason))
         return []
     if not simulation.short_of_gas:
         engine.freeze(f"the executor refuses carriers: {simulation.whole_failure}")
@@ -200,7 +200,7 @@ def _dispatch(engine: Engine, simulations: list[Simulation], fees: Fees) -> int:
         next_nonce=F("next_nonce") + len(carriers),
     )
     engine.wallet.next_nonce = first + len(carriers)
-    send(engine, [(transaction, attempt) for transaction, attempt, _ in carriers])
+    send_attempts(engine, [(transaction, attempt) for transaction, attempt, _ in carriers])
     return len(carriers)
 
 

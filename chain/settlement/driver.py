@@ -12,10 +12,10 @@ from chain import hooks, selectors
 from chain.models import PlatformWallet
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.settlement import bell, overdue, silence
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
 from chain.settlement.recovery import recover
-from chain.settlement.tracking import tick
+from chain.settlement.tracking import track_transactions
 from chain.wallet import lease
 from chain.wallet.lease import LeaseLost
 from chain.wallet.wallets import platform_wallet
@@ -40,7 +40,7 @@ class DriveReport:
     settled: int = 0
 
 
-def drive(*, wallet: PlatformWallet | None = None, max_seconds: float) -> DriveReport:
+def drive_wallet(*, wallet: PlatformWallet | None = None, max_seconds: float) -> DriveReport:
     """Drive a wallet (the configured one) until nothing is live or `max_seconds` have passed.
 
     Without `wallet`, those whose key was rotated away come first, one pass each.
@@ -57,7 +57,7 @@ def drive(*, wallet: PlatformWallet | None = None, max_seconds: float) -> DriveR
         engine.lease.release()
 
 
-def step(*, wallet: PlatformWallet | None = None) -> DriveReport:
+def drive_once(*, wallet: PlatformWallet | None = None) -> DriveReport:
     """One pass: recover, tick, bundle. For wallets that are only followed, tests, and operators who want to watch."""
     if wallet is None:
         _follow_retired()
@@ -66,9 +66,9 @@ def step(*, wallet: PlatformWallet | None = None) -> DriveReport:
         return DriveReport(busy=True)
     try:
         recover(engine)
-        tick(engine)
+        track_transactions(engine)
         _look_for_what_is_stuck(engine)
-        carriers = bundle(engine)
+        carriers = send_queued(engine)
         settled = _announce(engine)
         return DriveReport(carriers=carriers, ticks=1, settled=settled, live=selectors.has_live_work(engine.wallet))
     finally:
@@ -79,7 +79,7 @@ def _follow_retired() -> None:
     """What a key that was rotated away has under way is brought to its end; one wallet's trouble is not another's."""
     for wallet in selectors.retired_wallets():
         try:
-            step(wallet=wallet)
+            drive_once(wallet=wallet)
         except (ChainUnavailable, RpcError, LeaseLost) as error:
             logger.warning("wallet %s, whose key was rotated away, is followed later: %s", wallet.address, error)
         except Exception:
@@ -89,7 +89,7 @@ def _follow_retired() -> None:
 def _take(wallet: PlatformWallet | None) -> Engine | None:
     client = get_client()
     wallet = wallet or platform_wallet(client)
-    taken = lease.take(wallet.pk)
+    taken = lease.take_lease(wallet.pk)
     if taken is None:
         return None
     wallet.refresh_from_db()
@@ -98,7 +98,7 @@ def _take(wallet: PlatformWallet | None) -> Engine | None:
 
 def _look_for_what_is_stuck(engine: Engine) -> None:
     silence.note_head(engine.require_head().number)
-    overdue.tell_overdue(engine)
+    overdue.report_overdue_if_due(engine)
 
 
 def _announce(engine: Engine) -> int:
@@ -148,14 +148,14 @@ class _Loop:
         if not self._recovered:
             recover(engine)
             self._recovered = True
-            self._note(carriers=bundle(engine))
+            self._note(carriers=send_queued(engine))
             self._tick()
         elif time.monotonic() >= self._next_poll and self._has_new_block():
             self._tick()
-        self._note(carriers=bundle(engine))
+        self._note(carriers=send_queued(engine))
 
     def _tick(self) -> None:
-        tick(self._engine)
+        track_transactions(self._engine)
         _look_for_what_is_stuck(self._engine)
         self._note(ticks=1, settled=_announce(self._engine))
 

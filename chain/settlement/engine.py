@@ -24,7 +24,7 @@ DEFAULT_TIP_WEI = 1_000_000_000  # where a node has no eth_maxPriorityFeePerGas
 
 
 @dataclass(frozen=True)
-class Head:
+class ChainHead:
     """The newest block: number, hash, its time (seconds since the epoch), and what it costs to get into the next."""
 
     number: int
@@ -35,7 +35,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class HeldBack:
+class Deferral:
     """An operation stays QUEUED before this block, and why."""
 
     until_block: int
@@ -53,13 +53,13 @@ class Engine:
     wallet: PlatformWallet
     client: ChainClient
     lease: Lease
-    head: Head | None = None
+    head: ChainHead | None = None
     verified: Checkpoint | None = None
     final: Checkpoint | None = None
     final_asked_at: int | None = None  # the head at which every endpoint was asked for its final block last
     held: str = ""  # why nothing new is sent now, although the wallet is ACTIVE
     known_executors: set[str] = field(default_factory=set)  # whose rows are there
-    held_back: dict[UUID, HeldBack] = field(default_factory=dict)  # queued operations that are not tried now
+    held_back: dict[UUID, Deferral] = field(default_factory=dict)  # queued operations that are not tried now
     settled_keys: list[str] = field(default_factory=list)  # made final by this driver, to be announced
     sent_count: int = 0
     last_bundle_at: float = 0.0
@@ -126,7 +126,7 @@ class Engine:
         numbers = self.client.everywhere("eth_blockNumber")
         return all(int(number, 16) < self.require_head().number for number in numbers)
 
-    def require_head(self) -> Head:
+    def require_head(self) -> ChainHead:
         """The newest block this driver has seen; it looks where it has seen none."""
         if self.head is None:
             self.look()
@@ -149,7 +149,7 @@ class Engine:
 
     def freeze(self, reason: str) -> None:
         """Stop bundling until a person has looked; what is in flight is followed on. Nothing is lost."""
-        if self.lease.write(lambda: freezing.freeze(self.wallet.pk, reason)):
+        if self.lease.write(lambda: freezing.freeze_wallet(self.wallet.pk, reason)):
             self.wallet.refresh_from_db(fields=["status", "status_reason"])
             logger.error("wallet %s is %s: %s", self.wallet.address, self.wallet.status, self.wallet.status_reason)
 
@@ -162,9 +162,9 @@ class Engine:
         return int(settings.CHAIN_CONFIRMATIONS)
 
 
-def head_of(block: dict[str, Any], tip: int) -> Head:
+def head_of(block: dict[str, Any], tip: int) -> ChainHead:
     """A `Head` out of a JSON-RPC block."""
-    return Head(
+    return ChainHead(
         number=int(block["number"], 16),
         hash=block["hash"],
         parent_hash=block["parentHash"],

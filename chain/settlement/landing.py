@@ -9,7 +9,7 @@ from typing import Any
 from chain.models import ChainTransaction, Operation, OperationState, TransactionState
 from chain.services import NOT_PUT_OFF
 from chain.settlement.engine import Engine
-from chain.settlement.verdicts import Verdict
+from chain.settlement.verdicts import OperationVerdict
 from chain.states import FINAL_OPERATION_STATES, allowed_from
 from partner_platform.core import clock
 
@@ -66,7 +66,7 @@ def move_transaction(transaction: ChainTransaction, target: TransactionState, **
     return guarded.update(state=target, updated_at=clock.now(), **fields) == 1
 
 
-def store_verdicts(judged: Sequence[tuple[Operation, Verdict]], **fields: Any) -> None:
+def store_verdicts(judged: Sequence[tuple[Operation, OperationVerdict]], **fields: Any) -> None:
     """Final states of operations that landed together: one update for all that are alike, one for all their logs."""
     confirmed = [operation for operation, verdict in judged if verdict.state == OperationState.CONFIRMED]
     move_operations(confirmed, OperationState.CONFIRMED, reason="", **NEWS, **fields)
@@ -78,13 +78,13 @@ def store_verdicts(judged: Sequence[tuple[Operation, Verdict]], **fields: Any) -
     Operation.objects.bulk_update(confirmed, ["outcome_logs"])
 
 
-def finish_operation(engine: Engine, operation: Operation, verdict: Verdict, **fields: Any) -> None:
+def finish_operation(engine: Engine, operation: Operation, verdict: OperationVerdict, **fields: Any) -> None:
     """Settle one operation in a transaction of its own."""
     engine.lease.write(lambda: store_verdicts([(operation, verdict)], **fields))
     note_settled(engine, [(operation, verdict)])
 
 
-def note_settled(engine: Engine, judged: Iterable[tuple[Operation, Verdict]]) -> None:
+def note_settled(engine: Engine, judged: Iterable[tuple[Operation, OperationVerdict]]) -> None:
     """After the commit: remember whose owners must be told, tell somebody about what needs a person."""
     for operation, verdict in judged:
         if verdict.state in FINAL_OPERATION_STATES:

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Counts:
+class NonceCounts:
     """How many nonces of a wallet are used: the most that any endpoint says, in blocks and with the pool; and what is
     final (the least that any says) as of the block `final_block`.
     """
@@ -34,27 +34,27 @@ class Counts:
     final_block: int
 
 
-def check(engine: Engine) -> Counts | None:
+def check_counter(engine: Engine) -> NonceCounts | None:
     """Hold, raise or lower the counter as the chain's counts demand; None where an endpoint does not answer now.
 
     Before it has been checked once nothing is sent.
     """
     try:
-        counts = read(engine)
+        counts = count_nonces(engine)
     except ChainUnavailable as error:
         engine.held = engine.held or f"the chain's nonces are not known: {error}"
         logger.warning("nothing new is sent: %s", engine.held)
         return None
     wallet = engine.wallet
     if counts.final > wallet.next_nonce:
-        restoring.catch_up(engine, final=counts.final, final_block=counts.final_block)
+        restoring.raise_counter(engine, final=counts.final, final_block=counts.final_block)
     elif _is_too_high(engine, counts):
         _lower(engine, counts)
     _hold_where_in_doubt(engine, counts)
     return counts
 
 
-def read(engine: Engine) -> Counts:
+def count_nonces(engine: Engine) -> NonceCounts:
     """Ask every endpoint, each in one post with the block that it calls final. Raises `ChainUnavailable`."""
     address = engine.wallet.address
     calls: list[tuple[str, list[Any]]] = [
@@ -75,10 +75,10 @@ def read(engine: Engine) -> Counts:
     pooled = max((int(count, 16) for _, count, *_ in found if isinstance(count, str)), default=0)
     # A node that names no final block has shown nothing to be final.
     final, final_block = min(finals) if len(finals) == len(found) else (0, 0)
-    return Counts(mined=mined, used=max(mined, pooled), final=final, final_block=final_block)
+    return NonceCounts(mined=mined, used=max(mined, pooled), final=final, final_block=final_block)
 
 
-def _hold_where_in_doubt(engine: Engine, counts: Counts) -> None:
+def _hold_where_in_doubt(engine: Engine, counts: NonceCounts) -> None:
     reason = _doubt(engine.wallet, counts)
     if reason and engine.held != reason:
         logger.warning("%s: nothing new is sent until that is gone or final", reason)
@@ -87,7 +87,7 @@ def _hold_where_in_doubt(engine: Engine, counts: Counts) -> None:
     engine.held = reason
 
 
-def _doubt(wallet: PlatformWallet, counts: Counts) -> str:
+def _doubt(wallet: PlatformWallet, counts: NonceCounts) -> str:
     """Why the counter may be wrong; empty where it is not in doubt."""
     if counts.used <= wallet.next_nonce:
         return ""
@@ -95,7 +95,7 @@ def _doubt(wallet: PlatformWallet, counts: Counts) -> str:
     return f"the chain shows {counts.used} nonces of {wallet.address} used, {known}"
 
 
-def _is_too_high(engine: Engine, counts: Counts) -> bool:
+def _is_too_high(engine: Engine, counts: NonceCounts) -> bool:
     """True where nonces were noted as used that, by a newer final block, are not, and no endpoint shows them used."""
     wallet = engine.wallet
     return (
@@ -105,7 +105,7 @@ def _is_too_high(engine: Engine, counts: Counts) -> bool:
     )
 
 
-def _lower(engine: Engine, counts: Counts) -> None:
+def _lower(engine: Engine, counts: NonceCounts) -> None:
     """What was never used is ours to fill: `nonces_from` falls to what is final, the counter to what we signed."""
     wallet = engine.wallet
     signed = ChainTransaction.objects.filter(wallet=wallet.pk).aggregate(highest=Max("nonce"))["highest"]

@@ -29,7 +29,7 @@ OPEN_STATES = [state for state in OperationState if state != OperationState.NEED
 _looked: dict[UUID, int] = {}  # at which block this process looked last, by wallet
 
 
-def tell_overdue(engine: Engine) -> None:
+def report_overdue_if_due(engine: Engine) -> None:
     """Tell of what is open for more than `CHAIN_OVERDUE_BLOCKS`; for each tick: it looks once in ten blocks.
 
     The driver of the wallet that sends looks for all of it; one that only follows a retired wallet does not know why
@@ -40,17 +40,17 @@ def tell_overdue(engine: Engine) -> None:
         return
     _looked[engine.wallet.pk] = head
     try:
-        look(engine)
+        report_overdue(engine)
     except Exception:  # the driver's work does not depend on it
         logger.exception("what is open for long could not be looked for")
 
 
-def look(engine: Engine) -> None:
+def report_overdue(engine: Engine) -> None:
     """The same at once: date what was not seen before, tell of what is overdue."""
     head = engine.require_head().number
-    if unseen_query().exists():
-        unseen_query().update(open_since_block=head)
-    operations = [*overdue_query(head)[:AT_ONCE], *_overdue_reopened(head)]
+    if undated_operations_query().exists():
+        undated_operations_query().update(open_since_block=head)
+    operations = [*overdue_operations_query(head)[:AT_ONCE], *_overdue_reopened(head)]
     transactions = _overdue_transactions(engine.wallet, head)
     if not operations and not transactions:
         return
@@ -65,18 +65,18 @@ def look(engine: Engine) -> None:
     ChainTransaction.objects.filter(pk__in=[row.pk for row in transactions]).update(overdue_told=True)
 
 
-def unseen_query() -> QuerySet[Operation]:
+def undated_operations_query() -> QuerySet[Operation]:
     """Open operations that no driver dated yet, for the index tests too."""
     return _open_operations(told=[False]).filter(open_since_block__isnull=True)
 
 
-def overdue_query(head: int, *, told: Iterable[bool] = (False,)) -> QuerySet[Operation]:
+def overdue_operations_query(head: int, *, told: Iterable[bool] = (False,)) -> QuerySet[Operation]:
     """Operations that are open for too long at block `head`, for the index tests too; as a rule those not told of."""
     found = _open_operations(told=list(told)).filter(open_since_block__lt=head - settings.CHAIN_OVERDUE_BLOCKS)
     return found.order_by("open_since_block").select_related("carrier__wallet").prefetch_related("carrier__attempts")
 
 
-def told_query() -> QuerySet[Operation]:
+def reported_operations_query() -> QuerySet[Operation]:
     """Open operations that somebody was told of."""
     told = _open_operations(told=[True]).order_by("open_since_block")
     return told.select_related("carrier__wallet").prefetch_related("carrier__attempts")
@@ -121,7 +121,7 @@ def _tell_operations(operations: Sequence[Operation], reason: str, head: int) ->
     logger.error("%d %s open for up to %d blocks, %s (%s%s)", len(operations), what, head - oldest, reason, keys, more)
 
 
-def counts() -> dict[str, int]:
+def count_overdue() -> dict[str, int]:
     """What somebody was told of and is still open: operations by their state, and `TRANSACTION`. For metrics."""
     found: dict[str, Any] = dict.fromkeys((*(state.value for state in OPEN_STATES), "TRANSACTION"), 0)
     found |= selectors.count_by_state(_open_operations(told=[True]))

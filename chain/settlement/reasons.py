@@ -16,9 +16,9 @@ from chain.models import (
     WalletStatus,
 )
 from chain.settlement.attempts import best_attempt, fees_of
-from chain.settlement.engine import Engine, HeldBack
+from chain.settlement.engine import Deferral, Engine
 from chain.states import FINAL_OPERATION_STATES, IN_FLIGHT_STATES
-from chain.wallet.fees import Market, bump
+from chain.wallet.fees import Market, bump_fees
 from chain.wallet.signer import SignerUnavailable, get_signer
 from partner_platform.core.text.wording import shown
 
@@ -36,7 +36,7 @@ class Circumstances:
     key_trouble: str
     market: Market | None
     held: str = ""  # why the driver sends nothing new although the wallet is ACTIVE
-    held_back: Mapping[UUID, HeldBack] = field(default_factory=dict)  # operations that the driver does not try now
+    held_back: Mapping[UUID, Deferral] = field(default_factory=dict)  # operations that the driver does not try now
 
     @classmethod
     def of_engine(cls, engine: Engine) -> Self:
@@ -113,7 +113,7 @@ class Circumstances:
         if self.market is None or transaction.state not in IN_FLIGHT_STATES or not attempts:
             return []
         cap = transaction.wallet.fee_cap_wei
-        if bump(fees_of(best_attempt(transaction)), self.market, cap=cap) is not None:
+        if bump_fees(fees_of(best_attempt(transaction)), self.market, cap=cap) is not None:
             return []
         return [f"a higher fee is above the cap of {cap} wei"]
 

@@ -14,10 +14,10 @@ from chain.models import ChainTransaction, TransactionAttempt
 from chain.settlement import nonces, restoring
 from chain.settlement.attempts import noop_attempt
 from chain.settlement.engine import Engine
-from chain.settlement.reorgs import undo_orphaned
-from chain.settlement.sending import Send, resend, send
+from chain.settlement.reorgs import roll_back_orphaned
+from chain.settlement.sending import Send, resend_transactions, send_attempts
 from chain.states import IN_FLIGHT_STATES
-from chain.wallet.fees import Fees, quote
+from chain.wallet.fees import Fees, quote_fees
 from chain.wallet.signer import SignerUnavailable
 
 logger = logging.getLogger(__name__)
@@ -28,14 +28,14 @@ def recover(engine: Engine) -> None:
     flight, close gaps.
     """
     engine.look()
-    undo_orphaned(engine)
-    counts = nonces.check(engine)
-    restoring.scan_if_due(engine)
+    roll_back_orphaned(engine)
+    counts = nonces.check_counter(engine)
+    restoring.compare_if_pending(engine)
     in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES)
     stored = list(in_flight.order_by("nonce").prefetch_related("attempts"))
     if counts is not None:
         _close_gaps(engine, range(max(counts.mined, engine.wallet.nonces_from), engine.wallet.next_nonce))
-    resend(engine, [transaction for transaction in stored if transaction.attempts.all()])
+    resend_transactions(engine, [transaction for transaction in stored if transaction.attempts.all()])
 
 
 def _close_gaps(engine: Engine, nonces: range) -> None:
@@ -52,12 +52,12 @@ def _close_gaps(engine: Engine, nonces: range) -> None:
     except SignerUnavailable as error:
         logger.error("nonces %s have no transaction: %s", missing, error)  # noqa: TRY400 - no trace of a key
         return
-    send(engine, noops)
+    send_attempts(engine, noops)
 
 
 def _store_noop(engine: Engine, nonce: int) -> Send:
     cap = engine.wallet.fee_cap_wei
-    fees = quote(engine.require_head().market, cap=cap) or Fees(max_fee=cap, tip=0)
+    fees = quote_fees(engine.require_head().market, cap=cap) or Fees(max_fee=cap, tip=0)
     transaction = ChainTransaction(
         wallet_id=engine.wallet.pk,
         nonce=nonce,

@@ -23,7 +23,7 @@ from chain.rpc.evidence import Checkpoint, final_block, hash_of
 from chain.selectors import operations_of
 from chain.settlement.engine import Engine
 from chain.settlement.landing import NO_BLOCK, NO_OUTCOME, move_operations, move_transaction
-from chain.settlement.sending import resend
+from chain.settlement.sending import resend_transactions
 from chain.states import FINAL_OPERATION_STATES, SETTLED_TRANSACTION_STATES
 from chain.wallet import freezing
 from partner_platform.core import clock
@@ -37,7 +37,7 @@ _WATCHED_STATES = (TransactionState.MINED, *SETTLED_TRANSACTION_STATES)
 _undecided_since: dict[uuid.UUID, int | None] = {}
 
 
-def undo_orphaned(engine: Engine) -> bool:
+def roll_back_orphaned(engine: Engine) -> bool:
     """Compare with the chain where it is not the one of the last comparison; True where something was undone.
 
     After a fall of the head (F39) blocks of ours may stand above it: nothing is known of them before it has risen
@@ -105,7 +105,7 @@ def _compare(engine: Engine) -> tuple[bool, bool]:
         return not found.undecided, False
     lost = list(watched.filter(block_hash__in=found.orphaned).order_by("nonce").prefetch_related("attempts"))
     _undo(engine, lost, list(adopted.filter(block_hash__in=found.orphaned)))
-    resend(engine, lost)
+    resend_transactions(engine, lost)
     return not found.undecided, True
 
 

@@ -15,7 +15,7 @@ from chain.lending import system
 from chain.lending.encoding import OPERATION_EXECUTED_TOPIC
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt
 from chain.rpc.clients import ChainUnavailable, RpcError
-from chain.settlement.adoption import WINDOW_BLOCKS, adopt, find_execution
+from chain.settlement.adoption import WINDOW_BLOCKS, adopt_execution, find_execution
 from chain.settlement.engine import Engine
 from chain.states import OPERATION_EDGES
 from chain.wallet import freezing
@@ -28,7 +28,7 @@ NAMED_UIDS = 2
 _ADOPTABLE = [state.value for state, targets in OPERATION_EDGES.items() if OperationState.CONFIRMED in targets]
 
 
-def catch_up(engine: Engine, *, final: int, final_block: int) -> None:
+def raise_counter(engine: Engine, *, final: int, final_block: int) -> None:
     """Final state used the nonces below `final`, as of block `final_block`: the counter follows, the wallet freezes."""
     before = engine.wallet.next_nonce
     incident = f"nonces {before} to {final - 1} were used by transactions that the database does not know"
@@ -39,7 +39,7 @@ def catch_up(engine: Engine, *, final: int, final_block: int) -> None:
             next_nonce=final, nonces_from=final, nonces_block=final_block, scan_pending=True
         )
         freezing.raise_incident(engine.wallet.pk, incident)
-        freezing.freeze(engine.wallet.pk, SCAN_REASON)
+        freezing.freeze_wallet(engine.wallet.pk, SCAN_REASON)
         record_change(
             actor="system:settlement",
             action="settlement.behind_the_chain",
@@ -53,13 +53,13 @@ def catch_up(engine: Engine, *, final: int, final_block: int) -> None:
     logger.error("wallet %s: %s", engine.wallet.address, incident)
 
 
-def scan_if_due(engine: Engine) -> None:
+def compare_if_pending(engine: Engine) -> None:
     """Compare the database with the chain where that is pending, whoever noted it."""
     if engine.wallet.scan_pending:
-        scan(engine)
+        compare_with_chain(engine)
 
 
-def scan(engine: Engine) -> None:
+def compare_with_chain(engine: Engine) -> None:
     """Adopt what was executed, name what is unknown; then the wallet works again, unless something else froze it."""
     open_operations = list(Operation.objects.filter(state__in=_ADOPTABLE).order_by("created_at", "id"))
     executed = _executed(engine, open_operations)
@@ -86,7 +86,7 @@ def _adopt_unless_ours(engine: Engine, operation: Operation) -> None:
     carrier = operation.carrier_id
     if execution and TransactionAttempt.objects.filter(transaction=carrier, tx_hash=execution.tx_hash).exists():
         return
-    adopt(engine, operation)
+    adopt_execution(engine, operation)
 
 
 def _unknown_uids(engine: Engine, executor: str) -> list[str]:
@@ -136,9 +136,9 @@ def _finish(engine: Engine, unknown: list[str]) -> None:
 
     def write() -> None:
         PlatformWallet.objects.filter(pk=engine.wallet.pk).update(scan_pending=False)
-        freezing.drop_reason(engine.wallet.pk, SCAN_REASON)
+        freezing.drop_freeze_reason(engine.wallet.pk, SCAN_REASON)
         if unknown:
-            freezing.freeze(engine.wallet.pk, reason)
+            freezing.freeze_wallet(engine.wallet.pk, reason)
 
     engine.lease.write(write)
     engine.wallet.refresh_from_db()

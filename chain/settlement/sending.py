@@ -26,7 +26,7 @@ from chain.rpc.errors import SendClass
 from chain.settlement.attempts import best_attempt, dearer_attempt, fees_of, noop_attempt
 from chain.settlement.engine import Engine
 from chain.states import require_edge
-from chain.wallet.fees import bump
+from chain.wallet.fees import bump_fees
 from chain.wallet.signer import SignerUnavailable
 from partner_platform.core import clock
 
@@ -38,7 +38,7 @@ _ON_ITS_WAY = (SendClass.ACCEPTED, SendClass.ALREADY_KNOWN, SendClass.NONCE_TOO_
 _ERROR_LENGTH = 500
 
 
-def send(engine: Engine, sends: Sequence[Send], *, may_bump: bool = True) -> None:
+def send_attempts(engine: Engine, sends: Sequence[Send], *, may_bump: bool = True) -> None:
     """Send stored attempts, in nonce order and one post, note the answers, and act on them."""
     if not sends:
         return
@@ -51,9 +51,9 @@ def send(engine: Engine, sends: Sequence[Send], *, may_bump: bool = True) -> Non
         _react(engine, transaction, answer, may_bump=may_bump)
 
 
-def resend(engine: Engine, transactions: Sequence[ChainTransaction]) -> None:
+def resend_transactions(engine: Engine, transactions: Sequence[ChainTransaction]) -> None:
     """Send the dearest form of each again."""
-    send(engine, [(transaction, best_attempt(transaction)) for transaction in transactions])
+    send_attempts(engine, [(transaction, best_attempt(transaction)) for transaction in transactions])
 
 
 def raise_fee(engine: Engine, transaction: ChainTransaction) -> None:
@@ -69,18 +69,18 @@ def raise_fee(engine: Engine, transaction: ChainTransaction) -> None:
         if attempt is None:
             logger.error("nonce %d needs more than the cap of %d wei", transaction.nonce, engine.wallet.fee_cap_wei)
     if attempt is None:
-        send(engine, [(transaction, best_attempt(transaction))], may_bump=False)
+        send_attempts(engine, [(transaction, best_attempt(transaction))], may_bump=False)
         return
     _commit_attempt(engine, transaction, attempt)
-    send(engine, [(transaction, attempt)], may_bump=False)
+    send_attempts(engine, [(transaction, attempt)], may_bump=False)
 
 
-def cancel(engine: Engine, transaction: ChainTransaction, note: str) -> None:
+def send_noop(engine: Engine, transaction: ChainTransaction, note: str) -> None:
     """Let a noop take the nonce of a payload that no node will take; the tick puts the operations back once it is
     mined.
     """
     best = best_attempt(transaction)
-    fees = bump(fees_of(best), engine.require_head().market, cap=engine.wallet.fee_cap_wei) or fees_of(best)
+    fees = bump_fees(fees_of(best), engine.require_head().market, cap=engine.wallet.fee_cap_wei) or fees_of(best)
     try:
         attempt = noop_attempt(engine, transaction, fees)
     except SignerUnavailable as error:
@@ -88,7 +88,7 @@ def cancel(engine: Engine, transaction: ChainTransaction, note: str) -> None:
         return
     logger.error("nonce %d: %s; a noop takes it", transaction.nonce, note)
     _commit_attempt(engine, transaction, attempt, note=note[:300])
-    send(engine, [(transaction, attempt)], may_bump=False)
+    send_attempts(engine, [(transaction, attempt)], may_bump=False)
 
 
 def _commit_attempt(engine: Engine, transaction: ChainTransaction, attempt: TransactionAttempt, **changes: str) -> None:
@@ -144,7 +144,7 @@ def _react(engine: Engine, transaction: ChainTransaction, answer: SendAnswer, *,
     elif meaning == SendClass.NO_FUNDS:
         engine.set_status(WalletStatus.PAUSED, f"no gas money: {answer.error}", only_from=(WalletStatus.ACTIVE,))
     elif meaning == SendClass.MALFORMED and not _has_noop(transaction):
-        cancel(engine, transaction, f"refused by every endpoint: {answer.error}")
+        send_noop(engine, transaction, f"refused by every endpoint: {answer.error}")
 
 
 def _resume_if_taken(engine: Engine, answers: list[SendAnswer]) -> None:

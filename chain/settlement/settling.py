@@ -24,18 +24,20 @@ from chain.rpc.evidence import corroborated
 from chain.settlement.adoption import find_execution
 from chain.settlement.engine import Engine
 from chain.settlement.landing import Block, move_operations, move_transaction, note_settled, requeue, store_verdicts
-from chain.settlement.verdicts import Verdict, judge, split_logs
+from chain.settlement.verdicts import OperationVerdict, judge_operation, split_logs
 
 logger = logging.getLogger(__name__)
 
 # A carrier that succeeded leaves an event for each of its operations. A receipt without any contradicts itself (a node
 # in the middle of a reorg): it is read again for this many blocks before a person is woken.
 SILENT_RECEIPT_BLOCKS = 3
-_NO_LOG = Verdict(OperationState.NEEDS_REVIEW, "the executor skipped it, and no log of its execution was found")
+_NO_LOG = OperationVerdict(
+    OperationState.NEEDS_REVIEW, "the executor skipped it, and no log of its execution was found"
+)
 
 
 @dataclass
-class Landing:
+class MinedTransaction:
     """A transaction with a receipt in a canonical block, and what is to be written about it."""
 
     transaction: ChainTransaction
@@ -43,8 +45,8 @@ class Landing:
     receipt: dict[str, Any]
     block: Block
     operations: list[Operation] = field(default_factory=list)
-    judged: list[tuple[Operation, Verdict]] = field(default_factory=list)
-    adopted: list[tuple[Operation, Verdict, dict[str, Any]]] = field(default_factory=list)
+    judged: list[tuple[Operation, OperationVerdict]] = field(default_factory=list)
+    adopted: list[tuple[Operation, OperationVerdict, dict[str, Any]]] = field(default_factory=list)
     depth: int = 0
     is_deep: bool = False
 
@@ -63,7 +65,7 @@ class Landing:
         return self.is_deep or not known
 
 
-def settle(engine: Engine, landings: Sequence[Landing]) -> None:
+def settle_mined(engine: Engine, landings: Sequence[MinedTransaction]) -> None:
     """Write all that a block brought in one commit."""
     operations = selectors.operations_of([landing.transaction for landing in landings])
     for landing in landings:
@@ -82,11 +84,11 @@ def settle(engine: Engine, landings: Sequence[Landing]) -> None:
         _tell(engine, landing)
 
 
-def _is_deep(engine: Engine, landing: Landing) -> bool:
+def _is_deep(engine: Engine, landing: MinedTransaction) -> bool:
     return landing.depth >= engine.confirmations
 
 
-def _judge_operations(engine: Engine, landing: Landing) -> None:
+def _judge_operations(engine: Engine, landing: MinedTransaction) -> None:
     found = split_logs(landing.receipt["logs"], landing.transaction.executor)
     if not found and landing.depth < engine.confirmations + SILENT_RECEIPT_BLOCKS:
         logger.warning("the receipt of nonce %d tells nothing, it is read again", landing.transaction.nonce)
@@ -99,10 +101,10 @@ def _judge_operations(engine: Engine, landing: Landing) -> None:
         if logs is not None and logs.status == OutcomeStatus.SKIPPED:
             _judge_skipped(engine, landing, operation)
         else:
-            landing.judged.append((operation, judge(operation, logs)))
+            landing.judged.append((operation, judge_operation(operation, logs)))
 
 
-def _judge_skipped(engine: Engine, landing: Landing, operation: Operation) -> None:
+def _judge_skipped(engine: Engine, landing: MinedTransaction, operation: Operation) -> None:
     """It was executed in another transaction (F35): that one settles it, and the carrier waits until it is deep too."""
     execution = find_execution(engine, operation)
     if execution is None:
@@ -113,13 +115,13 @@ def _judge_skipped(engine: Engine, landing: Landing, operation: Operation) -> No
         landing.is_deep = False
 
 
-def _write(landings: Sequence[Landing]) -> None:
+def _write(landings: Sequence[MinedTransaction]) -> None:
     for landing in sorted(landings, key=lambda landing: landing.transaction.pk):
         write = _write_settled if landing.is_deep else _write_mined
         write(landing)
 
 
-def _write_mined(landing: Landing) -> None:
+def _write_mined(landing: MinedTransaction) -> None:
     move_transaction(landing.transaction, TransactionState.MINED, **_mined_fields(landing))
     executed = [
         operation
@@ -129,7 +131,7 @@ def _write_mined(landing: Landing) -> None:
     move_operations(executed, OperationState.EXECUTED, **_landed_fields(landing))
 
 
-def _write_settled(landing: Landing) -> None:
+def _write_settled(landing: MinedTransaction) -> None:
     if landing.is_noop:
         target = TransactionState.CANCELLED
     else:
@@ -144,7 +146,7 @@ def _write_settled(landing: Landing) -> None:
         store_verdicts([(operation, verdict)], **fields)
 
 
-def _mined_fields(landing: Landing) -> dict[str, Any]:
+def _mined_fields(landing: MinedTransaction) -> dict[str, Any]:
     return {
         "mined_hash": landing.attempt.tx_hash,
         "gas_used": int(landing.receipt["gasUsed"], 16),
@@ -152,11 +154,11 @@ def _mined_fields(landing: Landing) -> dict[str, Any]:
     }
 
 
-def _landed_fields(landing: Landing) -> dict[str, Any]:
+def _landed_fields(landing: MinedTransaction) -> dict[str, Any]:
     return {"tx_hash": landing.attempt.tx_hash, **landing.block.operation_fields()}
 
 
-def _tell(engine: Engine, landing: Landing) -> None:
+def _tell(engine: Engine, landing: MinedTransaction) -> None:
     if not landing.is_deep:
         return
     note_settled(engine, landing.judged)

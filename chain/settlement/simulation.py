@@ -56,14 +56,14 @@ class Simulation:
         return bool(self.failing)
 
 
-def carrier_data(operations: list[Operation]) -> str:
+def bundle_calldata(operations: list[Operation]) -> str:
     """The calldata of a carrier of these operations, in this order."""
     return encode_execute(
         (operation.uid, [Call.from_json(call) for call in operation.calls]) for operation in operations
     )
 
 
-def simulate(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
+def simulate_bundles(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
     """Simulate each group as a carrier on the newest block, in one post; what says no, once more by every endpoint.
 
     A refusal is final for its owner, so a single answer is not enough: a node that changes blocks at that moment was
@@ -72,7 +72,7 @@ def simulate(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
     Raises `ChainUnavailable` where the node that answered lags behind a block this driver has seen: a refusal for want
     of what that block brought would be wrong.
     """
-    carriers = [carrier_data(group) for group in groups]
+    carriers = [bundle_calldata(group) for group in groups]
     first = _read_all(engine, groups, carriers, engine.client.batch(_calls(engine, groups, carriers)))
     second = iter(_confirm(engine, [simulation for simulation in first if simulation.says_no]))
     return [next(second) if simulation.says_no else simulation for simulation in first]

@@ -21,9 +21,9 @@ from chain.settlement import nonces, restoring
 from chain.settlement.adoption import find_execution
 from chain.settlement.engine import Engine
 from chain.settlement.landing import NO_CARRIER, Block, move_operations, move_transaction, note_settled, store_verdicts
-from chain.settlement.reorgs import undo_orphaned
-from chain.settlement.sending import raise_fee, resend
-from chain.settlement.settling import Landing, settle
+from chain.settlement.reorgs import roll_back_orphaned
+from chain.settlement.sending import raise_fee, resend_transactions
+from chain.settlement.settling import MinedTransaction, settle_mined
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +31,19 @@ RESEND_AFTER_BLOCKS = 3
 BUMP_AFTER_BLOCKS = 5
 
 
-def tick(engine: Engine) -> None:
+def track_transactions(engine: Engine) -> None:
     """Undo what a reorg took, settle what was mined, push what waits.
 
     In this order, so that what is settled is stored together with the block whose chain all else was compared with.
     """
     transactions, attempts, receipts = _look(engine)
     if engine.held:
-        nonces.check(engine)
-        restoring.scan_if_due(engine)
-    if undo_orphaned(engine):
+        nonces.check_counter(engine)
+        restoring.compare_if_pending(engine)
+    if roll_back_orphaned(engine):
         transactions, attempts, receipts = _look(engine)
     landings = _landings(engine, attempts, receipts)
-    settle(engine, landings)
+    settle_mined(engine, landings)
     landed = {landing.transaction.pk for landing in landings}
     waiting = [transaction for transaction in transactions if transaction.pk not in landed]
     _push(engine, [transaction for transaction in waiting if transaction.state != TransactionState.MINED])
@@ -61,7 +61,7 @@ def _look(engine: Engine) -> tuple[list[ChainTransaction], Attempts, list[Any]]:
     return transactions, attempts, receipts
 
 
-def _landings(engine: Engine, attempts: Attempts, receipts: list[Any]) -> list[Landing]:
+def _landings(engine: Engine, attempts: Attempts, receipts: list[Any]) -> list[MinedTransaction]:
     """The transactions whose receipt stands in a canonical block. A null receipt says nothing: nodes lag.
 
     The blocks are read with the head by one node in one post: all of them are ancestors of the head, or nothing lands
@@ -84,7 +84,7 @@ def _landings(engine: Engine, attempts: Attempts, receipts: list[Any]) -> list[L
         return []
     canonical = {header["hash"]: Block.from_json(header) for header in headers if header is not None}
     return [
-        Landing(transaction, attempt, receipt, canonical[receipt["blockHash"]])
+        MinedTransaction(transaction, attempt, receipt, canonical[receipt["blockHash"]])
         for transaction, attempt, receipt in mined
         if receipt["blockHash"] in canonical
     ]
@@ -100,7 +100,7 @@ def _push(engine: Engine, waiting: list[ChainTransaction]) -> None:
         return
     is_bumped = _wants_bump(lowest, head)
     others = waiting[1:] if is_bumped else waiting
-    resend(engine, [transaction for transaction in others if _wants_resend(transaction, head)])
+    resend_transactions(engine, [transaction for transaction in others if _wants_resend(transaction, head)])
     if is_bumped:
         raise_fee(engine, lowest)
 

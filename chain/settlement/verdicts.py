@@ -25,7 +25,7 @@ class OperationLogs:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class OperationVerdict:
     """The final state an operation has once its block is deep enough, with the logs that prove it."""
 
     state: OperationState
@@ -47,16 +47,16 @@ def split_logs(logs: Sequence[Log], executor: str) -> dict[str, OperationLogs]:
     return found
 
 
-def judge(operation: Operation, found: OperationLogs | None) -> Verdict:
+def judge_operation(operation: Operation, found: OperationLogs | None) -> OperationVerdict:
     """CONFIRMED, FAILED or NEEDS_REVIEW. SKIPPED is no verdict: its execution stands in another transaction."""
     if found is None:
-        return Verdict(OperationState.NEEDS_REVIEW, "its carrier succeeded without a word about it")
+        return OperationVerdict(OperationState.NEEDS_REVIEW, "its carrier succeeded without a word about it")
     if found.status == OutcomeStatus.FAILED:
-        return Verdict(OperationState.FAILED, describe_revert(found.revert_data))
+        return OperationVerdict(OperationState.FAILED, describe_revert(found.revert_data))
     matched = match_effect(operation.effect, found.logs)
     if matched is None:
-        return Verdict(OperationState.NEEDS_REVIEW, "it was executed without the expected log")
-    return Verdict(OperationState.CONFIRMED, logs=[kept(log) for log in matched])
+        return OperationVerdict(OperationState.NEEDS_REVIEW, "it was executed without the expected log")
+    return OperationVerdict(OperationState.CONFIRMED, logs=[stored_log(log) for log in matched])
 
 
 def match_effect(effect: Sequence[dict[str, Any]], logs: Sequence[Log]) -> list[Log] | None:
@@ -83,6 +83,6 @@ def _matches(expected: dict[str, Any], log: Log) -> bool:
     return data is None or data.lower() == log["data"].lower()
 
 
-def kept(log: Log) -> dict[str, Any]:
+def stored_log(log: Log) -> dict[str, Any]:
     """A log as it is stored with its operation."""
     return {name: log[name] for name in KEPT_LOG_FIELDS}

@@ -29,7 +29,7 @@ class Market:
         return Fees(max_fee=BASE_FEE_HEADROOM * self.base_fee + self.tip, tip=self.tip)
 
 
-def quote(market: Market, *, cap: int) -> Fees | None:
+def quote_fees(market: Market, *, cap: int) -> Fees | None:
     """The first bid of a transaction, at most `cap`; None where even the bare base fee is above it, so that it must
     wait.
     """
@@ -39,7 +39,7 @@ def quote(market: Market, *, cap: int) -> Fees | None:
     return Fees(max_fee=max_fee, tip=min(market.bid.tip, max_fee))
 
 
-def bump(best: Fees, market: Market, *, cap: int) -> Fees | None:
+def bump_fees(best: Fees, market: Market, *, cap: int) -> Fees | None:
     """The next bid for the same nonce: max(market, ceil(1.125 * best), best + 1 wei), fee and tip alike; None above
     `cap`.
     """

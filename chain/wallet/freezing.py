@@ -20,7 +20,7 @@ class WalletContended(Exception):
     """The wallet's status was changed by others again and again while it was to be frozen."""
 
 
-def freeze(wallet_id: UUID, reason: str) -> bool:
+def freeze_wallet(wallet_id: UUID, reason: str) -> bool:
     """Freeze the wallet for this reason, beside those it is frozen for already; False where it was one of them.
 
     Inside the caller's transaction, or as one guarded update of its own.
@@ -37,7 +37,7 @@ def freeze(wallet_id: UUID, reason: str) -> bool:
     raise WalletContended(f"wallet {wallet_id} could not be frozen: {reason}")
 
 
-def drop_reason(wallet_id: UUID, reason: str) -> bool:
+def drop_freeze_reason(wallet_id: UUID, reason: str) -> bool:
     """What it was frozen for is over: where nothing else froze it, it works again. False where that was no reason.
 
     Inside the caller's transaction.

@@ -73,7 +73,7 @@ class Lease:
         )
 
 
-def take(wallet_id: uuid.UUID, *, by_force: bool = False) -> Lease | None:
+def take_lease(wallet_id: uuid.UUID, *, by_force: bool = False) -> Lease | None:
     """The lease of a wallet, None where another driver has it. Raises the epoch, so that a stale driver writes
     nothing; `by_force` it is taken from a running one too, which ends as if it had been killed.
     """

@@ -149,7 +149,7 @@ def _require_near_head() -> None:
 
 def _catch_up() -> None:
     try:
-        watcher.catch_up()
+        watcher.read_new_blocks()
     except RpcError as error:
         raise ChainUnavailable(f"The chain refused a reading: {error.message[:100]}") from error
 

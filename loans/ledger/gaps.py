@@ -1,7 +1,7 @@
 """A movement that does not follow the last one of its position: an earlier event is missing, so it is looked for.
 
 The blocks between the position's last event and the one that does not fit are compared with what every endpoint shows;
-what was missed is read then, and applied in its order (`chain.events.watcher.read_again`).
+what was missed is read then, and applied in its order (`chain.events.watcher.recheck_blocks`).
 """
 
 import logging
@@ -27,7 +27,7 @@ def find_missing(gaps: Mapping[int, int]) -> bool:
     if not ranges:
         return False
     try:
-        return watcher.read_again(min(first for first, _ in ranges), max(last for _, last in ranges))
+        return watcher.recheck_blocks(min(first for first, _ in ranges), max(last for _, last in ranges))
     except ChainUnavailable as error:
         logger.warning("what is missing is looked for later: %s", error)
         return False

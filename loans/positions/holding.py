@@ -73,8 +73,8 @@ def let_go(row: SolvencyPosition) -> None:
     """
     if not row.follow_failures:
         return
-    chain_services.look_at_events_again(position_id=row.position_id)
-    chain_services.look_again(operation_ids=_operation_ids(row.position_id))
+    chain_services.retry_events_now(position_id=row.position_id)
+    chain_services.retry_operations_now(operation_ids=_operation_ids(row.position_id))
     SolvencyPosition.objects.filter(pk=row.pk).update(**NOT_HELD)
     for name, value in NOT_HELD.items():
         setattr(row, name, value)

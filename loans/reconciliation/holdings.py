@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from chain import reconciling
 from chain import selectors as chain_selectors
 from chain.models import PlatformWallet
-from chain.reconciling import Moment, Nonces
+from chain.reconciling import Nonces, ReferenceBlock
 from loans.reconciliation.findings import Finding, differs
 
 # What is not as expected is read once more: a node that was asked about its newest block while it made the next one was
@@ -13,7 +13,7 @@ from loans.reconciliation.findings import Finding, differs
 READINGS = 2
 
 
-def check_accounts(booked: Mapping[str, int], moment: Moment) -> list[Finding]:
+def check_accounts(booked: Mapping[str, int], moment: ReferenceBlock) -> list[Finding]:
     """What others sent less what was withdrawn, and what our operations left there, against each account's USDC."""
     found: list[Finding] = []
     for _ in range(READINGS):
@@ -28,7 +28,7 @@ def check_accounts(booked: Mapping[str, int], moment: Moment) -> list[Finding]:
     return found
 
 
-def check_wallets(moment: Moment) -> tuple[list[Finding], dict[str, int | None], int]:
+def check_wallets(moment: ReferenceBlock) -> tuple[list[Finding], dict[str, int | None], int]:
     """The nonces of each wallet that settlement has to do with: the signing one, and those whose key was rotated away
     while they have something to follow. Which of them are in motion, since which block; how many there are.
     """
@@ -51,7 +51,7 @@ def check_wallets(moment: Moment) -> tuple[list[Finding], dict[str, int | None],
 
 
 def _check_wallet(
-    wallet: PlatformWallet, count: int, expected: Nonces, moment: Moment, motions: dict[str, int | None]
+    wallet: PlatformWallet, count: int, expected: Nonces, moment: ReferenceBlock, motions: dict[str, int | None]
 ) -> list[Finding]:
     subject, since = f"wallet:{wallet.address}", expected.open_since
     if since is not None:
@@ -66,14 +66,14 @@ def _check_wallet(
     return differs(subject, "next_nonce", wallet.next_nonce, wallet.next_nonce + count - nearest)
 
 
-def _will_be_lowered(wallet: PlatformWallet, count: int, moment: Moment) -> bool:
+def _will_be_lowered(wallet: PlatformWallet, count: int, moment: ReferenceBlock) -> bool:
     """Nonces were noted as used that the chain shows no more, in blocks that are not final: settlement will lower the
     counter by itself (`chain.settlement.nonces`).
     """
     return count < wallet.nonces_from and wallet.nonces_block > moment.final_block
 
 
-def _will_be_raised(wallet: PlatformWallet, expected: Nonces, moment: Moment) -> bool:
+def _will_be_raised(wallet: PlatformWallet, expected: Nonces, moment: ReferenceBlock) -> bool:
     """The chain has transactions that the books do not know: after a restore, or somebody else's. Settlement sends
     nothing until they are gone or final, then raises the counter by itself (`chain.settlement.nonces`,
     `chain.settlement.restoring`). False where they are final and it has not done so.

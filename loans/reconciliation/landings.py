@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from chain.models import Operation, OperationState
-from chain.reconciling import Moment
+from chain.reconciling import ReferenceBlock
 from loans.reconciliation.findings import Finding, differs
 from loans.reconciliation.loans import UNDRAWN, subject_of
 from loans.reconciliation.records import DRAWS, ORDER_BLOCK, EventRecord, LoanRecord, RepaymentRecord, chunks
@@ -44,7 +44,7 @@ class Landings:
     `since`: events of later blocks count in `flows`. `fresh`: those of later blocks must have their operation's uid.
     """
 
-    def __init__(self, moment: Moment, *, since: int, fresh: int) -> None:
+    def __init__(self, moment: ReferenceBlock, *, since: int, fresh: int) -> None:
         self._moment, self._since, self._fresh = moment, since, fresh
         self.found = Landed()
         self._lost: list[Item] = []  # the books have it, no event at its place

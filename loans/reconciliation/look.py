@@ -15,7 +15,7 @@ from uuid import UUID
 from audit import selectors as audit_selectors
 from chain import reconciling
 from chain.models import ChainEvent
-from chain.reconciling import Moment
+from chain.reconciling import ReferenceBlock
 from loans.reconciliation import days, holdings, positions, records, reserved, transfers
 from loans.reconciliation.days import Corrections, Days
 from loans.reconciliation.findings import Findings
@@ -44,7 +44,7 @@ class Kept:
 class Look:
     """What was compared as of the moment, and every figure that disagrees; `days` are those that were added up anew."""
 
-    moment: Moment
+    moment: ReferenceBlock
     is_full: bool
     kept: Kept
     days: Days
@@ -57,8 +57,8 @@ class Look:
 def look(last: Kept | None) -> Look:
     """Compare; quickly against the `last` run where one is given and that can be. Raises `ChainUnavailable`."""
     with snapshot():
-        number, block_hash, watched = reconciling.watched_until()
-        moment = reconciling.moment_of(number, block_hash, watched)
+        number, block_hash, watched = reconciling.last_watched_block()
+        moment = reconciling.reference_block(number, block_hash, watched)
         behind = reconciling.head_distance(moment)  # now: the chain goes on while everything is read
         newest = audit_selectors.newest_block()
         found = _Look(moment, 0 if newest is None else newest.number)
@@ -81,11 +81,13 @@ def look_at_books() -> Findings:
         return found.findings
 
 
-def _moved(last: Kept, moment: Moment) -> Moved | None:
+def _moved(last: Kept, moment: ReferenceBlock) -> Moved | None:
     """What moved since the last run; None where that run is no ground to stand on."""
-    if last.block_number > moment.block_number or not reconciling.stands(last.block_number, last.block_hash, moment):
+    if last.block_number > moment.block_number or not reconciling.is_on_chain(
+        last.block_number, last.block_hash, moment
+    ):
         return None
-    if set(last.flows) != set(reconciling.executors()):
+    if set(last.flows) != set(reconciling.executor_addresses()):
         return None
     return moved_since(audit_block=last.audit_block, block_number=last.block_number, in_motion=last.in_motion)
 
@@ -94,7 +96,7 @@ def _moved(last: Kept, moment: Moment) -> Moved | None:
 class _Look:
     """The look under way; without a moment the chain is left out."""
 
-    moment: Moment | None
+    moment: ReferenceBlock | None
     audit_block: int
     findings: Findings = field(default_factory=Findings)
     motions: dict[str, int | None] = field(default_factory=dict)
@@ -117,7 +119,7 @@ class _Look:
                 self.findings.add(found)
             return
         outside = transfers.Outside(self.moment, since=-1)
-        for found in outside.check(reconciling.executors()):
+        for found in outside.check(reconciling.executor_addresses()):
             self.findings.add(found)
         for found, motions in outside.check_rest():
             self.findings.add(found)
@@ -169,7 +171,7 @@ class _Look:
         """The positions (all without `chosen`) with their loans, repayments and events, in bounded numbers."""
         scopes = Scopes(chosen)
         unapplied = _Unapplied(self.moment)
-        accounts = reconciling.executors() if self.moment is not None else []
+        accounts = reconciling.executor_addresses() if self.moment is not None else []
         account = accounts[0] if len(accounts) == 1 else ""
         self.flows.update(dict.fromkeys(accounts, 0))
         for scope in scopes:
@@ -236,7 +238,7 @@ class _Look:
             behind=behind,
         )
 
-    def _require_moment(self) -> Moment:
+    def _require_moment(self) -> ReferenceBlock:
         if self.moment is None:
             raise ValueError("the chain was left out")
         return self.moment
@@ -245,7 +247,7 @@ class _Look:
 class _Unapplied:
     """Events up to the moment that nobody acted on yet: read once where they are few, else scope by scope."""
 
-    def __init__(self, moment: Moment | None) -> None:
+    def __init__(self, moment: ReferenceBlock | None) -> None:
         self._moment = moment
         self._all: dict[int, list[ChainEvent]] | None = None
         if moment is not None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from chain.models import ChainEvent
-from chain.reconciling import ChainPosition, Moment
+from chain.reconciling import ChainPosition, ReferenceBlock
 from loans.ledger import ledger
 from loans.ledger.steps import steps_of
 from loans.models import LedgerEntry, SolvencyPosition
@@ -41,7 +41,7 @@ def check_chain(
     by_position: Mapping[str, OfPosition],
     vault: Mapping[int, ChainPosition],
     unapplied: Events,
-    moment: Moment,
+    moment: ReferenceBlock,
 ) -> tuple[list[Finding], dict[str, int | None]]:
     """Each position as of the moment against the vault, and its loans' parts; what is in motion, since which block."""
     sums = {int(key): of_position for key, of_position in by_position.items()}
@@ -98,7 +98,7 @@ def _as_of(
     return then
 
 
-def _against_vault(row: PositionRecord, actual: ChainPosition | None, moment: Moment) -> list[Finding]:
+def _against_vault(row: PositionRecord, actual: ChainPosition | None, moment: ReferenceBlock) -> list[Finding]:
     is_read_later = row.synced_block > moment.block_number  # mirrored by a reading, or an event, of a later block
     if actual is None and is_read_later:
         return []  # it was opened after the moment; otherwise the next run finds that it is not there

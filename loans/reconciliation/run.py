@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from chain import reconciling
-from chain.events.watcher import catch_up
+from chain.events.watcher import read_new_blocks
 from chain.reconciling import BlockGone
 from chain.rpc.clients import get_client
 from loans.models import OaidCredit, ReconciliationRun, SolvencyPosition
@@ -127,7 +127,7 @@ def due() -> str:
     if last is None or full is None or (now - full.created_at).total_seconds() >= settings.RECONCILE_FULL_SECONDS:
         return "full"
     if last.unconfirmed_count:
-        return "full" if reconciling.watched_until()[0] > last.block_number else ""
+        return "full" if reconciling.last_watched_block()[0] > last.block_number else ""
     is_old = (now - last.created_at).total_seconds() >= settings.RECONCILE_SECONDS
     return "quick" if is_old and not last.finding_count else ""
 
@@ -147,7 +147,7 @@ def _look(last: Kept | None) -> Look:
 def _catch_up() -> None:
     """Up to the head of now: a chain that is faster than its watcher is no reason not to compare."""
     settle_due()
-    catch_up(to_block=get_client().block_number())
+    read_new_blocks(to_block=get_client().block_number())
     follow.apply_due()
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db.models.fields.json import KT
 
 from chain.models import ChainEvent, FundingTransfer
-from chain.reconciling import Moment
+from chain.reconciling import ReferenceBlock
 from chain.rpc.clients import get_client
 from loans.models import Repayment, RepaymentSource, RepaymentStatus
 from loans.reconciliation.findings import Finding, column, differs
@@ -53,7 +53,7 @@ Received = Counter[tuple[str, str, str]]  # by transaction, from, to
 class Outside:
     """What others moved, in blocks above `since` and up to the moment."""
 
-    def __init__(self, moment: Moment, *, since: int) -> None:
+    def __init__(self, moment: ReferenceBlock, *, since: int) -> None:
         self._moment, self._since = moment, since
         self.flows: Counter[str] = Counter()  # by account, what came in less what went out
         self.checked = 0
@@ -186,7 +186,7 @@ def _all_transfers() -> Iterator[list[Transfer]]:
 # --- One by one ---------------------------------------------------------------------------------------------
 
 
-def check_each(transfers: Sequence[Transfer], moment: Moment) -> tuple[list[Finding], dict[str, int]]:
+def check_each(transfers: Sequence[Transfer], moment: ReferenceBlock) -> tuple[list[Finding], dict[str, int]]:
     """Each transfer's value and use, by itself; what is in motion, since which block."""
     received = _received_in({transfer.block_number for transfer in transfers})
     found = check_used([transfer for transfer in transfers if transfer.movement in received])
@@ -196,7 +196,7 @@ def check_each(transfers: Sequence[Transfer], moment: Moment) -> tuple[list[Find
 
 
 def _check_missing(
-    transfers: Sequence[Transfer], moment: Moment, *, with_moved: bool = False
+    transfers: Sequence[Transfer], moment: ReferenceBlock, *, with_moved: bool = False
 ) -> tuple[list[Finding], dict[str, int]]:
     """Those that have no event in their block; `with_moved`: also those that a reorg moved to another block since."""
     received = _received_in({transfer.block_number for transfer in transfers})
@@ -224,7 +224,7 @@ def _received_in(blocks: Iterable[int]) -> Received:
     return _received(rows)
 
 
-def _received_elsewhere(transfer: Transfer, moment: Moment) -> Received:
+def _received_elsewhere(transfer: Transfer, moment: ReferenceBlock) -> Received:
     """A reorg may have moved its transaction to another block since it was proven: where the chain has it now."""
     receipt = get_client().call("eth_getTransactionReceipt", [transfer.tx_hash])
     block = None if receipt is None or receipt.get("blockNumber") is None else int(receipt["blockNumber"], 16)

@@ -85,7 +85,7 @@ def unwind(position_id: int, order: int) -> None:
     for entry in list(entries):
         run_in_transaction(lambda entry=entry: _undo(entry))  # type: ignore[misc]
     rewind.rewind_pools_word(position_id, order)
-    chain_services.forget_applied(position_id=position_id, from_block=order // LOGS_PER_BLOCK)
+    chain_services.unapply_events(position_id=position_id, from_block=order // LOGS_PER_BLOCK)
 
 
 def _roll_back_one(position_id: int, order: int) -> None:
@@ -133,7 +133,7 @@ def _undo(entry: LedgerEntry) -> None:
     if entry.loan_id is not None:
         _undo_draw(PartnerLoan.objects.get(pk=entry.loan_id))
     # With it, not after all of them: stopped in between, no event is left that nothing would apply again.
-    chain_services.forget_applied(position_id=entry.position_id, from_block=entry.order // LOGS_PER_BLOCK)
+    chain_services.unapply_events(position_id=entry.position_id, from_block=entry.order // LOGS_PER_BLOCK)
     entry.delete()
 
 

@@ -66,9 +66,9 @@ def follow_chain() -> tuple[WatchReport, FollowReport]:
 
     Raises `ChainUnavailable`.
     """
-    watched, report = watcher.catch_up(), apply_due()
+    watched, report = watcher.read_new_blocks(), apply_due()
     if report.gaps and find_missing(report.gaps):
-        watched, report = watcher.catch_up(), apply_due()
+        watched, report = watcher.read_new_blocks(), apply_due()
     waiting.tell_overdue(head=watched.next_block - 1)
     return watched, report
 

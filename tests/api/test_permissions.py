@@ -67,9 +67,9 @@ class World:
 
     def settle(self) -> None:
         """Everything that is accepted, to its end."""
-        driver.step()
+        driver.drive_once()
         self.chain.mine()
-        driver.step()
+        driver.drive_once()
         settle_due()
 
     def call(self, method: str, path: str, scope: str, *, loan_id: str = NEW_LOAN) -> Call:

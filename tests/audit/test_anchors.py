@@ -33,9 +33,9 @@ Write = Callable[[int], list[AuditEntry]]
 def settle(chain: Chain) -> None:
     live = True
     while live:
-        driver.step()
+        driver.drive_once()
         chain.mine()
-        live = driver.step().live
+        live = driver.drive_once().live
 
 
 def anchored(chain: Chain, write: Write, entries: int = 3) -> Operation:

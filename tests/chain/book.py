@@ -9,11 +9,11 @@ from chain.lending import system
 from chain.lending.encoding import Call, encode_call
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
 from chain.operators import operating
-from chain.operators.inspection import inspect
+from chain.operators.inspection import inspect_wallet
 from chain.rpc.clients import get_client
 from chain.settlement import driver
 from chain.settlement.engine import Engine
-from chain.settlement.tracking import tick
+from chain.settlement.tracking import track_transactions
 from tests.support.chain import FINAL_AFTER_BLOCKS, Chain
 
 AMOUNT = 1_000_000_000  # $1,000
@@ -85,14 +85,14 @@ class Book:
         """Mine and step until nothing is live."""
         for _ in range(blocks):
             self.chain.mine()
-            if not driver.step().live:
+            if not driver.drive_once().live:
                 return
 
     def ticks(self, engine: Engine, count: int) -> None:
         """A new block for each of the driver's ticks."""
         for _ in range(count):
             self.chain.mine()
-            tick(engine)
+            track_transactions(engine)
 
     def finalize(self) -> None:
         """Mine until what is mined by now is final."""
@@ -139,7 +139,7 @@ def wallet() -> PlatformWallet:
 
 def unfreeze() -> None:
     """A person looked at the wallet and lets it work again."""
-    operating.unfreeze(inspect(get_client(), wallet()), actor="operator:test")
+    operating.unfreeze_by_operator(inspect_wallet(get_client(), wallet()), actor="operator:test")
 
 
 def nonces() -> list[int]:

@@ -28,7 +28,7 @@ def _fresh_client() -> Iterator[None]:
 @pytest.fixture
 def book(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> Book:
     """Enqueues operations and knows what each must have moved. Nothing drives but the test."""
-    monkeypatch.setattr("chain.services.nudge", lambda: None)
+    monkeypatch.setattr("chain.services.wake_driver", lambda: None)
     return Book(chain)
 
 

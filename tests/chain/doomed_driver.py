@@ -35,7 +35,7 @@ def main(point: str) -> None:
         clients.ChainClient.send_raw = die  # type: ignore[method-assign,assignment]
     elif point == "after-send":  # the node has it, nobody noted that
         clients.ChainClient.send_raw = after(clients.ChainClient.send_raw)  # type: ignore[method-assign]
-    driver.drive(max_seconds=10)
+    driver.drive_wallet(max_seconds=10)
 
 
 if __name__ == "__main__":

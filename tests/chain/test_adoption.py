@@ -19,7 +19,7 @@ OVERLOADED = -32005  # what some nodes call a range that is too wide
 def settled_and_forgotten(book: Book, blocks_ago: int) -> Operation:
     """An operation that was executed so many blocks ago, and is queued as a backup of before has it."""
     book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     settled = Operation.objects.get()
     Operation.objects.update(state=OperationState.QUEUED, carrier=None, tx_hash="", block_number=None, block_hash="")
@@ -50,7 +50,7 @@ def test_an_old_execution_is_found_in_windows_that_leave_no_block_out(
     monkeypatch.setattr(adoption, "WINDOW_BLOCKS", 5)
     settled = settled_and_forgotten(book, blocks_ago=12)
     asked = limit_the_range(proxy, 5, code=code)
-    driver.step()
+    driver.drive_once()
     head = book.chain.block_number()
     assert asked == [(head - 4, head), (head - 9, head - 5), (head - 14, head - 10)]
     adopted = Operation.objects.get()
@@ -66,7 +66,7 @@ def test_the_search_ends_at_the_first_block_of_the_chain(
     window = head // 2 + 1
     monkeypatch.setattr(adoption, "WINDOW_BLOCKS", window)
     asked = limit_the_range(proxy, window, shows=False)
-    driver.step()
+    driver.drive_once()
     assert asked == [(head - window + 1, head), (0, head - window)]
     assert Operation.objects.get().state == OperationState.NEEDS_REVIEW
     assert Operation.objects.get().reason == "the executor says it was executed, and no log of that was found"
@@ -79,6 +79,6 @@ def test_a_search_that_would_never_end_is_given_up_for_a_person(
     monkeypatch.setattr(adoption, "MAX_WINDOWS", 3)
     settled_and_forgotten(book, blocks_ago=6)
     asked = limit_the_range(proxy, 2)
-    driver.step()
+    driver.drive_once()
     assert len(asked) == 3
     assert Operation.objects.get().state == OperationState.NEEDS_REVIEW

@@ -28,7 +28,7 @@ def _a_day_with_something_to_anchor(settings: Settings, monkeypatch: pytest.Monk
     monkeypatch.setattr(clock, "today", lambda: DAY)
     block = SimpleNamespace(hash=HEAD, last_sequence=77)
     monkeypatch.setattr(anchoring, "newest_block", lambda: block)
-    monkeypatch.setattr("chain.services.nudge", lambda: None)
+    monkeypatch.setattr("chain.services.wake_driver", lambda: None)
 
 
 def attempted(attempt: int, state: str, **fields: Any) -> Operation:

@@ -34,7 +34,7 @@ def test_an_operation_that_comes_while_a_driver_runs_needs_only_the_bell(book: B
     reports: list[driver.DriveReport] = []
 
     def work() -> None:
-        reports.append(driver.drive(max_seconds=20))
+        reports.append(driver.drive_wallet(max_seconds=20))
         connection.close()
 
     worker = threading.Thread(target=work)
@@ -60,14 +60,14 @@ def test_a_listener_that_raises_stops_neither_the_others_nor_the_driver(
 
     monkeypatch.setattr(hooks, "_callbacks", [fail, told.extend])
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     assert told == [operation.key]
     book.check(confirmed=[operation])
 
 
 def test_a_driver_with_nothing_to_do_leaves_at_once(book: Book) -> None:
-    assert driver.drive(max_seconds=20) == driver.DriveReport(ticks=1)
+    assert driver.drive_wallet(max_seconds=20) == driver.DriveReport(ticks=1)
     assert wallet().lease_until is None
 
 
@@ -76,7 +76,7 @@ def test_a_broker_that_is_down_is_no_error_of_the_caller(monkeypatch: pytest.Mon
         raise OperationalError("no broker")
 
     monkeypatch.setattr(tasks.drive_settlement, "delay", fail)
-    services.nudge()
+    services.wake_driver()
 
 
 def test_a_key_that_is_none_is_never_shown(settings: Settings) -> None:
@@ -102,7 +102,7 @@ def test_an_address_setting_that_is_none_fails_the_system_check(settings: Settin
 def test_the_number_of_queries_does_not_grow_with_the_operations(book: Book) -> None:
     def queries_of_a_step() -> int:
         with CaptureQueriesContext(connection) as queries:
-            driver.step()
+            driver.drive_once()
         return len(queries)
 
     def queries_to_settle(count: int) -> tuple[int, int]:

@@ -36,8 +36,8 @@ class World:
         monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self._sleep("pause")))
         monkeypatch.setattr(driver, "_take", lambda _: self.engine if self.free else None)
         monkeypatch.setattr(driver, "_follow_retired", self.step("retired"))
-        for name in ("recover", "tick", "bundle"):
-            monkeypatch.setattr(driver, name, self.step(name, None if name != "bundle" else 0))
+        for function, name in (("recover", "recover"), ("track_transactions", "track"), ("send_queued", "bundle")):
+            monkeypatch.setattr(driver, function, self.step(name, 0 if name == "bundle" else None))
         monkeypatch.setattr(
             driver,
             "bell",
@@ -47,7 +47,7 @@ class World:
         monkeypatch.setattr("chain.hooks.announce_settled", lambda keys: self.did.append(f"announce {' '.join(keys)}"))
         monkeypatch.setattr("chain.settlement.silence.note_head", lambda number: self.did.append(f"head {number}"))
         monkeypatch.setattr("chain.settlement.silence.note_failure", lambda error: self.did.append(f"failure {error}"))
-        monkeypatch.setattr("chain.settlement.overdue.tell_overdue", self.step("overdue"))
+        monkeypatch.setattr("chain.settlement.overdue.report_overdue_if_due", self.step("overdue"))
 
     def step(self, name: str, answer: Any = None) -> Callable[..., Any]:
         """A stand-in that writes its name down; the plan's answer for it, once."""
@@ -88,28 +88,28 @@ def fail(error: Exception) -> Callable[[], None]:
     return act
 
 
-FIRST_PASS = ["renew", "listen", "recover", "bundle", "tick", "head 5", "overdue", "bundle"]
+FIRST_PASS = ["renew", "listen", "recover", "bundle", "track", "head 5", "overdue", "bundle"]
 
 
 def test_a_look_around_takes_no_time(world: World) -> None:
-    assert driver.drive(max_seconds=20) == DriveReport(busy=False, live=False, carriers=0, ticks=1, settled=0)
+    assert driver.drive_wallet(max_seconds=20) == DriveReport(busy=False, live=False, carriers=0, ticks=1, settled=0)
     assert world.done() == ["retired", *FIRST_PASS, "deaf", "deaf", "release"]
     assert world.now == STARTED
 
 
 def test_where_another_driver_works_nothing_is_done(world: World) -> None:
     world.free = False
-    assert driver.drive(max_seconds=20) == driver.step() == DriveReport(busy=True)
+    assert driver.drive_wallet(max_seconds=20) == driver.drive_once() == DriveReport(busy=True)
     assert world.done() == ["retired", "retired"]
 
 
 def test_a_step_is_one_of_everything(world: World) -> None:
     world.plan["bundle"] = lambda: 3
-    world.plan["tick"] = lambda: world.engine.settled_keys.extend(["a", "b"])
+    world.plan["track"] = lambda: world.engine.settled_keys.extend(["a", "b"])
     world.live = [True]
-    assert driver.step() == DriveReport(busy=False, live=True, carriers=3, ticks=1, settled=2)
+    assert driver.drive_once() == DriveReport(busy=False, live=True, carriers=3, ticks=1, settled=2)
     assert world.done() == [
-        *("retired", "recover", "tick", "head 5", "overdue", "bundle", "announce a b", "release"),
+        *("retired", "recover", "track", "head 5", "overdue", "bundle", "announce a b", "release"),
     ]
     assert world.engine.settled_keys == []
 
@@ -117,7 +117,7 @@ def test_a_step_is_one_of_everything(world: World) -> None:
 def test_a_step_of_a_named_wallet_follows_no_other_and_gives_its_lease_back_whatever_happens(world: World) -> None:
     world.plan["recover"] = fail(ChainUnavailable("gone"))
     with pytest.raises(ChainUnavailable):
-        driver.step(wallet=SimpleNamespace())  # type: ignore[arg-type]
+        driver.drive_once(wallet=SimpleNamespace())  # type: ignore[arg-type]
     assert world.done() == ["recover", "release"]
 
 
@@ -128,15 +128,15 @@ def test_what_is_live_is_ticked_at_each_new_block_and_a_second_after_its_end_the
 
     def new_block() -> None:
         world.head = 6
-        world.plan["tick"] = lambda: world.engine.settled_keys.extend(["a", "b"])
+        world.plan["track"] = lambda: world.engine.settled_keys.extend(["a", "b"])
 
     world.plan["sleep 0.05"] = new_block
-    report = driver.drive(max_seconds=20)
+    report = driver.drive_wallet(max_seconds=20)
     assert report == DriveReport(busy=False, live=False, carriers=2, ticks=2, settled=2)
     assert world.did[: len(FIRST_PASS) + 1] == ["retired", *FIRST_PASS]
     after = world.did[len(FIRST_PASS) + 1 :]
-    assert after[:8] == ["sleep 0.05", "renew", "tick", "head 6", "overdue", "announce a b", "bundle", "sleep 0.15"]
-    assert after.count("announce a b") == after.count("tick") == 1
+    assert after[:8] == ["sleep 0.05", "renew", "track", "head 6", "overdue", "announce a b", "bundle", "sleep 0.15"]
+    assert after.count("announce a b") == after.count("track") == 1
     assert after[-3:] == ["deaf", "deaf", "release"]
     assert after.count("listen") == 1  # once a second it says again that it listens
     assert 1.0 < world.now - STARTED < 1.3
@@ -144,24 +144,24 @@ def test_what_is_live_is_ticked_at_each_new_block_and_a_second_after_its_end_the
 
 @pytest.mark.parametrize(
     ("did", "waited"),
-    [({}, 0.0), ({"bundle": lambda: 2}, 1.0), ({"tick": "settles"}, 1.0)],
+    [({}, 0.0), ({"bundle": lambda: 2}, 1.0), ({"track": "settles"}, 1.0)],
     ids=["did nothing", "sent", "settled"],
 )
 def test_whoever_sent_or_settled_anything_waits_a_second_for_more(
     world: World, did: dict[str, Any], waited: float
 ) -> None:
-    if "tick" in did:
-        world.plan["tick"] = lambda: world.engine.settled_keys.append("a")
+    if "track" in did:
+        world.plan["track"] = lambda: world.engine.settled_keys.append("a")
     else:
         world.plan |= did
-    driver.drive(max_seconds=20)
+    driver.drive_wallet(max_seconds=20)
     assert waited <= world.now - STARTED <= waited * 1.2
 
 
 def test_the_newest_block_is_asked_for_a_few_times_a_second(world: World) -> None:
     world.live = [True] * 100
-    driver.drive(max_seconds=1.5)
-    assert world.did.count("tick") == 1
+    driver.drive_wallet(max_seconds=1.5)
+    assert world.did.count("track") == 1
     assert world.did.count("sleep 0.15") == 10
     assert world.did.count("renew") == 12
     assert world.did.count("listen") == 2
@@ -170,13 +170,13 @@ def test_the_newest_block_is_asked_for_a_few_times_a_second(world: World) -> Non
 def test_a_bell_that_rings_on_after_a_bundle_makes_no_spinning(world: World) -> None:
     world.live = [True, True]
     world.engine.last_bundle_at = STARTED
-    driver.drive(max_seconds=0.05)
+    driver.drive_wallet(max_seconds=0.05)
     assert [act for act in world.did if act.startswith(("pause", "sleep"))] == ["pause 0.05"]
 
 
 def test_what_is_live_at_the_deadline_is_left_to_the_next(world: World) -> None:
     world.live = [True] * 100
-    assert driver.drive(max_seconds=0.3) == DriveReport(busy=False, live=True, carriers=0, ticks=1, settled=0)
+    assert driver.drive_wallet(max_seconds=0.3) == DriveReport(busy=False, live=True, carriers=0, ticks=1, settled=0)
     slept = [act for act in world.did if act.startswith(("pause", "sleep"))]
     assert slept == ["sleep 0.05", "sleep 0.15", "sleep 0.15"]
     assert world.did[-2:] == ["deaf", "release"]
@@ -184,14 +184,14 @@ def test_what_is_live_at_the_deadline_is_left_to_the_next(world: World) -> None:
 
 def test_what_came_just_before_it_left_is_done_by_this_driver(world: World) -> None:
     world.live = [False, True, True, True]
-    assert driver.drive(max_seconds=0.1).live is True
+    assert driver.drive_wallet(max_seconds=0.1).live is True
     assert world.did[len(FIRST_PASS) + 1 :][:4] == ["deaf", "sleep 0.05", "renew", "listen"]
 
 
 def test_a_lost_lease_ends_it_as_busy(world: World) -> None:
-    world.plan["tick"] = fail(LeaseLost("another has it"))
+    world.plan["track"] = fail(LeaseLost("another has it"))
     world.plan["bundle"] = lambda: 1
-    assert driver.drive(max_seconds=20) == DriveReport(busy=True, live=False, carriers=1, ticks=0, settled=0)
+    assert driver.drive_wallet(max_seconds=20) == DriveReport(busy=True, live=False, carriers=1, ticks=0, settled=0)
     assert world.done() == ["retired", *FIRST_PASS[:5], "deaf", "release"]
     assert world.now == STARTED
 
@@ -205,7 +205,7 @@ def test_a_chain_that_does_not_answer_is_asked_again_after_a_second(world: World
         raise error
 
     world.plan["recover"] = trouble
-    report = driver.drive(max_seconds=20)
+    report = driver.drive_wallet(max_seconds=20)
     assert report == DriveReport(busy=False, live=False, carriers=0, ticks=1, settled=1)
     assert world.did[:8] == [
         *("retired", "renew", "listen", "recover", f"failure {error}", "announce a", "renew", "pause 1.00"),
@@ -219,7 +219,7 @@ def test_a_chain_that_answers_nobody_until_the_deadline_leaves_the_work_to_the_n
         raise ChainUnavailable("gone")
 
     world.plan["recover"] = again
-    assert driver.drive(max_seconds=3) == DriveReport(busy=False, live=True, carriers=0, ticks=0, settled=0)
+    assert driver.drive_wallet(max_seconds=3) == DriveReport(busy=False, live=True, carriers=0, ticks=0, settled=0)
     assert world.did.count("recover") == 4
     assert world.now == STARTED + 3
     assert world.did[-3:] == ["failure gone", "deaf", "release"]

@@ -5,8 +5,8 @@ import functools
 import pytest
 
 from chain.models import PlatformWallet
-from chain.wallet.freezing import drop_reason, parts
-from partner_platform.core.text.wording import joined
+from chain.wallet.freezing import drop_freeze_reason
+from partner_platform.core.text.wording import joined, parts
 
 pytestmark = pytest.mark.django_db
 
@@ -30,12 +30,12 @@ def state() -> tuple[str, list[str], int]:
 def test_what_it_is_not_frozen_for_is_not_dropped(status: str, reasons: tuple[str, ...]) -> None:
     made = wallet(status, *reasons)
     before = state()
-    assert drop_reason(made.pk, ONE) is False
+    assert drop_freeze_reason(made.pk, ONE) is False
     assert state() == before
 
 
 @pytest.mark.parametrize(("reasons", "status", "left"), [((ONE,), "ACTIVE", []), ((OTHER, ONE), "FROZEN", [OTHER])])
 def test_it_works_again_where_nothing_else_froze_it(reasons: tuple[str, ...], status: str, left: list[str]) -> None:
     made = wallet("FROZEN", *reasons)
-    assert drop_reason(made.pk, ONE) is True
+    assert drop_freeze_reason(made.pk, ONE) is True
     assert state() == (status, left, made.status_changes + 1)

@@ -12,12 +12,12 @@ from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
 from chain import selectors
-from chain.events.watcher import catch_up
+from chain.events.watcher import read_new_blocks
 from chain.lending import deployment
 from chain.lending.encoding import encode_call
 from chain.models import ChainEvent, ChainTransaction, Executor, Operation, OperationState, TransactionState
-from chain.operators.operating import at_the_wheel
-from chain.operators.review import gather
+from chain.operators.operating import operator_lease
+from chain.operators.review import gather_evidence
 from chain.rpc import clients
 from chain.settlement import driver
 from chain.wallet.signer import SignerUnavailable
@@ -68,7 +68,7 @@ def paid_out(book: Book) -> int:
 
 def step_and_mine(book: Book, blocks: int) -> None:
     for _ in range(blocks):
-        driver.step()
+        driver.drive_once()
         book.chain.mine()
 
 
@@ -92,14 +92,14 @@ def switch_key(settings: Settings, account: LocalAccount, *, keep: bool = True) 
 def test_f49_what_was_sent_to_the_old_executor_is_settled_by_its_events(book: Book, settings: Settings) -> None:
     old = settings.PLATFORM_EXECUTOR_ADDRESS
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     new = another_executor(book)
     allow_executor(book, new)
     settings.PLATFORM_EXECUTOR_ADDRESS = new
     step_and_mine(book, 2)
     second = book.borrow()
     step_and_mine(book, 2)
-    driver.step()
+    driver.drive_once()
     book.check_states(confirmed=[first, second])
     assert paid_out(book) == 2 * 995_000_000
     assert [row.executor for row in ChainTransaction.objects.order_by("nonce")] == [old, new]
@@ -115,7 +115,7 @@ def test_f49_what_waits_for_the_old_executor_goes_to_it_and_not_into_a_bundle_of
     settings.PLATFORM_EXECUTOR_ADDRESS = new
     later = book.borrow()
     step_and_mine(book, 2)
-    driver.step()
+    driver.drive_once()
     book.check_states(confirmed=[waiting, later])
     assert ChainTransaction.objects.count() == 2
     assert paid_out(book) == 2 * 995_000_000
@@ -123,12 +123,12 @@ def test_f49_what_waits_for_the_old_executor_goes_to_it_and_not_into_a_bundle_of
 
 def test_f49_the_evidence_for_a_person_is_the_old_executors(book: Book, settings: Settings) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     Operation.objects.update(state=OperationState.NEEDS_REVIEW)
     settings.PLATFORM_EXECUTOR_ADDRESS = another_executor(book)
-    with at_the_wheel(clients.get_client(), wallet()) as engine:
-        evidence = gather(engine, Operation.objects.get(pk=operation.pk))
+    with operator_lease(clients.get_client(), wallet()) as engine:
+        evidence = gather_evidence(engine, Operation.objects.get(pk=operation.pk))
     assert evidence.executed_latest
     assert evidence.advice == "adopt: the chain executed it, and every expected log is there"
 
@@ -142,7 +142,7 @@ def test_f49_an_old_executor_that_refuses_stops_only_what_was_promised_to_it(boo
     settings.PLATFORM_EXECUTOR_ADDRESS = new
     healthy = book.borrow()
     step_and_mine(book, 2)
-    driver.step()
+    driver.drive_once()
     book.check_states(confirmed=[healthy], not_done={OperationState.NEEDS_REVIEW: [stuck]})
     assert wallet().status == "ACTIVE"
     assert "EnforcedPause" in Operation.objects.get(pk=stuck.pk).reason
@@ -150,10 +150,10 @@ def test_f49_an_old_executor_that_refuses_stops_only_what_was_promised_to_it(boo
 
 def test_f49_events_of_the_old_executor_are_followed_on(book: Book, settings: Settings) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     settings.PLATFORM_EXECUTOR_ADDRESS = another_executor(book)
     step_and_mine(book, 2)
-    catch_up()
+    read_new_blocks()
     drawn = ChainEvent.objects.get(name="SolvencyVault.USDCBorrowed")
     assert drawn.operation_uid == operation.uid  # its mark is the old executor's event
 
@@ -161,7 +161,7 @@ def test_f49_events_of_the_old_executor_are_followed_on(book: Book, settings: Se
 def test_f49_the_drill_of_replacing_the_executor(book: Book, settings: Settings) -> None:
     old = settings.PLATFORM_EXECUTOR_ADDRESS
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     new = another_executor(book)
     shown = run(book, "replace_executor", new)
     assert f"{new} can do the work of {old}" in shown
@@ -205,12 +205,12 @@ def test_f50_what_the_old_key_sent_is_settled_under_the_old_wallet(
 ) -> None:
     old = wallet_address(book)
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     run(book, "rotate_operator_key", new_key.address)  # the transaction of the old key is mined meanwhile
     switch_key(settings, new_key)
     second = book.borrow()
     step_and_mine(book, 2)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[first, second])
     assert {row.wallet.address: row.nonce for row in ChainTransaction.objects.select_related("wallet")} == {
         old: 0,
@@ -227,11 +227,11 @@ def test_f50_what_the_old_key_sent_is_bumped_with_it(
 ) -> None:
     proxy.swallow("eth_sendRawTransaction", "0x" + "00" * 32, times=8)
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     run(book, "rotate_operator_key", new_key.address)
     switch_key(settings, new_key)
     step_and_mine(book, 12)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     assert ChainTransaction.objects.get().attempts.count() > 1
     assert ChainTransaction.objects.get().wallet.address == wallet_address(book)
@@ -241,23 +241,23 @@ def test_f50_a_reorg_after_the_rotation_is_followed_under_the_old_wallet(
     book: Book, settings: Settings, new_key: LocalAccount
 ) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     run(book, "rotate_operator_key", new_key.address)
     switch_key(settings, new_key)
-    driver.step()
+    driver.drive_once()
     book.chain.rpc("anvil_rollback", 2)
     book.chain.rpc("anvil_dropAllTransactions")
     book.chain.mine(3)
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.BUNDLED
     step_and_mine(book, 3)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     assert [row.address for row in selectors.retired_wallets()] == [wallet_address(book)]  # not final yet
     book.finalize()
     book.chain.mine(40)
-    driver.step()
+    driver.drive_once()
     assert selectors.retired_wallets() == []
 
 
@@ -266,11 +266,11 @@ def test_f50_an_operation_of_a_noop_of_the_old_key_goes_out_with_the_new_one(
 ) -> None:
     proxy.refuse("eth_sendRawTransaction", "oversized data")
     operation = book.borrow()
-    driver.step()  # no node takes the bundle: a noop has its nonce
+    driver.drive_once()  # no node takes the bundle: a noop has its nonce
     run(book, "rotate_operator_key", new_key.address)
     switch_key(settings, new_key)
     step_and_mine(book, 4)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     carriers = ChainTransaction.objects.select_related("wallet").order_by("created_at")
     assert [(row.wallet.address, row.state) for row in carriers] == [
@@ -282,12 +282,12 @@ def test_f50_an_operation_of_a_noop_of_the_old_key_goes_out_with_the_new_one(
 def test_f50_the_drill_of_rotating_the_key(book: Book, settings: Settings, new_key: LocalAccount) -> None:
     old = wallet_address(book)
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     with pytest.raises(CommandError, match="signs still"):
         run(book, "rotate_operator_key", retire=old)
     book.settle()
     live = book.borrow()
-    driver.step()
+    driver.drive_once()
     shown = io.StringIO()
     call_command("rotate_operator_key", new_key.address, calldata=True, stdout=shown)
     data = encode_call("setOperator(address,bool)", [new_key.address, True])
@@ -300,7 +300,7 @@ def test_f50_the_drill_of_rotating_the_key(book: Book, settings: Settings, new_k
     with pytest.raises(CommandError, match=r"not all that .* sent is final"):
         call_command("rotate_operator_key", retire=old)
     book.chain.mine(50)
-    driver.step()
+    driver.drive_once()
     run(book, "rotate_operator_key", retire=old)
     book.check(confirmed=[first, live])
     refused = book.chain.rpc(
@@ -322,14 +322,14 @@ def test_f50_a_compromised_key_is_retired_at_once_and_what_it_had_under_way_goes
     old = wallet_address(book)
     operation = book.borrow()
     proxy.swallow("eth_sendRawTransaction", "0x" + "00" * 32)
-    driver.step()  # signed, and still with us
+    driver.drive_once()  # signed, and still with us
     run(book, "rotate_operator_key", new_key.address)
     switch_key(settings, new_key)
     run(book, "rotate_operator_key", retire=old, compromised=True)
     for _ in range(4):
-        driver.step()
+        driver.drive_once()
         book.chain.mine()
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     carriers = ChainTransaction.objects.select_related("wallet").order_by("created_at")
     assert [(row.wallet.address, row.state) for row in carriers] == [
@@ -342,24 +342,24 @@ def test_f50_a_wallet_whose_key_is_gone_is_still_followed(
     book: Book, settings: Settings, new_key: LocalAccount
 ) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     run(book, "rotate_operator_key", new_key.address)
     switch_key(settings, new_key, keep=False)
     step_and_mine(book, 2)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     assert set_operator(book.chain, book.user, allowed=True)  # the chain goes on
 
 
 def test_f50_without_any_key_every_wallet_is_followed(book: Book, settings: Settings, new_key: LocalAccount) -> None:
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     run(book, "rotate_operator_key", new_key.address)
     switch_key(settings, new_key)
     second = book.borrow()
-    driver.step()
+    driver.drive_once()
     settings.PLATFORM_PRIVATE_KEY, settings.PLATFORM_RETIRED_PRIVATE_KEYS = "", []
     book.chain.mine(2)
     with pytest.raises(SignerUnavailable):
-        driver.step()
+        driver.drive_once()
     book.check(confirmed=[first, second])

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection
 
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionAttempt
 from chain.settlement import driver
-from chain.settlement.tracking import tick
+from chain.settlement.tracking import track_transactions
 from chain.tasks import drive_settlement
 from chain.wallet import lease
 from chain.wallet.lease import LeaseLost
@@ -39,7 +39,7 @@ def test_f01_killed_before_the_commit(book: Book) -> None:
     assert ChainTransaction.objects.count() == 0
     assert Operation.objects.get().state == OperationState.QUEUED
     let_its_lease_run_out()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
     assert nonces() == [0]
@@ -51,7 +51,7 @@ def test_f02_killed_after_the_commit_before_the_send(book: Book) -> None:
     stored = TransactionAttempt.objects.get()
     assert book.chain.rpc("eth_getTransactionByHash", stored.tx_hash) is None
     let_its_lease_run_out()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
     assert TransactionAttempt.objects.get().tx_hash == stored.tx_hash == Operation.objects.get().tx_hash
@@ -71,8 +71,8 @@ def test_f03_killed_after_the_send_before_the_acknowledgement(book: Book) -> Non
 def test_a_killed_drivers_lease_heals_within_ten_seconds(book: Book) -> None:
     operation = book.borrow()
     kill_a_driver("before-send")
-    assert driver.step().busy
-    eventually(lambda: not driver.step().busy, seconds=10)
+    assert driver.drive_once().busy
+    eventually(lambda: not driver.drive_once().busy, seconds=10)
     book.settle()
     book.check(confirmed=[operation])
 
@@ -81,7 +81,7 @@ def test_f10_the_request_comes_twice(book: Book) -> None:
     operation = book.borrow()
     with pytest.raises(IntegrityError):
         Operation.objects.create(key=operation.key, uid=operation.uid, kind=KIND, calls=[], effect=[])
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
 
@@ -102,7 +102,7 @@ def test_f11_two_workers_at_once(book: Book) -> None:
 
     def work() -> None:
         start.wait()
-        reports.append(driver.drive(max_seconds=20))
+        reports.append(driver.drive_wallet(max_seconds=20))
         connection.close()
 
     workers = [threading.Thread(target=work) for _ in range(4)]
@@ -118,28 +118,28 @@ def test_f11_two_workers_at_once(book: Book) -> None:
 
 def test_f11_a_stale_driver_writes_nothing(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     stale = driver._take(None)
     assert stale is not None
     let_its_lease_run_out()
-    driver.step()
+    driver.drive_once()
     book.chain.mine()
     with pytest.raises(LeaseLost):
-        tick(stale)
+        track_transactions(stale)
     with pytest.raises(LeaseLost):
         stale.lease.write(lambda: Operation.objects.update(state=OperationState.FAILED))
     assert Operation.objects.get().state == OperationState.BUNDLED
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
 def test_a_released_lease_is_free_at_once_and_a_taken_one_is_not(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     wallet = PlatformWallet.objects.get()
-    first = lease.take(wallet.pk)
+    first = lease.take_lease(wallet.pk)
     assert first is not None
-    assert lease.take(wallet.pk) is None
+    assert lease.take_lease(wallet.pk) is None
     first.release()
-    second = lease.take(wallet.pk)
+    second = lease.take_lease(wallet.pk)
     assert second is not None
     assert second.epoch == first.epoch + 1

@@ -64,7 +64,7 @@ def roll_back(chain: Chain, blocks: int) -> None:
 
 def step_and_mine(book: Book, blocks: int) -> None:
     for _ in range(blocks):
-        driver.step()
+        driver.drive_once()
         book.chain.mine()
 
 
@@ -82,18 +82,18 @@ def sent_by_somebody_else(book: Book) -> None:
 
 def test_f46_reorged_while_no_driver_ran_and_final_since(book: Book) -> None:
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     roll_back(book.chain, 1)
     book.finalize()
     book.chain.mine(3)
     book.check_nothing_moved()  # on this chain, which is final, nobody ever borrowed
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.BUNDLED
     step_and_mine(book, 3)
     second = book.borrow()
     step_and_mine(book, 3)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[first, second])
     assert nonces() == [0, 1]
     assert wallet().incident.startswith("a reorg undid 1 settled operations")
@@ -103,9 +103,9 @@ def test_f46_reorged_while_no_driver_ran_and_final_since(book: Book) -> None:
 def test_f46_mined_below_the_depth_reorged_while_no_driver_ran_and_final_since(book: Book, settings: Settings) -> None:
     settings.CHAIN_CONFIRMATIONS = 3
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.chain.mine()
-    driver.step()
+    driver.drive_once()
     assert ChainTransaction.objects.get().state == TransactionState.MINED
     roll_back(book.chain, 1)
     book.finalize()
@@ -119,38 +119,38 @@ def test_f46_a_reorg_above_the_final_block_however_deep(book: Book, proxy: RpcPr
     """On a chain whose finality comes from another one, hundreds of blocks are not final yet."""
     proxy.meddle(BLOCK, lambda params: params.__setitem__(0, "0x1") if params[0] == "finalized" else None, times=None)
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     for _ in range(depth // 50):
         book.chain.mine(50)
-        driver.step()
+        driver.drive_once()
     roll_back(book.chain, depth + 2)
     book.chain.mine(depth + 10)
     step_and_mine(book, 4)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
 def test_f46_even_a_final_block_that_was_replaced_is_noticed(book: Book, caplog: pytest.LogCaptureFixture) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.chain.mine(40)
-    driver.step()
+    driver.drive_once()
     final = wallet().final_block
     assert final is not None
     assert final > (Operation.objects.get().block_number or 0)
     roll_back(book.chain, 41)
     book.chain.mine(60)
     step_and_mine(book, 4)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     assert f"block {final} was final and is not on the chain any more" in caplog.text
 
 
 def test_f46_what_was_verified_is_stored_with_what_was_settled(book: Book) -> None:
     book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     operation, row = Operation.objects.get(), wallet()
     assert (row.verified_block, row.verified_hash) == (operation.block_number, operation.block_hash)
@@ -158,11 +158,11 @@ def test_f46_what_was_verified_is_stored_with_what_was_settled(book: Book) -> No
 
 def test_f46_what_is_final_is_not_compared_again(book: Book) -> None:
     book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     settled = Operation.objects.get().block_number or 0
     book.chain.mine(40)
-    driver.step()
+    driver.drive_once()
     newest = book.chain.block_number()
     assert wallet().final_block == newest - 8  # two epochs of the tests' anvil
     assert newest - 8 > settled
@@ -171,7 +171,7 @@ def test_f46_what_is_final_is_not_compared_again(book: Book) -> None:
 def settled_then_reorged(book: Book) -> tuple[Operation, Operation]:
     """An operation that is settled in a block which is not on the chain any more, and how it was settled."""
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     before = Operation.objects.get()
     roll_back(book.chain, 1)
@@ -197,11 +197,11 @@ def test_f46_a_reorg_that_one_endpoint_shows_a_moment_before_the_other(
     _, second = endpoints
     operation, before = settled_then_reorged(book)
     on_the_old_branch(second, before)
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.CONFIRMED  # not every endpoint shows it yet
     second.heal()
     step_and_mine(book, 4)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     assert AuditEntry.objects.filter(action="settlement.reopened").count() == 1
 
@@ -221,7 +221,7 @@ def test_f46_a_reorg_behind_a_url_of_two_nodes_of_which_one_is_behind(book: Book
     step_and_mine(book, 1)
     proxy.heal()
     step_and_mine(book, 4)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
@@ -242,10 +242,10 @@ def test_f46_headers_of_a_node_that_has_not_the_newest_block_are_not_compared(bo
 
     proxy.rewrite(BLOCK, of_another_node, times=None)
     with contextlib.suppress(ChainUnavailable):
-        driver.step()
+        driver.drive_once()
     proxy.heal()
     step_and_mine(book, 5)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
@@ -267,7 +267,7 @@ def test_f46_somebody_is_told_where_the_endpoints_disagree_about_a_settled_block
     assert [record.getMessage()[: len(told)] for record in caplog.records if "compared" in record.message] == [told]
     second.heal()
     step_and_mine(book, 4)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
@@ -276,11 +276,11 @@ def test_f46_a_comparison_that_takes_longer_than_a_lease_is_finished(
 ) -> None:
     """A wallet of an earlier version has no verified block: all that it ever sent is compared at its first driver."""
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     for _ in range(3):
         book.borrow()
-        driver.step()
+        driver.drive_once()
         book.settle()
     PlatformWallet.objects.update(verified_block=None, verified_hash="", final_block=None, final_hash="")
     monkeypatch.setattr(reorgs, "HEADERS_PER_POST", 1)
@@ -293,7 +293,7 @@ def test_f46_a_comparison_that_takes_longer_than_a_lease_is_finished(
         return batch(calls)
 
     monkeypatch.setattr(get_client(), "batch", counted)
-    driver.step()
+    driver.drive_once()
     assert held[-1] - held[0] >= 4  # once after each post
     assert wallet().verified_block == book.chain.block_number()
     assert Operation.objects.get(pk=operation.pk).state == OperationState.CONFIRMED
@@ -308,7 +308,7 @@ def test_f47_the_first_endpoint_takes_it_and_passes_nothing_on(
     first, second = endpoints
     first.swallow(SEND, NOTHING, times=None)
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
     assert first.received[SEND] == second.received[SEND]
@@ -323,7 +323,7 @@ def test_f47_an_endpoint_that_failed_a_moment_ago_is_sent_to_with_the_next_resen
     operation = book.borrow()
     with monkeypatch.context() as patch:
         patch.setattr(Endpoint, "is_resting", property(lambda self: self.health.name in second.url))
-        driver.step()
+        driver.drive_once()
     assert (first.received[SEND], second.received[SEND]) == (1, 0)
     step_and_mine(book, 4)
     book.settle()
@@ -347,7 +347,7 @@ def test_f47_the_first_endpoints_head_stands_still(
 ) -> None:
     first, _ = endpoints
     done = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     frozen = book.chain.block_number()
     stand_still(first, frozen)
@@ -355,7 +355,7 @@ def test_f47_the_first_endpoints_head_stands_still(
     step_and_mine(book, 8)
     book.check_states(confirmed=[done], not_done={OperationState.EXECUTED: [operation]})  # the first is waited for
     step_and_mine(book, health.STALL_BLOCKS)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[done, operation])
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     behind = f"RPC endpoint {first.url[7:]}: its head {frozen} is"
@@ -367,7 +367,7 @@ def test_f47_the_first_endpoints_head_stands_still(
         ),
     ]
     first.heal()
-    driver.step()
+    driver.drive_once()
     assert [one.standing for one in get_client().health] == [health.Standing.GOOD, health.Standing.GOOD]
 
 
@@ -394,14 +394,14 @@ def test_f47_a_second_endpoint_that_gives_no_answer_is_waited_for_and_then_told(
 ) -> None:
     _, second = endpoints
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     for method in ("eth_blockNumber", RECEIPT, BLOCK, COUNT, SEND, "eth_chainId"):
         second.answer_status(method, 503, times=None)
     step_and_mine(book, 3)
     book.check_states(confirmed=[], not_done={OperationState.EXECUTED: [operation]})
     monkeypatch.setattr(health, "SILENT_SECONDS", 0.0)
     step_and_mine(book, 2)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     told = [record for record in caplog.records if record.levelname == "ERROR" and "no answer for" in record.message]
     assert len(told) == 1
@@ -437,23 +437,23 @@ def test_f47_an_endpoint_that_answers_for_its_head_alone_is_waited_for_and_then_
     """It is over its quota: 429 to all but the cheapest questions."""
     _, second = endpoints
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     for method in EVERYTHING:
         second.answer_status(method, 429, times=None)
     for _ in range(10):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
         book.check_states(confirmed=[], not_done={OperationState.EXECUTED: [operation]})
         assert standings() == [health.Standing.GOOD, health.Standing.GOOD]
         passes(2)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     [told] = errors(caplog)
     silent = f"RPC endpoint {second.url[7:]}: no answer for 20 s to eth_getBlockByNumber"
     assert told == f"{silent}; conclusions are drawn without it until it answers"
     second.heal()
     again = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation, again])
     assert standings() == [health.Standing.GOOD, health.Standing.GOOD]
@@ -468,14 +468,14 @@ def test_f47_an_endpoint_that_answers_all_but_one_kind_of_question_is_not_waited
 ) -> None:
     _, second = endpoints
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     second.answer_status(RECEIPT, 503, times=None)
     for _ in range(10):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
         book.check_states(confirmed=[], not_done={OperationState.EXECUTED: [operation]})
         passes(2)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     [told] = errors(caplog)
     assert told == (
@@ -484,7 +484,7 @@ def test_f47_an_endpoint_that_answers_all_but_one_kind_of_question_is_not_waited
     )
     second.rewrite(COUNT, lambda count: hex(int(count, 16) + 3), times=None)
     held = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert nonces() == [0]  # what it answers is a doubt as before: nothing new is sent
     book.check(confirmed=[operation], not_done={OperationState.QUEUED: [held]})
 
@@ -502,10 +502,10 @@ def test_f47_an_endpoint_that_is_far_behind_and_advances_is_told_and_left_out(
     monkeypatch.setattr(clients, "clock", SimpleNamespace(now=lambda: clock.from_seconds(made_at + 400)))
     operation = book.borrow()
     for _ in range(4):
-        driver.step()
+        driver.drive_once()
         book.chain.mine()
         at[0] += 1
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     of_it = f"RPC endpoint {second.url[7:]}: its head {at[0] - 4} is 200 blocks behind"
     assert errors(caplog) == [
@@ -514,7 +514,7 @@ def test_f47_an_endpoint_that_is_far_behind_and_advances_is_told_and_left_out(
     ]
     assert standings() == [health.Standing.GOOD, health.Standing.FAR_BEHIND]
     second.heal()
-    driver.step()
+    driver.drive_once()
     assert standings() == [health.Standing.GOOD, health.Standing.GOOD]
 
 
@@ -544,19 +544,19 @@ def test_f47_an_endpoint_that_claims_a_head_far_ahead_is_not_believed_alone(
     monkeypatch.setattr(clients, "clock", SimpleNamespace(now=lambda: clock.from_seconds(newest())))
     first, _ = endpoints
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     lead = iter(range(1_000, 10**9, 20))
     first.rewrite("eth_blockNumber", lambda number: hex(int(number, 16) + next(lead)), times=None)
     first.rewrite(RECEIPT, lambda receipt: {**receipt, "logs": receipt["logs"][:-2]} if receipt else None, times=None)
     for _ in range(health.STALL_BLOCKS + 5):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
         assert standings()[1] in (health.Standing.GOOD, health.Standing.LAGS)
         assert Operation.objects.get().state not in (OperationState.CONFIRMED, OperationState.NEEDS_REVIEW)
     assert not any("conclusions are drawn without it" in told for told in errors(caplog))
     first.heal()
-    driver.step()
-    driver.step()
+    driver.drive_once()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
@@ -580,7 +580,7 @@ def test_f47_an_endpoint_that_is_down_does_not_hide_that_the_fee_is_too_low(book
 
     living.check(SEND, refuse_the_first)
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     cheap, dear = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
     assert sent == [cheap.raw, dear.raw]
     assert (cheap.last_error_class, cheap.last_error) == (SendClass.UNDERPRICED, too_cheap)
@@ -594,14 +594,14 @@ def test_f47_an_endpoint_that_is_down_does_not_hide_that_there_is_no_gas_money(b
     no_funds = "insufficient funds for gas * price + value"
     living.refuse(SEND, no_funds, times=None)
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert (wallet().status, wallet().status_reason) == (WalletStatus.PAUSED, f"no gas money: {no_funds}")
     later = book.borrow()
     step_and_mine(book, 3)
     book.check(confirmed=[], not_done={OperationState.BUNDLED: [operation], OperationState.QUEUED: [later]})
     assert (nonces(), TransactionAttempt.objects.count()) == ([0], 1)
     living.heal()
-    driver.step()
+    driver.drive_once()
     assert wallet().status == WalletStatus.ACTIVE
     book.settle(blocks=6)
     book.check(confirmed=[operation, later])
@@ -617,7 +617,7 @@ def test_f47_an_endpoint_that_is_down_leaves_it_open_whether_anybody_takes_what_
     attempt = TransactionAttempt.objects.get()  # no noop took its nonce
     assert (attempt.last_error_class, attempt.last_error) == (SendClass.UNKNOWN, "oversized data")
     living.heal()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
     assert TransactionAttempt.objects.count() == 1
@@ -630,7 +630,7 @@ def test_f47_what_one_endpoint_takes_is_taken_and_the_other_ones_refusal_is_told
     first.refuse(SEND, "insufficient funds for gas * price + value", times=None)
     second.swallow(SEND, NOTHING, times=None)
     book.borrow()
-    driver.step()
+    driver.drive_once()
     assert wallet().status == WalletStatus.ACTIVE
     transaction, attempt = ChainTransaction.objects.get(), TransactionAttempt.objects.get()
     assert (transaction.state, attempt.last_error_class) == (TransactionState.BROADCAST, "")
@@ -646,13 +646,13 @@ def test_f47_what_one_endpoint_takes_is_taken_and_the_other_ones_refusal_is_told
 def test_f48_one_endpoint_names_a_higher_count_once(book: Book, endpoints: tuple[RpcProxy, RpcProxy]) -> None:
     _, other = endpoints
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     other.rewrite(COUNT, lambda count: hex(int(count, 16) + 3), times=5)  # latest and pending, at two looks
     second = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert nonces() == [0]  # nothing new is sent on such a word
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[first, second])
     assert nonces() == [0, 1]
@@ -662,29 +662,29 @@ def test_f48_one_endpoint_names_a_higher_count_once(book: Book, endpoints: tuple
 def test_f48_not_even_a_final_count_is_believed_of_one_of_two(book: Book, endpoints: tuple[RpcProxy, RpcProxy]) -> None:
     _, other = endpoints
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     other.rewrite(COUNT, lambda count: hex(int(count, 16) + 3), times=3)  # the final one too
-    driver.step()
+    driver.drive_once()
     assert (wallet().next_nonce, wallet().nonces_from, wallet().incident) == (1, 0, "")
     second = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[first, second])
 
 
 def test_f48_a_foreign_transaction_that_a_reorg_took_back_moves_nothing(book: Book) -> None:
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.finalize()
     sent_by_somebody_else(book)
     held = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert (wallet().next_nonce, nonces()) == (1, [0])
     roll_back(book.chain, 1)
     book.chain.mine(2)
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[first, held])
     assert nonces() == [0, 1]
@@ -693,15 +693,15 @@ def test_f48_a_foreign_transaction_that_a_reorg_took_back_moves_nothing(book: Bo
 
 def test_f48_a_foreign_transaction_in_the_pool_holds_sending_back_until_it_is_gone(book: Book) -> None:
     operator = book.chain.addresses["operator"]
-    driver.step()
+    driver.drive_once()
     book.chain.rpc("anvil_impersonateAccount", operator)
     book.chain.rpc("eth_sendTransaction", {"from": operator, "to": operator, "gas": "0x5208"})
     book.chain.rpc("anvil_stopImpersonatingAccount", operator)
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert (nonces(), wallet().next_nonce) == ([], 0)
     book.chain.rpc("anvil_dropAllTransactions")
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
     assert nonces() == [0]
@@ -711,7 +711,7 @@ def test_f48_somebody_is_told_why_nothing_is_sent_for_long(
     book: Book, proxy: RpcProxy, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.CHAIN_OVERDUE_BLOCKS = 10
-    driver.step()
+    driver.drive_once()
     deployer = book.chain.addresses["deployer"]
     proxy.meddle(COUNT, lambda params: params.__setitem__(0, deployer) if params[1] == "pending" else None, times=None)
     book.borrow()
@@ -724,15 +724,15 @@ def test_f48_somebody_is_told_why_nothing_is_sent_for_long(
 
 def test_f48_a_foreign_transaction_that_is_final_moves_the_counter_and_freezes_the_wallet(book: Book) -> None:
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     sent_by_somebody_else(book)
     book.finalize()
     held = book.borrow()
-    driver.step()  # the database was compared with the chain, nothing was missing in it
+    driver.drive_once()  # the database was compared with the chain, nothing was missing in it
     assert (wallet().nonces_from, wallet().scan_pending, wallet().status) == (2, False, WalletStatus.ACTIVE)
     assert wallet().incident == "nonces 1 to 1 were used by transactions that the database does not know"
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[first, held])
     assert nonces() == [0, 2]
@@ -740,18 +740,18 @@ def test_f48_a_foreign_transaction_that_is_final_moves_the_counter_and_freezes_t
 
 def test_f48_a_counter_that_a_wrong_word_raised_is_lowered_by_a_newer_final_block(book: Book, proxy: RpcProxy) -> None:
     first = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     proxy.rewrite(COUNT, lambda count: hex(int(count, 16) + 3), times=3)  # the only endpoint, in all it says
     book.finalize()
-    driver.step()
+    driver.drive_once()
     assert (wallet().next_nonce, wallet().nonces_from) == (4, 4)
     book.chain.mine()
-    driver.step()
+    driver.drive_once()
     assert (wallet().next_nonce, wallet().nonces_from) == (1, 1)
     assert AuditEntry.objects.get(action="settlement.counter_lowered").after["nextNonce"] == 1
     second = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[first, second])
     assert nonces() == [0, 1]
@@ -762,7 +762,7 @@ def test_f48_what_went_out_above_a_wrong_count_is_mined_once_noops_have_filled_t
 ) -> None:
     proxy.rewrite(COUNT, lambda _: "0x3", times=1)  # at the wallet's first use
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert nonces() == [3]
     book.finalize()
     step_and_mine(book, 2)
@@ -774,7 +774,7 @@ def test_f48_what_went_out_above_a_wrong_count_is_mined_once_noops_have_filled_t
 def test_f48_a_wrong_count_at_a_wallets_first_use_is_put_right_too(book: Book, proxy: RpcProxy) -> None:
     proxy.rewrite(COUNT, lambda _: "0x5", times=1)
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert PlatformWallet.objects.get().nonces_from == 5
     book.finalize()
     step_and_mine(book, 2)
@@ -788,12 +788,12 @@ def test_f48_a_wrong_count_at_a_wallets_first_use_is_put_right_too(book: Book, p
 def test_f51_an_outcome_is_told_when_every_endpoint_shows_it(book: Book, endpoints: tuple[RpcProxy, RpcProxy]) -> None:
     _, second = endpoints
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     second.rewrite(RECEIPT, lambda _: None, times=None)
     step_and_mine(book, 3)
     assert Operation.objects.get().state == OperationState.EXECUTED
     second.heal()
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
@@ -802,26 +802,26 @@ def test_f51_a_receipt_that_the_endpoints_show_differently_is_told_to_nobody_but
 ) -> None:
     first, _ = endpoints
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     first.rewrite(RECEIPT, lambda receipt: {**receipt, "logs": receipt["logs"][:-2]} if receipt else None, times=None)
     book.chain.mine()
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state not in (OperationState.CONFIRMED, OperationState.NEEDS_REVIEW)
     assert "the endpoints disagree about transaction" in caplog.text
     first.heal()
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
 def test_f51_a_receipt_of_a_block_that_is_not_the_chains_is_not_believed(book: Book, proxy: RpcProxy) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.chain.mine()
     forked = {"blockHash": "0x" + "ab" * 32}
     proxy.rewrite(RECEIPT, lambda receipt: {**receipt, **forked} if receipt else None, times=1)
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.BUNDLED
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
@@ -830,11 +830,11 @@ def test_f51_the_endpoints_disagree_about_what_is_final_and_nothing_is(
 ) -> None:
     _, second = endpoints
     book.borrow()
-    driver.step()
+    driver.drive_once()
     before = wallet().final_block
     final = {"hash": "0x" + "cd" * 32}
     second.rewrite(BLOCK, lambda block: {**block, **final}, times=None)
     book.chain.mine(40)
-    driver.step()
+    driver.drive_once()
     assert wallet().final_block == before
     assert "the endpoints disagree about block" in caplog.text

@@ -11,7 +11,7 @@ from chain.models import ChainTransaction, Operation, OperationState, Transactio
 from chain.operators import review
 from chain.rpc.clients import get_client
 from chain.settlement import driver
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from tests.chain.book import Book, nonces, wallet
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
@@ -40,7 +40,7 @@ def empty_pockets(chain: Chain, payer: str) -> None:
 
 def test_f28_a_simulation_that_reverts_spends_nothing(book: Book) -> None:
     operation = book.impossible_borrow()
-    report = driver.step()
+    report = driver.drive_once()
     assert (report.settled, report.live) == (1, False)
     assert ChainTransaction.objects.count() == 0
     refused = Operation.objects.get()
@@ -52,7 +52,7 @@ def test_f28_the_bad_one_is_left_out_and_the_others_go_on(book: Book) -> None:
     good = book.borrows(4)
     bad = book.impossible_borrow()
     good += book.borrows(5)
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=good, not_done={OperationState.REFUSED: [bad]})
     assert nonces() == [0]
@@ -63,7 +63,7 @@ def test_f28_a_refusal_that_the_node_takes_back_is_none(book: Book, proxy: RpcPr
     refusal = "0x" + encode(["(uint8,bytes)[]"], [[(int(OutcomeStatus.FAILED), panic)]]).hex()
     operation = book.borrow()
     proxy.rewrite("eth_call", lambda _: refusal, times=1)
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
 
@@ -91,14 +91,14 @@ def test_f28_what_one_endpoint_refuses_again_and_again_is_not_refused(
     first, _ = endpoints
     good, disputed, other = book.borrows(3)
     first.rewrite("eth_call", lambda _: fails(3, 1), times=2)
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get(pk=disputed.pk).state == OperationState.QUEUED
     carried = Operation.objects.filter(state=OperationState.BUNDLED).values_list("pk", flat=True)
     assert set(carried) == {good.pk, other.pk}  # it holds nobody up
     first.heal()
     for _ in range(3):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
     book.settle()
     book.check(confirmed=[good, disputed, other])
 
@@ -112,12 +112,12 @@ def test_f28_what_the_endpoints_disagree_about_is_simulated_again_at_the_next_bl
     engine = driver._take(None)
     assert engine is not None
     engine.look()
-    assert bundle(engine) == 0
+    assert send_queued(engine) == 0
     assert (first.received["eth_call"], second.received["eth_call"]) == (2, 1)
-    assert bundle(engine) == 0
+    assert send_queued(engine) == 0
     assert (first.received["eth_call"], second.received["eth_call"]) == (2, 1)
     book.ticks(engine, 1)
-    assert bundle(engine) == 0
+    assert send_queued(engine) == 0
     assert (first.received["eth_call"], second.received["eth_call"]) == (4, 2)
     engine.lease.release()
 
@@ -132,10 +132,10 @@ def test_f28_an_endpoint_without_the_state_freezes_no_wallet(
     else:
         first.refuse("eth_call", "execution reverted", times=2, code=3)
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert (wallet().status, Operation.objects.get().state) == (WalletStatus.ACTIVE, OperationState.QUEUED)
     book.chain.mine()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
 
@@ -146,12 +146,12 @@ def test_f28_a_refusal_waits_for_an_endpoint_that_does_not_answer_and_others_do_
     _, second = endpoints
     bad, good = book.impossible_borrow(), book.borrow()
     second.answer_status("eth_call", 503, times=1)
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get(pk=bad.pk).state == OperationState.QUEUED
     assert Operation.objects.get(pk=good.pk).state == OperationState.BUNDLED
     for _ in range(3):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
     book.check(confirmed=[good], not_done={OperationState.REFUSED: [bad]})
 
 
@@ -160,7 +160,7 @@ def test_f33_one_bad_operation_among_ten(book: Book) -> None:
     good = book.borrows(4)
     bad = book.borrow_and_pull(payer, 1_000_000)
     good += book.borrows(5)
-    driver.step()
+    driver.drive_once()
     empty_pockets(book.chain, payer)
     book.settle()
     assert nonces() == [0]
@@ -171,7 +171,7 @@ def test_f33_one_bad_operation_among_ten(book: Book) -> None:
 def test_f34_the_second_leg_fails_and_the_borrow_is_undone(book: Book) -> None:
     payer = book.chain.world.partners[1].settlement_address
     operation = book.borrow_and_pull(payer, 1_000_000)
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.BUNDLED
     empty_pockets(book.chain, payer)
     book.settle()
@@ -184,16 +184,16 @@ def test_f34_a_pay_out_to_nobody_is_refused_before_it_costs_anything(book: Book)
     zero = "0x" + "00" * 20
     transfer = Call(book.chain.addresses["usdc"], 0, encode_call("transfer(address,uint256)", [zero, 1]))
     Operation.objects.update(calls=[operation.calls[0], transfer.as_json()])
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().reason.startswith("ERC20InvalidReceiver(")
     book.check(confirmed=[], not_done={OperationState.REFUSED: [operation]})
 
 
 def test_f35_the_same_uid_in_two_carriers_has_one_effect(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     Operation.objects.update(state=OperationState.QUEUED, carrier=None)  # as a restored backup would have it
-    driver.step()
+    driver.drive_once()
     first, second = ChainTransaction.objects.order_by("nonce")
     book.settle()
     book.check(confirmed=[operation])
@@ -204,11 +204,11 @@ def test_f35_the_same_uid_in_two_carriers_has_one_effect(book: Book) -> None:
 
 def test_f35_what_the_chain_executed_already_is_adopted_and_not_sent_again(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     before = Operation.objects.get()
     Operation.objects.update(state=OperationState.QUEUED, carrier=None, tx_hash="", block_number=None, block_hash="")
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     adopted = Operation.objects.get()
     assert nonces() == [0]
@@ -223,21 +223,21 @@ def test_f31_an_execution_without_the_expected_log_or_amount_is_for_a_person(
     operation = book.borrow()
     effect = [operation.effect[0], {**operation.effect[1], **changed}, *operation.effect[2:]]
     Operation.objects.update(effect=effect)
-    driver.step()
+    driver.drive_once()
     book.settle()
     assert Operation.objects.get().state == OperationState.NEEDS_REVIEW
     assert Operation.objects.get().reason == "it was executed without the expected log"
     engine = driver._take(None)
     assert engine is not None
-    evidence = review.gather(engine, Operation.objects.get())
+    evidence = review.gather_evidence(engine, Operation.objects.get())
     for wrong in (
-        lambda: review.adopt(engine, evidence, actor="staff:test"),
-        lambda: review.fail(engine, evidence, actor="staff:test", reason="it looks lost"),
-        lambda: review.requeue(engine, evidence, actor="staff:test"),
+        lambda: review.adopt_operation(engine, evidence, actor="staff:test"),
+        lambda: review.fail_operation(engine, evidence, actor="staff:test", reason="it looks lost"),
+        lambda: review.requeue_operation(engine, evidence, actor="staff:test"),
     ):
         with pytest.raises(review.DecisionRefused):
             wrong()
-    review.adopt(engine, evidence, actor="staff:test", without_proof=True)
+    review.adopt_operation(engine, evidence, actor="staff:test", without_proof=True)
     book.check(confirmed=[operation])
 
 
@@ -246,7 +246,7 @@ def test_f32_a_carrier_that_runs_out_of_gas_is_halved(book: Book, proxy: RpcProx
     settings.CHAIN_CARRIER_GAS_LIMIT = 640_000
     proxy.meddle("eth_call", lambda params: params[0].update(gas=hex(10_000_000)))
     operations = book.borrows(4)
-    driver.step()
+    driver.drive_once()
     book.settle()
     first, *others = ChainTransaction.objects.order_by("nonce")
     assert first.state == TransactionState.REVERTED
@@ -258,7 +258,7 @@ def test_f32_a_carrier_that_runs_out_of_gas_is_halved(book: Book, proxy: RpcProx
 def test_f32_a_carrier_that_would_run_out_of_gas_is_halved_before_it_is_sent(book: Book, settings: Settings) -> None:
     settings.CHAIN_CARRIER_GAS_LIMIT = 640_000
     operations = book.borrows(4)
-    driver.step()
+    driver.drive_once()
     book.settle()
     assert {row.state for row in ChainTransaction.objects.all()} == {TransactionState.CONFIRMED}
     book.check(confirmed=operations)
@@ -267,7 +267,7 @@ def test_f32_a_carrier_that_would_run_out_of_gas_is_halved_before_it_is_sent(boo
 def test_operations_go_oldest_first_in_carriers_of_ten(book: Book) -> None:
     book.borrows(23)
     operations = list(Operation.objects.order_by("created_at", "id"))
-    driver.step()
+    driver.drive_once()
     carriers = ChainTransaction.objects.order_by("nonce")
     in_order = [op.key for carrier in carriers for op in carrier.operations.order_by("position_in_carrier")]
     assert in_order == [operation.key for operation in operations]

@@ -13,9 +13,9 @@ from chain.models import (
     WalletStatus,
 )
 from chain.settlement import driver
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
-from chain.settlement.sending import cancel
+from chain.settlement.sending import send_noop
 from tests.chain.book import Book, nonces, unfreeze, wallet
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
@@ -38,8 +38,8 @@ def cancelled_payload(book: Book, proxy: RpcProxy, engine: Engine) -> tuple[Oper
     """An operation whose payload is in nobody's pool, nor is the noop that was signed to take its nonce."""
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING, times=None)
-    bundle(engine)
-    cancel(engine, ChainTransaction.objects.get(), "a person wants it back")
+    send_queued(engine)
+    send_noop(engine, ChainTransaction.objects.get(), "a person wants it back")
     payload = TransactionAttempt.objects.get(kind=AttemptKind.PAYLOAD)
     noop = TransactionAttempt.objects.get(kind=AttemptKind.NOOP)
     proxy.heal()
@@ -54,7 +54,7 @@ def test_f42_cancelled_and_the_noop_wins(book: Book, proxy: RpcProxy, engine: En
     book.check(confirmed=[], not_done={OperationState.QUEUED: [operation]})
     with pytest.raises(Exception, match="nonce too low"):
         book.chain.rpc(SEND, payload)
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 1)
     book.check(confirmed=[operation])
     assert nonces() == [0, 1]
@@ -77,7 +77,7 @@ def test_f42_the_noop_wins_and_a_reorg_lets_the_payload_win(book: Book, proxy: R
     operation, payload, noop = cancelled_payload(book, proxy, engine)
     book.chain.rpc(SEND, noop)
     book.ticks(engine, 1)
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 1)
     book.check(confirmed=[operation])
     book.chain.rpc("anvil_rollback", 2)
@@ -94,7 +94,7 @@ def test_f43_a_deadline_that_passes_after_the_nonce_was_bound(book: Book, proxy:
     template = book.borrow()
     late = Call(DEADLINE_AT, 0, f"0x{now + 60:064x}")
     expiring = book.enqueue([Call.from_json(template.calls[0]), late], [])
-    bundle(engine)
+    send_queued(engine)
     assert set(Operation.objects.values_list("state", flat=True)) == {OperationState.BUNDLED}
     book.chain.rpc("evm_setNextBlockTimestamp", now + 3600)
     book.ticks(engine, 1)
@@ -108,16 +108,16 @@ def test_f44_an_executor_that_refuses_us_freezes_the_wallet_and_nothing_is_lost(
     stop, go_on, reason = EXECUTOR_REFUSALS[refusal]
     operation = book.borrow()
     as_owner(book.chain, stop)
-    driver.step()
+    driver.drive_once()
     frozen = wallet()
     assert frozen.status == WalletStatus.FROZEN
     assert reason in frozen.status_reason
     assert Operation.objects.get().state == OperationState.QUEUED
     as_owner(book.chain, go_on)
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.QUEUED  # not before a person looked
     unfreeze()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
 
@@ -129,18 +129,18 @@ def test_f44_an_executor_that_refuses_what_is_under_way(
     stop, go_on, _ = EXECUTOR_REFUSALS[refusal]
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING)
-    bundle(engine)
+    send_queued(engine)
     as_owner(book.chain, stop)
     book.chain.rpc(SEND, TransactionAttempt.objects.get().raw)
     book.ticks(engine, 1)
     assert ChainTransaction.objects.get().state == TransactionState.REVERTED
     book.check(confirmed=[], not_done={OperationState.QUEUED: [operation]})
-    bundle(engine)
+    send_queued(engine)
     assert wallet().status == WalletStatus.FROZEN
     as_owner(book.chain, go_on)
     engine.lease.release()
     unfreeze()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
 

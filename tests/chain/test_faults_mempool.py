@@ -17,9 +17,9 @@ from chain.models import (
 )
 from chain.rpc.errors import SendClass
 from chain.settlement import driver
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
-from chain.settlement.tracking import tick
+from chain.settlement.tracking import track_transactions
 from tests.chain.book import Book, nonces, wallet
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
@@ -69,7 +69,7 @@ def test_f17_a_dropped_transaction_is_sent_again_after_three_blocks(
     book: Book, proxy: RpcProxy, engine: Engine
 ) -> None:
     operation = book.borrow()
-    bundle(engine)
+    send_queued(engine)
     book.chain.rpc("anvil_dropTransaction", TransactionAttempt.objects.get().tx_hash)
     book.ticks(engine, 2)
     assert proxy.forwarded[SEND] == 1
@@ -82,7 +82,7 @@ def test_f17_a_dropped_transaction_is_sent_again_after_three_blocks(
 def test_f17_a_node_that_takes_it_and_forgets_it_at_once(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING)
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 4)
     book.check(confirmed=[operation])
     assert TransactionAttempt.objects.get().send_count == 2
@@ -90,7 +90,7 @@ def test_f17_a_node_that_takes_it_and_forgets_it_at_once(book: Book, proxy: RpcP
 
 def test_f18_the_whole_pool_is_wiped(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operations = book.borrows(23)
-    assert bundle(engine) == 3
+    assert send_queued(engine) == 3
     book.chain.rpc("anvil_dropAllTransactions")
     book.ticks(engine, 4)
     book.check(confirmed=operations)
@@ -101,7 +101,7 @@ def test_f18_the_whole_pool_is_wiped(book: Book, proxy: RpcProxy, engine: Engine
 def test_f19_a_later_nonce_arrives_first(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operations = book.borrows(13)
     proxy.swallow(SEND, NOTHING)  # nonce 0 is lost on its way, nonce 1 waits in the pool
-    assert bundle(engine) == 2
+    assert send_queued(engine) == 2
     book.ticks(engine, 2)
     book.check(confirmed=[], not_done={OperationState.BUNDLED: operations})
     book.ticks(engine, 2)
@@ -113,7 +113,7 @@ def test_f19_a_node_that_refuses_a_nonce_above_a_gap(book: Book, proxy: RpcProxy
     operations = book.borrows(13)
     proxy.swallow(SEND, NOTHING)
     proxy.refuse(SEND, "nonce too high: next nonce 0, tx nonce 1")
-    bundle(engine)
+    send_queued(engine)
     assert [row.state for row in ChainTransaction.objects.order_by("nonce")] == ["BROADCAST", "SIGNED"]
     book.ticks(engine, 5)
     book.check(confirmed=operations)
@@ -125,7 +125,7 @@ def test_f20_stuck_below_the_price_the_lowest_is_bumped_after_five_blocks(
 ) -> None:
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING, times=2)
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 6)
     book.check(confirmed=[operation])
     first, second = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
@@ -136,7 +136,7 @@ def test_f20_stuck_below_the_price_the_lowest_is_bumped_after_five_blocks(
 
 def test_f20_nothing_is_mined_while_the_driver_runs(book: Book) -> None:
     operation = book.borrow()
-    report = driver.drive(max_seconds=0.5)
+    report = driver.drive_wallet(max_seconds=0.5)
     assert (report.live, report.settled) == (True, 0)
     assert TransactionAttempt.objects.get().send_count == 1
     book.settle()
@@ -146,9 +146,9 @@ def test_f20_nothing_is_mined_while_the_driver_runs(book: Book) -> None:
 def test_f21_a_halted_chain_is_no_reason_to_bump(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING)
-    bundle(engine)
+    send_queued(engine)
     for _ in range(10):
-        tick(engine)
+        track_transactions(engine)
     assert TransactionAttempt.objects.get().send_count == 1
     book.ticks(engine, 4)
     book.check(confirmed=[operation])
@@ -159,7 +159,7 @@ def test_f22_a_base_fee_spike_evicts_it_and_a_bump_follows_the_market(
     book: Book, proxy: RpcProxy, engine: Engine
 ) -> None:
     operation = book.borrow()
-    bundle(engine)
+    send_queued(engine)
     first = TransactionAttempt.objects.get()
     book.chain.rpc("anvil_dropAllTransactions")
     for _ in range(5):
@@ -175,15 +175,15 @@ def test_f22_a_base_fee_spike_evicts_it_and_a_bump_follows_the_market(
 
 def test_f22_a_base_fee_above_the_cap_holds_operations_back_until_it_falls(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     cap = wallet().fee_cap_wei
     PlatformWallet.objects.update(fee_cap_wei=1)
     dear = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get(pk=dear.pk).state == OperationState.QUEUED
     PlatformWallet.objects.update(fee_cap_wei=cap)
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation, dear])
 
@@ -192,7 +192,7 @@ def test_f23_every_replacement_is_dear_enough_for_geth(book: Book, proxy: RpcPro
     operation = book.borrow()
     pool = GethPool()
     proxy.check(SEND, pool)
-    bundle(engine)
+    send_queued(engine)
     for _ in range(16):
         price_out(book.chain, 40)
         book.ticks(engine, 1)
@@ -206,7 +206,7 @@ def test_f23_an_underpriced_replacement_is_bumped_until_it_is_taken(
 ) -> None:
     operation = book.borrow()
     proxy.refuse(SEND, "replacement transaction underpriced", times=2)
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 2)
     book.check(confirmed=[operation])
     assert nonces() == [0]
@@ -216,7 +216,7 @@ def test_f23_an_underpriced_replacement_is_bumped_until_it_is_taken(
 def test_f24_the_old_attempt_is_mined_after_a_bump_and_adopted(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING, times=None)
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 5)
     first, second = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
     book.chain.rpc(SEND, first.raw)
@@ -230,13 +230,13 @@ def test_f25_no_gas_money_pauses_the_wallet_and_it_resumes_by_itself(book: Book)
     operation = book.borrow()
     operator = book.chain.addresses["operator"]
     book.chain.rpc("anvil_setBalance", operator, "0x0")
-    driver.step()
+    driver.drive_once()
     assert wallet().status == WalletStatus.PAUSED
     later = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get(pk=later.pk).state == OperationState.QUEUED
     book.chain.rpc("anvil_setBalance", operator, hex(10**20))
-    driver.step()
+    driver.drive_once()
     assert wallet().status == WalletStatus.ACTIVE
     book.settle()
     book.check(confirmed=[operation, later])
@@ -245,7 +245,7 @@ def test_f25_no_gas_money_pauses_the_wallet_and_it_resumes_by_itself(book: Book)
 
 def test_f26_blocks_are_full_until_our_bid_is_the_better_one(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operations = book.borrows(3)
-    bundle(engine)
+    send_queued(engine)
     for _ in range(7):
         fill_next_block(book.chain)
         book.ticks(engine, 1)
@@ -262,7 +262,7 @@ def test_f27_the_block_gas_limit_is_below_the_transaction_before_it_is_sent(
     operation = book.borrow()
     book.chain.rpc("evm_setBlockGasLimit", hex(4_000_000))
     try:
-        bundle(engine)
+        send_queued(engine)
         book.ticks(engine, 2)
         assert TransactionAttempt.objects.get().last_error_class in ("", SendClass.NO_ROOM)
         book.check(confirmed=[], not_done={OperationState.BUNDLED: [operation]})
@@ -275,7 +275,7 @@ def test_f27_the_block_gas_limit_is_below_the_transaction_before_it_is_sent(
 
 def test_f27_the_block_gas_limit_is_cut_while_it_waits(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operations = book.borrows(13)
-    bundle(engine)
+    send_queued(engine)
     book.chain.rpc("evm_setBlockGasLimit", hex(4_000_000))
     try:
         book.ticks(engine, 4)

@@ -13,12 +13,12 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.operators.review import gather, requeue
+from chain.operators.review import gather_evidence, requeue_operation
 from chain.rpc import clients
 from chain.settlement import driver
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
-from chain.settlement.reorgs import undo_orphaned
+from chain.settlement.reorgs import roll_back_orphaned
 from tests.chain.book import KIND, Book, nonces, unfreeze, wallet
 from tests.support.actors import set_operator
 from tests.support.chain import Chain
@@ -40,7 +40,7 @@ def test_f30_failed_then_reorged_then_a_success_is_never_told_as_a_failure(
 ) -> None:
     settings.CHAIN_CONFIRMATIONS = 3
     operation = book.borrow()
-    bundle(engine)
+    send_queued(engine)
     raw = TransactionAttempt.objects.get().raw
     book.chain.rpc("anvil_dropAllTransactions")
     set_operator(book.chain, book.user, allowed=False)
@@ -57,7 +57,7 @@ def test_f30_failed_then_reorged_then_a_success_is_never_told_as_a_failure(
 
 def test_f30_even_a_failure_that_was_told_is_taken_back(book: Book, engine: Engine) -> None:
     operation = book.borrow()
-    bundle(engine)
+    send_queued(engine)
     raw = TransactionAttempt.objects.get().raw
     book.chain.rpc("anvil_dropAllTransactions")
     set_operator(book.chain, book.user, allowed=False)
@@ -76,12 +76,12 @@ def test_f30_even_a_failure_that_was_told_is_taken_back(book: Book, engine: Engi
 
 def test_f36_the_receipt_is_gone_and_nobody_pooled_it_again(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     first = Operation.objects.get()
     roll_back(book.chain, 1)
     book.chain.mine(2)
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.BUNDLED
     assert ChainTransaction.objects.get().state == TransactionState.BROADCAST
     book.settle()
@@ -93,16 +93,16 @@ def test_f36_the_receipt_is_gone_and_nobody_pooled_it_again(book: Book) -> None:
 def test_f36_gone_below_the_confirmation_depth_it_was_told_to_nobody(book: Book, settings: Settings) -> None:
     settings.CHAIN_CONFIRMATIONS = 3
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     states = []
     for _ in range(2):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
         states.append(Operation.objects.get().state)
     roll_back(book.chain, 2)
     for _ in range(5):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
         states.append(Operation.objects.get().state)
     executed, confirmed = OperationState.EXECUTED, OperationState.CONFIRMED
     assert states == [executed, executed, OperationState.BUNDLED, executed, executed, confirmed, confirmed]
@@ -112,22 +112,22 @@ def test_f36_gone_below_the_confirmation_depth_it_was_told_to_nobody(book: Book,
 
 def test_f36_that_something_was_undone_is_said_for_the_look_that_saw_it(book: Book, engine: Engine) -> None:
     operation = book.borrow()
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 1)
     assert ChainTransaction.objects.get().state == TransactionState.CONFIRMED
     roll_back(book.chain, 1)
     book.chain.mine()
     engine.look()
-    assert undo_orphaned(engine) is True
+    assert roll_back_orphaned(engine) is True
     assert ChainTransaction.objects.get().state == TransactionState.BROADCAST
-    assert undo_orphaned(engine) is False
+    assert roll_back_orphaned(engine) is False
     book.ticks(engine, 2)
     book.check(confirmed=[operation])
 
 
 def test_f37_the_same_bytes_stand_in_another_block(book: Book, engine: Engine) -> None:
     operation = book.borrow()
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 1)
     first = Operation.objects.get()
     roll_back(book.chain, 1)
@@ -143,7 +143,7 @@ def test_f37_the_same_bytes_stand_in_another_block(book: Book, engine: Engine) -
 
 def test_f38_a_conflicting_transaction_took_the_nonce(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.act_on_what_is_final()
     roll_back(book.chain, 1)
@@ -153,31 +153,31 @@ def test_f38_a_conflicting_transaction_took_the_nonce(book: Book) -> None:
     book.chain.mine()
     book.chain.rpc("anvil_stopImpersonatingAccount", operator)
     book.chain.mine()
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.BUNDLED
     book.finalize()
     for _ in range(4):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
     assert wallet().status == WalletStatus.FROZEN
     assert ChainTransaction.objects.get().state == TransactionState.NEEDS_REVIEW
     book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]})
     engine = driver._take(None)
     assert engine is not None
-    requeue(engine, gather(engine, Operation.objects.get()), actor="staff:test")
+    requeue_operation(engine, gather_evidence(engine, Operation.objects.get()), actor="staff:test")
     engine.lease.release()
     unfreeze()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
 
 
 def test_f39_the_head_falls(book: Book, engine: Engine) -> None:
     first = book.borrow()
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 1)
     second = book.borrow()
-    bundle(engine)
+    send_queued(engine)
     book.ticks(engine, 3)
     book.check(confirmed=[first, second])
     before = book.chain.block_number()
@@ -193,13 +193,13 @@ def test_f40_reverted_past_confirmation_it_is_reopened_and_an_incident_raised(
     book: Book, caplog: pytest.LogCaptureFixture
 ) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.act_on_what_is_final()
     first = Operation.objects.get()
     roll_back(book.chain, 1)
     book.chain.mine(2)
-    driver.step()
+    driver.drive_once()
     reopened = Operation.objects.get()
     assert (reopened.state, reopened.reopened, reopened.acknowledged) == (OperationState.BUNDLED, True, True)
     assert (reopened.tx_hash, reopened.block_number, reopened.outcome_logs) == ("", None, None)
@@ -221,12 +221,12 @@ def test_f40_reverted_past_confirmation_it_is_reopened_and_an_incident_raised(
 
 def test_f40_an_owner_that_read_the_state_before_the_reorg_does_not_act_on_it(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     [seen] = selectors.unacknowledged(KIND, 10)
     roll_back(book.chain, 1)
     book.chain.mine(2)
-    driver.step()
+    driver.drive_once()
     assert services.acknowledge(operation=seen) is False
     book.settle()
     assert services.acknowledge(operation=seen) is False  # it stands in another block now
@@ -236,11 +236,11 @@ def test_f40_an_owner_that_read_the_state_before_the_reorg_does_not_act_on_it(bo
 
 def test_f40_what_was_adopted_is_reopened_too(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     raw = TransactionAttempt.objects.get().raw
     book.settle()
     Operation.objects.update(state=OperationState.QUEUED, carrier=None, tx_hash="", block_number=None, block_hash="")
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.CONFIRMED
     assert Operation.objects.get().carrier is None
     book.act_on_what_is_final()
@@ -249,7 +249,7 @@ def test_f40_what_was_adopted_is_reopened_too(book: Book) -> None:
     book.chain.rpc(SEND, raw)
     for _ in range(5):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
     book.check(confirmed=[operation])
     assert Operation.objects.get().reopened is True
 
@@ -261,12 +261,12 @@ def test_f41_a_node_that_forks_on_its_own_is_not_believed_alone(
         settings.CHAIN_RPC_URLS = [proxy.url, second.url]
         clients.get_client.cache_clear()
         operation = book.borrow()
-        driver.step()
+        driver.drive_once()
         book.settle()
         book.check(confirmed=[operation])
         proxy.rewrite("eth_getBlockByNumber", lambda block: {**block, "hash": "0x" + "ab" * 32}, times=None)
         book.chain.mine(2)
-        driver.step()
+        driver.drive_once()
         book.check(confirmed=[operation])
         assert AuditEntry.objects.filter(action="settlement.reopened").count() == 0
 
@@ -279,7 +279,7 @@ def test_f41_a_node_that_lags_behind_proves_nothing(
         settings.CHAIN_RPC_URLS = [proxy.url, second.url]
         clients.get_client.cache_clear()
         operation = book.borrow()
-        driver.step()
+        driver.drive_once()
         book.chain.mine(2)
         old = book.chain.rpc("eth_getBlockByNumber", hex(book.chain.block_number() - 2), False)
         proxy.rewrite("eth_getTransactionReceipt", lambda _: None, times=None)
@@ -287,7 +287,7 @@ def test_f41_a_node_that_lags_behind_proves_nothing(
         proxy.rewrite("eth_getTransactionCount", lambda _: "0x0", times=None)
         proxy.rewrite("eth_getBlockByNumber", lambda _: old, times=None)
         for _ in range(6):
-            driver.step()
+            driver.drive_once()
         assert Operation.objects.get().state == OperationState.BUNDLED  # mined, and nobody has told us yet
         assert wallet().status == WalletStatus.ACTIVE
         assert TransactionAttempt.objects.count() == 1

@@ -8,7 +8,7 @@ from chain.models import ChainTransaction, Operation, OperationState, Transactio
 from chain.operators import review
 from chain.operators.review import DecisionRefused
 from chain.settlement import driver
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from chain.settlement.reasons import Circumstances
 from tests.chain.book import Book, wallet
 from tests.support.actors import send_as, set_operator
@@ -28,7 +28,7 @@ def as_owner(chain: Chain, data: str) -> None:
 def left(book: Book) -> Operation:
     """Queued again, for its carrier reverted as a whole in the newest block; the user's permission is gone since."""
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     raw = TransactionAttempt.objects.get().raw
     book.chain.rpc("anvil_dropAllTransactions")
     as_owner(book.chain, PAUSE)
@@ -36,7 +36,7 @@ def left(book: Book) -> Operation:
     book.chain.mine()
     as_owner(book.chain, UNPAUSE)
     set_operator(book.chain, book.user, allowed=False)
-    driver.step()
+    driver.drive_once()
     assert ChainTransaction.objects.get().state == TransactionState.REVERTED
     return operation
 
@@ -51,11 +51,11 @@ def test_it_is_refused_only_when_the_block_of_that_carrier_is_final(book: Book, 
     assert Operation.objects.get().former_carriers == [str(carrier.pk)]
     assert selectors.carriers_that_may_run(Operation.objects.get()) == [carrier]
     book.chain.mine()
-    driver.step()
+    driver.drive_once()
     assert state_of(left) == OperationState.QUEUED
     book.finalize()
-    driver.step()  # learns what is final
-    driver.step()
+    driver.drive_once()  # learns what is final
+    driver.drive_once()
     assert (wallet().final_block or 0) >= (carrier.block_number or 0)
     assert state_of(left) == OperationState.REFUSED
     book.check_nothing_moved()
@@ -66,7 +66,7 @@ def test_it_is_settled_by_that_carrier_where_a_reorg_lets_it_run_it(book: Book, 
     book.chain.rpc("anvil_dropAllTransactions")
     set_operator(book.chain, book.user, allowed=False)
     book.chain.mine(4)
-    driver.step()
+    driver.drive_once()
     assert ChainTransaction.objects.get().state == TransactionState.BROADCAST  # its bytes are out again
     assert state_of(left) == OperationState.QUEUED
     book.chain.rpc("anvil_dropAllTransactions")
@@ -75,7 +75,7 @@ def test_it_is_settled_by_that_carrier_where_a_reorg_lets_it_run_it(book: Book, 
     book.chain.rpc(SEND, raw)
     book.chain.mine()
     for _ in range(4):
-        driver.step()
+        driver.drive_once()
         book.chain.mine()
     book.check(confirmed=[left])
     assert Operation.objects.get().tx_hash == TransactionAttempt.objects.get(transaction__nonce=0).tx_hash
@@ -87,16 +87,16 @@ def test_a_carrier_whose_nonce_is_another_transactions_for_good_is_not_waited_fo
 ) -> None:
     ChainTransaction.objects.update(state=state, block_number=None, block_hash="")  # as the driver gives it up
     assert selectors.carriers_that_may_run(Operation.objects.get()) == []
-    driver.step()
+    driver.drive_once()
     assert state_of(left) == OperationState.REFUSED
 
 
 def test_others_do_not_wait_for_it(book: Book, left: Operation) -> None:
     balance = encode_call("balanceOf(address)", [book.user.wallet])
     other = book.enqueue([Call(book.chain.addresses["usdc"], 0, balance)], [])
-    driver.step()
+    driver.drive_once()
     book.chain.mine()
-    driver.step()
+    driver.drive_once()
     assert (state_of(left), state_of(other)) == (OperationState.QUEUED, OperationState.CONFIRMED)
 
 
@@ -109,7 +109,7 @@ def test_within_a_drivers_life_it_is_simulated_once_in_ten_blocks(
     caplog.clear()
     for _ in range(21):
         book.ticks(engine, 1)
-        bundle(engine)
+        send_queued(engine)
     told = [record.getMessage() for record in caplog.records if "is not refused" in record.message]
     assert len(told) == 3
     assert told[0].startswith(f"{left.key} stays queued: it would fail (")
@@ -122,21 +122,21 @@ def test_a_person_cannot_declare_it_failed_before_that_carrier_is_final(book: Bo
     Operation.objects.update(state=OperationState.NEEDS_REVIEW, reason="somebody should look")
     engine = driver._take(None)
     assert engine is not None
-    early = review.gather(engine, left)
+    early = review.gather_evidence(engine, left)
     assert (early.former_nonces, early.nonce_is_spent, early.may_be_queued) == ((0,), False, True)
     assert "  may be run after all by nonce 0" in early.lines()
     assert early.advice == "wait: its transaction may still be mined"
     with pytest.raises(DecisionRefused, match="may still be mined"):
-        review.fail(engine, early, actor="operator:x", reason="not wanted")
+        review.fail_operation(engine, early, actor="operator:x", reason="not wanted")
     assert state_of(left) == OperationState.NEEDS_REVIEW
     engine.lease.release()
     book.finalize()
-    driver.step()
+    driver.drive_once()
     engine = driver._take(None)
     assert engine is not None
-    late = review.gather(engine, left)
+    late = review.gather_evidence(engine, left)
     assert (late.former_nonces, late.nonce_is_spent) == ((), True)
-    review.fail(engine, late, actor="operator:x", reason="not wanted")
+    review.fail_operation(engine, late, actor="operator:x", reason="not wanted")
     assert state_of(left) == OperationState.FAILED
     engine.lease.release()
 
@@ -149,7 +149,7 @@ def test_a_person_who_queues_it_again_leaves_the_carrier_on_its_list(book: Book,
     Operation.objects.update(state=OperationState.NEEDS_REVIEW, carrier=second)
     engine = driver._take(None)
     assert engine is not None
-    review.requeue(engine, review.gather(engine, left), actor="operator:x")
+    review.requeue_operation(engine, review.gather_evidence(engine, left), actor="operator:x")
     assert Operation.objects.get().former_carriers == [str(first.pk), str(second.pk)]
     assert selectors.carriers_that_may_run(Operation.objects.get()) == [first]  # the other one's nonce is spent
     engine.lease.release()

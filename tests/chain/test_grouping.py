@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.models import Operation
-from chain.settlement.bundling import GATHER_SECONDS_CAP, gather_seconds, group
+from chain.settlement.bundling import GATHER_SECONDS_CAP, gather_seconds, group_operations
 
 
 def queue(limits: list[int]) -> list[Operation]:
@@ -16,7 +16,7 @@ def queue(limits: list[int]) -> list[Operation]:
 )
 def test_groups_keep_the_order_and_every_limit(limits: list[int], size: int) -> None:
     operations = queue(limits)
-    groups = group(operations, size)
+    groups = group_operations(operations, size)
     assert [operation for carrier in groups for operation in carrier] == operations
     for carrier in groups:
         assert 1 <= len(carrier) <= size
@@ -24,11 +24,11 @@ def test_groups_keep_the_order_and_every_limit(limits: list[int], size: int) -> 
 
 
 def test_carriers_are_filled() -> None:
-    assert [len(carrier) for carrier in group(queue([0] * 23), 10)] == [10, 10, 3]
+    assert [len(carrier) for carrier in group_operations(queue([0] * 23), 10)] == [10, 10, 3]
 
 
 def test_what_was_alone_in_a_reverted_carrier_stays_alone() -> None:
-    assert [len(carrier) for carrier in group(queue([0, 0, 1, 0, 0]), 10)] == [2, 1, 2]
+    assert [len(carrier) for carrier in group_operations(queue([0, 0, 1, 0, 0]), 10)] == [2, 1, 2]
 
 
 def test_nothing_waits_for_company_while_nothing_is_in_flight() -> None:

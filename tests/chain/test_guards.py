@@ -14,7 +14,7 @@ from audit.models import AuditEntry
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
 from chain.rpc.clients import ChainUnavailable, get_client
 from chain.settlement import driver, reorgs, tracking
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
 from chain.wallet import lease
 from chain.wallet.lease import LeaseLost
@@ -58,10 +58,10 @@ def nothing_was_told_that_had_to_be_taken_back() -> bool:
 
 def test_a_receipt_whose_block_is_not_canonical_settles_nothing(book: Book, proxy: RpcProxy) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.chain.mine()
     proxy.rewrite(RECEIPT, lambda receipt: receipt and {**receipt, "blockHash": "0x" + "ab" * 32}, times=None)
-    driver.step()
+    driver.drive_once()
     waiting = Operation.objects.get()
     assert (waiting.state, waiting.tx_hash, waiting.block_hash) == (OperationState.BUNDLED, "", "")
     assert nothing_was_told_that_had_to_be_taken_back()
@@ -95,7 +95,7 @@ def test_receipts_are_read_again_where_the_head_is_another_by_the_time_their_blo
     book: Book, proxy: RpcProxy, engine: Engine
 ) -> None:
     operation = book.borrow()
-    bundle(engine)
+    send_queued(engine)
     book.chain.mine()
     _, attempts, receipts = tracking._look(engine)
     assert [landing.transaction.nonce for landing in tracking._landings(engine, attempts, receipts)] == [0]
@@ -118,7 +118,7 @@ def test_a_nonce_is_given_up_only_where_every_endpoint_says_so_in_one_post(
 ) -> None:
     book.borrow()
     proxy.swallow(SEND, "0x" + "00" * 32)
-    bundle(engine)
+    send_queued(engine)
     posts = iter([[["0x1"]], [["0x1", None, None], second_post]])
     monkeypatch.setattr(engine.client, "everyone", lambda _: next(posts))
     given_up: list[int] = []
@@ -129,24 +129,24 @@ def test_a_nonce_is_given_up_only_where_every_endpoint_says_so_in_one_post(
 
 def test_a_receipt_without_a_word_about_its_operations_is_read_again(book: Book, proxy: RpcProxy) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     proxy.rewrite(RECEIPT, lambda receipt: receipt and {**receipt, "logs": []}, times=None)
     for _ in range(3):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
         assert Operation.objects.get().state == OperationState.BUNDLED
     proxy.heal()
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
 
 
 def test_a_receipt_that_stays_silent_is_for_a_person(book: Book, proxy: RpcProxy) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     proxy.rewrite(RECEIPT, lambda receipt: receipt and {**receipt, "logs": []}, times=None)
     for _ in range(4):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
     book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]}, moved=[operation])
 
 
@@ -155,11 +155,11 @@ def test_an_operation_that_leaves_the_queue_while_it_is_simulated_is_not_sent(bo
     queued = Operation.objects.filter(pk=taken.pk, state=OperationState.QUEUED)
     on_next_call(proxy, "eth_call", lambda: queued.update(state=OperationState.REFUSED))
     with contextlib.suppress(LeaseLost):
-        driver.step()
+        driver.drive_once()
     assert (nonces(), TransactionAttempt.objects.count(), wallet().next_nonce) == ([], 0, 0)
     assert proxy.received[SEND] == 0
     assert Operation.objects.get(pk=other.pk).state == OperationState.QUEUED
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[other], not_done={OperationState.REFUSED: [taken]})
 
@@ -167,13 +167,13 @@ def test_an_operation_that_leaves_the_queue_while_it_is_simulated_is_not_sent(bo
 def test_what_the_chain_executed_is_not_adopted_before_it_is_deep_enough(book: Book, settings: Settings) -> None:
     settings.CHAIN_CONFIRMATIONS = 3
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     first = TransactionAttempt.objects.get()
     as_a_backup_has_it()
     states = []
     for _ in range(3):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
         states.append(Operation.objects.get().state)
     assert states == [OperationState.QUEUED, OperationState.QUEUED, OperationState.CONFIRMED]
     book.check(confirmed=[operation])
@@ -188,10 +188,10 @@ def test_a_skipped_operation_is_not_adopted_from_a_block_that_a_reorg_just_made(
     """
     settings.CHAIN_CONFIRMATIONS = 3
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     first = TransactionAttempt.objects.get()
     as_a_backup_has_it()
-    driver.step()
+    driver.drive_once()
     book.chain.mine(3)
 
     def reorg() -> None:
@@ -203,7 +203,7 @@ def test_a_skipped_operation_is_not_adopted_from_a_block_that_a_reorg_just_made(
 
     on_next_call(proxy, "eth_getLogs", reorg)
     with contextlib.suppress(ChainUnavailable):
-        driver.step()
+        driver.drive_once()
     assert Operation.objects.get().state != OperationState.CONFIRMED
     assert nothing_was_told_that_had_to_be_taken_back()
     book.settle(blocks=12)
@@ -218,15 +218,15 @@ def test_a_skipped_operation_is_not_adopted_while_another_endpoint_does_not_show
         settings.CHAIN_RPC_URLS = [first.url, second.url]
         get_client.cache_clear()
         operation = book.borrow()
-        driver.step()
+        driver.drive_once()
         executed_in = TransactionAttempt.objects.get().tx_hash
         as_a_backup_has_it()
-        driver.step()
+        driver.drive_once()
         second.rewrite(
             RECEIPT, lambda seen: None if seen and seen["transactionHash"] == executed_in else seen, times=None
         )
         book.chain.mine(2)
-        driver.step()
+        driver.drive_once()
         assert Operation.objects.get().state == OperationState.BUNDLED
         second.heal()
         book.settle(blocks=4)
@@ -236,16 +236,16 @@ def test_a_skipped_operation_is_not_adopted_while_another_endpoint_does_not_show
 
 
 def test_a_driver_that_lost_its_lease_does_not_release_that_of_its_successor(book: Book) -> None:
-    late = lease.take(platform_wallet_key())
+    late = lease.take_lease(platform_wallet_key())
     assert late is not None
-    successor = lease.take(platform_wallet_key(), by_force=True)
+    successor = lease.take_lease(platform_wallet_key(), by_force=True)
     assert successor is not None
     late.release()
     held = PlatformWallet.objects.get()
     assert (held.lease_epoch, held.lease_holder) == (successor.epoch, successor.holder)
-    assert lease.take(held.pk) is None
+    assert lease.take_lease(held.pk) is None
     successor.release()
-    assert lease.take(held.pk) is not None
+    assert lease.take_lease(held.pk) is not None
 
 
 def platform_wallet_key() -> Any:
@@ -258,17 +258,17 @@ def test_a_paused_wallet_does_not_resume_on_an_answer_that_takes_nothing(
 ) -> None:
     operation = book.borrow()
     proxy.refuse(SEND, "insufficient funds for gas * price + value")
-    driver.step()
+    driver.drive_once()
     assert wallet().status == WalletStatus.PAUSED
     later = book.borrow()
     proxy.refuse(SEND, message, times=2)
     for _ in range(2):
         book.chain.mine()
-        driver.step()
+        driver.drive_once()
         assert wallet().status == WalletStatus.PAUSED
     assert ChainTransaction.objects.count() == 1
     book.chain.mine()
-    driver.step()  # the node takes it now
+    driver.drive_once()  # the node takes it now
     assert wallet().status == WalletStatus.ACTIVE
     book.settle()
     book.check(confirmed=[operation, later])

@@ -8,7 +8,7 @@ import pytest
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
 from chain.settlement import landing
 from chain.settlement.landing import NO_CARRIER, Block, move_operations, move_transaction, requeue, store_verdicts
-from chain.settlement.verdicts import Verdict
+from chain.settlement.verdicts import OperationVerdict
 
 pytestmark = pytest.mark.django_db
 
@@ -72,10 +72,10 @@ def test_verdicts_are_stored_each_with_its_logs_or_its_reason() -> None:
     other_log = {**LOG, "logIndex": "0x2"}
     store_verdicts(
         [
-            (good, Verdict(OperationState.CONFIRMED, logs=[LOG])),
-            (bad, Verdict(OperationState.FAILED, "x" * 299 + "yz")),
-            (better, Verdict(OperationState.CONFIRMED, logs=[other_log])),
-            (odd, Verdict(OperationState.NEEDS_REVIEW, "look")),
+            (good, OperationVerdict(OperationState.CONFIRMED, logs=[LOG])),
+            (bad, OperationVerdict(OperationState.FAILED, "x" * 299 + "yz")),
+            (better, OperationVerdict(OperationState.CONFIRMED, logs=[other_log])),
+            (odd, OperationVerdict(OperationState.NEEDS_REVIEW, "look")),
         ],
         tx_hash="0xab",
     )
@@ -100,7 +100,7 @@ def test_owners_are_told_of_what_is_final_and_a_person_of_the_rest(caplog: pytes
     engine: Any = OneDriver()
     states = (OperationState.CONFIRMED, OperationState.NEEDS_REVIEW, OperationState.REFUSED, OperationState.FAILED)
     operations = [operation() for _ in states]
-    verdicts = [(one, Verdict(state, "so it is")) for one, state in zip(operations, states, strict=True)]
+    verdicts = [(one, OperationVerdict(state, "so it is")) for one, state in zip(operations, states, strict=True)]
     landing.note_settled(engine, verdicts)
     assert engine.settled_keys == [operations[index].key for index in (0, 2, 3)]
     assert [record.getMessage() for record in caplog.records] == [

@@ -28,7 +28,7 @@ def test_a_driver_whose_lease_is_taken_in_the_middle_of_a_write_leaves_nothing_o
     """On MongoDB a hold within the millisecond of the last one would be no write, and conflict with nobody's."""
     moment = [MOMENT]
     monkeypatch.setattr(clock, "now", lambda: moment[0])
-    old = lease.take(wallet.pk)
+    old = lease.take_lease(wallet.pk)
     assert old is not None
     old.hold()
     moment[0] += dt.timedelta(milliseconds=later_ms)
@@ -36,7 +36,7 @@ def test_a_driver_whose_lease_is_taken_in_the_middle_of_a_write_leaves_nothing_o
 
     def take() -> None:
         try:
-            taken.append(lease.take(wallet.pk, by_force=True))
+            taken.append(lease.take_lease(wallet.pk, by_force=True))
         finally:
             connection.close()
 
@@ -65,7 +65,7 @@ def test_a_driver_whose_lease_is_taken_in_the_middle_of_a_write_leaves_nothing_o
 
 
 def test_every_hold_is_counted(wallet: PlatformWallet) -> None:
-    taken = lease.take(wallet.pk)
+    taken = lease.take_lease(wallet.pk)
     assert taken is not None
     for _ in range(3):
         taken.hold()
@@ -73,13 +73,13 @@ def test_every_hold_is_counted(wallet: PlatformWallet) -> None:
 
 
 def test_a_lease_is_released_by_its_own_holder_only(wallet: PlatformWallet) -> None:
-    old = lease.take(wallet.pk)
-    new = lease.take(wallet.pk, by_force=True)
+    old = lease.take_lease(wallet.pk)
+    new = lease.take_lease(wallet.pk, by_force=True)
     assert old is not None
     assert new is not None
     old.release()
     assert PlatformWallet.objects.get().lease_holder == new.holder
-    assert lease.take(wallet.pk) is None
+    assert lease.take_lease(wallet.pk) is None
     new.release()
     assert PlatformWallet.objects.get().lease_holder == ""
-    assert lease.take(wallet.pk) is not None
+    assert lease.take_lease(wallet.pk) is not None

@@ -42,20 +42,20 @@ def received(account: str) -> list[int]:
 
 def test_usdc_that_reached_it_before_it_was_configured_is_read_once(chain: Chain, settings: Settings, second: str):
     fund_usdc(chain, second, 7)
-    watcher.catch_up()
+    watcher.read_new_blocks()
     assert received(second) == []
 
     settings.PLATFORM_EXECUTOR_ADDRESS = second
     fund_usdc(chain, second, 8)
     for _ in range(2):
-        watcher.catch_up()
+        watcher.read_new_blocks()
 
     assert received(second) == [7, 8]
     newest = ChainEvent.objects.filter(name="MockUSDC.Transfer").latest("block_number")
     assert newest.block_time == chain.now()
     # The second reading, which compares with all that a node shows of every executor, agrees.
     chain.mine(64)
-    assert watcher.read_again(0, chain.block_number()) is False
+    assert watcher.recheck_blocks(0, chain.block_number()) is False
     assert received(second) == [7, 8]
 
 
@@ -63,11 +63,11 @@ def test_one_that_was_replaced_before_anything_was_promised_to_it_is_followed_st
     chain: Chain, settings: Settings, second: str
 ):
     first = settings.PLATFORM_EXECUTOR_ADDRESS
-    watcher.catch_up()
+    watcher.read_new_blocks()
     settings.PLATFORM_EXECUTOR_ADDRESS = second
-    watcher.catch_up()
+    watcher.read_new_blocks()
     fund_usdc(chain, first, 9)
-    watcher.catch_up()
+    watcher.read_new_blocks()
 
     assert received(first) == [9]
     assert set(Executor.objects.values_list("address", flat=True)) == {first, second}
@@ -77,7 +77,7 @@ def test_a_range_that_was_read_without_it_is_read_again(
     chain: Chain, settings: Settings, second: str, monkeypatch: pytest.MonkeyPatch
 ):
     """Another process, with the new settings, makes the executor known while this one reads."""
-    watcher.catch_up()
+    watcher.read_new_blocks()
     fund_usdc(chain, second, 7)
     original = log_ranges.RangeReader.read
     done: list[int] = []
@@ -90,7 +90,7 @@ def test_a_range_that_was_read_without_it_is_read_again(
         return found
 
     monkeypatch.setattr(log_ranges.RangeReader, "read", then_known)
-    watcher.catch_up()
+    watcher.read_new_blocks()
 
     assert done == [0]
     assert received(second) == [7]
@@ -100,7 +100,7 @@ def test_after_a_reorg_its_past_is_read_once_the_watcher_took_the_old_blocks_bac
     chain: Chain, settings: Settings, second: str
 ):
     chain.mine(2)
-    watcher.catch_up()
+    watcher.read_new_blocks()
     chain.rpc("anvil_reorg", 2, [])
     fund_usdc(chain, second, 7)
     watched = WatchedBlock.objects.count()
@@ -111,7 +111,7 @@ def test_after_a_reorg_its_past_is_read_once_the_watcher_took_the_old_blocks_bac
     assert (received(second), WatchedBlock.objects.count()) == ([], watched)
 
     settings.PLATFORM_EXECUTOR_ADDRESS = second
-    watcher.catch_up()
+    watcher.read_new_blocks()
     assert received(second) == [7]
 
 
@@ -121,20 +121,20 @@ def test_nothing_is_sent_to_one_that_cannot_be_followed_yet(book: Book, settings
     allow = encode_call("setOperator(address,bool)", [second, True])
     send_as(chain, book.user.wallet, chain.addresses["solvencyVault"], allow)
     chain.mine(2)
-    watcher.catch_up()
+    watcher.read_new_blocks()
     chain.rpc("anvil_reorg", 2, [])
     settings.PLATFORM_EXECUTOR_ADDRESS = second
     operation = book.borrow()
 
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get(pk=operation.pk).state == OperationState.QUEUED
     assert not ChainTransaction.objects.exists()
 
-    watcher.catch_up()
+    watcher.read_new_blocks()
     for _ in range(2):
-        driver.step()
+        driver.drive_once()
         chain.mine()
-    driver.step()
+    driver.drive_once()
     book.check_states(confirmed=[operation])
 
 
@@ -154,12 +154,12 @@ def test_one_that_is_followed_in_another_spelling_takes_the_new_one_and_nothing_
     """The settings were not checksummed formerly."""
     executor = settings.PLATFORM_EXECUTOR_ADDRESS
     fund_usdc(chain, executor, 9)
-    watcher.catch_up()
+    watcher.read_new_blocks()
     Executor.objects.update(address=executor.lower())
     fund_usdc(chain, executor, 8)
 
     for _ in range(2):
-        watcher.catch_up()
+        watcher.read_new_blocks()
 
     assert [row.address for row in Executor.objects.all()] == [executor]
     assert received(executor) == [9, 8]

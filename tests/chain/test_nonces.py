@@ -9,7 +9,7 @@ from audit.models import AuditEntry
 from chain.models import ChainTransaction, PlatformWallet
 from chain.settlement import nonces
 from chain.settlement.engine import Engine
-from chain.settlement.nonces import Counts
+from chain.settlement.nonces import NonceCounts
 from tests.chain.book import Book
 from tests.support.rpc_proxy import RpcProxy
 
@@ -23,7 +23,7 @@ def test_a_counter_is_too_high_where_a_newer_final_block_and_no_endpoint_shows_w
     final_block: int, final: int, used: int, is_too_high: bool
 ) -> None:
     engine: Any = SimpleNamespace(wallet=PlatformWallet(nonces_block=9, nonces_from=5, next_nonce=7))
-    counts = Counts(mined=final, used=used, final=final, final_block=final_block)
+    counts = NonceCounts(mined=final, used=used, final=final, final_block=final_block)
     assert nonces._is_too_high(engine, counts) is is_too_high
 
 
@@ -40,7 +40,7 @@ def test_a_counter_is_lowered_to_what_was_used_and_what_we_signed(
     engine.wallet.refresh_from_db()
     for nonce in signed:
         ChainTransaction.objects.create(wallet=engine.wallet, nonce=nonce, gas_limit=1)
-    nonces._lower(engine, Counts(mined=used, used=used, final=final, final_block=12))
+    nonces._lower(engine, NonceCounts(mined=used, used=used, final=final, final_block=12))
     lowered = PlatformWallet.objects.get()
     assert (lowered.next_nonce, lowered.nonces_from, lowered.nonces_block) == (counter, final, 12)
     assert engine.wallet.next_nonce == counter

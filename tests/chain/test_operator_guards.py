@@ -23,14 +23,14 @@ from chain.models import (
     WalletStatus,
 )
 from chain.operators import operating, review
-from chain.operators.inspection import inspect
+from chain.operators.inspection import inspect_wallet
 from chain.operators.review import DecisionRefused
 from chain.rpc import clients
 from chain.settlement import driver
 from chain.settlement.engine import Engine
 from chain.settlement.restoring import SCAN_REASON
 from chain.wallet import lease
-from chain.wallet.freezing import freeze, raise_incident
+from chain.wallet.freezing import freeze_wallet, raise_incident
 from tests.chain.book import Book, wallet
 from tests.chain.test_faults_submission import backup
 from tests.chain.test_settlement_command import actions, lost_nonce, settlement
@@ -55,62 +55,62 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
 
 
 def report() -> Any:
-    return inspect(clients.get_client(), wallet())
+    return inspect_wallet(clients.get_client(), wallet())
 
 
 # --- freeze and unfreeze ---
 
 
 def test_a_freeze_that_came_after_the_screen_is_not_wiped(book: Book) -> None:
-    driver.step()
-    operating.freeze(wallet(), actor="operator:x", reason="maintenance")
+    driver.drive_once()
+    operating.freeze_by_operator(wallet(), actor="operator:x", reason="maintenance")
     shown = report()
     services.freeze_wallets(reason=MISMATCH)
     with pytest.raises(DecisionRefused, match=rf"changed since it was shown: it is FROZEN, because .* \| {MISMATCH}"):
-        operating.unfreeze(shown, actor="operator:x")
+        operating.unfreeze_by_operator(shown, actor="operator:x")
     assert (wallet().status, wallet().status_reason) == (WalletStatus.FROZEN, f"maintenance | {MISMATCH}")
     assert actions() == ["settlement.frozen"]
-    operating.unfreeze(report(), actor="operator:x")
+    operating.unfreeze_by_operator(report(), actor="operator:x")
     assert (wallet().status, wallet().status_reason) == (WalletStatus.ACTIVE, "")
 
 
 def test_a_reason_that_somebody_wrote_past_the_count_is_not_wiped_either(book: Book) -> None:
-    driver.step()
-    operating.freeze(wallet(), actor="operator:x", reason="maintenance")
+    driver.drive_once()
+    operating.freeze_by_operator(wallet(), actor="operator:x", reason="maintenance")
     shown = report()
     PlatformWallet.objects.update(status_reason=MISMATCH)
     with pytest.raises(DecisionRefused):
-        operating.unfreeze(shown, actor="operator:x")
+        operating.unfreeze_by_operator(shown, actor="operator:x")
     assert wallet().status == WalletStatus.FROZEN
 
 
 def test_one_frozen_anew_for_the_very_same_reason_is_another_freeze(book: Book) -> None:
     """A count is compared, neither a text nor a time."""
-    driver.step()
-    operating.freeze(wallet(), actor="operator:x", reason="maintenance")
+    driver.drive_once()
+    operating.freeze_by_operator(wallet(), actor="operator:x", reason="maintenance")
     shown = report()
-    operating.unfreeze(report(), actor="operator:y")
-    operating.freeze(wallet(), actor="operator:y", reason="maintenance")
+    operating.unfreeze_by_operator(report(), actor="operator:y")
+    operating.freeze_by_operator(wallet(), actor="operator:y", reason="maintenance")
     with pytest.raises(DecisionRefused, match="it is FROZEN, because maintenance"):
-        operating.unfreeze(shown, actor="operator:x")
+        operating.unfreeze_by_operator(shown, actor="operator:x")
     assert wallet().status == WalletStatus.FROZEN
 
 
 def test_an_unfrozen_wallets_driver_is_woken_and_no_other_wallet_works_again(
     book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver.step()
-    nudges: list[str] = []
-    monkeypatch.setattr(operating, "nudge", lambda: nudges.append(wallet_states()[0][0]))
+    driver.drive_once()
+    wakes: list[str] = []
+    monkeypatch.setattr(operating, "wake_driver", lambda: wakes.append(wallet_states()[0][0]))
     bystander = PlatformWallet.objects.create(address="0x" + "a1" * 20, chain_id=wallet().chain_id, fee_cap_wei=1)
     services.freeze_wallets(reason=MISMATCH)
-    shown = inspect(clients.get_client(), PlatformWallet.objects.exclude(pk=bystander.pk).get())
-    operating.unfreeze(shown, actor="operator:x")
+    shown = inspect_wallet(clients.get_client(), PlatformWallet.objects.exclude(pk=bystander.pk).get())
+    operating.unfreeze_by_operator(shown, actor="operator:x")
     assert wallet_states() == [("ACTIVE", ""), ("FROZEN", MISMATCH)]
-    assert nudges == ["ACTIVE"]  # it is committed by then
+    assert wakes == ["ACTIVE"]  # it is committed by then
     with pytest.raises(DecisionRefused, match="changed since it was shown: it is ACTIVE"):
-        operating.unfreeze(shown, actor="operator:x")
-    assert nudges == ["ACTIVE"]
+        operating.unfreeze_by_operator(shown, actor="operator:x")
+    assert wakes == ["ACTIVE"]
 
 
 def wallet_states() -> list[tuple[str, str]]:
@@ -118,7 +118,7 @@ def wallet_states() -> list[tuple[str, str]]:
 
 
 def test_the_command_refuses_what_changed_while_it_asked(book: Book, meanwhile: Meanwhile) -> None:
-    driver.step()
+    driver.drive_once()
     settlement("freeze", "maintenance", "--yes")
     meanwhile(lambda: services.freeze_wallets(reason=MISMATCH))
     with pytest.raises(CommandError, match="refused: the wallet changed since it was shown"):
@@ -127,20 +127,20 @@ def test_the_command_refuses_what_changed_while_it_asked(book: Book, meanwhile: 
 
 
 def test_a_finding_told_every_hour_is_no_news(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     services.freeze_wallets(reason=MISMATCH)
     shown = report()
     assert services.freeze_wallets(reason=MISMATCH) == 0
-    operating.unfreeze(shown, actor="operator:x")
+    operating.unfreeze_by_operator(shown, actor="operator:x")
     assert wallet().status == WalletStatus.ACTIVE
 
 
 def test_what_the_driver_freezes_for_stands_beside_what_an_operator_did(book: Book, engine: Engine) -> None:
-    operating.freeze(wallet(), actor="operator:x", reason="maintenance")
+    operating.freeze_by_operator(wallet(), actor="operator:x", reason="maintenance")
     engine.freeze("nonce 5 was spent by a transaction that is not ours")
     expected = "maintenance | nonce 5 was spent by a transaction that is not ours"
     assert (wallet().status_reason, engine.wallet.status_reason) == (expected, expected)
-    operating.freeze(wallet(), actor="operator:y", reason="and I look")
+    operating.freeze_by_operator(wallet(), actor="operator:y", reason="and I look")
     assert wallet().status_reason == f"{expected} | and I look"
 
 
@@ -156,24 +156,24 @@ def test_each_change_of_status_or_reason_is_counted(book: Book, engine: Engine) 
     assert counted(lambda: engine.set_status(active, only_from=(paused,))) == 1
     assert counted(lambda: engine.freeze("it refuses")) == 1
     assert counted(lambda: services.freeze_wallets(reason=MISMATCH)) == 1
-    assert counted(lambda: operating.freeze(wallet(), actor="operator:x", reason="I look")) == 1
-    assert counted(lambda: operating.unfreeze(report(), actor="operator:x")) == 1
+    assert counted(lambda: operating.freeze_by_operator(wallet(), actor="operator:x", reason="I look")) == 1
+    assert counted(lambda: operating.unfreeze_by_operator(report(), actor="operator:x")) == 1
     assert counted(lambda: services.freeze_wallets(reason=MISMATCH)) == 1
     assert wallet().status == frozen
     assert counted(lambda: raise_incident(wallet().pk, "a reorg undid 1 settled operations")) == 1
 
 
 def test_a_scan_after_a_restore_leaves_an_operators_freeze(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     before = backup()
     book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.finalize()
     before.restore()
     PlatformWallet.objects.update(status=WalletStatus.FROZEN, status_reason="maintenance")
     Operation.objects.all().delete()
-    lost = driver.step()
+    lost = driver.drive_once()
     assert lost.carriers == 0
     assert wallet().status == WalletStatus.FROZEN
     assert wallet().status_reason.startswith("maintenance | the chain executed 1 operations that the database does not")
@@ -181,27 +181,27 @@ def test_a_scan_after_a_restore_leaves_an_operators_freeze(book: Book) -> None:
 
 
 def test_a_scan_that_finds_nothing_wrong_lets_go_of_its_own_freeze_only(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     operation = book.borrow()
     before = backup()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.finalize()
     before.restore()
     PlatformWallet.objects.update(status=WalletStatus.FROZEN, status_reason="maintenance")
-    driver.step()
+    driver.drive_once()
     assert (wallet().status, wallet().status_reason) == (WalletStatus.FROZEN, "maintenance")
     assert not wallet().scan_pending
     book.check(confirmed=[operation])
 
 
 def test_a_wallet_whose_scan_began_after_the_screen_is_not_unfrozen(book: Book) -> None:
-    driver.step()
-    operating.freeze(wallet(), actor="operator:x", reason="maintenance")
+    driver.drive_once()
+    operating.freeze_by_operator(wallet(), actor="operator:x", reason="maintenance")
     shown = report()
     PlatformWallet.objects.update(scan_pending=True)
     with pytest.raises(DecisionRefused):
-        operating.unfreeze(shown, actor="operator:x")
+        operating.unfreeze_by_operator(shown, actor="operator:x")
     assert wallet().status == WalletStatus.FROZEN
 
 
@@ -209,7 +209,7 @@ def test_a_wallet_whose_scan_began_after_the_screen_is_not_unfrozen(book: Book) 
 
 
 def test_an_incident_that_came_after_the_screen_stays(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     raise_incident(wallet().pk, "a reorg undid 1 settled operations: a")
     shown = report()
     raise_incident(wallet().pk, "a reorg undid 1 settled operations: b")
@@ -221,7 +221,7 @@ def test_an_incident_that_came_after_the_screen_stays(book: Book) -> None:
 
 
 def test_the_same_incident_once_more_is_another_one(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     raise_incident(wallet().pk, "a reorg undid 1 settled operations: a")
     shown = report()
     raise_incident(wallet().pk, "a reorg undid 1 settled operations: a")
@@ -231,7 +231,7 @@ def test_the_same_incident_once_more_is_another_one(book: Book) -> None:
 
 
 def test_where_there_is_no_incident_nothing_is_noted(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     with pytest.raises(CommandError, match="refused: there is no incident"):
         settlement("review", "--incident-seen", "--yes")
     assert actions() == []
@@ -261,7 +261,7 @@ def test_a_decision_is_refused_where_the_chain_went_on(book: Book, meanwhile: Me
     """A reorg took the execution away that was to be adopted."""
     operation = book.borrow()
     Operation.objects.update(effect=[{**operation.effect[0], "data": f"0x{1:064x}"}])
-    driver.step()
+    driver.drive_once()
     book.settle()
     assert Operation.objects.get().state == OperationState.NEEDS_REVIEW
 
@@ -279,7 +279,7 @@ def test_a_decision_is_refused_where_the_chain_went_on(book: Book, meanwhile: Me
 
 def test_a_person_may_take_their_time_while_a_driver_runs(book: Book, proxy: RpcProxy, meanwhile: Meanwhile) -> None:
     operation = lost_nonce(book, proxy)
-    meanwhile(driver.step)
+    meanwhile(driver.drive_once)
     settlement("review", operation.key, "--requeue")
     assert Operation.objects.get().state == OperationState.QUEUED
     assert actions() == ["settlement.requeued"]
@@ -292,8 +292,8 @@ def test_a_decision_looks_again_in_its_own_transaction(
 ) -> None:
     engine.lease.release()
     operation = lost_nonce(book, proxy)
-    with operating.at_the_wheel(clients.get_client(), wallet()) as wheel:
-        evidence = review.gather(wheel, operation)
+    with operating.operator_lease(clients.get_client(), wallet()) as wheel:
+        evidence = review.gather_evidence(wheel, operation)
         assert evidence.carrier is not None
         carrier = evidence.carrier
         changes: dict[str, Callable[[], object]] = {
@@ -311,9 +311,9 @@ def test_a_decision_looks_again_in_its_own_transaction(
         changes[change]()
         with pytest.raises(DecisionRefused, match="it moved while it was looked at"):
             if decide == "fail":
-                review.fail(wheel, evidence, actor="operator:x", reason="not wanted")
+                review.fail_operation(wheel, evidence, actor="operator:x", reason="not wanted")
             else:
-                review.requeue(wheel, evidence, actor="operator:x")
+                review.requeue_operation(wheel, evidence, actor="operator:x")
     assert Operation.objects.get().state in (OperationState.NEEDS_REVIEW, OperationState.CONFIRMED)
     assert actions() == []
 
@@ -321,8 +321,8 @@ def test_a_decision_looks_again_in_its_own_transaction(
 def test_evidence_is_read_anew_and_not_from_what_was_passed(book: Book, proxy: RpcProxy) -> None:
     operation = lost_nonce(book, proxy)
     assert operation.state == OperationState.QUEUED  # as it was when it was accepted
-    with operating.at_the_wheel(clients.get_client(), wallet()) as wheel:
-        assert review.gather(wheel, operation).operation.state == OperationState.NEEDS_REVIEW
+    with operating.operator_lease(clients.get_client(), wallet()) as wheel:
+        assert review.gather_evidence(wheel, operation).operation.state == OperationState.NEEDS_REVIEW
 
 
 # --- noop and resend ---
@@ -333,7 +333,7 @@ def under_way(book: Book, proxy: RpcProxy) -> Operation:
     """An operation whose transaction no node has."""
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING)
-    driver.step()
+    driver.drive_once()
     return operation
 
 
@@ -389,20 +389,20 @@ def test_a_noop_takes_a_nonce_of_which_no_node_says_that_it_is_spent(under_way: 
     assert engine is not None
     transaction = ChainTransaction.objects.prefetch_related("attempts").get()
     proxy.refuse("eth_getTransactionCount", "not today", times=None)
-    operating.noop(engine, transaction, actor="operator:test")
+    operating.send_noop_by_operator(engine, transaction, actor="operator:test")
     assert TransactionAttempt.objects.filter(kind=AttemptKind.NOOP).count() == 1
 
 
 def test_who_loses_the_lease_to_another_operator_is_told_that_nothing_was_done(
     under_way: Operation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noop = operating.noop
+    noop = operating.send_noop_by_operator
 
     def overtaken(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
-        lease.take(wallet().pk, by_force=True)
+        lease.take_lease(wallet().pk, by_force=True)
         noop(engine, transaction, actor=actor)
 
-    monkeypatch.setattr(operating, "noop", overtaken)
+    monkeypatch.setattr(operating, "send_noop_by_operator", overtaken)
     with pytest.raises(CommandError, match="somebody else took the wallet"):
         settlement("noop", "0", "--yes")
     assert TransactionAttempt.objects.count() == 1
@@ -410,17 +410,17 @@ def test_who_loses_the_lease_to_another_operator_is_told_that_nothing_was_done(
 
 def test_freezing_the_same_wallet_at_once_loses_no_reason(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another freeze commits between the reading and the update."""
-    driver.step()
+    driver.drive_once()
     mine, real, others = wallet().pk, PlatformWallet.objects.get, ["the other's"]
 
     def get(**filters: Any) -> PlatformWallet:
         row = real(**filters)
         if others:
-            assert freeze(row.pk, others.pop())
+            assert freeze_wallet(row.pk, others.pop())
         return row
 
     monkeypatch.setattr(PlatformWallet.objects, "get", get)
-    assert freeze(mine, "mine")
+    assert freeze_wallet(mine, "mine")
     monkeypatch.undo()
     assert (wallet().status_reason, wallet().status_changes) == ("the other's | mine", 2)
 
@@ -428,14 +428,14 @@ def test_freezing_the_same_wallet_at_once_loses_no_reason(book: Book, monkeypatc
 @pytest.mark.parametrize("decide", ["adopt", "fail", "requeue"])
 def test_a_decision_about_what_needs_no_review_is_refused_with_its_state(book: Book, decide: str) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
-    with operating.at_the_wheel(clients.get_client(), wallet()) as wheel:
-        evidence = review.gather(wheel, operation)
+    with operating.operator_lease(clients.get_client(), wallet()) as wheel:
+        evidence = review.gather_evidence(wheel, operation)
         decisions: dict[str, Callable[[], object]] = {
-            "adopt": lambda: review.adopt(wheel, evidence, actor="operator:x"),
-            "fail": lambda: review.fail(wheel, evidence, actor="operator:x", reason="not wanted"),
-            "requeue": lambda: review.requeue(wheel, evidence, actor="operator:x"),
+            "adopt": lambda: review.adopt_operation(wheel, evidence, actor="operator:x"),
+            "fail": lambda: review.fail_operation(wheel, evidence, actor="operator:x", reason="not wanted"),
+            "requeue": lambda: review.requeue_operation(wheel, evidence, actor="operator:x"),
         }
         with pytest.raises(DecisionRefused, match="it is CONFIRMED: there is nothing to decide"):
             decisions[decide]()

@@ -52,7 +52,7 @@ def errors(caplog: pytest.LogCaptureFixture, *, of: str = "chain.settlement.over
 def steps(book: Book, count: int) -> None:
     """A driver's pass for each new block."""
     for _ in range(count):
-        driver.step()
+        driver.drive_once()
         book.chain.mine()
 
 
@@ -77,7 +77,7 @@ def test_a_refusal_that_nobody_listed_is_told_once_with_its_words(
     assert told.startswith("1 operation is open for up to 30 blocks, BUNDLED: nonce 0 is SIGNED; PAYLOAD 0x")
     assert f"answered UNKNOWN: {words} ({operation.key})" in told
     assert of_its_transaction.startswith("a transaction is open for 30 blocks, nonce 0 is SIGNED; PAYLOAD 0x")
-    told_of = {state: number for state, number in overdue.counts().items() if number}
+    told_of = {state: number for state, number in overdue.count_overdue().items() if number}
     assert told_of == {"BUNDLED": 1, "TRANSACTION": 1}
     assert f"open for long: {operation.key} BUNDLED, nonce 0 is SIGNED" in status()
 
@@ -90,7 +90,7 @@ def test_what_is_settled_in_time_is_never_told_of(book: Book, soon: None, caplog
     assert Operation.objects.get().acknowledged is True
     assert errors(caplog) == []
     assert operation.key not in status()
-    assert sum(overdue.counts().values()) == 0
+    assert sum(overdue.count_overdue().values()) == 0
 
 
 def test_the_age_is_counted_from_when_it_was_first_seen_open(
@@ -98,20 +98,20 @@ def test_the_age_is_counted_from_when_it_was_first_seen_open(
 ) -> None:
     proxy.swallow(SEND, NOTHING, times=None)
     book.borrow()
-    driver.step()
+    driver.drive_once()
     since = Operation.objects.get().open_since_block
     assert since is None or since == book.chain.block_number()
     overdue._looked.clear()
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().open_since_block == book.chain.block_number()
     assert ChainTransaction.objects.get().open_since_block == book.chain.block_number()
     book.chain.mine(20)
     overdue._looked.clear()
-    driver.step()
+    driver.drive_once()
     assert errors(caplog) == []
     book.chain.mine()
     overdue._looked.clear()
-    driver.step()
+    driver.drive_once()
     assert [message.partition(",")[0] for message in errors(caplog)] == [
         "1 operation is open for up to 21 blocks",
         "a transaction is open for 21 blocks",
@@ -120,11 +120,11 @@ def test_the_age_is_counted_from_when_it_was_first_seen_open(
 
 def test_it_is_looked_for_once_in_ten_blocks(book: Book, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    monkeypatch.setattr(overdue, "look", lambda engine: looked.append(engine.require_head().number))
+    monkeypatch.setattr(overdue, "report_overdue", lambda engine: looked.append(engine.require_head().number))
     first = book.chain.block_number()
     for _ in range(25):
         engine.look()
-        overdue.tell_overdue(engine)
+        overdue.report_overdue_if_due(engine)
         book.chain.mine()
     assert looked == [first, first + 10, first + 20]
 
@@ -136,10 +136,10 @@ def test_a_look_that_finds_nothing_costs_five_queries_whatever_is_settled(
         book.borrow()
     book.chain.mine(20)
     engine.look()
-    overdue.look(engine)
+    overdue.report_overdue(engine)
     Operation.objects.update(acknowledged=True, state=OperationState.CONFIRMED)
     with CaptureQueriesContext(connection) as queries:
-        overdue.look(engine)
+        overdue.report_overdue(engine)
     assert len(queries) == 5
 
 
@@ -150,14 +150,14 @@ def test_only_what_was_told_of_is_marked_so(book: Book, soon: None, engine: Engi
     head = engine.require_head().number
     Operation.objects.filter(pk=old.pk).update(open_since_block=head - 21)
     Operation.objects.filter(pk=young.pk).update(open_since_block=head - 20)
-    overdue.look(engine)
+    overdue.report_overdue(engine)
     assert list(Operation.objects.filter(overdue_told=True).values_list("key", flat=True)) == [old.key]
 
 
 def test_an_error_in_the_look_stops_no_driver(
     book: Book, soon: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(overdue, "overdue_query", lambda _head: 1 / 0)
+    monkeypatch.setattr(overdue, "overdue_operations_query", lambda _head: 1 / 0)
     operation = book.borrow()
     steps(book, 4)
     book.check(confirmed=[operation])
@@ -171,17 +171,17 @@ def tell(book: Book, blocks: int = 21) -> None:
     """Time for a look at what is there now, and one after it became long."""
     for _ in range(2):
         overdue._looked.clear()
-        driver.step()
+        driver.drive_once()
         book.chain.mine(blocks)
     overdue._looked.clear()
-    driver.step()
+    driver.drive_once()
 
 
 def test_operations_that_wait_for_the_same_are_told_in_one_line(
     book: Book, soon: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overdue, "NAMED", 3)
-    driver.step()
+    driver.drive_once()
     services.freeze_wallets(reason="reconciliation: account usdc is 5, adds up to 4")
     operations = book.borrows(5)
     tell(book)
@@ -197,7 +197,7 @@ def test_operations_that_wait_for_the_same_are_told_in_one_line(
 def test_without_a_key_that_is_the_reason(
     book: Book, soon: None, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    driver.step()
+    driver.drive_once()
     settings.PLATFORM_PRIVATE_KEY = ""
     operation = book.borrow()
     tell(book)
@@ -207,7 +207,7 @@ def test_without_a_key_that_is_the_reason(
 
 
 def test_a_market_above_the_cap_is_the_reason(book: Book, soon: None, caplog: pytest.LogCaptureFixture) -> None:
-    driver.step()
+    driver.drive_once()
     PlatformWallet.objects.update(fee_cap_wei=1)
     operation = book.borrow()
     tell(book)
@@ -219,11 +219,11 @@ def test_a_market_above_the_cap_is_the_reason(book: Book, soon: None, caplog: py
 def test_what_is_queued_behind_transactions_names_the_first_of_them_and_its_answer(
     book: Book, soon: None, proxy: RpcProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    driver.step()
+    driver.drive_once()
     PlatformWallet.objects.update(max_in_flight=1)
     proxy.refuse(SEND, UNLISTED[0], times=None)
     book.borrow()
-    driver.step()
+    driver.drive_once()
     behind = book.borrow()
     tell(book)
     [told] = [message for message in errors(caplog) if behind.key in message]
@@ -236,9 +236,9 @@ def test_a_later_nonce_names_the_one_that_it_waits_behind(
 ) -> None:
     proxy.refuse(SEND, UNLISTED[0], times=None)
     book.borrow()
-    driver.step()
+    driver.drive_once()
     later = book.borrow()
-    driver.step()
+    driver.drive_once()
     tell(book)
     [told] = [message for message in errors(caplog) if later.key in message]
     assert "BUNDLED: it waits behind nonce 0; there PAYLOAD 0x" in told
@@ -250,7 +250,7 @@ def test_a_fee_above_the_cap_is_the_reason(
 ) -> None:
     proxy.swallow(SEND, NOTHING, times=None)
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     best = ChainTransaction.objects.get().attempts.get()
     PlatformWallet.objects.update(fee_cap_wei=best.max_fee_per_gas_wei)
     tell(book)
@@ -279,7 +279,7 @@ def test_words_of_a_node_are_shown_as_one_printable_line(
         state=OperationState.BUNDLED, carrier=transaction, open_since_block=0
     )
     engine.look()
-    overdue.look(engine)
+    overdue.report_overdue(engine)
     [told] = [message for message in errors(caplog) if operation.key in message]
     assert "answered UNKNOWN: a\\nb\\x1b[31m" in told
 
@@ -287,14 +287,14 @@ def test_words_of_a_node_are_shown_as_one_printable_line(
 def test_a_noop_that_carries_nothing_is_told_of_too(
     book: Book, soon: None, proxy: RpcProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    driver.step()
+    driver.drive_once()
     PlatformWallet.objects.update(next_nonce=1)  # a gap, which the next driver closes
     proxy.refuse(SEND, UNLISTED[0], times=None)
     tell(book)
     [told] = errors(caplog)
     assert told.startswith("a transaction is open for 21 blocks, nonce 0 is SIGNED; NOOP 0x")
     assert f"answered UNKNOWN: {UNLISTED[0]}" in told
-    assert overdue.counts()["TRANSACTION"] == 1
+    assert overdue.count_overdue()["TRANSACTION"] == 1
 
 
 def test_a_final_state_that_its_owner_does_not_act_on_is_told_with_what_stops_it(
@@ -309,11 +309,11 @@ def test_a_final_state_that_its_owner_does_not_act_on_is_told_with_what_stops_it
     [told] = errors(caplog)
     outcome = f"CONFIRMED: its owner could not act on it: {why} (tries: 2)"
     assert told == f"1 operation is open for up to 21 blocks, {outcome} ({operation.key})"
-    assert overdue.counts()["CONFIRMED"] == 1
+    assert overdue.count_overdue()["CONFIRMED"] == 1
     assert selectors.put_off_count() == 1
     assert f"open for long: {operation.key} CONFIRMED, its owner could not act on it: position 7" in status()
     assert services.acknowledge(operation=Operation.objects.get())
-    assert (sum(overdue.counts().values()), selectors.put_off_count()) == (0, 0)
+    assert (sum(overdue.count_overdue().values()), selectors.put_off_count()) == (0, 0)
 
 
 def test_a_final_state_begins_a_new_age_and_is_told_of_by_itself(
@@ -353,7 +353,7 @@ def test_what_needs_review_was_told_when_it_happened(book: Book, soon: None, cap
 
 
 def test_status_lists_what_is_open_for_long_up_to_a_page(book: Book, soon: None) -> None:
-    driver.step()
+    driver.drive_once()
     services.freeze_wallets(reason="a drill")
     book.borrows(23)
     tell(book)
@@ -365,7 +365,7 @@ def test_status_lists_what_is_open_for_long_up_to_a_page(book: Book, soon: None)
 def test_another_wallets_transaction_is_told_of_by_whoever_looks(
     book: Book, soon: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    driver.step()
+    driver.drive_once()
     other = PlatformWallet.objects.create(
         address="0x" + "1" * 40, chain_id=wallet().chain_id, fee_cap_wei=1, status=WalletStatus.ACTIVE
     )
@@ -380,7 +380,7 @@ def tell_of_first(book: Book) -> None:
         engine = driver._take(PlatformWallet.objects.order_by("created_at").first())
         assert engine is not None
         recovery.recover(engine)
-        overdue.tell_overdue(engine)
+        overdue.report_overdue_if_due(engine)
         engine.lease.release()
         book.chain.mine(21)
 
@@ -463,9 +463,9 @@ def test_where_blocks_come_only_with_transactions_nothing_is_told(
 def test_the_driver_notes_every_look_and_every_failure(
     book: Book, proxy: RpcProxy, moment: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    driver.step()
+    driver.drive_once()
     moment[0] += 130
-    driver.step()
+    driver.drive_once()
     assert errors(caplog, of="chain.settlement.silence") == [
         f"the chain stands still: block {book.chain.block_number()} is the newest for 130 seconds"
     ]

@@ -134,7 +134,7 @@ class TestWhatANodeSays:
         operation = book.borrow()
         proxy.refuse("eth_sendRawTransaction", "the \0 flux \ud800 capacitor \x1b[31m is cold", times=1)
 
-        driver.step()
+        driver.drive_once()
 
         attempt = TransactionAttempt.objects.get()
         assert attempt.last_error == "the \\x00 flux \\ud800 capacitor \\x1b[31m is cold"
@@ -167,7 +167,7 @@ class TestAnOperationThatFailsForAStrangeReason:
         strange = book.enqueue([Call(CONTRACT, 0, "0x12345678")], [])
         good = book.borrow()
 
-        driver.step()
+        driver.drive_once()
         book.settle()
 
         book.check(confirmed=[good], not_done={OperationState.REFUSED: [strange]})
@@ -180,7 +180,7 @@ class TestAnOperationThatFailsForAStrangeReason:
         strange = book.enqueue([Call(CONTRACT, 0, "0x12345678")], [])
         good = book.borrow()
 
-        driver.step()
+        driver.drive_once()
         book.settle()
 
         book.check(confirmed=[good], not_done={OperationState.FAILED: [strange]})
@@ -201,7 +201,7 @@ class TestAnOperationThatFailsForAStrangeReason:
         strange = book.enqueue([Call(CONTRACT, 0, "0x12345678")], [])
         good = book.borrow()
 
-        driver.step()
+        driver.drive_once()
         book.settle()
 
         book.check(confirmed=[good], not_done={OperationState.REFUSED: [strange]})
@@ -215,9 +215,9 @@ def test_a_simulation_that_is_no_answer_refuses_nothing(book: Book, proxy: RpcPr
     operation = book.borrow()
     proxy.rewrite("eth_call", lambda _: answer)
     with pytest.raises(ChainUnavailable):
-        driver.step()
+        driver.drive_once()
     assert Operation.objects.get().state == OperationState.QUEUED
 
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])

@@ -3,7 +3,7 @@
 import pytest
 
 from chain.models import ChainTransaction, TransactionState
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
 from chain.settlement.recovery import recover
 from tests.chain.book import Book
@@ -17,7 +17,7 @@ SEND = "eth_sendRawTransaction"
 def test_what_was_stored_and_not_taken_yet_goes_out_again_at_once(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operation = book.borrow()
     proxy.refuse(SEND, "the flux capacitor is cold")
-    bundle(engine)
+    send_queued(engine)
     assert ChainTransaction.objects.get().state == TransactionState.SIGNED
     before = proxy.received[SEND]
 

@@ -59,7 +59,7 @@ def rotate(
     old = PlatformWallet.objects.get()
     allow(book, account.address)
     switch_key(settings, account, keep=keep)
-    driver.step()
+    driver.drive_once()
     return old, PlatformWallet.objects.exclude(pk=old.pk).get()
 
 
@@ -74,9 +74,9 @@ def key(book: Book) -> LocalAccount:
 @pytest.fixture
 def frozen(book: Book, settings: Settings, key: LocalAccount) -> PlatformWallet:
     """Frozen for a foreign nonce, with an incident nobody has read; its key was rotated away since, and retired."""
-    driver.step()
+    driver.drive_once()
     old = PlatformWallet.objects.get()
-    freezing.freeze(old.pk, FOREIGN)
+    freezing.freeze_wallet(old.pk, FOREIGN)
     freezing.raise_incident(old.pk, UNDONE)
     rotate(book, settings, key)
     allow(book, old.address, allowed=False)
@@ -89,7 +89,7 @@ def stuck(book: Book, proxy: RpcProxy, settings: Settings) -> Operation:
     """An operation whose transaction no node has, of the key that is rotated away next."""
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING, times=None)
-    driver.step()
+    driver.drive_once()
     return operation
 
 
@@ -139,7 +139,7 @@ def test_status_leaves_out_what_is_of_no_concern(
     fields: dict[str, Any],
     is_listed: bool,
 ) -> None:
-    driver.step()
+    driver.drive_once()
     old, mine = rotate(book, settings, key)
     elsewhere = PlatformWallet.objects.create(address=old.address, chain_id=1, fee_cap_wei=1, status="FROZEN")
     PlatformWallet.objects.filter(pk=old.pk).update(**fields)
@@ -172,7 +172,7 @@ def test_status_shows_it_while_something_of_it_is_under_way(
 def test_it_is_unfrozen_by_its_name_and_no_other_wallet_with_it(book: Book, frozen: PlatformWallet) -> None:
     """Although the executor takes no bundles of it any more: it sends none."""
     mine = PlatformWallet.objects.exclude(pk=frozen.pk).get()
-    freezing.freeze(mine.pk, "a drill")
+    freezing.freeze_wallet(mine.pk, "a drill")
     settlement("unfreeze", "--wallet", frozen.address.lower(), "--yes")
     assert state_of(frozen) == (WalletStatus.ACTIVE, "", UNDONE)
     assert state_of(mine) == (WalletStatus.FROZEN, "a drill", "")
@@ -189,7 +189,7 @@ def test_it_is_unfrozen_by_its_name_and_no_other_wallet_with_it(book: Book, froz
 def test_an_unfrozen_one_sends_nothing_new(book: Book, frozen: PlatformWallet) -> None:
     settlement("unfreeze", "--wallet", frozen.address, "--yes")
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
     assert not ChainTransaction.objects.filter(wallet=frozen).exists()
@@ -212,7 +212,7 @@ def test_what_is_decided_about_it_holds_for_what_was_shown(
 
     def meanwhile(_: Command, question: str, __: dict[str, Any]) -> None:
         questions.append(question)
-        freezing.freeze(frozen.pk, "another")
+        freezing.freeze_wallet(frozen.pk, "another")
         freezing.raise_incident(frozen.pk, "one more")
 
     monkeypatch.setattr(Command, "_confirm", meanwhile)
@@ -239,13 +239,13 @@ def test_the_comparison_after_a_restore_is_finished_under_it_though_nothing_else
     PlatformWallet.objects.filter(pk=frozen.pk).update(scan_pending=True)
     with pytest.raises(CommandError, match="the comparison after the restore is not finished"):
         settlement("unfreeze", "--wallet", frozen.address, "--yes")
-    driver.step()
+    driver.drive_once()
     settlement("unfreeze", "--wallet", frozen.address, "--yes")
     assert state_of(frozen)[0] == WalletStatus.ACTIVE
 
 
 def test_one_wallet_is_frozen_by_its_name(book: Book, settings: Settings, key: LocalAccount) -> None:
-    driver.step()
+    driver.drive_once()
     old, mine = rotate(book, settings, key)
     settlement("freeze", "a drill", "--wallet", old.address, "--yes")
     assert (state_of(old), state_of(mine)) == ((WalletStatus.FROZEN, "a drill", ""), (WalletStatus.ACTIVE, "", ""))
@@ -262,7 +262,7 @@ def test_what_it_has_stuck_is_sent_again(
     with pytest.raises(CommandError, match="refused: no such transaction is under way"):
         settlement("resend", "--yes")
     [attempt] = TransactionAttempt.objects.all()
-    driving = lease.take(mine.pk)
+    driving = lease.take_lease(mine.pk)
     assert driving is not None
     proxy.heal()
     settlement("resend", "--nonce", "0", "--wallet", old.address, "--yes")
@@ -271,7 +271,7 @@ def test_what_it_has_stuck_is_sent_again(
     [again] = TransactionAttempt.objects.all()
     assert (again.raw, again.send_count) == (attempt.raw, attempt.send_count + 1)
     step_and_mine(book, 2)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[stuck])
     assert actions() == ["settlement.resent"]
 
@@ -291,7 +291,7 @@ def test_a_noop_takes_a_nonce_of_it_and_its_operations_go_out_with_the_key(
     noop = TransactionAttempt.objects.select_related("transaction").get(kind=AttemptKind.NOOP)
     assert noop.transaction.wallet_id == old.pk
     step_and_mine(book, 4)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[stuck])
     carriers = ChainTransaction.objects.order_by("created_at").values_list("wallet", "state")
     assert list(carriers) == [(old.pk, TransactionState.CANCELLED), (mine.pk, TransactionState.CONFIRMED)]
@@ -337,7 +337,7 @@ def test_operations_are_decided_under_the_platforms_wallet_whichever_carried_the
     settlement("review", operation.key, "--requeue", "--yes")
     settlement("unfreeze", "--wallet", old.address, "--yes")
     step_and_mine(book, 2)
-    driver.step()
+    driver.drive_once()
     book.check(confirmed=[operation])
     assert ChainTransaction.objects.get(state=TransactionState.CONFIRMED).wallet_id == mine.pk
     assert selectors.frozen_wallets_count() == 0
@@ -348,7 +348,7 @@ def test_operations_are_decided_under_the_platforms_wallet_whichever_carried_the
 
 @pytest.mark.parametrize("action", ACTIONS, ids=" ".join)
 def test_an_address_that_is_no_wallet_is_said_and_nothing_is_done(book: Book, action: tuple[str, ...]) -> None:
-    driver.step()
+    driver.drive_once()
     before = list(PlatformWallet.objects.values())
     [mine] = before
     unknown = "0x000000000000000000000000000000000000dEaD"
@@ -362,7 +362,7 @@ def test_an_address_that_is_no_wallet_is_said_and_nothing_is_done(book: Book, ac
 
 
 def test_a_wallet_of_another_chain_is_none_of_this_one(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     elsewhere = PlatformWallet.objects.create(address="0x" + "11" * 20, chain_id=1, fee_cap_wei=1, status="FROZEN")
     with pytest.raises(CommandError, match="is no wallet on chain"):
         settlement("unfreeze", "--wallet", elsewhere.address, "--yes")

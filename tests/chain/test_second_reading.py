@@ -39,7 +39,7 @@ def cursor(*, next_block: int = 500, verified: int = 0) -> WatchCursor:
 def read_again(at: WatchCursor, *, width: int = 1_000, every: int = second_reading.EVERY_BLOCKS) -> bool:
     reader = RangeReader(get_client(), [])
     reader.width = width
-    return second_reading.read_again(reader, at, every=every)
+    return second_reading.verify_final_range(reader, at, every=every)
 
 
 def verified() -> int:

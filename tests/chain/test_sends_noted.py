@@ -5,9 +5,9 @@ import pytest
 from chain.models import ChainTransaction, PlatformWallet, TransactionAttempt, TransactionState
 from chain.rpc.errors import SendClass
 from chain.settlement import tracking
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
-from chain.settlement.sending import resend
+from chain.settlement.sending import resend_transactions
 from tests.chain.book import Book
 from tests.support.rpc_proxy import RpcProxy
 
@@ -25,7 +25,7 @@ def test_the_last_refusal_is_forgotten_once_a_node_takes_it_and_no_other_attempt
 ) -> None:
     book.borrow()
     proxy.refuse(SEND, "the flux capacitor is cold")
-    bundle(engine)
+    send_queued(engine)
     transaction = ChainTransaction.objects.get()
     [attempt] = transaction.attempts.all()
     elsewhere = ChainTransaction.objects.create(wallet=engine.wallet, nonce=7, gas_limit=1, last_sent_block=3)
@@ -41,7 +41,7 @@ def test_the_last_refusal_is_forgotten_once_a_node_takes_it_and_no_other_attempt
     assert noted(attempt) == (1, SendClass.UNKNOWN, "the flux capacitor is cold")
     assert ChainTransaction.objects.get(pk=transaction.pk).state == TransactionState.SIGNED
 
-    resend(engine, [transaction])
+    resend_transactions(engine, [transaction])
 
     assert noted(attempt) == (2, "", "")
     assert ChainTransaction.objects.get(pk=transaction.pk).state == TransactionState.BROADCAST

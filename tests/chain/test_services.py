@@ -21,10 +21,10 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def nudges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """One entry for each time the driver was woken."""
     found: list[str] = []
-    monkeypatch.setattr(services, "nudge", lambda: found.append("nudged"))
+    monkeypatch.setattr(services, "wake_driver", lambda: found.append("woken"))
     return found
 
 
@@ -60,23 +60,23 @@ def flags(*operations: Operation) -> list[tuple[bool, bool]]:
 
 
 def test_an_operation_is_taken_with_all_that_it_needs_and_the_driver_is_woken_after_the_commit(
-    nudges: list[str],
+    wakes: list[str],
 ) -> None:
     calls = [Call("0xa1", 5, "0x12")]
     effect: list[dict[str, Any]] = [{"address": "0xb2", "topics": [], "data": None}]
 
     def take() -> Operation:
         made = services.enqueue(key="borrow:1", kind="borrow", calls=calls, effect=effect)
-        assert nudges == []
+        assert wakes == []
         return made
 
     made = Operation.objects.get(pk=run_in_transaction(take).pk)
     assert (made.key, made.uid, made.kind, made.state) == ("borrow:1", uid_of("borrow:1"), "borrow", "QUEUED")
     assert (made.calls, made.effect) == ([{"to": "0xa1", "value": 5, "data": "0x12"}], effect)
-    assert nudges == ["nudged"]
+    assert wakes == ["woken"]
     with pytest.raises(IntegrityError):
         run_in_transaction(take)
-    assert nudges == ["nudged"]
+    assert wakes == ["woken"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_was_put_off_is_looked_at_again_unless_it_was_acted_on() -> None:
     mine, done, bystander = (
         operation(acknowledged=acknowledged, settle_after=later) for acknowledged in (False, True, False)
     )
-    services.look_again(operation_ids=[mine.pk, done.pk])
+    services.retry_operations_now(operation_ids=[mine.pk, done.pk])
     left = set(Operation.objects.filter(settle_after__isnull=False).values_list("pk", flat=True))
     assert left == {done.pk, bystander.pk}
 
@@ -178,11 +178,11 @@ def test_a_positions_events_are_to_be_applied_again_from_a_block_on() -> None:
     before, other = event(4, 1, applied=True), event(9, 2, applied=True)
     for block in (5, 6):
         event(block, 1, applied=True)
-    services.forget_applied(position_id=1, from_block=5)
+    services.unapply_events(position_id=1, from_block=5)
     assert applied() == {before.pk, other.pk}
 
 
-def test_whatever_works_is_frozen_with_the_reason(nudges: list[str]) -> None:
+def test_whatever_works_is_frozen_with_the_reason(wakes: list[str]) -> None:
     active, paused = wallet("ACTIVE"), wallet("PAUSED", status_reason="no gas money")
     frozen = wallet("FROZEN", status_reason="another")
     assert services.freeze_wallets(reason="r" * 301) == 3
@@ -195,7 +195,7 @@ def test_whatever_works_is_frozen_with_the_reason(nudges: list[str]) -> None:
     }
     assert services.freeze_wallets(reason="r" * 301) == 0
     assert set(PlatformWallet.objects.values_list("status_changes", flat=True)) == {1}
-    assert nudges == []
+    assert wakes == []
 
 
 def test_one_wallet_is_frozen_by_its_address_and_none_of_another_chain() -> None:
@@ -215,7 +215,7 @@ def test_a_driver_is_started_only_where_none_listens(
     delayed: list[int] = []
     monkeypatch.setattr("chain.settlement.bell.ring", lambda: listens)
     monkeypatch.setattr("chain.tasks.drive_settlement.delay", lambda: delayed.append(1))
-    services.nudge()
+    services.wake_driver()
     assert len(delayed) == started
 
 
@@ -226,4 +226,4 @@ def test_a_broker_that_is_down_is_nobodys_error(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setattr("chain.settlement.bell.ring", lambda: False)
     monkeypatch.setattr("chain.tasks.drive_settlement.delay", fail)
-    services.nudge()
+    services.wake_driver()

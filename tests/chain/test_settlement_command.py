@@ -17,7 +17,7 @@ from chain.models import (
     WalletStatus,
 )
 from chain.settlement import driver
-from chain.settlement.bundling import bundle
+from chain.settlement.bundling import send_queued
 from chain.wallet import lease
 from chain.wallet.lease import LeaseLost
 from tests.chain.book import Book, nonces, wallet
@@ -44,10 +44,10 @@ def lost_nonce(book: Book, proxy: RpcProxy) -> Operation:
     """An operation whose nonce somebody else spent: NEEDS_REVIEW, the wallet FROZEN."""
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING)
-    driver.step()
+    driver.drive_once()
     book.chain.rpc("anvil_setNonce", book.chain.addresses["operator"], "0x1")
     book.finalize()
-    driver.step()
+    driver.drive_once()
     assert wallet().status == WalletStatus.FROZEN
     return operation
 
@@ -55,7 +55,7 @@ def lost_nonce(book: Book, proxy: RpcProxy) -> Operation:
 def test_status_shows_both_sides_and_changes_nothing(book: Book, proxy: RpcProxy) -> None:
     book.borrow()
     proxy.swallow(SEND, NOTHING)
-    driver.step()
+    driver.drive_once()
     before = list(Operation.objects.values()), list(PlatformWallet.objects.values())
     shown = settlement("status")
     attempt = TransactionAttempt.objects.get()
@@ -69,13 +69,13 @@ def test_status_shows_both_sides_and_changes_nothing(book: Book, proxy: RpcProxy
 
 
 def test_status_still_works_while_the_chain_does_not_answer(book: Book, proxy: RpcProxy) -> None:
-    driver.step()
+    driver.drive_once()
     proxy.answer_status("eth_blockNumber", 503, times=None)
     assert "chain: does not answer (The chain cannot be reached)" in settlement("status")
 
 
 def test_nothing_is_done_without_a_yes(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     with pytest.raises(CommandError, match="Say --yes"):
         settlement("freeze", "a drill")
     assert wallet().status == WalletStatus.ACTIVE
@@ -83,14 +83,14 @@ def test_nothing_is_done_without_a_yes(book: Book) -> None:
 
 
 def test_a_frozen_wallet_sends_nothing_until_it_is_unfrozen(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     settlement("freeze", "a drill", "--yes")
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     assert (wallet().status, wallet().status_reason) == (WalletStatus.FROZEN, "a drill")
     assert Operation.objects.get().state == OperationState.QUEUED
     settlement("unfreeze", "--yes")
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
     assert actions() == ["settlement.frozen", "settlement.unfrozen"]
@@ -103,12 +103,12 @@ def test_a_running_driver_sends_nothing_more_once_it_is_frozen(book: Book) -> No
     settlement("freeze", "a drill", "--yes")
     book.borrow()
     with pytest.raises(LeaseLost):
-        bundle(engine)
+        send_queued(engine)
     assert ChainTransaction.objects.count() == 0
 
 
 def test_it_is_not_unfrozen_while_the_executor_is_paused(book: Book) -> None:
-    driver.step()
+    driver.drive_once()
     settlement("freeze", "a drill", "--yes")
     deployer, executor = book.chain.addresses["deployer"], book.chain.addresses["executor"]
     book.chain.rpc("anvil_impersonateAccount", deployer)
@@ -123,8 +123,8 @@ def test_it_is_not_unfrozen_while_the_executor_is_paused(book: Book) -> None:
 def test_resend_sends_the_same_bytes_and_takes_the_lease_from_a_running_driver(book: Book, proxy: RpcProxy) -> None:
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING)
-    driver.step()
-    running = lease.take(wallet().pk)
+    driver.drive_once()
+    running = lease.take_lease(wallet().pk)
     assert running is not None
     assert "sent 2 times" in settlement("resend", "--nonce", "0", "--yes")
     assert proxy.forwarded[SEND] == 1
@@ -138,10 +138,10 @@ def test_resend_sends_the_same_bytes_and_takes_the_lease_from_a_running_driver(b
 def test_noop_takes_the_nonce_and_the_operations_are_done_under_another(book: Book, proxy: RpcProxy) -> None:
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING)
-    driver.step()
+    driver.drive_once()
     settlement("noop", "0", "--yes")
     book.settle()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
     assert [row.state for row in ChainTransaction.objects.order_by("nonce")] == ["CANCELLED", "CONFIRMED"]
@@ -151,11 +151,11 @@ def test_noop_takes_the_nonce_and_the_operations_are_done_under_another(book: Bo
 
 def test_noop_is_refused_for_a_nonce_that_is_spent(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.chain.mine()
     with pytest.raises(CommandError, match="refused: nonce 0 is spent already"):
         settlement("noop", "0", "--yes")
-    driver.step()
+    driver.drive_once()
     with pytest.raises(CommandError, match="refused: nonce 0 is CONFIRMED"):
         settlement("noop", "0", "--yes")
     with pytest.raises(CommandError, match="refused: the database has no such nonce"):
@@ -176,7 +176,7 @@ def test_review_explains_and_requeues_what_the_chain_never_executed(book: Book, 
         settlement("review", "--requeue", "--yes")
     settlement("review", operation.key, "--requeue", "--yes")
     settlement("unfreeze", "--yes")
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.check(confirmed=[operation])
     assert nonces() == [0, 1]
@@ -196,7 +196,7 @@ def test_review_declares_failed_what_the_chain_never_executed(book: Book, proxy:
 def test_review_never_declares_failed_or_sends_again_what_the_chain_executed(book: Book) -> None:
     operation = book.borrow()
     Operation.objects.update(effect=[{**operation.effect[0], "data": f"0x{1:064x}"}])
-    driver.step()
+    driver.drive_once()
     book.settle()
     assert Operation.objects.get().state == OperationState.NEEDS_REVIEW
     assert "executor says executed: yes" in settlement("review", operation.key)
@@ -215,7 +215,7 @@ def test_review_never_declares_failed_or_sends_again_what_the_chain_executed(boo
 def test_review_refuses_while_its_transaction_may_still_be_mined(book: Book, proxy: RpcProxy) -> None:
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING, times=None)
-    driver.step()
+    driver.drive_once()
     Operation.objects.update(state=OperationState.NEEDS_REVIEW)
     for decision, why in ((["--fail", "gone"], "may still be mined"), (["--requeue"], "still under way")):
         with pytest.raises(CommandError, match=why):
@@ -226,13 +226,13 @@ def test_review_refuses_while_its_transaction_may_still_be_mined(book: Book, pro
 
 def test_an_incident_is_shown_until_somebody_read_it(book: Book) -> None:
     operation = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     book.act_on_what_is_final()
     book.chain.rpc("anvil_rollback", 1)
     book.chain.rpc("anvil_dropAllTransactions")
     book.chain.mine(2)
-    driver.step()
+    driver.drive_once()
     shown = settlement("status")
     assert f"a reorg undid 1 settled operations, which were reopened: {operation.key}" in shown
     assert "! 1 operations were undone by a reorg and their owners have not acted on that yet" in shown

@@ -20,23 +20,23 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def quiet(_: Book, __: RpcProxy) -> None:
-    driver.step()
+    driver.drive_once()
 
 
 def frozen(_: Book, __: RpcProxy) -> None:
-    driver.step()
+    driver.drive_once()
     PlatformWallet.objects.update(status=WalletStatus.FROZEN, status_reason="a drill")
 
 
 def with_an_incident(_: Book, __: RpcProxy) -> None:
-    driver.step()
+    driver.drive_once()
     PlatformWallet.objects.update(incident="a reorg undid it", incident_at=clock.now())
 
 
 def under_way(book: Book, proxy: RpcProxy) -> None:
     book.borrow()
     proxy.swallow(SEND, NOTHING)
-    driver.step()
+    driver.drive_once()
 
 
 def in_review(book: Book, proxy: RpcProxy) -> None:
@@ -87,7 +87,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize(("answer", "done"), [("yes", True), (" YES ", True), ("y", False), ("no", False), ("", False)])
 def test_at_a_terminal_only_yes_is_a_yes(book: Book, monkeypatch: pytest.MonkeyPatch, answer: str, done: bool) -> None:
-    driver.step()
+    driver.drive_once()
     monkeypatch.setattr(sys, "stdin", Terminal())
     asked: list[str] = []
 
@@ -113,7 +113,7 @@ def test_one_operation_is_decided_about_at_a_time(book: Book, proxy: RpcProxy) -
 
 
 def test_review_shows_what_needs_it_or_the_one_that_is_named(book: Book, proxy: RpcProxy) -> None:
-    driver.step()
+    driver.drive_once()
     assert "nothing needs review" in settlement("review")
     assert "there is no such operation" in settlement("review", "borrow:none")
     lost = lost_nonce(book, proxy)
@@ -141,7 +141,7 @@ def test_an_operator_without_a_name_is_unknown(book: Book, monkeypatch: pytest.M
     def nobody() -> str:
         raise error
 
-    driver.step()
+    driver.drive_once()
     monkeypatch.setattr("getpass.getuser", nobody)
     call_command("settlement", "freeze", "a drill", "--yes", stdout=io.StringIO())
     assert AuditEntry.objects.get(action="settlement.frozen").actor == "operator:unknown"

@@ -127,7 +127,7 @@ def test_the_watcher_passes_a_strange_log_of_a_contract_of_the_system(
     chain: Chain, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The OAID contract is upgraded for a moment: its event comes without any of its arguments."""
-    watcher.catch_up()
+    watcher.read_new_blocks()
     oaid, sender = chain.addresses["oaid"], chain.world.partners[0].settlement_address
     code = chain.rpc("eth_getCode", oaid, "latest")
     topic = topic_of("OAID", "CreditLineUpdated")[2:]
@@ -137,7 +137,7 @@ def test_the_watcher_passes_a_strange_log_of_a_contract_of_the_system(
     sent = transfer_usdc(chain, sender, chain.addresses["executor"], 5)
 
     with caplog.at_level(logging.ERROR, "chain.events.decoding"):
-        watcher.catch_up()
+        watcher.read_new_blocks()
 
     assert list(ChainEvent.objects.filter(tx_hash__in=[strange, sent]).values_list("tx_hash", flat=True)) == [sent]
     assert [strange in record.getMessage() for record in caplog.records] == [True]

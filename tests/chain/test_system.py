@@ -180,7 +180,7 @@ def test_which_operations_had_run_at_the_end_of_a_block(book: Book, node: RpcPro
     from chain.settlement import driver
 
     done = book.borrow()
-    driver.step()
+    driver.drive_once()
     before = book.chain.block_number()
     book.settle()
     mine = [(done.executor, done.uid), (done.executor, uid_of("never"))]
@@ -198,7 +198,7 @@ def test_whether_an_operation_had_run_is_asked_of_its_own_executor(
     from chain.settlement import driver
 
     done = book.borrow()
-    driver.step()
+    driver.drive_once()
     book.settle()
     block = book.chain.block_number()
     settings.PLATFORM_EXECUTOR_ADDRESS = settings.USDC_ADDRESS

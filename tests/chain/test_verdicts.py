@@ -13,7 +13,7 @@ from chain.lending.encoding import (
     error_selector,
 )
 from chain.models import Operation, OperationState
-from chain.settlement.verdicts import OperationLogs, judge, kept, match_effect, split_logs
+from chain.settlement.verdicts import OperationLogs, judge_operation, match_effect, split_logs, stored_log
 
 EXECUTOR, TOKEN = "0x" + "E1" * 20, "0x" + "7c" * 20
 FIRST, SECOND, THIRD = ("0x" + f"{number:02X}" * 32 for number in (161, 162, 163))
@@ -67,9 +67,11 @@ NOTES = log(TOKEN, "0xBB", "0x02", data="0x99", index=4)
 
 def test_an_execution_with_each_expected_log_is_confirmed_and_keeps_them() -> None:
     other = log(TOKEN, "0xcc")
-    verdict = judge(Operation(effect=EFFECT), OperationLogs(OutcomeStatus.EXECUTED, "0x", [other, NOTES, PAYS]))
+    verdict = judge_operation(
+        Operation(effect=EFFECT), OperationLogs(OutcomeStatus.EXECUTED, "0x", [other, NOTES, PAYS])
+    )
     assert (verdict.state, verdict.reason) == (OperationState.CONFIRMED, "")
-    assert verdict.logs == [kept(PAYS), kept(NOTES)]
+    assert verdict.logs == [stored_log(PAYS), stored_log(NOTES)]
     assert set(verdict.logs[0]) == {"address", "topics", "data", "logIndex"}
 
 
@@ -87,7 +89,7 @@ def test_an_execution_with_each_expected_log_is_confirmed_and_keeps_them() -> No
     ids=["none", "one missing", "the other missing", "amount", "contract", "event", "too few topics"],
 )
 def test_an_execution_without_an_expected_log_is_for_a_person(logs: list[Any]) -> None:
-    verdict = judge(Operation(effect=EFFECT), OperationLogs(OutcomeStatus.EXECUTED, "0x", logs))
+    verdict = judge_operation(Operation(effect=EFFECT), OperationLogs(OutcomeStatus.EXECUTED, "0x", logs))
     assert (verdict.state, verdict.reason) == (OperationState.NEEDS_REVIEW, "it was executed without the expected log")
     assert verdict.logs == []
 
@@ -101,11 +103,11 @@ def test_one_log_proves_one_expectation() -> None:
 
 def test_a_failure_is_told_with_its_reason_whatever_was_logged() -> None:
     data = error_selector("PlatformExecutor", "NothingOwed") + f"{7:064x}"
-    verdict = judge(Operation(effect=EFFECT), OperationLogs(OutcomeStatus.FAILED, data, [PAYS, NOTES]))
+    verdict = judge_operation(Operation(effect=EFFECT), OperationLogs(OutcomeStatus.FAILED, data, [PAYS, NOTES]))
     assert (verdict.state, verdict.reason, verdict.logs) == (OperationState.FAILED, "NothingOwed(positionId=7)", [])
 
 
 def test_an_operation_that_its_carrier_says_nothing_of_is_for_a_person() -> None:
-    verdict = judge(Operation(effect=[]), None)
+    verdict = judge_operation(Operation(effect=[]), None)
     assert verdict.state == OperationState.NEEDS_REVIEW
     assert verdict.reason == "its carrier succeeded without a word about it"

@@ -57,7 +57,7 @@ def test_all_from_the_fork_on_is_forgotten_after_the_consumers_took_it_back(
     told: list[tuple[int, int]], fork: int, verified: int, verified_after: int, left: list[int]
 ) -> None:
     read_up_to(NEXT, verified=verified)
-    assert rollback.roll_back(fork, NEXT) == Fork(fork, NEXT - fork)
+    assert rollback.roll_back_events(fork, NEXT) == Fork(fork, NEXT - fork)
     assert told == [(fork, 5)]
     assert kept() == (left, left)
     cursor = WatchCursor.objects.get(name=CURSOR)
@@ -68,7 +68,7 @@ def test_all_from_the_fork_on_is_forgotten_after_the_consumers_took_it_back(
 def test_what_another_watcher_took_back_already_is_left_alone(told: list[tuple[int, int]]) -> None:
     read_up_to(NEXT)
     with pytest.raises(CursorMoved):
-        rollback.roll_back(FORK, NEXT + 1)
+        rollback.roll_back_events(FORK, NEXT + 1)
     assert kept() == ([5, 6, 7, 8, 9], [5, 6, 7, 8, 9])
 
 
@@ -89,21 +89,21 @@ def blocks_behind() -> float:
 
 @pytest.mark.django_db(transaction=True)
 def test_where_the_newest_block_stands_no_other_is_asked_for(chain: Chain, node: RpcProxy) -> None:
-    watcher.catch_up()
+    watcher.read_new_blocks()
     assert WatchedBlock.objects.count() > 1
     before = node.received["eth_getBlockByNumber"]
-    assert rollback.follow(get_client(), 5) == Fork(5)
+    assert rollback.roll_back_replaced(get_client(), 5) == Fork(5)
     assert node.received["eth_getBlockByNumber"] == before + 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_how_far_the_watcher_is_behind_is_measured(chain: Chain, node: RpcProxy) -> None:
-    watcher.catch_up(to_block=chain.block_number() - 3)
+    watcher.read_new_blocks(to_block=chain.block_number() - 3)
     assert blocks_behind() == 3
     before = ChainEvent.objects.count()
-    report = watcher.catch_up()
+    report = watcher.read_new_blocks()
     assert blocks_behind() == 0
     assert (report.next_block, report.events) == (chain.block_number() + 1, ChainEvent.objects.count() - before)
     chain.mine(2)
-    assert watcher.catch_up(to_block=0).ranges == 0
+    assert watcher.read_new_blocks(to_block=0).ranges == 0
     assert blocks_behind() == 2

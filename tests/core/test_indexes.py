@@ -121,13 +121,22 @@ SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
         lambda: chain.selectors.reopened_again_query(("borrow", "repay"), clock.now())[:100],
         "operation_reopened",
     ),
-    "open operations that nobody dated": (lambda: chain.settlement.overdue.unseen_query()[:1], "operation_open"),
-    "operations open for long": (lambda: chain.settlement.overdue.overdue_query(500)[:500], "operation_open"),
-    "operations open for long, for the operator": (
-        lambda: chain.settlement.overdue.overdue_query(500, told=(False, True))[:20],
+    "open operations that nobody dated": (
+        lambda: chain.settlement.overdue.undated_operations_query()[:1],
         "operation_open",
     ),
-    "operations that somebody was told of": (lambda: chain.settlement.overdue.told_query()[:20], "operation_open"),
+    "operations open for long": (
+        lambda: chain.settlement.overdue.overdue_operations_query(500)[:500],
+        "operation_open",
+    ),
+    "operations open for long, for the operator": (
+        lambda: chain.settlement.overdue.overdue_operations_query(500, told=(False, True))[:20],
+        "operation_open",
+    ),
+    "operations that somebody was told of": (
+        lambda: chain.settlement.overdue.reported_operations_query()[:20],
+        "operation_open",
+    ),
     "operations queue": (
         lambda: Operation.objects.filter(state=OperationState.QUEUED).order_by("created_at", "id")[:10],
         "operation_queue",

@@ -109,7 +109,7 @@ def _draw(world: World) -> None:
     from loans.services.settle import settle_due
 
     assert _borrow_once(world) == ACCEPTED
-    while driver.step().live:
+    while driver.drive_once().live:
         world.chain.mine()
     settle_due()
     assert PartnerLoan.objects.get().status == LoanStatus.ACTIVE

@@ -17,7 +17,7 @@ from chain.lending import system
 from chain.lending.encoding import encode_call
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
 from chain.operators import operating, review
-from chain.operators.inspection import inspect
+from chain.operators.inspection import inspect_wallet
 from chain.rpc.clients import ChainUnavailable, get_client
 from chain.settlement import driver
 from chain.states import FINAL_OPERATION_STATES
@@ -50,7 +50,7 @@ ROUNDS_TO_REST = 16
 DEEPEST_REORG = 3  # a head that fell must rise again before what stood there is known to be gone
 MINING = "mine"
 WORK: dict[str, Callable[[], object]] = {
-    "drive": driver.step,
+    "drive": driver.drive_once,
     "settle": tasks.settle_loans,
     "follow": tasks.follow_chain,
 }
@@ -205,9 +205,9 @@ class Platform:
             self.people.come_back()  # in each round: anvil was seen to lose what was in its pool
             self.pass_time(RESTART_SECONDS)
             self.operator_looks()
-            live = driver.step().live
+            live = driver.drive_once().live
             self.chain.mine()
-            live = driver.step().live or live
+            live = driver.drive_once().live or live
             tasks.settle_loans()
             tasks.follow_chain()
             tasks.settle_loans()
@@ -269,15 +269,15 @@ class Platform:
             self._look_at_frozen(wallet)
         for operation in Operation.objects.filter(state=OperationState.NEEDS_REVIEW):
             if operation.reason.startswith(REPLACED):
-                with operating.at_the_wheel(get_client(), platform_wallet(get_client())) as engine:
-                    review.requeue(engine, review.gather(engine, operation), actor="test")
+                with operating.operator_lease(get_client(), platform_wallet(get_client())) as engine:
+                    review.requeue_operation(engine, review.gather_evidence(engine, operation), actor="test")
                 self.counts["operations queued again"] += 1
 
     def _look_at_frozen(self, wallet: PlatformWallet) -> None:
         assert wallet.status_reason == EXECUTOR_IS_PAUSED, f"M7: the wallet froze: {wallet.status_reason}"
-        report = inspect(get_client(), wallet)
+        report = inspect_wallet(get_client(), wallet)
         if not report.chain.executor_is_paused:
-            operating.unfreeze(report, actor="test")
+            operating.unfreeze_by_operator(report, actor="test")
             self.counts["wallets unfrozen"] += 1
 
     def rotate_key(self, lender: Lender) -> None:

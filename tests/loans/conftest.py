@@ -92,9 +92,9 @@ def settle(chain: Chain) -> Callable[[], None]:
     def run() -> None:
         live = True
         while live:
-            driver.step()
+            driver.drive_once()
             chain.mine()
-            live = driver.step().live
+            live = driver.drive_once().live
             settle_due()
         assert books.discrepancies() == []
 

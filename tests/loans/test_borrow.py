@@ -202,7 +202,7 @@ def test_a_loan_that_landed_but_is_not_settled_in_the_books_is_counted_once(chai
     refusal."""
     user = chain.users[0]
     lender.borrow(user, 6_000)
-    driver.step()
+    driver.drive_once()
     chain.mine()
     system.forget_block()
 
@@ -221,9 +221,9 @@ def test_a_loan_that_settles_while_credit_is_judged_is_not_given_back_twice_thou
     user, read_executed = chain.users[0], system.read_executed
     others: list[object] = []
     lender.borrow(user, 5_000, "landed")
-    driver.step()
+    driver.drive_once()
     chain.mine()
-    driver.step()  # it is on the chain, and not settled in the books
+    driver.drive_once()  # it is on the chain, and not settled in the books
     system.forget_block()
 
     def read_and_be_overtaken(*arguments):

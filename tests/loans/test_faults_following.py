@@ -119,9 +119,9 @@ def test_f45_what_was_missed_is_found_when_a_later_payment_does_not_fit(
     follow.follow_chain()
     assert lender.repay(600 * DOLLAR).status_code == 202
     for _ in range(3):
-        driver.step()
+        driver.drive_once()
         chain.mine()
-    driver.step()
+    driver.drive_once()
     settle_due()
     assert outstanding() == 0 == chain.debt(chain.users[1].position_id)
     assert PartnerLoan.objects.get().status == LoanStatus.REPAID
@@ -207,10 +207,10 @@ def test_what_is_older_is_not_looked_for_where_somebody_misses_an_event(
     chain: Chain, proxy: RpcProxy, begins: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken_back, asked = rollbacks(monkeypatch), ranges_asked_for(proxy)
-    assert watcher.read_again(0, chain.block_number()) is False
+    assert watcher.recheck_blocks(0, chain.block_number()) is False
     assert (taken_back, min(asked)) == ([], begins)
     ChainEvent.objects.filter(block_number=begins).delete()
-    assert watcher.read_again(0, chain.block_number()) is True
+    assert watcher.recheck_blocks(0, chain.block_number()) is True
     assert taken_back == [begins]
     assert WatchCursor.objects.get().next_block == begins
 
@@ -240,7 +240,7 @@ def test_f46_a_reorg_while_no_watcher_ran_and_final_since(
     chain.mine(FINAL_AFTER_BLOCKS + 5)
     lender.borrow(chain.users[0], 100, "b")
     for _ in range(4):
-        driver.step()
+        driver.drive_once()
         settle_due()
         follow.follow_chain()
         chain.mine()
@@ -279,6 +279,6 @@ def test_f46_a_reorg_that_not_every_endpoint_shows_undoes_nothing(
     chain.mine()
     events = ChainEvent.objects.count()
     with pytest.raises(clients.ChainUnavailable):
-        watcher.catch_up()
+        watcher.read_new_blocks()
     assert ChainEvent.objects.count() == events
     assert PartnerLoan.objects.get().status == LoanStatus.ACTIVE

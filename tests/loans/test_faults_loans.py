@@ -38,7 +38,7 @@ def go(chain: Chain) -> Go:
     def run(blocks: int) -> None:
         for _ in range(blocks):
             chain.mine()
-            driver.step()
+            driver.drive_once()
             settle_due()
 
     return run
@@ -88,7 +88,7 @@ def test_f10_the_same_borrow_comes_twice_and_is_one_loan(
 ) -> None:
     first = lender.borrow(chain.users[0], 1_000)
     second = lender.borrow(chain.users[0], 1_000)
-    driver.step()
+    driver.drive_once()
     go(1)
     assert (first.status_code, second.status_code) == (202, 409)
     accounts.check(paid_out=995 * DOLLAR, fees=5 * DOLLAR, debt=1_000 * DOLLAR)
@@ -97,15 +97,15 @@ def test_f10_the_same_borrow_comes_twice_and_is_one_loan(
 def test_f12_a_loan_that_was_paid_out_after_the_backup_is_active_after_the_restore(
     chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts
 ) -> None:
-    driver.step()
+    driver.drive_once()
     lender.borrow(chain.users[0], 1_000)
     engine = (PlatformWallet, ChainTransaction, TransactionAttempt, Operation)
     before = Backup(*engine, Partner, PartnerDailyUsage, OaidCredit, PartnerLoan)
-    driver.step()
+    driver.drive_once()
     chain.mine(FINAL_AFTER_BLOCKS + 1)
     before.restore()
     assert lender.loan()["status"] == "PENDING"
-    driver.step()
+    driver.drive_once()
     settle_due()
     assert lender.loan()["status"] == "ACTIVE"
     accounts.check(paid_out=995 * DOLLAR, fees=5 * DOLLAR, debt=1_000 * DOLLAR)
@@ -115,7 +115,7 @@ def test_f29_the_user_takes_the_permission_back_between_send_and_mine(
     chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts
 ) -> None:
     lender.borrow(chain.users[0], 1_000)
-    driver.step()
+    driver.drive_once()
     raw = withhold(chain)
     set_operator(chain, chain.users[0], allowed=False)
     chain.rpc(SEND, raw)
@@ -128,7 +128,7 @@ def test_f29_the_user_takes_the_permission_back_between_send_and_mine(
     accounts.check(paid_out=0, fees=0, debt=0)
     set_operator(chain, chain.users[0], allowed=True)
     assert lender.borrow(chain.users[0], 10_000, "loan-2").status_code == 202  # all of the credit is free again
-    driver.step()
+    driver.drive_once()
     go(1)
     accounts.check(paid_out=9_950 * DOLLAR, fees=50 * DOLLAR, debt=10_000 * DOLLAR)
 
@@ -138,7 +138,7 @@ def test_f30_failed_then_reorged_then_paid_out_the_partner_hears_of_no_failure(
 ) -> None:
     settings.CHAIN_CONFIRMATIONS = 3
     lender.borrow(chain.users[0], 1_000)
-    driver.step()
+    driver.drive_once()
     raw = withhold(chain)
     set_operator(chain, chain.users[0], allowed=False)
     chain.rpc(SEND, raw)
@@ -164,7 +164,7 @@ def test_f34_the_pay_out_leg_fails_and_the_borrow_is_undone(
         calls=[operation.calls[0], Call(chain.addresses["usdc"], 0, too_much).as_json()], effect=operation.effect[:1]
     )
     fund(chain, 2 * DOLLAR)
-    driver.step()
+    driver.drive_once()
     assert Operation.objects.get().state == OperationState.BUNDLED
     raw = withhold(chain)
     drain(chain, 2 * DOLLAR)
@@ -183,7 +183,7 @@ def test_f34_a_pay_out_to_nobody_is_refused_before_anything_is_spent(
     operation = Operation.objects.get()
     nobody = encode_call("transfer(address,uint256)", ["0x" + "00" * 20, 995 * DOLLAR])
     Operation.objects.update(calls=[operation.calls[0], Call(chain.addresses["usdc"], 0, nobody).as_json()])
-    driver.step()
+    driver.drive_once()
     settle_due()
     assert lender.loan()["status"] == "FAILED"
     assert ChainTransaction.objects.count() == 0
@@ -194,12 +194,12 @@ def test_f40_a_loan_reverted_past_confirmation_is_pending_again_and_settled_anew
     chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts
 ) -> None:
     lender.borrow(chain.users[0], 1_000)
-    driver.step()
+    driver.drive_once()
     go(1)
     assert lender.loan()["status"] == "ACTIVE"
     roll_back(chain, 1)
     chain.mine(2)
-    driver.step()
+    driver.drive_once()
     settle_due()
     loan = PartnerLoan.objects.get()
     assert (loan.status, loan.borrow_tx_hash, loan.borrowed_at) == (LoanStatus.PENDING, "", None)
@@ -220,7 +220,7 @@ def test_f40_a_loan_that_cannot_be_drawn_again_fails_and_releases_everything(
     chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts
 ) -> None:
     lender.borrow(chain.users[0], 1_000)
-    driver.step()
+    driver.drive_once()
     go(1)
     roll_back(chain, 1)
     set_operator(chain, chain.users[0], allowed=False)
@@ -237,15 +237,15 @@ def test_f40_a_repayment_reverted_past_confirmation_is_under_way_again(
     chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts
 ) -> None:
     lender.borrow(chain.users[0], 1_000)
-    driver.step()
+    driver.drive_once()
     go(1)
     assert lender.repay(1_000 * DOLLAR).status_code == 202
-    driver.step()
+    driver.drive_once()
     go(1)
     assert lender.loan()["status"] == "REPAID"
     roll_back(chain, 1)
     chain.mine(2)
-    driver.step()
+    driver.drive_once()
     settle_due()
     assert lender.loan()["status"] == "ACTIVE"
     assert lender.loan()["remainingDebt"] == str(1_000 * DOLLAR)
@@ -261,10 +261,10 @@ def test_f40_loan_and_repayment_are_undone_together_and_come_again_in_their_orde
     chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts
 ) -> None:
     lender.borrow(chain.users[0], 1_000)
-    driver.step()
+    driver.drive_once()
     go(1)
     lender.repay(400 * DOLLAR)
-    driver.step()
+    driver.drive_once()
     go(1)
     assert lender.loan()["remainingDebt"] == str(600 * DOLLAR)
     roll_back(chain, 2)
@@ -279,10 +279,10 @@ def test_f40_a_repayment_that_comes_back_beside_a_newer_one_and_both_are_settled
     chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts, first: int
 ) -> None:
     lender.borrow(chain.users[0], 1_000)
-    driver.step()
+    driver.drive_once()
     go(1)
     lender.repay(first * DOLLAR)
-    driver.step()
+    driver.drive_once()
     go(1)
     chain.rpc("anvil_reorg", 1, [])  # nobody here knows of it yet
     assert lender.repay((1_000 - first) * DOLLAR).status_code == 202
@@ -299,7 +299,7 @@ def test_f40_a_failure_that_was_told_and_undone_ends_as_the_chain_ends(
     chain: Chain, lender: PartnerClient, go: Go, accounts: Accounts
 ) -> None:
     lender.borrow(chain.users[0], 1_000)
-    driver.step()
+    driver.drive_once()
     raw = withhold(chain)
     set_operator(chain, chain.users[0], allowed=False)
     chain.rpc(SEND, raw)
@@ -327,7 +327,7 @@ def test_f43_the_time_a_request_waits_passes_and_its_loan_is_paid_out_once_all_t
     assert (answer.status_code, answer.json()["status"]) == (202, "PENDING")
     again = lender.borrow(chain.users[0], 1_000)
     assert again.status_code == 409
-    driver.step()
+    driver.drive_once()
     go(1)
     assert lender.loan()["status"] == "ACTIVE"
     accounts.check(paid_out=995 * DOLLAR, fees=5 * DOLLAR, debt=1_000 * DOLLAR)

@@ -216,9 +216,9 @@ def test_a_reorg_of_everything_is_settled_anew_when_our_carriers_land_again(chai
 
     chain.rpc("anvil_rollback", chain.block_number() - block)
     chain.mine(1)
-    watcher.catch_up()
+    watcher.read_new_blocks()
     for _ in range(12):
-        driver.step()
+        driver.drive_once()
         chain.mine()
         settle_due()
         follow.follow_chain()
@@ -231,11 +231,11 @@ def test_a_reorg_of_everything_is_settled_anew_when_our_carriers_land_again(chai
 
 
 def test_the_cursor_goes_on_where_it_was_stopped(chain):
-    watcher.catch_up(to_block=5)
+    watcher.read_new_blocks(to_block=5)
     assert WatchCursor.objects.get().next_block == 6
     half = ChainEvent.objects.count()
 
-    watcher.catch_up()
+    watcher.read_new_blocks()
 
     assert WatchCursor.objects.get().next_block == chain.block_number() + 1
     places = list(ChainEvent.objects.order_by("block_number", "log_index").values_list("block_number", "log_index"))

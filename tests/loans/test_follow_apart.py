@@ -173,7 +173,7 @@ def test_an_event_from_before_the_place_where_it_waits_is_tried_at_once(
     user = chain.users[0]
     draw_on_chain(chain, user, 5 * DOLLAR)
     repay_on_chain(chain, user.wallet, user, 40 * DOLLAR)
-    watcher.catch_up()
+    watcher.read_new_blocks()
     unread = ChainEvent.objects.filter(position_id=user.position_id, applied=False)
     drawn = unread.order_by("block_number").first()
     assert drawn is not None
@@ -221,7 +221,7 @@ def test_an_event_that_cannot_be_read_stops_nobody(
 def test_a_quiet_position_that_fails_is_found_among_many(chain: Chain, lender: PartnerClient) -> None:
     for user in chain.users:
         draw_on_chain(chain, user, 5 * DOLLAR)
-    watcher.catch_up()
+    watcher.read_new_blocks()
     broken = ChainEvent.objects.filter(position_id=chain.users[1].position_id, name="SeniorPool.DebtUpdated")
     broken.update(args={"principal": "much"})
 
@@ -386,7 +386,7 @@ def test_a_position_that_waits_for_an_operation_for_long_is_told_of_too(
     settings.CHAIN_OVERDUE_BLOCKS = 15
     first, _ = two_lent
     first.borrow(chain.users[0], 10, "never-seen")
-    driver.step()
+    driver.drive_once()
     chain.mine()  # and no driver looks
     operation = PartnerLoan.objects.get(partner_loan_id="never-seen").borrow_operation
     follow.follow_chain()
@@ -400,7 +400,7 @@ def test_a_position_that_waits_for_an_operation_for_long_is_told_of_too(
     assert [message for message in errors(caplog) if "waits since" in message] == [
         f"position {chain.users[0].position_id} waits since block {since}, for 16 blocks: {why}"
     ]
-    driver.step()
+    driver.drive_once()
     assert settle_due() == 1
     follow.follow_chain()
     assert not ChainEvent.objects.filter(applied=False).exists()
@@ -435,14 +435,14 @@ def test_a_loan_or_position_that_raises_stops_no_other_of_the_minutes_checks(
 def _drive(chain: Chain) -> None:
     live = True
     while live:
-        driver.step()
+        driver.drive_once()
         chain.mine()
-        live = driver.step().live
+        live = driver.drive_once().live
 
 
 def _event(chain: Chain, position_id: int, name: str) -> ChainEvent:
     """One without arguments, in the newest block."""
-    watcher.catch_up()
+    watcher.read_new_blocks()
     number = chain.block_number()
     return ChainEvent.objects.create(
         block_number=number,

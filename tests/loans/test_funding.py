@@ -314,7 +314,7 @@ class TestATransferThatAReorgTakesBack:
         before = executor_balance()
         tx_hash = send_to_platform(chain)
         borrowed.repay(100 * DOLLAR, repaymentTxHash=tx_hash)
-        driver.step()
+        driver.drive_once()
         carrier = chain.rpc("txpool_content")["pending"]
         assert carrier
         reorg(chain, 1)
@@ -336,9 +336,9 @@ class TestATransferThatAReorgTakesBack:
         settings.CHAIN_CONFIRMATIONS = 2
         chain.mine()
         assert borrowed.repay(100 * DOLLAR, repaymentTxHash=tx_hash).status_code == 202
-        driver.step()
+        driver.drive_once()
         chain.mine()
-        driver.step()
+        driver.drive_once()
         assert Operation.objects.get(kind="repay").state == "EXECUTED"
         assert executor_balance() == before
         reorg(chain, 3)
@@ -387,9 +387,9 @@ class TestATransferThatAReorgTakesBack:
 
 def _settle_until_final(chain, operation_pk) -> None:
     for _ in range(20):
-        driver.step()
+        driver.drive_once()
         chain.mine()
-        driver.step()
+        driver.drive_once()
         settle_due()
         if Operation.objects.get(pk=operation_pk).acknowledged:
             return
@@ -433,7 +433,7 @@ class TestAPulledRepayment:
     ):
         settlement, before = borrowed.partner.settlement_address, executor_balance()
         borrowed.repay(100 * DOLLAR)
-        driver.step()
+        driver.drive_once()
         chain.rpc("anvil_dropAllTransactions")  # the carrier is resent after the allowance fell
         approve_usdc(chain, settlement, 0)
         if sent:

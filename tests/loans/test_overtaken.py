@@ -30,9 +30,9 @@ def test_a_payoff_of_a_loan_that_the_user_paid_before_it_landed_is_settled_with_
     send_as(chain, user.wallet, vault, _call("repayLoan(uint256,uint256)", user.position_id, 1_000 * DOLLAR))
     send_as(chain, user.wallet, vault, _call("borrowUSDC(uint256,uint256)", user.position_id, 3_000 * DOLLAR))
     assert lender.repay(1_000 * DOLLAR).status_code == 202  # the watcher has not read of the user's payment yet
-    driver.step()
+    driver.drive_once()
     chain.mine()
-    driver.step()
+    driver.drive_once()
     settle_due()
     follow_now()
     settle_due()

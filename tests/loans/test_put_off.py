@@ -39,9 +39,9 @@ def until_confirmed(chain: Chain) -> None:
     """Sent, mined, confirmed; not settled."""
     live = True
     while live:
-        driver.step()
+        driver.drive_once()
         chain.mine()
-        live = driver.step().live
+        live = driver.drive_once().live
 
 
 def break_books(user: Any, *, by: int = 5 * DOLLAR) -> None:

@@ -184,7 +184,7 @@ def test_what_is_in_motion_is_no_discrepancy(chain, history):
 
     first, _ = history
     first.borrow(chain.users[1], 50, "moving")
-    driver.step()
+    driver.drive_once()
     chain.mine()  # landed, and the driver has not seen it
 
     report = reconcile()

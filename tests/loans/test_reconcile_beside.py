@@ -47,9 +47,9 @@ class Others:
         client.borrow(self.chain.users[user], 3, f"meanwhile-{self._number}")
 
     def land(self) -> None:
-        driver.step()
+        driver.drive_once()
         self.chain.mine()
-        driver.step()
+        driver.drive_once()
 
     def borrow_elsewhere_to_its_end(self) -> None:
         self.borrow(0)

@@ -251,7 +251,7 @@ class TestMotion:
         """Landed, and its settling fails: it is in motion, and after so many blocks a person hears of it."""
         settings.CHAIN_OVERDUE_BLOCKS = 20
         client.borrow(chain.users[1], 50, "stuck")
-        driver.step()
+        driver.drive_once()
         chain.mine()
         landed = chain.block_number()
         caplog.set_level(logging.ERROR, logger="loans.reconciliation.run")
@@ -311,7 +311,7 @@ class TestMotion:
     def test_what_is_in_motion_hides_no_account(self, chain, client):
         """The account's check goes on beside it: USDC that is missing is found."""
         client.borrow(chain.users[1], 50, "stuck")
-        driver.step()
+        driver.drive_once()
         chain.mine()
         plant(PartnerLoan.objects.filter(partner_loan_id="a"), "platform_fee_charged")
 

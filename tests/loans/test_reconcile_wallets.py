@@ -61,7 +61,7 @@ def finalize(chain: Any) -> None:
     """Whatever is mined becomes final, and the driver and the watcher see it."""
     for _ in range(3):
         chain.mine(FINAL_AFTER_BLOCKS)
-        driver.step()
+        driver.drive_once()
         follow.follow_chain()
 
 
@@ -147,24 +147,24 @@ class TestAhead:
     def test_a_restored_database_heals_beside_the_reconciliation(self, chain, make_client, quick):
         """F12: restored from before the send. At every block until the driver has adopted the loan, another run."""
         lender = make_client(0)
-        driver.step()
+        driver.drive_once()
         lender.borrow(chain.users[0], 1_000)
         follow.follow_chain()
         reconcile()
         before = Backup(*RESTORED, *RESTORED_LOANS)
-        driver.step()
+        driver.drive_once()
         chain.mine()
         before.restore()
         moving = []
 
         for _ in range(FINAL_AFTER_BLOCKS + 2):
-            driver.step()
+            driver.drive_once()
             settle_due()
             report = reconcile(freeze=True, quick=quick)
             assert [str(sighting) for sighting in report.sightings] == []
             moving.append([motion.subject for motion in report.in_motion if motion.subject.startswith("wallet:")])
             chain.mine()
-        driver.step()
+        driver.drive_once()
         settle_due()
 
         wallet = PlatformWallet.objects.get()

@@ -31,9 +31,9 @@ def three_confirmed(chain: Chain, lender: PartnerClient, invariants: Invariants)
     """Loans of three users in one carrier, mined and confirmed, not settled."""
     for number, user in enumerate(chain.users[:3]):
         assert lender.borrow(user, 100 + number, f"loan-{number}").status_code == 202
-    driver.step()
+    driver.drive_once()
     chain.mine()
-    driver.step()
+    driver.drive_once()
     assert set(Operation.objects.values_list("state", flat=True)) == {"CONFIRMED"}
     return list(PartnerLoan.objects.order_by("partner_loan_id"))
 

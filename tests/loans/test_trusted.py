@@ -137,9 +137,9 @@ class TestWhatIsAnothers:
     def test_a_transfer_in_the_newest_block_which_the_watcher_has_not_read(self, chain, trusting, proven, monkeypatch):
         """It is in the balance as of now, and among no events: what is judged is of one block."""
         send(chain, trusting, 50)
-        watcher.catch_up()
+        watcher.read_new_blocks()
         send(chain, proven, 1_000)
-        monkeypatch.setattr(watcher, "catch_up", lambda: None)
+        monkeypatch.setattr(watcher, "read_new_blocks", lambda: None)
 
         assert not accepted(trusting.repay(50 * DOLLAR + 1))
         assert accepted(trusting.repay(50 * DOLLAR))
@@ -149,8 +149,8 @@ class TestWhatIsAnothers:
     ):
         """The balance of that block still holds what it took: it would look as if nobody could claim it."""
         tx_hash = send(chain, proven, 1_000)
-        watcher.catch_up()
-        monkeypatch.setattr(watcher, "catch_up", lambda: None)
+        watcher.read_new_blocks()
+        monkeypatch.setattr(watcher, "read_new_blocks", lambda: None)
         assert accepted(proven.repay(1_000 * DOLLAR, repaymentTxHash=tx_hash))
         settle()
         assert spendings() == {"Lender 1": 1_000 * DOLLAR}
@@ -414,7 +414,7 @@ class TestWhenTheChainMoves:
         depth = chain.block_number() - Operation.objects.get(kind="repay").block_number + 1
         chain.rpc("anvil_rollback", depth)
         chain.mine(depth + 1)
-        driver.step()
+        driver.drive_once()
         settle_due()
         follow_now()
         assert (Repayment.objects.get().status, spendings()) == ("PENDING", {"Lender 0": 0})
@@ -427,9 +427,9 @@ class TestWhenTheChainMoves:
     def test_a_node_with_another_block_than_was_read_is_503(self, chain, trusting, monkeypatch):
         """A reorg after the watcher looked: balance and events would be of two histories."""
         send(chain, trusting, 10)
-        watcher.catch_up()
+        watcher.read_new_blocks()
         chain.rpc("anvil_reorg", 1, [])
-        monkeypatch.setattr(watcher, "catch_up", lambda: None)
+        monkeypatch.setattr(watcher, "read_new_blocks", lambda: None)
 
         answer = trusting.repay(10 * DOLLAR)
 
@@ -650,5 +650,5 @@ class TestWhatItCosts:
 
 
 def _followed(chain: Any) -> int:
-    watcher.catch_up()
+    watcher.read_new_blocks()
     return int(chain.block_number())

@@ -51,7 +51,7 @@ def _change_counts(**changes: Any) -> None:
 
         return read
 
-    replace(nonces, "read", broken)
+    replace(nonces, "count_nonces", broken)
 
 
 def ignore_the_pool_in_recovery() -> None:
@@ -97,7 +97,7 @@ def read_logs_once() -> None:
     """What is final is not read a second time."""
     from chain.events import second_reading
 
-    replace(second_reading, "read_again", lambda _: lambda _reader, _cursor: False)
+    replace(second_reading, "verify_final_range", lambda _: lambda _reader, _cursor: False)
 
 
 def look_for_nothing_missing() -> None:

@@ -10,13 +10,13 @@ def believe_a_receipt_of_any_block() -> None:
     """The block that a receipt names is not held against the chain's."""
     from chain.settlement import tracking
     from chain.settlement.landing import Block
-    from chain.settlement.settling import Landing
+    from chain.settlement.settling import MinedTransaction
 
     def broken(_: Any) -> Any:
-        def landings(_engine: Any, attempts: Any, receipts: Any) -> list[Landing]:
+        def landings(_engine: Any, attempts: Any, receipts: Any) -> list[MinedTransaction]:
             mined = [(*pair, receipt) for pair, receipt in zip(attempts, receipts, strict=True) if receipt is not None]
             return [
-                Landing(transaction, attempt, receipt, Block.from_json(_named_in(receipt)))
+                MinedTransaction(transaction, attempt, receipt, Block.from_json(_named_in(receipt)))
                 for transaction, attempt, receipt in mined
             ]
 

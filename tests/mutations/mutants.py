@@ -59,7 +59,7 @@ def save_the_bump_after_the_send() -> None:
         return send
 
     replace(sending, "_commit_attempt", later)
-    replace(sending, "send", first)
+    replace(sending, "send_attempts", first)
 
 
 def believe_one_null_receipt() -> None:
@@ -131,7 +131,7 @@ def send_after_a_restore_without_looking() -> None:
 
         return scan
 
-    replace(restoring, "scan", broken)
+    replace(restoring, "compare_with_chain", broken)
 
 
 def believe_one_node_about_a_reorg() -> None:
@@ -189,7 +189,7 @@ def look_at_no_reorg() -> None:
     from chain.settlement import recovery, tracking
 
     for module in (recovery, tracking):
-        replace(module, "undo_orphaned", lambda _: lambda _engine: False)
+        replace(module, "roll_back_orphaned", lambda _: lambda _engine: False)
 
 
 def forget_that_the_owner_acted() -> None:

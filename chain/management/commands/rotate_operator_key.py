@@ -47,7 +47,7 @@ class Command(BaseCommand):
         calls = rotation.set_operator_calls(new, allowed=True, executors=in_use)
         is_done = have_signed(self, calls, options)
         if is_done:
-            rotation.record("settlement.key_allowed", f"wallet:{new}", actor=actor(), executors=in_use)
+            rotation.record_rotation("settlement.key_allowed", f"wallet:{new}", actor=actor(), executors=in_use)
             self.stdout.write(f"{new} may send bundles to {', '.join(in_use)}")
         money = rotation.gas_money(get_client(), new) / WEI_PER_ETHER
         self.stdout.write(f"gas money of {new}: {money:.6f}" + ("" if money else ": send it some first"))
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         rotation.require_key_is_unused(old, is_compromised=options["compromised"])
         calls = rotation.set_operator_calls(old, allowed=False, executors=executors())
         if have_signed(self, calls, options):
-            rotation.record(
+            rotation.record_rotation(
                 "settlement.key_retired", f"wallet:{old}", actor=actor(), compromised=options["compromised"]
             )
             self.stdout.write(f"no executor on chain {settings.CHAIN_ID} takes bundles of {old} any more")

@@ -71,14 +71,14 @@ class Command(BaseCommand):
     def _freeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
         self._show(wallet)
         self._confirm("Freeze it? Accepted loans wait until it is unfrozen.", options)
-        operating.freeze(wallet, actor=actor(), reason=options["reason"])
+        operating.freeze_by_operator(wallet, actor=actor(), reason=options["reason"])
         self.stdout.write(f"frozen: {options['reason']}")
 
     def _unfreeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
         report = self._show(wallet)
         retired = "Its key was rotated away: it sends nothing new."
         self._confirm(f"Unfreeze it? {retired if report.is_retired else 'Queued operations go out at once.'}", options)
-        operating.unfreeze(report, actor=actor())
+        operating.unfreeze_by_operator(report, actor=actor())
         self.stdout.write("active")
 
     def _resend(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
@@ -90,8 +90,8 @@ class Command(BaseCommand):
         self._confirm(
             f"Send {len(chosen)} stored transactions again? The same bytes, so nothing is done twice.", options
         )
-        with operating.at_the_wheel(get_client(), wallet) as engine:
-            operating.resend(engine, chosen, actor=actor())
+        with operating.operator_lease(get_client(), wallet) as engine:
+            operating.resend_by_operator(engine, chosen, actor=actor())
         for transaction in live_rows(chosen):
             self.stdout.write(inspection.transaction_line(transaction, None))
 
@@ -107,8 +107,8 @@ class Command(BaseCommand):
             f" {transaction.operations.count()} operations are done once: by the payload, or queued again.",
             options,
         )
-        with operating.at_the_wheel(get_client(), wallet) as engine:
-            operating.noop(engine, transaction, actor=actor())
+        with operating.operator_lease(get_client(), wallet) as engine:
+            operating.send_noop_by_operator(engine, transaction, actor=actor())
         [row] = live_rows([transaction])
         self.stdout.write(inspection.transaction_line(row, None))
 
@@ -127,9 +127,9 @@ class Command(BaseCommand):
             self.stdout.write("nothing needs review" if not options["key"] else "there is no such operation")
             return
         shown = []
-        with operating.at_the_wheel(get_client(), wallet) as engine:
+        with operating.operator_lease(get_client(), wallet) as engine:
             for operation in operations:
-                shown.append(review.gather(engine, operation))
+                shown.append(review.gather_evidence(engine, operation))
                 self.stdout.write("\n".join(shown[-1].lines()))
         if not (options["adopt"] or options["fail"] or options["requeue"]):
             return
@@ -137,23 +137,23 @@ class Command(BaseCommand):
             raise DecisionRefused("decide about one operation at a time: name its key")
         self._confirm(_question(options), options)
         # The lease does not wait for a person: it is taken anew, and what was shown must still be so.
-        with operating.at_the_wheel(get_client(), wallet) as engine:
-            evidence = review.gather(engine, shown[0].operation)
+        with operating.operator_lease(get_client(), wallet) as engine:
+            evidence = review.gather_evidence(engine, shown[0].operation)
             review.require_same(shown[0], evidence)
             self._decide(engine, evidence, options)
 
     def _decide(self, engine: Engine, evidence: Evidence, options: dict[str, Any]) -> None:
         if options["adopt"]:
-            review.adopt(engine, evidence, actor=actor(), without_proof=options["without_proof"])
+            review.adopt_operation(engine, evidence, actor=actor(), without_proof=options["without_proof"])
         elif options["fail"]:
-            review.fail(engine, evidence, actor=actor(), reason=options["fail"])
+            review.fail_operation(engine, evidence, actor=actor(), reason=options["fail"])
         else:
-            review.requeue(engine, evidence, actor=actor())
+            review.requeue_operation(engine, evidence, actor=actor())
         key = evidence.operation.key
         self.stdout.write(f"{key} is {Operation.objects.get(key=key).state}")
 
     def _show(self, wallet: PlatformWallet) -> inspection.WalletReport:
-        report = inspection.inspect(get_client(), wallet)
+        report = inspection.inspect_wallet(get_client(), wallet)
         self.stdout.write("\n".join(report.lines()))
         return report
 

@@ -47,10 +47,10 @@ class Command(BaseCommand):
         wallet = signing_address()
         if not wallet:
             raise CommandError("There is no key here: run it where transactions are signed.")
-        rotation.require_can_replace(rotation.look_at(new, [wallet]), wallet)
+        rotation.require_can_replace(rotation.inspect_executor(new, [wallet]), wallet)
         old = settings.PLATFORM_EXECUTOR_ADDRESS
         rotation.follow_executors(*[address for address in (old, new) if address])
-        rotation.record("settlement.executor_allowed", f"executor:{new}", actor=actor(), replaces=old)
+        rotation.record_rotation("settlement.executor_allowed", f"executor:{new}", actor=actor(), replaces=old)
         self.stdout.write(f"{new} can do the work of {old or 'none'}; events of both are followed from now on")
         self._tell_partners(new)
         self._tell_users(new)
@@ -80,8 +80,10 @@ class Command(BaseCommand):
 
     def _retire(self, old: str) -> None:
         rotation.require_executor_is_unused(old)
-        view = rotation.look_at(old, [])
-        rotation.record("settlement.executor_retired", f"executor:{old}", actor=actor(), usdcLeft=view.usdc_balance)
+        view = rotation.inspect_executor(old, [])
+        rotation.record_rotation(
+            "settlement.executor_retired", f"executor:{old}", actor=actor(), usdcLeft=view.usdc_balance
+        )
         self.stdout.write(
             f"nothing is open on {old}; it holds {format_dollars(view.usdc_balance)}: fees, and transfers of partners"
             " that no repayment has claimed (settle those with the partners before its owner withdraws)"

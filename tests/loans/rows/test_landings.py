@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chain.models import Operation
-from chain.reconciling import Moment
+from chain.reconciling import ReferenceBlock
 from loans.ledger.ledger import order_of
 from loans.models import PartnerLoan
 from loans.reconciliation import records
@@ -16,11 +16,11 @@ from tests.loans.rows.conftest import EXECUTOR
 from tests.loans.rows.test_loan_figures import loan_record
 from tests.support.books_rows import BLOCK, BLOCK_HASH, BooksRows
 
-MOMENT = Moment(BLOCK + 10, "0xhead", 0, watched={BLOCK: BLOCK_HASH, BLOCK + 10: "0xhead"})
+MOMENT = ReferenceBlock(BLOCK + 10, "0xhead", 0, watched={BLOCK: BLOCK_HASH, BLOCK + 10: "0xhead"})
 
 
 def compared(
-    loan: PartnerLoan, *events: EventRecord, since: int = BLOCK - 1, fresh: int = BLOCK, moment: Moment = MOMENT
+    loan: PartnerLoan, *events: EventRecord, since: int = BLOCK - 1, fresh: int = BLOCK, moment: ReferenceBlock = MOMENT
 ) -> Landed:
     """The loan and its repayments against these events of its position."""
     record = loan_record(loan)
@@ -87,7 +87,7 @@ def test_a_draw_that_is_later_than_what_was_read_is_nothing_yet(
     world: BooksRows, height: int, is_finding: bool
 ) -> None:
     loan = drawn(world)
-    found = compared(loan, moment=Moment(height, "0xhead", 0))
+    found = compared(loan, moment=ReferenceBlock(height, "0xhead", 0))
     assert (bool(found.findings), found.motions) == (is_finding, {})
 
 

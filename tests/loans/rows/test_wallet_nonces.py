@@ -6,11 +6,11 @@ from pytest_django.fixtures import Settings
 
 from chain import reconciling
 from chain.models import PlatformWallet
-from chain.reconciling import Moment
+from chain.reconciling import ReferenceBlock
 from loans.reconciliation import holdings
 from loans.reconciliation.holdings import READINGS
 
-MOMENT = Moment(100, "0xhead", 0)
+MOMENT = ReferenceBlock(100, "0xhead", 0)
 KEY = "0x" + "11" * 32
 
 
@@ -27,7 +27,7 @@ def checked(monkeypatch: pytest.MonkeyPatch, *counts: int) -> tuple[list[str], i
     answers = list(counts)
     asked: list[list[str]] = []
 
-    def read(addresses: list[str], _: Moment) -> dict[str, int]:
+    def read(addresses: list[str], _: ReferenceBlock) -> dict[str, int]:
         asked.append(addresses)
         return dict.fromkeys(addresses, answers[min(len(asked), len(answers)) - 1])
 
