@@ -27,11 +27,11 @@ POSITIONS = 1_000
 LENT = 20
 EVERY_LENT = 25
 CALLS_PER_BLOCK = 50
-CARRIERS_PER_SEND = 2  # they fit into one block: anvil leaves what does not until something else comes
+BUNDLES_PER_SEND = 2  # they fit into one block: anvil leaves what does not until something else comes
 OPENINGS_PER_BLOCK = 30
 EVENTS_PER_CALL = 3
 OPERATION_GAS = 12_000_000
-CARRIER_GAS = 15_000_000
+BUNDLE_GAS = 15_000_000
 USDC = 10**6
 VALUE = 100_000 * USDC
 UNLIMITED = 2**256 - 1
@@ -43,7 +43,7 @@ class Crowd:
 
     world: "World"
     address: str
-    carriers: int = 0
+    bundles: int = 0
     positions: list[int] = field(default_factory=list)
 
     def run(self, calls: Any) -> list[dict[str, Any]]:
@@ -54,15 +54,15 @@ class Crowd:
         from sandbox.keys import key_pair
 
         receipts: list[dict[str, Any]] = []
-        for some in _batched(calls, CARRIERS_PER_SEND):
-            carriers = []
+        for some in _batched(calls, BUNDLES_PER_SEND):
+            bundles = []
             for block in some:
-                self.carriers += 1
+                self.bundles += 1
                 inner = [Call(to, 0, data) for to, data in block]
-                data = encode_execute([(uid_of(f"crowd:{self.carriers}"), inner)])
-                carriers.append(Call(self.address, 0, data))
+                data = encode_execute([(uid_of(f"crowd:{self.bundles}"), inner)])
+                bundles.append(Call(self.address, 0, data))
             key = key_pair("deployer").private_key
-            receipts += deployment.send(client=get_client(), key=key, calls=carriers, gas=CARRIER_GAS)
+            receipts += deployment.send(client=get_client(), key=key, calls=bundles, gas=BUNDLE_GAS)
         return receipts
 
 

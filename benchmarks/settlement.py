@@ -1,7 +1,7 @@
 """Loans settled a second in 2 s blocks of 30 M gas, three ways, in one run on one anvil.
 
 1. literal: the plan's flow for one loan after the other: send the borrow, wait, send the transfer, wait.
-2. ceiling: the very operations that we send, in carriers of ten, signed beforehand; no HTTP, no database, no Celery.
+2. ceiling: the very operations that we send, in bundles of ten, signed beforehand; no HTTP, no database, no Celery.
 3. platform: `POST /partners/borrow` over HTTP, database, Celery, engine, chain, until the loan is ACTIVE in the books.
 
 Loans go to 300 users in turn, without debt at first. The rate of 2 and 3 is loans over the whole time from the first
@@ -271,9 +271,9 @@ def _gas_a_loan() -> float:
     from chain.models import ChainTransaction
 
     full = [
-        (carrier.gas_used, carrier.size)
-        for carrier in ChainTransaction.objects.annotate(size=Count("operations"))
-        if carrier.size == GROUP and carrier.gas_used
+        (transaction.gas_used, transaction.size)
+        for transaction in ChainTransaction.objects.annotate(size=Count("operations"))
+        if transaction.size == GROUP and transaction.gas_used
     ]
     return sum(gas for gas, _ in full) / sum(size for _, size in full)
 

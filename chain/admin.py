@@ -26,7 +26,7 @@ class OperationAdmin(ReadOnlyAdmin):
     list_filter = ("state", "kind", "acknowledged")
     search_fields = ("key", "uid", "tx_hash")
     ordering = ("-created_at",)
-    list_select_related = ("carrier",)
+    list_select_related = ("transaction",)
 
 
 @admin.register(ChainTransaction)

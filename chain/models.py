@@ -1,7 +1,7 @@
 """How an accepted borrow or repayment becomes exactly one effect on the chain.
 
-An `Operation` is what somebody wants done once: its calls, its uid and the effect that proves it. A `ChainTransaction`
-(the carrier) takes up to ~10 operations to the `PlatformExecutor` under one nonce of a `PlatformWallet`; each
+An `Operation` is what somebody wants done once: its calls, its uid and the effect that proves it. Up to ~10 operations
+are a bundle. A `ChainTransaction` sends one bundle to the `PlatformExecutor` under one nonce of a `PlatformWallet`; each
 `TransactionAttempt` is a signed form of it, stored before it is sent and never altered. Two lines of defence
 (docs/settlement.md):
 
@@ -10,9 +10,9 @@ An `Operation` is what somebody wants done once: its calls, its uid and the effe
    what was mined.
 2. On chain: the executor runs a uid at most once ever; a second send of the same operation does nothing.
 
-This app knows no loans: it takes calls and an expected effect, and answers with a state. Amounts of gas are in wei.
-Invariants (M2, M7): nonce unique per wallet; an operation has at most one live carrier; whatever is QUEUED reaches a
-final state after any crash, or NEEDS_REVIEW. The states and their edges are in `chain.states`.
+This app knows no loans: it takes calls and an expected effect, and returns a state. Amounts of gas are in wei.
+Invariants (M2, M7): a nonce is used once per wallet; an operation has at most one live transaction; whatever is QUEUED
+reaches a final state after any crash, or NEEDS_REVIEW. The states and their edges are in `chain.states`.
 """
 
 from django.db import models
@@ -95,7 +95,7 @@ class PlatformWallet(models.Model):
 
 
 class ChainTransaction(models.Model):
-    """A carrier: one nonce of one wallet, spent on up to ~10 operations (or on a noop)."""
+    """A transaction: one nonce of one wallet, spent on up to ~10 operations (or on a noop)."""
 
     id = UUIDPrimaryKey()
     wallet = models.ForeignKey(PlatformWallet, on_delete=models.PROTECT, related_name="transactions")
@@ -129,7 +129,7 @@ class ChainTransaction(models.Model):
 
 
 class TransactionAttempt(models.Model):
-    """One signed form of a carrier. The bytes are committed before the first send and never change."""
+    """One signed form of a transaction. The bytes are committed before the first send and never change."""
 
     id = UUIDPrimaryKey()
     transaction = models.ForeignKey(ChainTransaction, on_delete=models.PROTECT, related_name="attempts")
@@ -170,15 +170,15 @@ class Operation(models.Model):
     calls = models.JSONField()
     effect = models.JSONField()
     state = models.CharField(max_length=12, choices=OperationState, default=OperationState.QUEUED)
-    carrier = models.ForeignKey(
+    transaction = models.ForeignKey(
         ChainTransaction, null=True, blank=True, on_delete=models.PROTECT, related_name="operations"
     )
-    position_in_carrier = models.PositiveSmallIntegerField(default=0)
-    # Keys of the carriers it left when it was queued again: until their blocks are final, one may run it after all.
-    former_carriers = models.JSONField(default=list, blank=True)
+    position_in_bundle = models.PositiveSmallIntegerField(default=0)
+    # Keys of the transactions it left when it was queued again: until their blocks are final, one may run it after all.
+    former_transactions = models.JSONField(default=list, blank=True)
     group_size_limit = models.PositiveSmallIntegerField(
         default=0
-    )  # smaller after a carrier reverted as a whole; 0: no limit
+    )  # smaller after a transaction reverted as a whole; 0: no limit
     reason = models.CharField(max_length=300, blank=True, default="")
     tx_hash = HashField(blank=True, default="")
     block_number = models.PositiveBigIntegerField(null=True, blank=True)
@@ -203,7 +203,7 @@ class Operation(models.Model):
             models.Index(fields=["state", "created_at"], name="operation_queue"),
             models.Index(fields=["acknowledged", "state", "kind", "settle_after"], name="operation_unacknowledged"),
             models.Index(fields=["acknowledged", "settle_after"], name="operation_put_off"),
-            models.Index(fields=["carrier", "position_in_carrier"], name="operation_carrier"),
+            models.Index(fields=["transaction", "position_in_bundle"], name="operation_transaction"),
             models.Index(fields=["reopened", "kind", "settle_after"], name="operation_reopened"),
             models.Index(fields=["acknowledged", "overdue_told", "state", "open_since_block"], name="operation_open"),
             models.Index(fields=["state", "block_number"], name="operation_mined"),

@@ -154,7 +154,7 @@ def _has_unfinished(wallet: PlatformWallet) -> bool:
     final, verified = wallet.final_block or 0, wallet.verified_block or 0
     if mine.filter(block_number__gt=final).exists():
         return True
-    adopted = Operation.objects.filter(carrier__isnull=True, state=OperationState.CONFIRMED)
+    adopted = Operation.objects.filter(transaction__isnull=True, state=OperationState.CONFIRMED)
     return adopted.filter(block_number__gt=final, block_number__lte=verified).exists()
 
 
@@ -171,28 +171,30 @@ def live_transactions_query(wallet_id: uuid.UUID) -> QuerySet[ChainTransaction]:
 
 
 def queued_operations(limit: int, *, without: Collection[uuid.UUID] = ()) -> list[Operation]:
-    """Operations of this chain that wait for a carrier, oldest first, but those of `without`."""
+    """Operations of this chain that wait for a transaction, oldest first, but those of `without`."""
     queued = queued_query().exclude(pk__in=list(without)) if without else queued_query()
     return list(queued.order_by("created_at", "id")[:limit])
 
 
-def carriers_that_may_run(operation: Operation) -> list[ChainTransaction]:
-    """Carriers that an operation left and that may run it after all: under way, or settled in a block that a reorg may
-    still replace.
+def former_transactions_that_may_run(operation: Operation) -> list[ChainTransaction]:
+    """Transactions that the operation was in before it was queued again, and that may still run it: they are under way,
+    or in a block that a reorg may replace.
     """
-    if not operation.former_carriers:
+    if not operation.former_transactions:
         return []
-    rows = ChainTransaction.objects.filter(pk__in=operation.former_carriers).select_related("wallet").order_by("nonce")
+    rows = (
+        ChainTransaction.objects.filter(pk__in=operation.former_transactions).select_related("wallet").order_by("nonce")
+    )
     return [row for row in rows if not _is_over(row)]
 
 
-def _is_over(carrier: ChainTransaction) -> bool:
-    if carrier.state in LIVE_TRANSACTION_STATES:
+def _is_over(transaction: ChainTransaction) -> bool:
+    if transaction.state in LIVE_TRANSACTION_STATES:
         return False
-    if carrier.block_number is None:
+    if transaction.block_number is None:
         return True  # final state showed that its nonce is another transaction's
-    final = carrier.wallet.final_block
-    return final is not None and carrier.block_number <= final
+    final = transaction.wallet.final_block
+    return final is not None and transaction.block_number <= final
 
 
 def queued_query() -> QuerySet[Operation]:
@@ -201,11 +203,11 @@ def queued_query() -> QuerySet[Operation]:
 
 
 def operations_of(transactions: list[ChainTransaction]) -> dict[object, list[Operation]]:
-    """The operations of each transaction (by its key), in the order in which they stand in the carrier; one query."""
+    """The operations of each transaction (by its key), in the order of the bundle; one query."""
     found: dict[object, list[Operation]] = {transaction.pk: [] for transaction in transactions}
-    operations = Operation.objects.filter(carrier__in=[transaction.pk for transaction in transactions])
-    for operation in operations.order_by("carrier", "position_in_carrier"):
-        found[operation.carrier_id].append(operation)
+    operations = Operation.objects.filter(transaction__in=[transaction.pk for transaction in transactions])
+    for operation in operations.order_by("transaction", "position_in_bundle"):
+        found[operation.transaction_id].append(operation)
     return found
 
 

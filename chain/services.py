@@ -79,14 +79,14 @@ def put_off(*, operation: Operation, why: str) -> dt.datetime:
     return until
 
 
-def put_off_behind(*, operation_ids: Sequence[UUID], until: dt.datetime, why: str, only_due: bool = False) -> None:
+def put_off_behind(*, operation_ids: Sequence[UUID], until: dt.datetime, why: str, if_due: bool = False) -> None:
     """These come after one that was put off: they are not tried before it. No failure of theirs.
 
-    `only_due`: those of them alone that were put off before and whose pause is over.
+    `if_due`: those of them alone that were put off before and whose pause is over.
     """
     for chosen in batched(operation_ids):
         waiting = Operation.objects.filter(pk__in=chosen, acknowledged=False)
-        if only_due:
+        if if_due:
             waiting = waiting.filter(settle_after__lte=clock.now())
         waiting.update(settle_after=until, settle_error=why[:REASON_LENGTH])
 

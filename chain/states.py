@@ -10,17 +10,18 @@ from chain.models import OperationState as Op
 from chain.models import TransactionState as Tx
 
 OPERATION_EDGES: Mapping[Op, frozenset[Op]] = {
-    # CONFIRMED without a carrier of ours: the chain says the uid was executed already, and its log was found
+    # CONFIRMED without a transaction of ours: the chain says the uid was executed already, and its log was found
     # (adoption).
     Op.QUEUED: frozenset({Op.BUNDLED, Op.REFUSED, Op.CONFIRMED, Op.NEEDS_REVIEW}),
-    # CONFIRMED at once where its block is k deep when first seen; QUEUED where its carrier reverted or was cancelled.
+    # CONFIRMED at once where its block is k deep when first seen; QUEUED where its transaction reverted or was
+    # cancelled.
     Op.BUNDLED: frozenset({Op.EXECUTED, Op.CONFIRMED, Op.FAILED, Op.QUEUED, Op.NEEDS_REVIEW}),
-    # FAILED where a reorg put its carrier into another block, with another outcome.
+    # FAILED where a reorg put its transaction into another block, with another outcome.
     Op.EXECUTED: frozenset({Op.CONFIRMED, Op.FAILED, Op.BUNDLED, Op.NEEDS_REVIEW}),
-    # A reorg undid it: back to its carrier, or to the queue where it was adopted.
+    # A reorg undid it: back to its transaction, or to the queue where it was adopted.
     Op.CONFIRMED: frozenset({Op.BUNDLED, Op.QUEUED}),
     Op.REFUSED: frozenset(),
-    # A reorg undid its failure: it may succeed where its carrier lands next.
+    # A reorg undid its failure: it may succeed where its transaction lands next.
     Op.FAILED: frozenset({Op.BUNDLED}),
     Op.NEEDS_REVIEW: frozenset({Op.QUEUED, Op.CONFIRMED, Op.FAILED}),  # by a person, or where its log turns up
 }

@@ -31,7 +31,7 @@ from loans.ledger.ledger import order_of
 from loans.models import OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from partners.models import Partner, PartnerDailyUsage
 
-OPERATIONS_PER_CARRIER = 10
+OPERATIONS_PER_TRANSACTION = 10
 OAID_LIMIT = 10**12  # of each seeded OAID, base units
 FUNDING = {"TRANSFER": "TRANSFER", "PULLED": "PULLED", "USER": "ONCHAIN", "LIQUIDATION": "ONCHAIN"}
 REPAID_BY = {"TRANSFER": "PARTNER", "PULLED": "PARTNER", "USER": "USER", "LIQUIDATION": "LIQUIDATION"}
@@ -49,7 +49,7 @@ class Books:
         self._sums: dict[int, Counter[str]] = {number: Counter() for number in range(len(partners))}
         self._days: Counter[tuple[int, dt.date]] = Counter()
         self._keys: dict[int, uuid.UUID] = {}  # of the loans
-        self._carrier: uuid.UUID | None = None
+        self._transaction: uuid.UUID | None = None
         self._carried = 0
         self._waiting: dict[Table, list[Row]] = {}
         self._make_tables()
@@ -61,7 +61,7 @@ class Books:
         self._loans = Table(PartnerLoan)
         self._operations = Table(Operation, calls=[], effect=[], outcome_logs=[], **done)
         self._queued = Table(Operation, calls=[], effect=[], kind="borrow", chain_id=chain_id, executor=executor)
-        self._carriers = Table(
+        self._transactions = Table(
             ChainTransaction,
             wallet=self.wallet,
             executor=executor,
@@ -266,12 +266,12 @@ class Books:
     # --- Operations and events --------------------------------------------------------------------------------
 
     def _operate(self, pk: uuid.UUID, key: str, uid: str, kind: str, place: Place | None, created: dt.datetime) -> str:
-        """The operation's row, in a carrier where it was executed; answers the transaction's hash."""
+        """The operation's row, in a transaction where it was executed; answers the transaction's hash."""
         if place is None:
             self._put(self._queued, self._queued.row(id=pk, key=key, uid=uid, created_at=created, updated_at=created))
             return ""
-        if self._carried % OPERATIONS_PER_CARRIER == 0:
-            self._carrier = self._new_carrier(place)
+        if self._carried % OPERATIONS_PER_TRANSACTION == 0:
+            self._transaction = self._new_transaction(place)
         self._carried += 1
         tx_hash = self._hash()
         self._put(
@@ -281,7 +281,7 @@ class Books:
                 key=key,
                 uid=uid,
                 kind=kind,
-                carrier_id=self._carrier,
+                transaction_id=self._transaction,
                 tx_hash=tx_hash,
                 block_number=place.block,
                 block_hash=block_hash(place.block),
@@ -292,11 +292,11 @@ class Books:
         )
         return tx_hash
 
-    def _new_carrier(self, place: Place) -> uuid.UUID:
+    def _new_transaction(self, place: Place) -> uuid.UUID:
         pk = self._key()
         self._put(
-            self._carriers,
-            self._carriers.row(
+            self._transactions,
+            self._transactions.row(
                 id=pk,
                 nonce=self.nonces,
                 mined_hash=self._hash(),

@@ -13,7 +13,7 @@ from django.conf import settings
 from chain import metrics
 from chain.events import decoding
 from chain.events.cursor import CURSOR
-from chain.events.rollback import roll_back_events
+from chain.events.reorgs import roll_back_events
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.rpc.evidence import final_block

@@ -4,7 +4,7 @@ It reads ranges of blocks from a cursor to the head, each with the evidence that
 (`chain.rpc.log_ranges`). A range's events and the cursor are one commit, so that it can be stopped anywhere. The hashes
 of the blocks that were not final when they were read are kept until they are, however long that takes and however long
 no watcher runs: where the chain shows another block at one of these heights, what was read from there on is taken back
-and read anew (`chain.events.rollback`). Once final, a range is read a second time, from every endpoint
+and read anew (`chain.events.reorgs`). Once final, a range is read a second time, from every endpoint
 (`chain.events.second_reading`).
 """
 
@@ -15,7 +15,7 @@ from django.conf import settings
 
 from chain import metrics, selectors
 from chain.events import decoding as events
-from chain.events import rollback, second_reading
+from chain.events import reorgs, second_reading
 from chain.events.cursor import CursorMoved, cursor, move_cursor
 from chain.events.new_executors import follow_executor
 from chain.models import ChainEvent, WatchedBlock
@@ -47,7 +47,7 @@ def read_new_blocks(*, client: ChainClient | None = None, to_block: int | None =
     reader = RangeReader(client, events.filters())
     report = WatchReport(first_block=cursor().next_block)
     while True:
-        fork = rollback.roll_back_replaced(client, cursor().next_block)
+        fork = reorgs.roll_back_replaced(client, cursor().next_block)
         report.rolled_back += fork.rolled_back
         _follow_configured(client)
         head, final = _head(client)

@@ -202,7 +202,7 @@ def _executor(chain: ChainView) -> str:
     if chain.executor_is_paused is None or chain.is_operator is None:
         return "does not answer"
     state = "paused" if chain.executor_is_paused else "working"
-    return f"{state}, this wallet {'may' if chain.is_operator else 'may not'} send carriers"
+    return f"{state}, this wallet {'may' if chain.is_operator else 'may not'} send bundles"
 
 
 def _as_bool(answer: Any) -> bool | None:

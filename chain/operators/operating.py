@@ -38,7 +38,7 @@ def operator_lease(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engi
     try:
         wallet.refresh_from_db()
         engine = Engine(wallet=wallet, client=client, lease=taken)
-        engine.look()
+        engine.read_head()
         roll_back_orphaned(engine)  # what is decided next is stored beside the block that all else was compared with
         yield engine
     finally:
@@ -76,7 +76,7 @@ def unfreeze_by_operator(report: WalletReport, *, actor: str) -> None:
     if wallet.scan_pending:
         raise DecisionRefused("the comparison after the restore is not finished; the driver unfreezes it by itself")
     if not report.is_retired and (chain.executor_is_paused or not chain.is_operator):
-        raise DecisionRefused("the executor would refuse every carrier and freeze it again")
+        raise DecisionRefused("the executor would refuse every bundle and freeze it again")
 
     def write() -> None:
         as_shown = _as_shown(wallet).filter(scan_pending__in=[False])

@@ -15,7 +15,7 @@ from chain.models import ChainTransaction, Operation, OperationState
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.settlement.adoption import Execution, find_execution
 from chain.settlement.engine import Engine
-from chain.settlement.landing import NO_CARRIER, NO_OUTCOME, left_its_carrier, move_operations, store_verdicts
+from chain.settlement.transitions import NO_OUTCOME, NO_TRANSACTION, leave_transaction, move_operations, store_verdicts
 from chain.settlement.verdicts import OperationVerdict
 from chain.states import LIVE_TRANSACTION_STATES
 
@@ -34,35 +34,39 @@ class Evidence:
     executed_latest: bool
     executed_finalized: bool
     execution: Execution | None
-    carrier: ChainTransaction | None
-    attempts: tuple[str, ...]  # the hashes of its carrier's attempts
-    known_hashes: tuple[str, ...]  # of its carrier's attempts, those that some endpoint still knows
-    former_nonces: tuple[int, ...]  # of the carriers that it left, those that may run it after all
+    transaction: ChainTransaction | None
+    attempts: tuple[str, ...]  # the hashes of its transaction's attempts
+    known_hashes: tuple[str, ...]  # of its transaction's attempts, those that some endpoint still knows
+    former_nonces: tuple[int, ...]  # of the transactions that it left, those that may run it after all
     finalized_nonce: int
     confirmations: int
 
     @property
     def nonce_is_spent(self) -> bool:
-        """True where no attempt of its carrier, or of one that it left, can be mined any more."""
-        return not self.former_nonces and self._is_past_its_carrier
+        """True where no attempt of its transaction, or of one that it left, can be mined any more."""
+        return not self.former_nonces and self._is_past_its_transaction
 
     @property
     def may_be_queued(self) -> bool:
-        """True where its carrier is not under way."""
-        carrier = self.carrier
-        return carrier is None or carrier.state not in LIVE_TRANSACTION_STATES or self._is_past_its_carrier
+        """True where its transaction is not under way."""
+        transaction = self.transaction
+        return transaction is None or transaction.state not in LIVE_TRANSACTION_STATES or self._is_past_its_transaction
 
     @property
-    def _is_past_its_carrier(self) -> bool:
-        return self.carrier is None or self.finalized_nonce > self.carrier.nonce
+    def _is_past_its_transaction(self) -> bool:
+        return self.transaction is None or self.finalized_nonce > self.transaction.nonce
 
     @property
     def decisive(self) -> tuple[object, ...]:
         """What a decision rests on: where it differs, somebody else acted or the chain went on."""
-        operation, carrier, execution = self.operation, self.carrier, self.execution
+        operation, transaction, execution = self.operation, self.transaction, self.execution
         return (
-            *(operation.state, operation.reason, operation.carrier_id, operation.tx_hash, operation.block_hash),
-            *(None if carrier is None else (carrier.state, carrier.block_hash), self.attempts, self.nonce_is_spent),
+            *(operation.state, operation.reason, operation.transaction_id, operation.tx_hash, operation.block_hash),
+            *(
+                None if transaction is None else (transaction.state, transaction.block_hash),
+                self.attempts,
+                self.nonce_is_spent,
+            ),
             self.former_nonces,
             *(self.executed_latest, self.executed_finalized),
             None if execution is None else (execution.tx_hash, execution.block.hash, execution.verdict.state),
@@ -89,7 +93,7 @@ class Evidence:
             f"  uid {operation.uid}",
             f"  executor says executed: {seen}",
             f"  execution: {_found(execution)}",
-            f"  carrier: {_carried(self.carrier, self.finalized_nonce)}",
+            f"  transaction: {_carried(self.transaction, self.finalized_nonce)}",
             f"  hashes some endpoint still knows: {', '.join(self.known_hashes) or 'none'}",
             *(
                 [f"  may be run after all by nonce {', '.join(map(str, self.former_nonces))}"]
@@ -112,21 +116,25 @@ def gather_evidence(engine: Engine, operation: Operation) -> Evidence:
     By the executor it was promised to and the wallet that carried it, whatever the settings name now. Raises
     `ChainUnavailable`: without the chain, or one of its endpoints, nothing is decided.
     """
-    operation = Operation.objects.select_related("carrier__wallet").get(pk=operation.pk)
-    engine.look()
-    carrier = operation.carrier
-    hashes = [] if carrier is None else list(carrier.attempts.order_by("created_at").values_list("tx_hash", flat=True))
-    seen = [_seen_by(results) for results in engine.client.everyone(_questions(operation, carrier, hashes))]
+    operation = Operation.objects.select_related("transaction__wallet").get(pk=operation.pk)
+    engine.read_head()
+    transaction = operation.transaction
+    hashes = (
+        []
+        if transaction is None
+        else list(transaction.attempts.order_by("created_at").values_list("tx_hash", flat=True))
+    )
+    seen = [_seen_by(results) for results in engine.client.everyone(_questions(operation, transaction, hashes))]
     executed = any(one.executed_latest for one in seen)
     return Evidence(
         operation=operation,
         executed_latest=executed,
         executed_finalized=any(one.executed_finalized for one in seen),
         execution=find_execution(engine, operation) if executed else None,
-        carrier=carrier,
+        transaction=transaction,
         attempts=tuple(hashes),
         known_hashes=tuple(tx_hash for index, tx_hash in enumerate(hashes) if any(one.known[index] for one in seen)),
-        former_nonces=tuple(former.nonce for former in selectors.carriers_that_may_run(operation)),
+        former_nonces=tuple(former.nonce for former in selectors.former_transactions_that_may_run(operation)),
         finalized_nonce=min(one.finalized_nonce for one in seen),
         confirmations=engine.confirmations,
     )
@@ -143,10 +151,10 @@ class _Seen:
 
 
 def _questions(
-    operation: Operation, carrier: ChainTransaction | None, hashes: list[str]
+    operation: Operation, transaction: ChainTransaction | None, hashes: list[str]
 ) -> list[tuple[str, list[Any]]]:
     view = {"to": operation.executor, "data": system.executed_call(operation.uid)}
-    sender = operation.executor if carrier is None else carrier.wallet.address
+    sender = operation.executor if transaction is None else transaction.wallet.address
     return [
         ("eth_call", [view, "latest"]),
         ("eth_call", [view, "finalized"]),
@@ -207,7 +215,7 @@ def requeue_operation(engine: Engine, evidence: Evidence, *, actor: str) -> None
 
     def write() -> None:
         _require_unmoved(evidence)
-        carried = NO_CARRIER if evidence.carrier is None else left_its_carrier(evidence.operation)
+        carried = NO_TRANSACTION if evidence.transaction is None else leave_transaction(evidence.operation)
         fields = {**carried, **NO_OUTCOME, "reason": "", "group_size_limit": 0}
         if move_operations([evidence.operation], OperationState.QUEUED, **fields) != 1:
             raise DecisionRefused("it moved while it was looked at")
@@ -221,7 +229,7 @@ def _decide(
 ) -> None:
     def write() -> None:
         _require_unmoved(evidence)
-        store_verdicts([(evidence.operation, verdict)], **fields, **(NO_CARRIER if fields else {}))
+        store_verdicts([(evidence.operation, verdict)], **fields, **(NO_TRANSACTION if fields else {}))
         _record(evidence, actor, action, verdict.state, reason=verdict.reason)
 
     engine.lease.write(write)
@@ -240,13 +248,15 @@ def _record(evidence: Evidence, actor: str, action: str, state: OperationState, 
 
 
 def _require_unmoved(evidence: Evidence) -> None:
-    """In the transaction of a decision: operation and carrier are as the evidence has them, not one attempt more."""
-    shown, carrier = evidence.operation, evidence.carrier
-    waiting = Operation.objects.filter(pk=shown.pk, state=OperationState.NEEDS_REVIEW, carrier=shown.carrier_id)
+    """Inside the decision's database transaction: nothing changed since the evidence was read."""
+    shown, transaction = evidence.operation, evidence.transaction
+    waiting = Operation.objects.filter(pk=shown.pk, state=OperationState.NEEDS_REVIEW, transaction=shown.transaction_id)
     is_same = waiting.filter(reason=shown.reason, tx_hash=shown.tx_hash, block_hash=shown.block_hash).exists()
-    if is_same and carrier is not None:
-        same = ChainTransaction.objects.filter(pk=carrier.pk, state=carrier.state, block_hash=carrier.block_hash)
-        is_same = same.exists() and carrier.attempts.count() == len(evidence.attempts)
+    if is_same and transaction is not None:
+        same = ChainTransaction.objects.filter(
+            pk=transaction.pk, state=transaction.state, block_hash=transaction.block_hash
+        )
+        is_same = same.exists() and transaction.attempts.count() == len(evidence.attempts)
     if not is_same:
         raise DecisionRefused("it moved while it was looked at")
 
@@ -273,9 +283,9 @@ def _found(execution: Execution | None) -> str:
     return f"{execution.tx_hash} in block {execution.block.number}, {execution.depth} deep: {found}"
 
 
-def _carried(carrier: ChainTransaction | None, finalized_nonce: int) -> str:
-    if carrier is None:
+def _carried(transaction: ChainTransaction | None, finalized_nonce: int) -> str:
+    if transaction is None:
         return "none"
-    spent = "finalized" if finalized_nonce > carrier.nonce else "not finalized"
-    note = f" ({carrier.note})" if carrier.note else ""
-    return f"nonce {carrier.nonce}, {carrier.state}{note}; the chain's count of that nonce is {spent}"
+    spent = "finalized" if finalized_nonce > transaction.nonce else "not finalized"
+    note = f" ({transaction.note})" if transaction.note else ""
+    return f"nonce {transaction.nonce}, {transaction.state}{note}; the chain's count of that nonce is {spent}"

@@ -1,6 +1,6 @@
 """An operation that the chain already executed is not sent again: the log of its execution is found and settles it.
 
-That is how a database restored from a backup, or a uid in two carriers, ends with one effect.
+That is how a database restored from a backup, or a uid in two transactions, ends with one effect.
 """
 
 import logging
@@ -12,7 +12,7 @@ from chain.models import Operation, OperationState
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.rpc.evidence import corroborated
 from chain.settlement.engine import Engine
-from chain.settlement.landing import NO_CARRIER, Block, finish_operation
+from chain.settlement.transitions import NO_TRANSACTION, Block, finish_operation
 from chain.settlement.verdicts import OperationVerdict, judge_operation, split_logs, stored_log
 
 logger = logging.getLogger(__name__)
@@ -46,8 +46,8 @@ def adopt_execution(engine: Engine, operation: Operation) -> None:
         reason = "the executor says it was executed, and no log of that was found"
         finish_operation(engine, operation, OperationVerdict(OperationState.NEEDS_REVIEW, reason))
     elif execution.depth >= engine.confirmations:
-        # Without a carrier it is followed by its own block: a carrier it may have had is not the one that ran it.
-        finish_operation(engine, operation, execution.verdict, **execution.fields(), **NO_CARRIER)
+        # The transaction it may have had is not the one that ran it: it is followed by its own block instead.
+        finish_operation(engine, operation, execution.verdict, **execution.fields(), **NO_TRANSACTION)
         logger.warning("adopted %s: it was executed in %s", operation.key, execution.tx_hash)
 
 

@@ -1,4 +1,4 @@
-"""Signed forms of a carrier: the first, a dearer one for the same nonce, a noop that takes the nonce."""
+"""Signed forms of a transaction: the first, a dearer one for the same nonce, a noop that takes the nonce."""
 
 from chain.models import AttemptKind, ChainTransaction, TransactionAttempt
 from chain.settlement.engine import Engine
@@ -21,7 +21,7 @@ def new_attempt(
 
 
 def best_attempt(transaction: ChainTransaction) -> TransactionAttempt:
-    """The dearest form: the one that a pool keeps, so the one to resend. A carrier is stored with its first one."""
+    """The dearest form: the one that a pool keeps, so the one to resend. A transaction is stored with its first one."""
     return max(transaction.attempts.all(), key=lambda attempt: (attempt.max_fee_per_gas_wei, attempt.created_at))
 
 
@@ -42,7 +42,7 @@ def dearer_attempt(engine: Engine, transaction: ChainTransaction) -> Transaction
 def noop_attempt(engine: Engine, transaction: ChainTransaction, fees: Fees) -> TransactionAttempt:
     """A transaction to ourselves that does nothing but take the nonce, not yet stored.
 
-    Its gas limit is that of all carriers: anvil silently drops a smaller transaction behind one that does not fit.
+    Its gas limit is that of all transactions: anvil silently drops a smaller transaction behind one that does not fit.
     """
     signed = engine.signer.sign(
         to=engine.wallet.address, data="0x", nonce=transaction.nonce, gas_limit=transaction.gas_limit, fees=fees

@@ -1,7 +1,7 @@
-"""QUEUED operations become carriers: grouped oldest first, simulated, signed, committed, sent.
+"""QUEUED operations become bundles: grouped oldest first, simulated, signed, committed, sent.
 
 The commit binds payloads to nonces: transaction, attempt, BUNDLED and `next_nonce` together, or nothing of it. Only
-stored bytes are sent. When to bundle is a trade: at once while little is in flight, later together, so that carriers
+stored bytes are sent. When to bundle is a trade: at once while little is in flight, later together, so that bundles
 fill up.
 """
 
@@ -21,9 +21,9 @@ from chain.rpc.clients import ChainUnavailable
 from chain.settlement.adoption import adopt_execution
 from chain.settlement.attempts import new_attempt
 from chain.settlement.engine import Deferral, Engine
-from chain.settlement.landing import finish_operation
 from chain.settlement.sending import send_attempts
 from chain.settlement.simulation import Simulation, simulate_bundles
+from chain.settlement.transitions import finish_operation
 from chain.settlement.verdicts import OperationVerdict
 from chain.states import IN_FLIGHT_STATES, require_edge
 from chain.wallet.fees import Fees, quote_fees
@@ -33,44 +33,44 @@ from partner_platform.core import clock
 
 logger = logging.getLogger(__name__)
 
-# While carriers are in flight a partial one waits for company: longer the more are in flight, never longer than the
+# While bundles are in flight a partial one waits for company: longer the more are in flight, never longer than the
 # cap.
-GATHER_SECONDS_PER_CARRIER = 0.05
+GATHER_SECONDS_PER_BUNDLE = 0.05
 GATHER_SECONDS_CAP = 0.4
 POSTPONE_SECONDS = 1.0
-LOOK_AGAIN_BLOCKS = 10  # at an operation that is to be refused, and may be run yet by a carrier that it left
+LOOK_AGAIN_BLOCKS = 10  # at an operation that is to be refused, and may be run yet by a bundle that it left
 
 
 def gather_seconds(in_flight: int) -> float:
-    """How long after the last bundling the next partial carrier is held back."""
-    return min(GATHER_SECONDS_PER_CARRIER * in_flight, GATHER_SECONDS_CAP)
+    """How long after the last bundling the next partial bundle is held back."""
+    return min(GATHER_SECONDS_PER_BUNDLE * in_flight, GATHER_SECONDS_CAP)
 
 
 def send_queued(engine: Engine) -> int:
-    """Send what is queued and has room; answers how many carriers went out."""
-    if not engine.is_active or not engine.is_current or engine.held or time.monotonic() < engine.bundle_not_before:
+    """Send what is queued and has room; answers how many bundles went out."""
+    if not engine.is_active or not engine.is_current or engine.suspended or time.monotonic() < engine.bundle_not_before:
         return 0
     in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES).count()
     slots = engine.wallet.max_in_flight - in_flight
     if slots <= 0:
         return 0
-    size = engine.operations_per_carrier
-    queued = selectors.queued_operations(slots * size, without=_held_back(engine))
+    size = engine.operations_per_bundle
+    queued = selectors.queued_operations(slots * size, without=_deferred(engine))
     groups = group_operations(queued, size)[:slots]
     if time.monotonic() - engine.last_bundle_at < gather_seconds(in_flight):
         groups = [full for full in groups if len(full) == size]
     if not groups:
         return 0
     fees = _fees(engine)
-    carriers = simulate_until_clean(engine, groups) if fees else []
-    if fees is None or not carriers:
+    bundles = simulate_until_clean(engine, groups) if fees else []
+    if fees is None or not bundles:
         return 0
     engine.last_bundle_at = time.monotonic()
-    return _dispatch(engine, carriers, fees)
+    return _dispatch(engine, bundles, fees)
 
 
 def _fees(engine: Engine) -> Fees | None:
-    """What the next carriers bid; None, for a while, where there is no key or the market is above the cap."""
+    """What the next bundles bid; None, for a while, where there is no key or the market is above the cap."""
     engine.bundle_not_before = time.monotonic() + POSTPONE_SECONDS
     try:
         signer = engine.signer
@@ -86,8 +86,8 @@ def _fees(engine: Engine) -> Fees | None:
 
 
 def group_operations(operations: list[Operation], size: int) -> list[list[Operation]]:
-    """Carriers of at most `size` operations of one executor in the given order; an operation's own `group_size_limit`
-    makes its carrier smaller.
+    """Bundles of at most `size` operations of one executor in the given order; an operation's own `group_size_limit`
+    makes its bundle smaller.
     """
     groups: list[list[Operation]] = []
     limit = 0
@@ -103,7 +103,7 @@ def group_operations(operations: list[Operation], size: int) -> list[list[Operat
 
 
 def simulate_until_clean(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
-    """Simulate until every carrier is clean: what fails is REFUSED, what was executed is adopted, the rest goes on."""
+    """Simulate until every bundle is clean: what fails is REFUSED, what was executed is adopted, the rest goes on."""
     ready: list[Simulation] = []
     while groups:
         again: list[list[Operation]] = []
@@ -121,9 +121,9 @@ def simulate_until_clean(engine: Engine, groups: list[list[Operation]]) -> list[
 
 
 def _without_the_undecided(engine: Engine, simulation: Simulation) -> list[list[Operation]]:
-    """They are tried again at the next block; the others of the carrier go on now."""
+    """They are tried again at the next block; the others of the bundle go on now."""
     for operation in simulation.undecided:
-        _hold_back(engine, operation, blocks=1, why=simulation.why_undecided)
+        _defer(engine, operation, blocks=1, why=simulation.why_undecided)
     rest = [operation for operation in simulation.operations if operation not in simulation.undecided]
     return [rest] if rest else []
 
@@ -140,34 +140,34 @@ def _without_the_bad(engine: Engine, simulation: Simulation) -> list[Operation]:
     return rest
 
 
-def _held_back(engine: Engine) -> list[UUID]:
+def _deferred(engine: Engine) -> list[UUID]:
     """Those that are not tried again yet."""
     head = engine.require_head().number
-    engine.held_back = {pk: held for pk, held in engine.held_back.items() if head < held.until_block}
-    return list(engine.held_back)
+    engine.deferred = {pk: deferral for pk, deferral in engine.deferred.items() if head < deferral.until_block}
+    return list(engine.deferred)
 
 
-def _hold_back(engine: Engine, operation: Operation, *, blocks: int, why: str) -> None:
-    engine.held_back[operation.pk] = Deferral(engine.require_head().number + blocks, why)
+def _defer(engine: Engine, operation: Operation, *, blocks: int, why: str) -> None:
+    engine.deferred[operation.pk] = Deferral(engine.require_head().number + blocks, why)
     logger.info("%s stays queued: %s", operation.key, why)
 
 
 def _refuse(engine: Engine, operation: Operation, reason: str) -> None:
     """The simulation says no: nothing was spent, its owner may release what it reserved.
 
-    Not while a carrier that it left may run it after all: then it stays QUEUED, and is tried again some blocks later.
+    Not while a bundle that it left may run it after all: then it stays QUEUED, and is tried again some blocks later.
     """
-    if carriers := selectors.carriers_that_may_run(operation):
-        nonces = ", ".join(str(carrier.nonce) for carrier in carriers)
+    if bundles := selectors.former_transactions_that_may_run(operation):
+        nonces = ", ".join(str(bundle.nonce) for bundle in bundles)
         why = f"it would fail ({reason}), and is not refused before nonce {nonces} is final"
-        _hold_back(engine, operation, blocks=LOOK_AGAIN_BLOCKS, why=why)
+        _defer(engine, operation, blocks=LOOK_AGAIN_BLOCKS, why=why)
         return
     finish_operation(engine, operation, OperationVerdict(OperationState.REFUSED, reason))
     logger.info("refused %s: %s", operation.key, reason)
 
 
 def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Operation]]:
-    """A carrier short of gas is halved. Anything else is not about one operation: the wallet freezes, they stay
+    """A bundle short of gas is halved. Anything else is not about one operation: the wallet freezes, they stay
     QUEUED. An executor that was replaced stops only what was promised to it.
     """
     operations = simulation.operations
@@ -177,10 +177,10 @@ def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Op
             finish_operation(engine, operation, OperationVerdict(OperationState.NEEDS_REVIEW, reason))
         return []
     if not simulation.short_of_gas:
-        engine.freeze(f"the executor refuses carriers: {simulation.whole_failure}")
+        engine.freeze(f"the executor refuses bundles: {simulation.whole_failure}")
         return []
     if len(operations) == 1:
-        _refuse(engine, operations[0], "needs more gas than a carrier has")
+        _refuse(engine, operations[0], "needs more gas than a bundle has")
         return []
     half = len(operations) // 2
     return [operations[:half], operations[half:]]
@@ -193,15 +193,15 @@ def _dispatch(engine: Engine, simulations: list[Simulation], fees: Fees) -> int:
     if not simulations:
         return 0
     first = engine.wallet.next_nonce
-    carriers = [_prepare(engine, simulation, first + index, fees) for index, simulation in enumerate(simulations)]
+    bundles = [_prepare(engine, simulation, first + index, fees) for index, simulation in enumerate(simulations)]
     engine.lease.write(
-        lambda: _store(carriers),
+        lambda: _store(bundles),
         where={"next_nonce": first, "status": WalletStatus.ACTIVE},
-        next_nonce=F("next_nonce") + len(carriers),
+        next_nonce=F("next_nonce") + len(bundles),
     )
-    engine.wallet.next_nonce = first + len(carriers)
-    send_attempts(engine, [(transaction, attempt) for transaction, attempt, _ in carriers])
-    return len(carriers)
+    engine.wallet.next_nonce = first + len(bundles)
+    send_attempts(engine, [(transaction, attempt) for transaction, attempt, _ in bundles])
+    return len(bundles)
 
 
 def _is_followed(engine: Engine, executor: str) -> bool:
@@ -216,10 +216,10 @@ def _is_followed(engine: Engine, executor: str) -> bool:
     return True
 
 
-Carrier = tuple[ChainTransaction, TransactionAttempt, list[Operation]]
+Bundle = tuple[ChainTransaction, TransactionAttempt, list[Operation]]
 
 
-def _prepare(engine: Engine, simulation: Simulation, nonce: int, fees: Fees) -> Carrier:
+def _prepare(engine: Engine, simulation: Simulation, nonce: int, fees: Fees) -> Bundle:
     gas_limit = settings.CHAIN_CARRIER_GAS_LIMIT
     executor = simulation.executor
     signed = engine.signer.sign(to=executor, data=simulation.data, nonce=nonce, gas_limit=gas_limit, fees=fees)
@@ -233,22 +233,22 @@ def _prepare(engine: Engine, simulation: Simulation, nonce: int, fees: Fees) -> 
     return transaction, new_attempt(transaction, signed, fees), simulation.operations
 
 
-def _store(carriers: list[Carrier]) -> None:
-    ChainTransaction.objects.bulk_create([transaction for transaction, _, _ in carriers])
-    TransactionAttempt.objects.bulk_create([attempt for _, attempt, _ in carriers])
-    for transaction, _, operations in carriers:
+def _store(bundles: list[Bundle]) -> None:
+    ChainTransaction.objects.bulk_create([transaction for transaction, _, _ in bundles])
+    TransactionAttempt.objects.bulk_create([attempt for _, attempt, _ in bundles])
+    for transaction, _, operations in bundles:
         _bind(transaction, operations)
 
 
 def _bind(transaction: ChainTransaction, operations: list[Operation]) -> None:
-    """Operations into their carrier: if a single one is not QUEUED any more, the whole commit is undone."""
+    """Operations into their bundle: if a single one is not QUEUED any more, the whole commit is undone."""
     positions = [When(pk=operation.pk, then=Value(index)) for index, operation in enumerate(operations)]
     require_edge(OperationState.QUEUED, OperationState.BUNDLED)
     queued = Operation.objects.filter(pk__in=[operation.pk for operation in operations], state=OperationState.QUEUED)
     bundled = queued.update(
         state=OperationState.BUNDLED,
-        carrier=transaction.pk,
-        position_in_carrier=Case(*positions, default=Value(0), output_field=IntegerField()),
+        transaction=transaction.pk,
+        position_in_bundle=Case(*positions, default=Value(0), output_field=IntegerField()),
         reason="",
         updated_at=clock.now(),
     )

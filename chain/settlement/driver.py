@@ -35,7 +35,7 @@ class DriveReport:
 
     busy: bool = False
     live: bool = False
-    carriers: int = 0
+    bundles: int = 0
     ticks: int = 0
     settled: int = 0
 
@@ -68,9 +68,9 @@ def drive_once(*, wallet: PlatformWallet | None = None) -> DriveReport:
         recover(engine)
         track_transactions(engine)
         _look_for_what_is_stuck(engine)
-        carriers = send_queued(engine)
+        bundles = send_queued(engine)
         settled = _announce(engine)
-        return DriveReport(carriers=carriers, ticks=1, settled=settled, live=selectors.has_live_work(engine.wallet))
+        return DriveReport(bundles=bundles, ticks=1, settled=settled, live=selectors.has_live_work(engine.wallet))
     finally:
         engine.lease.release()
 
@@ -148,11 +148,11 @@ class _Loop:
         if not self._recovered:
             recover(engine)
             self._recovered = True
-            self._note(carriers=send_queued(engine))
+            self._note(bundles=send_queued(engine))
             self._tick()
         elif time.monotonic() >= self._next_poll and self._has_new_block():
             self._tick()
-        self._note(carriers=send_queued(engine))
+        self._note(bundles=send_queued(engine))
 
     def _tick(self) -> None:
         track_transactions(self._engine)
@@ -164,11 +164,11 @@ class _Loop:
         head = self._engine.head
         return head is None or self._engine.client.block_number() != head.number
 
-    def _note(self, *, carriers: int = 0, ticks: int = 0, settled: int = 0) -> None:
+    def _note(self, *, bundles: int = 0, ticks: int = 0, settled: int = 0) -> None:
         report = self._report
         self._report = replace(
             report,
-            carriers=report.carriers + carriers,
+            bundles=report.bundles + bundles,
             ticks=report.ticks + ticks,
             settled=report.settled + settled,
         )
@@ -181,7 +181,7 @@ class _Loop:
             self._report = replace(self._report, live=True)
             return now >= self._deadline
         self._report = replace(self._report, live=False)
-        if self._report.carriers == 0 and self._report.settled == 0:
+        if self._report.bundles == 0 and self._report.settled == 0:
             return self._leave()  # the beat's look around: there was nothing to do
         self._quiet_since = self._quiet_since or now
         return now >= min(self._quiet_since + QUIET_SECONDS, self._deadline) and self._leave()

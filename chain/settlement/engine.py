@@ -57,9 +57,9 @@ class Engine:
     verified: Checkpoint | None = None
     final: Checkpoint | None = None
     final_asked_at: int | None = None  # the head at which every endpoint was asked for its final block last
-    held: str = ""  # why nothing new is sent now, although the wallet is ACTIVE
+    suspended: str = ""  # why nothing new is sent now, although the wallet is ACTIVE
     known_executors: set[str] = field(default_factory=set)  # whose rows are there
-    held_back: dict[UUID, Deferral] = field(default_factory=dict)  # queued operations that are not tried now
+    deferred: dict[UUID, Deferral] = field(default_factory=dict)  # queued operations that are not tried now
     settled_keys: list[str] = field(default_factory=list)  # made final by this driver, to be announced
     sent_count: int = 0
     last_bundle_at: float = 0.0
@@ -104,7 +104,7 @@ class Engine:
                 raise result
         return results
 
-    def look(self, *calls: tuple[str, list[Any]]) -> list[Any]:
+    def read_head(self, *calls: tuple[str, list[Any]]) -> list[Any]:
         """Read the newest block and the market, and answer `calls` from the same node in the same post.
 
         Raises `ChainUnavailable` where that node lags behind what another one still shows (F41); where the head of
@@ -129,15 +129,15 @@ class Engine:
     def require_head(self) -> ChainHead:
         """The newest block this driver has seen; it looks where it has seen none."""
         if self.head is None:
-            self.look()
-        assert self.head is not None  # noqa: S101 - look() sets it or raises
+            self.read_head()
+        assert self.head is not None  # noqa: S101 - read_head() sets it or raises
         return self.head
 
-    def set_status(self, status: WalletStatus, reason: str = "", *, only_from: tuple[WalletStatus, ...]) -> bool:
-        """Move the wallet's status in a transaction of its own; False where it was in none of `only_from`."""
+    def set_status(self, status: WalletStatus, reason: str = "", *, from_states: tuple[WalletStatus, ...]) -> bool:
+        """Move the wallet's status in a transaction of its own; False where it was in none of `from_states`."""
 
         def move() -> bool:
-            mine = PlatformWallet.objects.filter(pk=self.wallet.pk, status__in=only_from)
+            mine = PlatformWallet.objects.filter(pk=self.wallet.pk, status__in=from_states)
             return mine.update(status=status, status_reason=reason[:300], **freezing.SEEN_ANEW) == 1
 
         moved = self.lease.write(move)
@@ -154,7 +154,7 @@ class Engine:
             logger.error("wallet %s is %s: %s", self.wallet.address, self.wallet.status, self.wallet.status_reason)
 
     @property
-    def operations_per_carrier(self) -> int:
+    def operations_per_bundle(self) -> int:
         return int(settings.CHAIN_OPERATIONS_PER_CARRIER)
 
     @property

@@ -2,7 +2,7 @@
 
 The counter says which nonces the books know of. Where any endpoint shows a nonce used beyond it, in a block or in the
 pool, something unknown was signed with our key: after a restore, or by somebody else. Such a word may be wrong, or a
-reorg may take it back, so nothing new is sent (`Engine.held`) until it is gone, or until every endpoint calls it
+reorg may take it back, so nothing new is sent (`Engine.suspended`) until it is gone, or until every endpoint calls it
 final; then the counter follows and the database is compared with the chain (`chain.settlement.restoring`). A counter
 that stands above what is final, with no transaction of ours in between, was moved by a wrong word: it is lowered.
 """
@@ -42,8 +42,8 @@ def check_counter(engine: Engine) -> NonceCounts | None:
     try:
         counts = count_nonces(engine)
     except ChainUnavailable as error:
-        engine.held = engine.held or f"the chain's nonces are not known: {error}"
-        logger.warning("nothing new is sent: %s", engine.held)
+        engine.suspended = engine.suspended or f"the chain's nonces are not known: {error}"
+        logger.warning("nothing new is sent: %s", engine.suspended)
         return None
     wallet = engine.wallet
     if counts.final > wallet.next_nonce:
@@ -80,11 +80,11 @@ def count_nonces(engine: Engine) -> NonceCounts:
 
 def _hold_where_in_doubt(engine: Engine, counts: NonceCounts) -> None:
     reason = _doubt(engine.wallet, counts)
-    if reason and engine.held != reason:
+    if reason and engine.suspended != reason:
         logger.warning("%s: nothing new is sent until that is gone or final", reason)
-    elif engine.held and not reason:
+    elif engine.suspended and not reason:
         logger.info("wallet %s sends again", engine.wallet.address)
-    engine.held = reason
+    engine.suspended = reason
 
 
 def _doubt(wallet: PlatformWallet, counts: NonceCounts) -> str:

@@ -73,13 +73,17 @@ def undated_operations_query() -> QuerySet[Operation]:
 def overdue_operations_query(head: int, *, told: Iterable[bool] = (False,)) -> QuerySet[Operation]:
     """Operations that are open for too long at block `head`, for the index tests too; as a rule those not told of."""
     found = _open_operations(told=list(told)).filter(open_since_block__lt=head - settings.CHAIN_OVERDUE_BLOCKS)
-    return found.order_by("open_since_block").select_related("carrier__wallet").prefetch_related("carrier__attempts")
+    return (
+        found.order_by("open_since_block")
+        .select_related("transaction__wallet")
+        .prefetch_related("transaction__attempts")
+    )
 
 
 def reported_operations_query() -> QuerySet[Operation]:
     """Open operations that somebody was told of."""
     told = _open_operations(told=[True]).order_by("open_since_block")
-    return told.select_related("carrier__wallet").prefetch_related("carrier__attempts")
+    return told.select_related("transaction__wallet").prefetch_related("transaction__attempts")
 
 
 def _open_operations(*, told: list[bool]) -> QuerySet[Operation]:

@@ -35,15 +35,15 @@ class Circumstances:
     first_queued: str  # the key of the operation that is bundled next; empty where none waits
     key_trouble: str
     market: Market | None
-    held: str = ""  # why the driver sends nothing new although the wallet is ACTIVE
-    held_back: Mapping[UUID, Deferral] = field(default_factory=dict)  # operations that the driver does not try now
+    suspended: str = ""  # why the driver sends nothing new although the wallet is ACTIVE
+    deferred: Mapping[UUID, Deferral] = field(default_factory=dict)  # operations that the driver does not try now
 
     @classmethod
     def of_engine(cls, engine: Engine) -> Self:
         """As a driver sees them."""
         wallet = PlatformWallet.objects.get(pk=engine.wallet.pk)
         of_wallet = cls.of_wallet(wallet, market=engine.require_head().market)
-        return replace(of_wallet, held=engine.held, held_back=engine.held_back)
+        return replace(of_wallet, suspended=engine.suspended, deferred=engine.deferred)
 
     @classmethod
     def of_wallet(cls, wallet: PlatformWallet, *, market: Market | None = None) -> Self:
@@ -63,9 +63,9 @@ class Circumstances:
             return f"a reorg undid it, and its owner could not take that back: {_failures(operation)}"
         if operation.state in FINAL_OPERATION_STATES:
             return f"its owner could not act on it: {_failures(operation)}"
-        if operation.state == OperationState.QUEUED or operation.carrier is None:
+        if operation.state == OperationState.QUEUED or operation.transaction is None:
             return self._of_queued(operation)
-        return self.of_transaction(operation.carrier)
+        return self.of_transaction(operation.transaction)
 
     def of_transaction(self, transaction: ChainTransaction) -> str:
         """Why the transaction is not final: who waits for whom, and what its last attempts were answered."""
@@ -81,15 +81,15 @@ class Circumstances:
 
     def _of_queued(self, operation: Operation) -> str:
         in_flight = [row for row in self.live if row.state in IN_FLIGHT_STATES]
-        if reasons := [*self._of_wallet(self.wallet), *(why for why in (self.key_trouble, self.held) if why)]:
+        if reasons := [*self._of_wallet(self.wallet), *(why for why in (self.key_trouble, self.suspended) if why)]:
             return "; ".join(reasons)
         if self.market is not None and self.market.base_fee > self.wallet.fee_cap_wei:
             return f"the base fee of {self.market.base_fee} wei is above the cap of {self.wallet.fee_cap_wei} wei"
         if len(in_flight) >= self.wallet.max_in_flight:
             lowest = self.of_transaction(in_flight[0])
             return f"queued behind {len(in_flight)} transactions, as many as may be in flight; the first: {lowest}"
-        if operation.pk in self.held_back:
-            return self.held_back[operation.pk].why
+        if operation.pk in self.deferred:
+            return self.deferred[operation.pk].why
         if self.first_queued and self.first_queued != operation.key:
             return f"queued behind {self.first_queued}"
         return "nothing is known to stand in its way: does a driver run?"

@@ -27,7 +27,7 @@ def recover(engine: Engine) -> None:
     """Undo what a reorg took since the last driver, compare the counter with the chain's (F9, F12), resend what is in
     flight, close gaps.
     """
-    engine.look()
+    engine.read_head()
     roll_back_orphaned(engine)
     counts = nonces.check_counter(engine)
     restoring.compare_if_pending(engine)

@@ -22,8 +22,8 @@ from chain.rpc.clients import ChainUnavailable
 from chain.rpc.evidence import Checkpoint, final_block, hash_of
 from chain.selectors import operations_of
 from chain.settlement.engine import Engine
-from chain.settlement.landing import NO_BLOCK, NO_OUTCOME, move_operations, move_transaction
 from chain.settlement.sending import resend_transactions
+from chain.settlement.transitions import NO_BLOCK, NO_OUTCOME, move_operations, move_transaction
 from chain.states import FINAL_OPERATION_STATES, SETTLED_TRANSACTION_STATES
 from chain.wallet import freezing
 from partner_platform.core import clock
@@ -121,7 +121,7 @@ def watched_transactions(wallet_id: uuid.UUID, floor: int) -> Any:
 
 def adopted_operations(floor: int) -> Any:
     """Operations settled from an execution above `floor` in a transaction that is not ours. For the index tests too."""
-    return Operation.objects.filter(carrier__isnull=True, state=OperationState.CONFIRMED, block_number__gt=floor)
+    return Operation.objects.filter(transaction__isnull=True, state=OperationState.CONFIRMED, block_number__gt=floor)
 
 
 def _floor(engine: Engine) -> int:
@@ -245,7 +245,7 @@ def _raise_incident(engine: Engine, settled: list[Operation]) -> None:
             action="settlement.reopened",
             target=f"operation:{operation.key}",
             before=before,
-            after={"state": str(OperationState.BUNDLED if operation.carrier_id else OperationState.QUEUED)},
+            after={"state": str(OperationState.BUNDLED if operation.transaction_id else OperationState.QUEUED)},
         )
     keys = ", ".join(operation.key for operation in settled)
     incident = f"a reorg undid {len(settled)} settled operations, which were reopened: {keys}"

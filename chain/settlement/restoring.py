@@ -81,10 +81,10 @@ def _executed(engine: Engine, operations: list[Operation]) -> set[str]:
 
 
 def _adopt_unless_ours(engine: Engine, operation: Operation) -> None:
-    """What one of its carrier's own attempts executed is left to the tick, which follows that carrier."""
+    """What one of its transaction's own attempts executed is left to the tick, which follows that transaction."""
     execution = find_execution(engine, operation)
-    carrier = operation.carrier_id
-    if execution and TransactionAttempt.objects.filter(transaction=carrier, tx_hash=execution.tx_hash).exists():
+    transaction = operation.transaction_id
+    if execution and TransactionAttempt.objects.filter(transaction=transaction, tx_hash=execution.tx_hash).exists():
         return
     adopt_execution(engine, operation)
 

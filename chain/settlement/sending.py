@@ -139,17 +139,17 @@ def _react(engine: Engine, transaction: ChainTransaction, answer: SendAnswer, *,
     metrics.send_refusals.labels(meaning).inc()
     logger.warning("nonce %d was not taken (%s): %s", transaction.nonce, meaning, answer.error)
     if meaning == SendClass.UNDERPRICED and may_bump:
-        engine.look()  # the market moved since the quote
+        engine.read_head()  # the market moved since the quote
         raise_fee(engine, transaction)
     elif meaning == SendClass.NO_FUNDS:
-        engine.set_status(WalletStatus.PAUSED, f"no gas money: {answer.error}", only_from=(WalletStatus.ACTIVE,))
+        engine.set_status(WalletStatus.PAUSED, f"no gas money: {answer.error}", from_states=(WalletStatus.ACTIVE,))
     elif meaning == SendClass.MALFORMED and not _has_noop(transaction):
         send_noop(engine, transaction, f"refused by every endpoint: {answer.error}")
 
 
 def _resume_if_taken(engine: Engine, answers: list[SendAnswer]) -> None:
     if engine.wallet.status == WalletStatus.PAUSED and any(answer.is_settled for answer in answers):
-        engine.set_status(WalletStatus.ACTIVE, only_from=(WalletStatus.PAUSED,))
+        engine.set_status(WalletStatus.ACTIVE, from_states=(WalletStatus.PAUSED,))
 
 
 def _has_noop(transaction: ChainTransaction) -> bool:

@@ -23,13 +23,13 @@ from chain.models import (
 from chain.rpc.evidence import corroborated
 from chain.settlement.adoption import find_execution
 from chain.settlement.engine import Engine
-from chain.settlement.landing import Block, move_operations, move_transaction, note_settled, requeue, store_verdicts
+from chain.settlement.transitions import Block, move_operations, move_transaction, note_settled, requeue, store_verdicts
 from chain.settlement.verdicts import OperationVerdict, judge_operation, split_logs
 
 logger = logging.getLogger(__name__)
 
-# A carrier that succeeded leaves an event for each of its operations. A receipt without any contradicts itself (a node
-# in the middle of a reorg): it is read again for this many blocks before a person is woken.
+# A transaction that succeeded leaves an event for each of its operations. A receipt without any contradicts itself (a
+# node in the middle of a reorg): it is read again for this many blocks before an operation needs review.
 SILENT_RECEIPT_BLOCKS = 3
 _NO_LOG = OperationVerdict(
     OperationState.NEEDS_REVIEW, "the executor skipped it, and no log of its execution was found"
@@ -105,7 +105,7 @@ def _judge_operations(engine: Engine, landing: MinedTransaction) -> None:
 
 
 def _judge_skipped(engine: Engine, landing: MinedTransaction, operation: Operation) -> None:
-    """It was executed in another transaction (F35): that one settles it, and the carrier waits until it is deep too."""
+    """Another transaction executed it (F35) and settles it; this one waits until that one is deep enough too."""
     execution = find_execution(engine, operation)
     if execution is None:
         landing.judged.append((operation, _NO_LOG))
@@ -139,7 +139,7 @@ def _write_settled(landing: MinedTransaction) -> None:
     move_transaction(landing.transaction, target, **_mined_fields(landing))
     if landing.is_noop or not landing.succeeded:
         waiting = [operation for operation in landing.operations if operation.state == OperationState.BUNDLED]
-        requeue(waiting, "a noop took its nonce" if landing.is_noop else "the carrier reverted as a whole")
+        requeue(waiting, "a noop took its nonce" if landing.is_noop else "the transaction reverted as a whole")
         return
     store_verdicts(landing.judged, **_landed_fields(landing))
     for operation, verdict, fields in landing.adopted:
@@ -164,4 +164,4 @@ def _tell(engine: Engine, landing: MinedTransaction) -> None:
     note_settled(engine, landing.judged)
     note_settled(engine, [(operation, verdict) for operation, verdict, _ in landing.adopted])
     if not landing.succeeded:
-        logger.error("carrier %s reverted as a whole; its operations are queued again", landing.attempt.tx_hash)
+        logger.error("transaction %s reverted as a whole; its operations are queued again", landing.attempt.tx_hash)

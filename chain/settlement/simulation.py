@@ -1,4 +1,4 @@
-"""What a carrier would do now: one `eth_call` per carrier, all of them in one post; a refusal by every endpoint."""
+"""What a bundle would do now: one `eth_call` per bundle, all of them in one post; a refusal by every endpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from chain.settlement.engine import Engine
 
 @dataclass(frozen=True)
 class Simulation:
-    """A carrier's calldata and what it would do: outcomes in order, or the reason for which it reverts as a whole."""
+    """A bundle's calldata and what it would do: outcomes in order, or the reason for which it reverts as a whole."""
 
     operations: list[Operation]  # of one executor
     data: str
@@ -35,12 +35,12 @@ class Simulation:
 
     @property
     def executor(self) -> str:
-        """Whom the carrier calls: the executor its operations were made for."""
+        """Whom the bundle calls: the executor its operations were made for."""
         return self.operations[0].executor
 
     @property
     def failing(self) -> tuple[Operation, ...]:
-        """Those that would fail: all of them where the carrier reverts as a whole."""
+        """Those that would fail: all of them where the bundle reverts as a whole."""
         if self.whole_failure:
             return tuple(self.operations)
         pairs = zip(self.operations, self.outcomes, strict=True)
@@ -57,14 +57,14 @@ class Simulation:
 
 
 def bundle_calldata(operations: list[Operation]) -> str:
-    """The calldata of a carrier of these operations, in this order."""
+    """The calldata of a bundle of these operations, in this order."""
     return encode_execute(
         (operation.uid, [Call.from_json(call) for call in operation.calls]) for operation in operations
     )
 
 
 def simulate_bundles(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
-    """Simulate each group as a carrier on the newest block, in one post; what says no, once more by every endpoint.
+    """Simulate each group as a bundle on the newest block, in one post; what says no, once more by every endpoint.
 
     A refusal is final for its owner, so a single answer is not enough: a node that changes blocks at that moment was
     seen to run a call on the new block's state at the old block's time, which fails in the pool's arithmetic, and one
@@ -72,20 +72,20 @@ def simulate_bundles(engine: Engine, groups: list[list[Operation]]) -> list[Simu
     Raises `ChainUnavailable` where the node that answered lags behind a block this driver has seen: a refusal for want
     of what that block brought would be wrong.
     """
-    carriers = [bundle_calldata(group) for group in groups]
-    first = _read_all(engine, groups, carriers, engine.client.batch(_calls(engine, groups, carriers)))
+    bundles = [bundle_calldata(group) for group in groups]
+    first = _read_all(engine, groups, bundles, engine.client.batch(_calls(engine, groups, bundles)))
     second = iter(_confirm(engine, [simulation for simulation in first if simulation.says_no]))
     return [next(second) if simulation.says_no else simulation for simulation in first]
 
 
 def _confirm(engine: Engine, doubtful: list[Simulation]) -> list[Simulation]:
-    """The same carriers at every endpoint."""
+    """The same bundles at every endpoint."""
     if not doubtful:
         return []
-    groups, carriers = [each.operations for each in doubtful], [each.data for each in doubtful]
+    groups, bundles = [each.operations for each in doubtful], [each.data for each in doubtful]
     try:
-        heard = engine.client.everyone(_calls(engine, groups, carriers))
-        first, *others = [_read_all(engine, groups, carriers, results) for results in heard]
+        heard = engine.client.everyone(_calls(engine, groups, bundles))
+        first, *others = [_read_all(engine, groups, bundles, results) for results in heard]
     except ChainUnavailable as error:
         return [replace(each, undecided=each.failing, why_undecided=error.message) for each in doubtful]
     return [_agreed(mine, theirs) for mine, *theirs in zip(first, *others, strict=True)]
@@ -99,7 +99,7 @@ def _agreed(mine: Simulation, theirs: Sequence[Simulation]) -> Simulation:
         differing = tuple(mine.operations)
     else:
         verdicts = zip(*([outcome.status for outcome in each.outcomes] for each in (mine, *theirs)), strict=True)
-        pairs = zip(mine.operations, verdicts, strict=False)  # of a carrier that fails as a whole there are none
+        pairs = zip(mine.operations, verdicts, strict=False)  # of a bundle that fails as a whole there are none
         differing = tuple(operation for operation, statuses in pairs if len(set(statuses)) > 1)
     if not differing:
         return mine
@@ -107,21 +107,21 @@ def _agreed(mine: Simulation, theirs: Sequence[Simulation]) -> Simulation:
     return replace(mine, undecided=differing, why_undecided="it fails at one endpoint and not at another")
 
 
-def _calls(engine: Engine, groups: list[list[Operation]], carriers: list[str]) -> list[tuple[str, Sequence[Any]]]:
+def _calls(engine: Engine, groups: list[list[Operation]], bundles: list[str]) -> list[tuple[str, Sequence[Any]]]:
     simulated: list[tuple[str, Sequence[Any]]] = [
         ("eth_call", [_transaction(engine, group[0].executor, data), "latest"])
-        for group, data in zip(groups, carriers, strict=True)
+        for group, data in zip(groups, bundles, strict=True)
     ]
     return [("eth_blockNumber", []), *simulated]
 
 
 def _read_all(
-    engine: Engine, groups: list[list[Operation]], carriers: list[str], results: list[Any]
+    engine: Engine, groups: list[list[Operation]], bundles: list[str], results: list[Any]
 ) -> list[Simulation]:
     number, *answers = results
     if isinstance(number, RpcError) or int(number, 16) < engine.require_head().number:
         raise ChainUnavailable("The node lags behind")
-    return [_read(group, data, answer) for group, data, answer in zip(groups, carriers, answers, strict=True)]
+    return [_read(group, data, answer) for group, data, answer in zip(groups, bundles, answers, strict=True)]
 
 
 def _transaction(engine: Engine, executor: str, data: str) -> dict[str, str]:
@@ -159,7 +159,7 @@ def _outcomes(answer: str, count: int) -> list[Outcome]:
 
 
 def _whole_failure(operations: list[Operation], data: str, error: RpcError) -> Simulation:
-    """Only a revert is a verdict on the carrier; a node that could not simulate says nothing about it."""
+    """Only a revert is a verdict on the bundle; a node that could not simulate says nothing about it."""
     revert = _revert_data(error)
     if revert is None and "revert" not in error.message.lower() and "out of gas" not in error.message.lower():
         raise ChainUnavailable(f"The node could not simulate: {error.message[:100]}") from error

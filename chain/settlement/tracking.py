@@ -20,10 +20,17 @@ from chain.rpc.errors import SendClass
 from chain.settlement import nonces, restoring
 from chain.settlement.adoption import find_execution
 from chain.settlement.engine import Engine
-from chain.settlement.landing import NO_CARRIER, Block, move_operations, move_transaction, note_settled, store_verdicts
 from chain.settlement.reorgs import roll_back_orphaned
 from chain.settlement.sending import raise_fee, resend_transactions
 from chain.settlement.settling import MinedTransaction, settle_mined
+from chain.settlement.transitions import (
+    NO_TRANSACTION,
+    Block,
+    move_operations,
+    move_transaction,
+    note_settled,
+    store_verdicts,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +44,7 @@ def track_transactions(engine: Engine) -> None:
     In this order, so that what is settled is stored together with the block whose chain all else was compared with.
     """
     transactions, attempts, receipts = _look(engine)
-    if engine.held:
+    if engine.suspended:
         nonces.check_counter(engine)
         restoring.compare_if_pending(engine)
     if roll_back_orphaned(engine):
@@ -57,7 +64,7 @@ def _look(engine: Engine) -> tuple[list[ChainTransaction], Attempts, list[Any]]:
     """The newest block, and a receipt or null for each attempt of each live transaction, in one post."""
     transactions = selectors.live_transactions(engine.wallet)
     attempts = [(transaction, attempt) for transaction in transactions for attempt in transaction.attempts.all()]
-    receipts = engine.look(*[("eth_getTransactionReceipt", [attempt.tx_hash]) for _, attempt in attempts])
+    receipts = engine.read_head(*[("eth_getTransactionReceipt", [attempt.tx_hash]) for _, attempt in attempts])
     return transactions, attempts, receipts
 
 
@@ -133,7 +140,7 @@ def _blocks_since(head: int, block: int | None) -> int:
 def _resume_if_nothing_waits(engine: Engine, waiting: list[ChainTransaction]) -> None:
     """A pause ends with the transaction that caused it."""
     if engine.wallet.status == WalletStatus.PAUSED and not waiting:
-        engine.set_status(WalletStatus.ACTIVE, only_from=(WalletStatus.PAUSED,))
+        engine.set_status(WalletStatus.ACTIVE, from_states=(WalletStatus.PAUSED,))
 
 
 def _nonce_was_spent(engine: Engine, transaction: ChainTransaction) -> bool:
@@ -183,7 +190,7 @@ def _give_up(engine: Engine, transaction: ChainTransaction) -> None:
         move_transaction(transaction, target, note=reason)
         move_operations(lost, OperationState.NEEDS_REVIEW, reason=reason)
         for operation, execution in known:
-            store_verdicts([(operation, execution.verdict)], **execution.fields(), **NO_CARRIER)
+            store_verdicts([(operation, execution.verdict)], **execution.fields(), **NO_TRANSACTION)
 
     engine.lease.write(write)
     note_settled(engine, [(operation, execution.verdict) for operation, execution in known])

@@ -1,4 +1,4 @@
-"""What the logs of a mined carrier say about each operation. Pure.
+"""What the logs of a mined transaction say about each operation. Pure.
 
 The logs of an operation are those between the previous `Operation*` event of the executor and its own. It is done
 only where its own event says so and every log it was expected to leave is among them; an execution without them is
@@ -34,7 +34,7 @@ class OperationVerdict:
 
 
 def split_logs(logs: Sequence[Log], executor: str) -> dict[str, OperationLogs]:
-    """The operations of a carrier, by uid, out of its receipt's logs."""
+    """The operations of a transaction, by uid, out of its receipt's logs."""
     found: dict[str, OperationLogs] = {}
     start = 0
     for position, log in enumerate(logs):
@@ -50,7 +50,7 @@ def split_logs(logs: Sequence[Log], executor: str) -> dict[str, OperationLogs]:
 def judge_operation(operation: Operation, found: OperationLogs | None) -> OperationVerdict:
     """CONFIRMED, FAILED or NEEDS_REVIEW. SKIPPED is no verdict: its execution stands in another transaction."""
     if found is None:
-        return OperationVerdict(OperationState.NEEDS_REVIEW, "its carrier succeeded without a word about it")
+        return OperationVerdict(OperationState.NEEDS_REVIEW, "its transaction succeeded and left no event of it")
     if found.status == OutcomeStatus.FAILED:
         return OperationVerdict(OperationState.FAILED, describe_revert(found.revert_data))
     matched = match_effect(operation.effect, found.logs)

@@ -1,6 +1,6 @@
 """One driver at a time: a lease on the wallet's row, with a fencing epoch.
 
-Taking the lease raises `lease_epoch`. Every transaction of the engine begins with `Lease.hold`, a guarded update of
+Taking the lease raises `lease_epoch`. Every transaction of the engine begins with `Lease.renew`, a guarded update of
 that row with our epoch in its filter: a driver that lost the lease matches no row, raises, and its transaction leaves
 nothing behind. The same update renews the lease, and serializes the engine's writers on databases with row locks.
 """
@@ -40,7 +40,7 @@ class Lease:
         self.notes: dict[str, Any] = {}  # columns of the wallet's row that every hold writes along
         self._renewed_at = time.monotonic()
 
-    def hold(self, *, where: dict[str, Any] | None = None, **changes: Any) -> None:
+    def renew(self, *, where: dict[str, Any] | None = None, **changes: Any) -> None:
         """The first statement of each of the engine's transactions: `LeaseLost` unless the lease is ours.
 
         `where` adds conditions on the wallet and `changes` writes it in the same guarded update.
@@ -56,7 +56,7 @@ class Lease:
         """Run `fn` in a transaction that commits only while the lease is ours; it may run again, as any transaction."""
 
         def fenced() -> T:
-            self.hold(where=where, **changes)
+            self.renew(where=where, **changes)
             return fn()
 
         return run_in_transaction(fenced)
@@ -64,7 +64,7 @@ class Lease:
     def renew_if_due(self) -> None:
         """The heartbeat of the driver's loop."""
         if time.monotonic() - self._renewed_at > RENEW_AFTER_SECONDS:
-            self.hold()
+            self.renew()
 
     def release(self) -> None:
         """Let the next driver start at once; nothing where the lease is another's by now."""

@@ -107,7 +107,7 @@ def put_off_all_behind(row: SolvencyPosition) -> None:
     """The same for all its operations whose pause is over, so that they do not come up one by one."""
     if row.follow_after is not None:
         ids = _operation_ids(row.position_id)
-        chain_services.put_off_behind(operation_ids=ids, until=row.follow_after, why=_behind(row), only_due=True)
+        chain_services.put_off_behind(operation_ids=ids, until=row.follow_after, why=_behind(row), if_due=True)
 
 
 def put_off_events(row: SolvencyPosition, events: Sequence[ChainEvent]) -> None:

@@ -22,7 +22,9 @@ def settled_and_forgotten(book: Book, blocks_ago: int) -> Operation:
     driver.drive_once()
     book.settle()
     settled = Operation.objects.get()
-    Operation.objects.update(state=OperationState.QUEUED, carrier=None, tx_hash="", block_number=None, block_hash="")
+    Operation.objects.update(
+        state=OperationState.QUEUED, transaction=None, tx_hash="", block_number=None, block_hash=""
+    )
     book.chain.mine(blocks_ago)
     return settled
 

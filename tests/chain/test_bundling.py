@@ -1,4 +1,4 @@
-"""What a carrier is made of, and what is said where it comes to nothing."""
+"""What a bundle is made of, and what is said where it comes to nothing."""
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -16,11 +16,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SEND = "eth_sendRawTransaction"
 
 
-def test_operations_know_their_places_in_their_carriers(book: Book, settings: Settings) -> None:
+def test_operations_know_their_places_in_their_bundles(book: Book, settings: Settings) -> None:
     settings.CHAIN_OPERATIONS_PER_CARRIER = 3
     operations = book.borrows(5)
     driver.drive_once()
-    places = Operation.objects.values_list("key", "carrier__nonce", "position_in_carrier", "state", "reason")
+    places = Operation.objects.values_list("key", "transaction__nonce", "position_in_bundle", "state", "reason")
     assert sorted(places) == [
         (operation.key, nonce, place, OperationState.BUNDLED, "")
         for operation, (nonce, place) in zip(operations, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)], strict=True)
@@ -34,8 +34,7 @@ def test_what_is_refused_is_left_out_of_the_places(book: Book) -> None:
     first, bad, last = book.borrow(), book.impossible_borrow(), book.borrow()
     driver.drive_once()
     found = {
-        key: (state, place)
-        for key, state, place in Operation.objects.values_list("key", "state", "position_in_carrier")
+        key: (state, place) for key, state, place in Operation.objects.values_list("key", "state", "position_in_bundle")
     }
     assert found == {
         first.key: (OperationState.BUNDLED, 0),
@@ -46,7 +45,7 @@ def test_what_is_refused_is_left_out_of_the_places(book: Book) -> None:
     book.check(confirmed=[first, last], not_done={OperationState.REFUSED: [bad]})
 
 
-def test_no_more_carriers_are_in_flight_than_the_wallet_may_have(book: Book, settings: Settings) -> None:
+def test_no_more_bundles_are_in_flight_than_the_wallet_may_have(book: Book, settings: Settings) -> None:
     settings.CHAIN_OPERATIONS_PER_CARRIER = 1
     operations = book.borrows(4)
     driver.drive_once()
@@ -63,7 +62,7 @@ def test_no_more_carriers_are_in_flight_than_the_wallet_may_have(book: Book, set
     book.check(confirmed=[*operations, *more])
 
 
-def test_a_carrier_that_reverts_as_a_whole_is_told_and_its_operations_are_queued_again(
+def test_a_bundle_that_reverts_as_a_whole_is_told_and_its_operations_are_queued_again(
     book: Book, caplog: pytest.LogCaptureFixture
 ) -> None:
     operation = book.borrow()
@@ -78,13 +77,13 @@ def test_a_carrier_that_reverts_as_a_whole_is_told_and_its_operations_are_queued
     landed = ChainTransaction.objects.get(nonce=0)
     assert landed.state == TransactionState.REVERTED
     assert Operation.objects.get().state == OperationState.QUEUED
-    told = f"carrier {landed.mined_hash} reverted as a whole; its operations are queued again"
+    told = f"bundle {landed.mined_hash} reverted as a whole; its operations are queued again"
     assert [record.levelname for record in caplog.records if record.getMessage() == told] == ["ERROR"]
     as_owner(book.chain, "0x3f4ba83a")  # unpause()
     book.check(confirmed=[], not_done={OperationState.QUEUED: [operation]})
 
 
-def test_a_carrier_that_succeeds_is_no_news_for_a_person(book: Book, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bundle_that_succeeds_is_no_news_for_a_person(book: Book, caplog: pytest.LogCaptureFixture) -> None:
     operation = book.borrow()
     driver.drive_once()
     book.settle()
@@ -92,7 +91,7 @@ def test_a_carrier_that_succeeds_is_no_news_for_a_person(book: Book, caplog: pyt
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_an_operation_that_needs_more_gas_than_a_carrier_has_is_refused_alone(book: Book, proxy: RpcProxy) -> None:
+def test_an_operation_that_needs_more_gas_than_a_bundle_has_is_refused_alone(book: Book, proxy: RpcProxy) -> None:
     good, heavy = book.borrow(), book.borrow()
     uid = heavy.uid[2:]
 
@@ -101,7 +100,7 @@ def test_an_operation_that_needs_more_gas_than_a_carrier_has_is_refused_alone(bo
 
     proxy.check("eth_call", out_of_gas)
     driver.drive_once()
-    assert Operation.objects.get(pk=heavy.pk).reason == "needs more gas than a carrier has"
+    assert Operation.objects.get(pk=heavy.pk).reason == "needs more gas than a bundle has"
     book.settle()
     book.check(confirmed=[good], not_done={OperationState.REFUSED: [heavy]})
 

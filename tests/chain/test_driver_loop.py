@@ -92,7 +92,7 @@ FIRST_PASS = ["renew", "listen", "recover", "bundle", "track", "head 5", "overdu
 
 
 def test_a_look_around_takes_no_time(world: World) -> None:
-    assert driver.drive_wallet(max_seconds=20) == DriveReport(busy=False, live=False, carriers=0, ticks=1, settled=0)
+    assert driver.drive_wallet(max_seconds=20) == DriveReport(busy=False, live=False, bundles=0, ticks=1, settled=0)
     assert world.done() == ["retired", *FIRST_PASS, "deaf", "deaf", "release"]
     assert world.now == STARTED
 
@@ -107,7 +107,7 @@ def test_a_step_is_one_of_everything(world: World) -> None:
     world.plan["bundle"] = lambda: 3
     world.plan["track"] = lambda: world.engine.settled_keys.extend(["a", "b"])
     world.live = [True]
-    assert driver.drive_once() == DriveReport(busy=False, live=True, carriers=3, ticks=1, settled=2)
+    assert driver.drive_once() == DriveReport(busy=False, live=True, bundles=3, ticks=1, settled=2)
     assert world.done() == [
         *("retired", "recover", "track", "head 5", "overdue", "bundle", "announce a b", "release"),
     ]
@@ -122,7 +122,7 @@ def test_a_step_of_a_named_wallet_follows_no_other_and_gives_its_lease_back_what
 
 
 def test_what_is_live_is_ticked_at_each_new_block_and_a_second_after_its_end_the_driver_leaves(world: World) -> None:
-    """Carriers count from before the first tick on: what recovery freed goes out at once."""
+    """Bundles count from before the first tick on: what recovery freed goes out at once."""
     world.plan["bundle"] = lambda: 2
     world.live = [True, True]
 
@@ -132,7 +132,7 @@ def test_what_is_live_is_ticked_at_each_new_block_and_a_second_after_its_end_the
 
     world.plan["sleep 0.05"] = new_block
     report = driver.drive_wallet(max_seconds=20)
-    assert report == DriveReport(busy=False, live=False, carriers=2, ticks=2, settled=2)
+    assert report == DriveReport(busy=False, live=False, bundles=2, ticks=2, settled=2)
     assert world.did[: len(FIRST_PASS) + 1] == ["retired", *FIRST_PASS]
     after = world.did[len(FIRST_PASS) + 1 :]
     assert after[:8] == ["sleep 0.05", "renew", "track", "head 6", "overdue", "announce a b", "bundle", "sleep 0.15"]
@@ -176,7 +176,7 @@ def test_a_bell_that_rings_on_after_a_bundle_makes_no_spinning(world: World) -> 
 
 def test_what_is_live_at_the_deadline_is_left_to_the_next(world: World) -> None:
     world.live = [True] * 100
-    assert driver.drive_wallet(max_seconds=0.3) == DriveReport(busy=False, live=True, carriers=0, ticks=1, settled=0)
+    assert driver.drive_wallet(max_seconds=0.3) == DriveReport(busy=False, live=True, bundles=0, ticks=1, settled=0)
     slept = [act for act in world.did if act.startswith(("pause", "sleep"))]
     assert slept == ["sleep 0.05", "sleep 0.15", "sleep 0.15"]
     assert world.did[-2:] == ["deaf", "release"]
@@ -191,7 +191,7 @@ def test_what_came_just_before_it_left_is_done_by_this_driver(world: World) -> N
 def test_a_lost_lease_ends_it_as_busy(world: World) -> None:
     world.plan["track"] = fail(LeaseLost("another has it"))
     world.plan["bundle"] = lambda: 1
-    assert driver.drive_wallet(max_seconds=20) == DriveReport(busy=True, live=False, carriers=1, ticks=0, settled=0)
+    assert driver.drive_wallet(max_seconds=20) == DriveReport(busy=True, live=False, bundles=1, ticks=0, settled=0)
     assert world.done() == ["retired", *FIRST_PASS[:5], "deaf", "release"]
     assert world.now == STARTED
 
@@ -206,7 +206,7 @@ def test_a_chain_that_does_not_answer_is_asked_again_after_a_second(world: World
 
     world.plan["recover"] = trouble
     report = driver.drive_wallet(max_seconds=20)
-    assert report == DriveReport(busy=False, live=False, carriers=0, ticks=1, settled=1)
+    assert report == DriveReport(busy=False, live=False, bundles=0, ticks=1, settled=1)
     assert world.did[:8] == [
         *("retired", "renew", "listen", "recover", f"failure {error}", "announce a", "renew", "pause 1.00"),
     ]
@@ -219,7 +219,7 @@ def test_a_chain_that_answers_nobody_until_the_deadline_leaves_the_work_to_the_n
         raise ChainUnavailable("gone")
 
     world.plan["recover"] = again
-    assert driver.drive_wallet(max_seconds=3) == DriveReport(busy=False, live=True, carriers=0, ticks=0, settled=0)
+    assert driver.drive_wallet(max_seconds=3) == DriveReport(busy=False, live=True, bundles=0, ticks=0, settled=0)
     assert world.did.count("recover") == 4
     assert world.now == STARTED + 3
     assert world.did[-3:] == ["failure gone", "deaf", "release"]

@@ -51,7 +51,7 @@ def test_topics_are_known_values() -> None:
     assert (address_topic(BOB), uint_topic(255)) == ("0x" + "0" * 24 + "b2" * 20, "0x" + "0" * 62 + "ff")
 
 
-def test_a_carrier_is_its_operations_in_order() -> None:
+def test_a_bundle_is_its_operations_in_order() -> None:
     one, two = uid_of("one"), uid_of("two")
     data = encode_execute([(two, [Call(ALICE, 1, "0x1234"), Call(BOB, 0, "0x")]), (one, [])])
     rows = [(bytes.fromhex(two[2:]), [(ALICE, 1, b"\x12\x34"), (BOB, 0, b"")]), (bytes.fromhex(one[2:]), [])]

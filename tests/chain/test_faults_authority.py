@@ -272,8 +272,8 @@ def test_f50_an_operation_of_a_noop_of_the_old_key_goes_out_with_the_new_one(
     step_and_mine(book, 4)
     driver.drive_once()
     book.check(confirmed=[operation])
-    carriers = ChainTransaction.objects.select_related("wallet").order_by("created_at")
-    assert [(row.wallet.address, row.state) for row in carriers] == [
+    transactions = ChainTransaction.objects.select_related("wallet").order_by("created_at")
+    assert [(row.wallet.address, row.state) for row in transactions] == [
         (wallet_address(book), TransactionState.CANCELLED),
         (new_key.address, TransactionState.CONFIRMED),
     ]
@@ -331,8 +331,8 @@ def test_f50_a_compromised_key_is_retired_at_once_and_what_it_had_under_way_goes
         book.chain.mine()
     driver.drive_once()
     book.check(confirmed=[operation])
-    carriers = ChainTransaction.objects.select_related("wallet").order_by("created_at")
-    assert [(row.wallet.address, row.state) for row in carriers] == [
+    transactions = ChainTransaction.objects.select_related("wallet").order_by("created_at")
+    assert [(row.wallet.address, row.state) for row in transactions] == [
         (old, TransactionState.REVERTED),
         (new_key.address, TransactionState.CONFIRMED),
     ]

@@ -111,7 +111,7 @@ def test_f28_what_the_endpoints_disagree_about_is_simulated_again_at_the_next_bl
     book.borrow()
     engine = driver._take(None)
     assert engine is not None
-    engine.look()
+    engine.read_head()
     assert send_queued(engine) == 0
     assert (first.received["eth_call"], second.received["eth_call"]) == (2, 1)
     assert send_queued(engine) == 0
@@ -189,17 +189,17 @@ def test_f34_a_pay_out_to_nobody_is_refused_before_it_costs_anything(book: Book)
     book.check(confirmed=[], not_done={OperationState.REFUSED: [operation]})
 
 
-def test_f35_the_same_uid_in_two_carriers_has_one_effect(book: Book) -> None:
+def test_f35_the_same_uid_in_two_transactions_has_one_effect(book: Book) -> None:
     operation = book.borrow()
     driver.drive_once()
-    Operation.objects.update(state=OperationState.QUEUED, carrier=None)  # as a restored backup would have it
+    Operation.objects.update(state=OperationState.QUEUED, transaction=None)  # as a restored backup would have it
     driver.drive_once()
     first, second = ChainTransaction.objects.order_by("nonce")
     book.settle()
     book.check(confirmed=[operation])
     settled = Operation.objects.get()
     assert settled.tx_hash == first.attempts.get().tx_hash
-    assert settled.carrier_id == second.pk
+    assert settled.transaction_id == second.pk
 
 
 def test_f35_what_the_chain_executed_already_is_adopted_and_not_sent_again(book: Book) -> None:
@@ -207,7 +207,9 @@ def test_f35_what_the_chain_executed_already_is_adopted_and_not_sent_again(book:
     driver.drive_once()
     book.settle()
     before = Operation.objects.get()
-    Operation.objects.update(state=OperationState.QUEUED, carrier=None, tx_hash="", block_number=None, block_hash="")
+    Operation.objects.update(
+        state=OperationState.QUEUED, transaction=None, tx_hash="", block_number=None, block_hash=""
+    )
     driver.drive_once()
     book.check(confirmed=[operation])
     adopted = Operation.objects.get()
@@ -241,8 +243,8 @@ def test_f31_an_execution_without_the_expected_log_or_amount_is_for_a_person(
     book.check(confirmed=[operation])
 
 
-def test_f32_a_carrier_that_runs_out_of_gas_is_halved(book: Book, proxy: RpcProxy, settings: Settings) -> None:
-    """The node simulates with more gas than the carrier has."""
+def test_f32_a_transaction_that_runs_out_of_gas_is_halved(book: Book, proxy: RpcProxy, settings: Settings) -> None:
+    """The node simulates with more gas than the transaction has."""
     settings.CHAIN_CARRIER_GAS_LIMIT = 640_000
     proxy.meddle("eth_call", lambda params: params[0].update(gas=hex(10_000_000)))
     operations = book.borrows(4)
@@ -255,7 +257,9 @@ def test_f32_a_carrier_that_runs_out_of_gas_is_halved(book: Book, proxy: RpcProx
     assert nonces() == [0, 1, 2]
 
 
-def test_f32_a_carrier_that_would_run_out_of_gas_is_halved_before_it_is_sent(book: Book, settings: Settings) -> None:
+def test_f32_a_transaction_that_would_run_out_of_gas_is_halved_before_it_is_sent(
+    book: Book, settings: Settings
+) -> None:
     settings.CHAIN_CARRIER_GAS_LIMIT = 640_000
     operations = book.borrows(4)
     driver.drive_once()
@@ -264,13 +268,13 @@ def test_f32_a_carrier_that_would_run_out_of_gas_is_halved_before_it_is_sent(boo
     book.check(confirmed=operations)
 
 
-def test_operations_go_oldest_first_in_carriers_of_ten(book: Book) -> None:
+def test_operations_go_oldest_first_in_bundles_of_ten(book: Book) -> None:
     book.borrows(23)
     operations = list(Operation.objects.order_by("created_at", "id"))
     driver.drive_once()
-    carriers = ChainTransaction.objects.order_by("nonce")
-    in_order = [op.key for carrier in carriers for op in carrier.operations.order_by("position_in_carrier")]
+    transactions = ChainTransaction.objects.order_by("nonce")
+    in_order = [op.key for transaction in transactions for op in transaction.operations.order_by("position_in_bundle")]
     assert in_order == [operation.key for operation in operations]
-    assert [carrier.operations.count() for carrier in carriers] == [10, 10, 3]
+    assert [transaction.operations.count() for transaction in transactions] == [10, 10, 3]
     book.settle()
     book.check(confirmed=operations)

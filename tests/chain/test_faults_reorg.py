@@ -117,7 +117,7 @@ def test_f36_that_something_was_undone_is_said_for_the_look_that_saw_it(book: Bo
     assert ChainTransaction.objects.get().state == TransactionState.CONFIRMED
     roll_back(book.chain, 1)
     book.chain.mine()
-    engine.look()
+    engine.read_head()
     assert roll_back_orphaned(engine) is True
     assert ChainTransaction.objects.get().state == TransactionState.BROADCAST
     assert roll_back_orphaned(engine) is False
@@ -239,10 +239,12 @@ def test_f40_what_was_adopted_is_reopened_too(book: Book) -> None:
     driver.drive_once()
     raw = TransactionAttempt.objects.get().raw
     book.settle()
-    Operation.objects.update(state=OperationState.QUEUED, carrier=None, tx_hash="", block_number=None, block_hash="")
+    Operation.objects.update(
+        state=OperationState.QUEUED, transaction=None, tx_hash="", block_number=None, block_hash=""
+    )
     driver.drive_once()
     assert Operation.objects.get().state == OperationState.CONFIRMED
-    assert Operation.objects.get().carrier is None
+    assert Operation.objects.get().transaction is None
     book.act_on_what_is_final()
     roll_back(book.chain, 1)
     book.chain.mine()

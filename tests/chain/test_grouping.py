@@ -17,18 +17,18 @@ def queue(limits: list[int]) -> list[Operation]:
 def test_groups_keep_the_order_and_every_limit(limits: list[int], size: int) -> None:
     operations = queue(limits)
     groups = group_operations(operations, size)
-    assert [operation for carrier in groups for operation in carrier] == operations
-    for carrier in groups:
-        assert 1 <= len(carrier) <= size
-        assert all(len(carrier) <= (operation.group_size_limit or size) for operation in carrier)
+    assert [operation for bundle in groups for operation in bundle] == operations
+    for bundle in groups:
+        assert 1 <= len(bundle) <= size
+        assert all(len(bundle) <= (operation.group_size_limit or size) for operation in bundle)
 
 
-def test_carriers_are_filled() -> None:
-    assert [len(carrier) for carrier in group_operations(queue([0] * 23), 10)] == [10, 10, 3]
+def test_bundles_are_filled() -> None:
+    assert [len(bundle) for bundle in group_operations(queue([0] * 23), 10)] == [10, 10, 3]
 
 
-def test_what_was_alone_in_a_reverted_carrier_stays_alone() -> None:
-    assert [len(carrier) for carrier in group_operations(queue([0, 0, 1, 0, 0]), 10)] == [2, 1, 2]
+def test_what_was_alone_in_a_reverted_bundle_stays_alone() -> None:
+    assert [len(bundle) for bundle in group_operations(queue([0, 0, 1, 0, 0]), 10)] == [2, 1, 2]
 
 
 def test_nothing_waits_for_company_while_nothing_is_in_flight() -> None:

@@ -46,8 +46,10 @@ def on_next_call(proxy: RpcProxy, wanted: str, act: Callable[[], object]) -> Non
 
 
 def as_a_backup_has_it() -> None:
-    """The operation is queued again, and knows nothing of the carrier that it had."""
-    Operation.objects.update(state=OperationState.QUEUED, carrier=None, tx_hash="", block_number=None, block_hash="")
+    """The operation is queued again, and knows nothing of the transaction that it had."""
+    Operation.objects.update(
+        state=OperationState.QUEUED, transaction=None, tx_hash="", block_number=None, block_hash=""
+    )
 
 
 def nothing_was_told_that_had_to_be_taken_back() -> bool:
@@ -76,7 +78,7 @@ def test_a_receipt_whose_block_is_not_canonical_settles_nothing(book: Book, prox
 
 def test_a_hash_of_another_chain_than_the_heads_proves_nothing(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     book.chain.mine(3)
-    engine.look()
+    engine.read_head()
     head = engine.require_head()
     below = book.chain.rpc("eth_getBlockByNumber", hex(head.number - 2), False)["hash"]
     assert reorgs._hash_at(engine, head.number - 2) == below
@@ -183,8 +185,8 @@ def test_what_the_chain_executed_is_not_adopted_before_it_is_deep_enough(book: B
 def test_a_skipped_operation_is_not_adopted_from_a_block_that_a_reorg_just_made(
     book: Book, proxy: RpcProxy, settings: Settings
 ) -> None:
-    """Two carriers have its uid, three blocks deep. While the log of its execution is looked for, a reorg leaves the
-    first one alone, in the newest block.
+    """Two transactions have its uid, three blocks deep. While the log of its execution is looked for, a reorg leaves
+    the first one alone, in the newest block.
     """
     settings.CHAIN_CONFIRMATIONS = 3
     operation = book.borrow()

@@ -42,7 +42,7 @@ def test_a_quiet_wallet_in_five_lines() -> None:
         f"wallet {ADDRESS} on chain 5003: ACTIVE",
         "  database: next nonce 9, driver none",
         "  chain: head 77, nonces used: 9 latest, 9 pending, 8 finalized; gas money 1.500000",
-        f"  executor {EXECUTOR}: working, this wallet may send carriers",
+        f"  executor {EXECUTOR}: working, this wallet may send bundles",
         "  operations: none",
     ]
 
@@ -69,7 +69,7 @@ def test_a_wallet_in_trouble_with_all_there_is_to_say() -> None:
         f"wallet {ADDRESS} on chain 5003: FROZEN, because a drill",
         "  database: next nonce 9, driver host:1",
         "  chain: head 77, nonces used: 9 latest, 9 pending, 8 finalized; gas money 1.500000",
-        f"  executor {EXECUTOR}: paused, this wallet may not send carriers",
+        f"  executor {EXECUTOR}: paused, this wallet may not send bundles",
         "  operations: 2 BUNDLED, 3 QUEUED",
         "  to review: borrow borrow:1: look",
         "  open for long: borrow:2 QUEUED, the wallet is FROZEN",
@@ -86,7 +86,7 @@ def test_a_wallet_whose_key_was_rotated_away_lists_no_operations() -> None:
         "  its key was rotated away: it sends nothing new",
         "  database: next nonce 9, driver none",
         "  chain: head 77, nonces used: 9 latest, 9 pending, 8 finalized; gas money 1.500000",
-        f"  executor {EXECUTOR}: working, this wallet may not send carriers",
+        f"  executor {EXECUTOR}: working, this wallet may not send bundles",
     ]
 
 

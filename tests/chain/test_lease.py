@@ -30,7 +30,7 @@ def test_a_driver_whose_lease_is_taken_in_the_middle_of_a_write_leaves_nothing_o
     monkeypatch.setattr(clock, "now", lambda: moment[0])
     old = lease.take_lease(wallet.pk)
     assert old is not None
-    old.hold()
+    old.renew()
     moment[0] += dt.timedelta(milliseconds=later_ms)
     taken: list[lease.Lease | None] = []
 
@@ -68,7 +68,7 @@ def test_every_hold_is_counted(wallet: PlatformWallet) -> None:
     taken = lease.take_lease(wallet.pk)
     assert taken is not None
     for _ in range(3):
-        taken.hold()
+        taken.renew()
     assert PlatformWallet.objects.get().lease_holds == 3
 
 

@@ -56,7 +56,7 @@ def test_the_counter_is_checked_at_each_tick_while_nothing_may_be_sent_and_only_
     asked = proxy.received["eth_getTransactionCount"]
     book.ticks(engine, 1)
     assert proxy.received["eth_getTransactionCount"] == asked
-    engine.held = "the chain's nonces are not known"
+    engine.suspended = "the chain's nonces are not known"
     book.ticks(engine, 1)
     assert proxy.received["eth_getTransactionCount"] > asked
-    assert engine.held == ""
+    assert engine.suspended == ""

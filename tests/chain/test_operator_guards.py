@@ -151,9 +151,9 @@ def test_each_change_of_status_or_reason_is_counted(book: Book, engine: Engine) 
         return wallet().status_changes - before
 
     active, paused, frozen = WalletStatus.ACTIVE, WalletStatus.PAUSED, WalletStatus.FROZEN
-    assert counted(lambda: engine.set_status(paused, "no gas money", only_from=(active,))) == 1
-    assert counted(lambda: engine.set_status(paused, "no gas money", only_from=(active,))) == 0
-    assert counted(lambda: engine.set_status(active, only_from=(paused,))) == 1
+    assert counted(lambda: engine.set_status(paused, "no gas money", from_states=(active,))) == 1
+    assert counted(lambda: engine.set_status(paused, "no gas money", from_states=(active,))) == 0
+    assert counted(lambda: engine.set_status(active, from_states=(paused,))) == 1
     assert counted(lambda: engine.freeze("it refuses")) == 1
     assert counted(lambda: services.freeze_wallets(reason=MISMATCH)) == 1
     assert counted(lambda: operating.freeze_by_operator(wallet(), actor="operator:x", reason="I look")) == 1
@@ -174,7 +174,7 @@ def test_a_scan_after_a_restore_leaves_an_operators_freeze(book: Book) -> None:
     PlatformWallet.objects.update(status=WalletStatus.FROZEN, status_reason="maintenance")
     Operation.objects.all().delete()
     lost = driver.drive_once()
-    assert lost.carriers == 0
+    assert lost.bundles == 0
     assert wallet().status == WalletStatus.FROZEN
     assert wallet().status_reason.startswith("maintenance | the chain executed 1 operations that the database does not")
     assert SCAN_REASON not in wallet().status_reason
@@ -244,16 +244,16 @@ def test_where_there_is_no_incident_nothing_is_noted(book: Book) -> None:
 def test_a_decision_about_what_another_operator_decided_meanwhile_is_refused(
     book: Book, proxy: RpcProxy, meanwhile: Meanwhile, decision: list[str]
 ) -> None:
-    """Requeued by somebody else, it was sent, and needs review again: same state, another carrier."""
+    """Requeued by somebody else, it was sent, and needs review again: same state, another transaction."""
     operation = lost_nonce(book, proxy)
     other = ChainTransaction.objects.create(
         wallet=wallet(), nonce=7, gas_limit=1, state=TransactionState.NEEDS_REVIEW, note="the second time"
     )
-    meanwhile(lambda: Operation.objects.update(carrier=other))
+    meanwhile(lambda: Operation.objects.update(transaction=other))
     with pytest.raises(CommandError, match=r"it is not as it was shown any more\. Look again:\n.*NEEDS_REVIEW"):
         settlement("review", operation.key, *decision)
     row = Operation.objects.get()
-    assert (row.state, row.carrier_id) == (OperationState.NEEDS_REVIEW, other.pk)
+    assert (row.state, row.transaction_id) == (OperationState.NEEDS_REVIEW, other.pk)
     assert actions() == []
 
 
@@ -286,7 +286,7 @@ def test_a_person_may_take_their_time_while_a_driver_runs(book: Book, proxy: Rpc
 
 
 @pytest.mark.parametrize("decide", ["fail", "requeue"])
-@pytest.mark.parametrize("change", ["attempt", "carrier's state", "reason", "acknowledged elsewhere"])
+@pytest.mark.parametrize("change", ["attempt", "transaction's state", "reason", "acknowledged elsewhere"])
 def test_a_decision_looks_again_in_its_own_transaction(
     book: Book, proxy: RpcProxy, engine: Engine, decide: str, change: str
 ) -> None:
@@ -294,17 +294,17 @@ def test_a_decision_looks_again_in_its_own_transaction(
     operation = lost_nonce(book, proxy)
     with operating.operator_lease(clients.get_client(), wallet()) as wheel:
         evidence = review.gather_evidence(wheel, operation)
-        assert evidence.carrier is not None
-        carrier = evidence.carrier
+        assert evidence.transaction is not None
+        transaction = evidence.transaction
         changes: dict[str, Callable[[], object]] = {
             "attempt": lambda: TransactionAttempt.objects.create(
-                transaction=carrier,
+                transaction=transaction,
                 raw="0x",
                 tx_hash=NOTHING,
                 max_fee_per_gas_wei=1,
                 max_priority_fee_per_gas_wei=1,
             ),
-            "carrier's state": lambda: ChainTransaction.objects.update(state=TransactionState.CANCELLED),
+            "transaction's state": lambda: ChainTransaction.objects.update(state=TransactionState.CANCELLED),
             "reason": lambda: Operation.objects.update(reason="for another reason"),
             "acknowledged elsewhere": lambda: Operation.objects.update(state=OperationState.CONFIRMED),
         }

@@ -123,7 +123,7 @@ def test_it_is_looked_for_once_in_ten_blocks(book: Book, engine: Engine, monkeyp
     monkeypatch.setattr(overdue, "report_overdue", lambda engine: looked.append(engine.require_head().number))
     first = book.chain.block_number()
     for _ in range(25):
-        engine.look()
+        engine.read_head()
         overdue.report_overdue_if_due(engine)
         book.chain.mine()
     assert looked == [first, first + 10, first + 20]
@@ -135,7 +135,7 @@ def test_a_look_that_finds_nothing_costs_five_queries_whatever_is_settled(
     for _ in range(3):
         book.borrow()
     book.chain.mine(20)
-    engine.look()
+    engine.read_head()
     overdue.report_overdue(engine)
     Operation.objects.update(acknowledged=True, state=OperationState.CONFIRMED)
     with CaptureQueriesContext(connection) as queries:
@@ -146,7 +146,7 @@ def test_a_look_that_finds_nothing_costs_five_queries_whatever_is_settled(
 def test_only_what_was_told_of_is_marked_so(book: Book, soon: None, engine: Engine) -> None:
     old, young = book.borrow(), book.borrow()
     book.chain.mine(21)
-    engine.look()
+    engine.read_head()
     head = engine.require_head().number
     Operation.objects.filter(pk=old.pk).update(open_since_block=head - 21)
     Operation.objects.filter(pk=young.pk).update(open_since_block=head - 20)
@@ -276,9 +276,9 @@ def test_words_of_a_node_are_shown_as_one_printable_line(
         last_error_class="UNKNOWN",
     )
     Operation.objects.filter(pk=operation.pk).update(
-        state=OperationState.BUNDLED, carrier=transaction, open_since_block=0
+        state=OperationState.BUNDLED, transaction=transaction, open_since_block=0
     )
-    engine.look()
+    engine.read_head()
     overdue.report_overdue(engine)
     [told] = [message for message in errors(caplog) if operation.key in message]
     assert "answered UNKNOWN: a\\nb\\x1b[31m" in told

@@ -266,7 +266,7 @@ def test_what_it_has_stuck_is_sent_again(
     assert driving is not None
     proxy.heal()
     settlement("resend", "--nonce", "0", "--wallet", old.address, "--yes")
-    driving.hold()  # the driver of the other wallet goes on
+    driving.renew()  # the driver of the other wallet goes on
     driving.release()
     [again] = TransactionAttempt.objects.all()
     assert (again.raw, again.send_count) == (attempt.raw, attempt.send_count + 1)
@@ -293,8 +293,8 @@ def test_a_noop_takes_a_nonce_of_it_and_its_operations_go_out_with_the_key(
     step_and_mine(book, 4)
     driver.drive_once()
     book.check(confirmed=[stuck])
-    carriers = ChainTransaction.objects.order_by("created_at").values_list("wallet", "state")
-    assert list(carriers) == [(old.pk, TransactionState.CANCELLED), (mine.pk, TransactionState.CONFIRMED)]
+    transactions = ChainTransaction.objects.order_by("created_at").values_list("wallet", "state")
+    assert list(transactions) == [(old.pk, TransactionState.CANCELLED), (mine.pk, TransactionState.CONFIRMED)]
 
 
 def test_a_noop_of_a_key_that_is_gone_is_refused_and_nothing_is_noted(

@@ -15,10 +15,10 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def evidence() -> Any:
-    """An operation for review, with the carrier that it had, and one attempt of that."""
+    """An operation for review, with the transaction that it had, and one attempt of that."""
     wallet = PlatformWallet.objects.create(address="0x" + "a1" * 20, chain_id=5003, fee_cap_wei=1)
-    carrier = ChainTransaction.objects.create(wallet=wallet, nonce=0, gas_limit=1, state="NEEDS_REVIEW")
-    attempt(carrier, "0x01")
+    transaction = ChainTransaction.objects.create(wallet=wallet, nonce=0, gas_limit=1, state="NEEDS_REVIEW")
+    attempt(transaction, "0x01")
     operation = Operation.objects.create(
         key="a",
         uid="a",
@@ -28,15 +28,15 @@ def evidence() -> Any:
         effect=[],
         state="NEEDS_REVIEW",
         reason="nonce 0 was spent",
-        carrier=carrier,
+        transaction=transaction,
         tx_hash="0x01",
         block_hash="0x0b",
     )
-    return SimpleNamespace(operation=operation, carrier=carrier, attempts=list(carrier.attempts.all()))
+    return SimpleNamespace(operation=operation, transaction=transaction, attempts=list(transaction.attempts.all()))
 
 
-def attempt(carrier: ChainTransaction, tx_hash: str) -> None:
-    carrier.attempts.create(raw="0x", tx_hash=tx_hash, max_fee_per_gas_wei=1, max_priority_fee_per_gas_wei=1)
+def attempt(transaction: ChainTransaction, tx_hash: str) -> None:
+    transaction.attempts.create(raw="0x", tx_hash=tx_hash, max_fee_per_gas_wei=1, max_priority_fee_per_gas_wei=1)
 
 
 def test_what_stands_as_it_was_shown_is_decided(evidence: Any) -> None:
@@ -47,7 +47,7 @@ def test_what_stands_as_it_was_shown_is_decided(evidence: Any) -> None:
     "change",
     [
         {"state": "QUEUED"},
-        {"carrier": None},
+        {"transaction": None},
         {"reason": "something else"},
         {"tx_hash": "0x02"},
         {"block_hash": "0x0c"},
@@ -60,14 +60,14 @@ def test_an_operation_that_moved_is_not(evidence: Any, change: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("change", [{"state": "CANCELLED"}, {"block_hash": "0x0c"}])
-def test_nor_is_one_whose_carrier_moved(evidence: Any, change: dict[str, Any]) -> None:
-    ChainTransaction.objects.filter(pk=evidence.carrier.pk).update(**change)
+def test_nor_is_one_whose_transaction_moved(evidence: Any, change: dict[str, Any]) -> None:
+    ChainTransaction.objects.filter(pk=evidence.transaction.pk).update(**change)
     with pytest.raises(DecisionRefused, match="it moved while it was looked at"):
         review._require_unmoved(evidence)
 
 
-def test_nor_is_one_whose_carrier_has_one_attempt_more(evidence: Any) -> None:
-    attempt(evidence.carrier, "0x02")
+def test_nor_is_one_whose_transaction_has_one_attempt_more(evidence: Any) -> None:
+    attempt(evidence.transaction, "0x02")
     with pytest.raises(DecisionRefused, match="it moved while it was looked at"):
         review._require_unmoved(evidence)
 

@@ -146,12 +146,12 @@ def test_live_transactions_are_of_one_wallet_in_nonce_order_with_their_attempts(
     assert [one.nonce for one in found] == [1, 2, 3]
 
 
-def test_operations_stand_in_their_carriers_order() -> None:
+def test_operations_are_in_the_order_of_their_bundle() -> None:
     mine = wallet()
     first, second, empty = (transaction(mine, nonce) for nonce in range(3))
-    second_of_first = operation(carrier=first, position_in_carrier=1)
-    first_of_first = operation(carrier=first, position_in_carrier=0)
-    of_second = operation(carrier=second)
+    second_of_first = operation(transaction=first, position_in_bundle=1)
+    first_of_first = operation(transaction=first, position_in_bundle=0)
+    of_second = operation(transaction=second)
     operation()
     found = selectors.operations_of([first, second, empty])
     assert {key: keys(ones) for key, ones in found.items()} == {
@@ -283,14 +283,14 @@ def test_a_retired_wallet_is_followed_until_what_was_adopted_under_it_is_final(
     mine = platforms(settings)
     old = wallet(final_block=final, verified_block=verified)
     operation(**{"state": "CONFIRMED", "block_number": 10, **fields})
-    operation(state="CONFIRMED", block_number=10, carrier=transaction(mine, 0, "CONFIRMED"))
+    operation(state="CONFIRMED", block_number=10, transaction=transaction(mine, 0, "CONFIRMED"))
     assert selectors.retired_wallets() == ([old] if is_followed else [])
 
 
 def test_what_the_platforms_wallet_carried_is_no_concern_of_a_retired_one(settings: Settings) -> None:
     mine = platforms(settings)
     wallet(final_block=9, verified_block=12)
-    operation(state="CONFIRMED", block_number=10, carrier=transaction(mine, 0, "CONFIRMED"))
+    operation(state="CONFIRMED", block_number=10, transaction=transaction(mine, 0, "CONFIRMED"))
     ChainTransaction.objects.update(block_number=10)
     transaction(mine, 1, "BROADCAST")
     assert selectors.retired_wallets() == []

@@ -62,7 +62,7 @@ def test_status_shows_both_sides_and_changes_nothing(book: Book, proxy: RpcProxy
     assert f"wallet {wallet().address} on chain 5003: ACTIVE" in shown
     assert "database: next nonce 1" in shown
     assert "nonces used: 0 latest, 0 pending, 0 finalized" in shown
-    assert "working, this wallet may send carriers" in shown
+    assert "working, this wallet may send bundles" in shown
     assert "operations: 1 BUNDLED" in shown
     assert f"nonce 0 BROADCAST: PAYLOAD {attempt.tx_hash} sent 1 times, unknown to the chain" in shown
     assert (list(Operation.objects.values()), list(PlatformWallet.objects.values())) == before
@@ -99,7 +99,7 @@ def test_a_frozen_wallet_sends_nothing_until_it_is_unfrozen(book: Book) -> None:
 def test_a_running_driver_sends_nothing_more_once_it_is_frozen(book: Book) -> None:
     engine = driver._take(None)
     assert engine is not None
-    engine.look()
+    engine.read_head()
     settlement("freeze", "a drill", "--yes")
     book.borrow()
     with pytest.raises(LeaseLost):
@@ -115,7 +115,7 @@ def test_it_is_not_unfrozen_while_the_executor_is_paused(book: Book) -> None:
     book.chain.rpc("eth_sendTransaction", {"from": deployer, "to": executor, "data": "0x8456cb59", "gas": "0x30d40"})
     book.chain.mine()
     assert "! the executor is paused: its owner must unpause it" in settlement("status")
-    with pytest.raises(CommandError, match="refused: the executor would refuse every carrier"):
+    with pytest.raises(CommandError, match="refused: the executor would refuse every bundle"):
         settlement("unfreeze", "--yes")
     assert wallet().status == WalletStatus.FROZEN
 
@@ -129,7 +129,7 @@ def test_resend_sends_the_same_bytes_and_takes_the_lease_from_a_running_driver(b
     assert "sent 2 times" in settlement("resend", "--nonce", "0", "--yes")
     assert proxy.forwarded[SEND] == 1
     with pytest.raises(LeaseLost):
-        running.hold()
+        running.renew()
     book.settle()
     book.check(confirmed=[operation])
     assert actions() == ["settlement.resent"]

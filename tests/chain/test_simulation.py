@@ -1,4 +1,4 @@
-"""A node's answer to a simulated carrier: a verdict, a shortage of gas, or nothing at all."""
+"""A node's answer to a simulated bundle: a verdict, a shortage of gas, or nothing at all."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_an_operation_that_is_no_executors_says_which_setting_was_missing() -> N
     ],
     ids=["revert", "any words", "nested data", "gas", "no data", "empty", "short", "null", "list", "geth", "revm"],
 )
-def test_a_revert_is_a_verdict_on_the_carrier(error: RpcError, reason: str, short_of_gas: bool) -> None:
+def test_a_revert_is_a_verdict_on_the_bundle(error: RpcError, reason: str, short_of_gas: bool) -> None:
     found = read(error)
     assert found.whole_failure.lower().startswith(reason.lower())
     assert (found.outcomes, found.short_of_gas, found.says_no) == ([], short_of_gas, True)

@@ -1,4 +1,4 @@
-"""What the logs of a mined carrier say about each of its operations."""
+"""What the logs of a mined transaction say about each of its operations."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_an_operations_logs_are_those_between_the_mark_before_and_its_own() -> N
 
 
 def test_of_two_marks_of_one_operation_the_first_counts() -> None:
-    """The same uid twice in a carrier: it ran once, and was skipped after that."""
+    """The same uid twice in a transaction: it ran once, and was skipped after that."""
     logs = [log(TOKEN, "0x0a"), mark(OPERATION_EXECUTED_TOPIC, FIRST), mark(OPERATION_SKIPPED_TOPIC, FIRST)]
     found = split_logs(logs, EXECUTOR)
     assert [(entry.status, len(entry.logs)) for entry in found.values()] == [(OutcomeStatus.EXECUTED, 1)]
@@ -107,7 +107,7 @@ def test_a_failure_is_told_with_its_reason_whatever_was_logged() -> None:
     assert (verdict.state, verdict.reason, verdict.logs) == (OperationState.FAILED, "NothingOwed(positionId=7)", [])
 
 
-def test_an_operation_that_its_carrier_says_nothing_of_is_for_a_person() -> None:
+def test_an_operation_that_its_transaction_says_nothing_of_is_for_a_person() -> None:
     verdict = judge_operation(Operation(effect=[]), None)
     assert verdict.state == OperationState.NEEDS_REVIEW
-    assert verdict.reason == "its carrier succeeded without a word about it"
+    assert verdict.reason == "its transaction succeeded and left no event of it"

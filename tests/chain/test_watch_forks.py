@@ -6,9 +6,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain import hooks
-from chain.events import rollback, watcher
+from chain.events import reorgs, watcher
 from chain.events.cursor import CURSOR, CursorMoved
-from chain.events.rollback import Fork
+from chain.events.reorgs import Fork
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc.clients import get_client
 from partner_platform.core import metrics
@@ -57,7 +57,7 @@ def test_all_from_the_fork_on_is_forgotten_after_the_consumers_took_it_back(
     told: list[tuple[int, int]], fork: int, verified: int, verified_after: int, left: list[int]
 ) -> None:
     read_up_to(NEXT, verified=verified)
-    assert rollback.roll_back_events(fork, NEXT) == Fork(fork, NEXT - fork)
+    assert reorgs.roll_back_events(fork, NEXT) == Fork(fork, NEXT - fork)
     assert told == [(fork, 5)]
     assert kept() == (left, left)
     cursor = WatchCursor.objects.get(name=CURSOR)
@@ -68,7 +68,7 @@ def test_all_from_the_fork_on_is_forgotten_after_the_consumers_took_it_back(
 def test_what_another_watcher_took_back_already_is_left_alone(told: list[tuple[int, int]]) -> None:
     read_up_to(NEXT)
     with pytest.raises(CursorMoved):
-        rollback.roll_back_events(FORK, NEXT + 1)
+        reorgs.roll_back_events(FORK, NEXT + 1)
     assert kept() == ([5, 6, 7, 8, 9], [5, 6, 7, 8, 9])
 
 
@@ -92,7 +92,7 @@ def test_where_the_newest_block_stands_no_other_is_asked_for(chain: Chain, node:
     watcher.read_new_blocks()
     assert WatchedBlock.objects.count() > 1
     before = node.received["eth_getBlockByNumber"]
-    assert rollback.roll_back_replaced(get_client(), 5) == Fork(5)
+    assert reorgs.roll_back_replaced(get_client(), 5) == Fork(5)
     assert node.received["eth_getBlockByNumber"] == before + 1
 
 

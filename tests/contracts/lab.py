@@ -30,7 +30,7 @@ from tests.support.waiting import eventually
 USDC = 10**6
 CREDIT = 10_000 * USDC
 RWA = "RWA"
-CARRIER_GAS = 5_000_000
+BUNDLE_GAS = 5_000_000
 
 
 @dataclass
@@ -208,22 +208,22 @@ class Lab:
         data = encode_call("execute(address,uint256,bytes)", [call.to, call.value, to_bytes(call.data)])
         return Call(wallet, 0, data)
 
-    def carrier(self, *operations: tuple[str, Sequence[Call]], executor: str | None = None) -> Call:
+    def bundle(self, *operations: tuple[str, Sequence[Call]], executor: str | None = None) -> Call:
         data = encode_execute((uid_of(key), calls) for key, calls in operations)
         return Call(executor or self.executor, 0, data)
 
     def run(self, *operations: tuple[str, Sequence[Call]], keys: KeyPair | None = None) -> dict[str, Any]:
-        """Mine a carrier of `(key, calls)`; answers its receipt."""
-        return self.send(keys or self.operator, self.carrier(*operations))[0]
+        """Mine a bundle of `(key, calls)`; answers its receipt."""
+        return self.send(keys or self.operator, self.bundle(*operations))[0]
 
     def simulate(
         self,
         *operations: tuple[str, Sequence[Call]],
         sender: str | None = None,
         executor: str | None = None,
-        gas: int = CARRIER_GAS,
+        gas: int = BUNDLE_GAS,
     ) -> list[Outcome]:
-        call = self.carrier(*operations, executor=executor)
+        call = self.bundle(*operations, executor=executor)
         transaction = {
             "from": sender or self.operator.address,
             "to": call.to,
@@ -233,7 +233,7 @@ class Lab:
         return decode_outcomes(self.client.call("eth_call", [transaction, "latest"]))
 
     def outcomes(self, receipt: dict[str, Any], executor: str | None = None) -> list[tuple[str, str]]:
-        """`(uid, what happened)` of a mined carrier, in order."""
+        """`(uid, what happened)` of a mined bundle, in order."""
         return [
             (
                 event.uid,

@@ -5,7 +5,7 @@ from eth_account import Account
 
 from chain.lending import deployment
 from chain.lending.encoding import Call, address_topic, encode_call, encode_execute, error_selector, uid_of
-from tests.contracts.lab import CARRIER_GAS, USDC, Borrower, Lab
+from tests.contracts.lab import BUNDLE_GAS, USDC, Borrower, Lab
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_delegated_account_borrows_pays_out_and_repays_by_sending_to_itself(
         ("loan", lab.borrow_calls(borrower.position, 100 * USDC, 99 * USDC)),
     ]
 
-    (receipt,) = lab.send(lab.operator, lab.carrier(*operations, executor=account))
+    (receipt,) = lab.send(lab.operator, lab.bundle(*operations, executor=account))
 
     happened = [outcome for _, outcome in lab.outcomes(receipt, account)]
     assert happened == ["EXECUTED", "PositionNotActive(positionId=999)", "EXECUTED", "SKIPPED"]
@@ -59,10 +59,10 @@ def test_a_delegated_account_borrows_pays_out_and_repays_by_sending_to_itself(
     assert lab.executed("loan") is False
 
 
-def test_a_delegated_account_takes_carriers_and_owners_orders_from_nobody_else(lab: Lab, account: str) -> None:
-    carrier = Call(account, 0, encode_execute([]))
+def test_a_delegated_account_takes_bundles_and_owners_orders_from_nobody_else(lab: Lab, account: str) -> None:
+    bundle = Call(account, 0, encode_execute([]))
     for nobody in (lab.owner, lab.stranger):
-        assert lab.refusal(nobody.address, carrier, gas=CARRIER_GAS) == f"NotOperator(caller={nobody.address})"
+        assert lab.refusal(nobody.address, bundle, gas=BUNDLE_GAS) == f"NotOperator(caller={nobody.address})"
         withdraw = Call(account, 0, encode_call("withdrawFees(uint256)", [0]))
         assert lab.refusal(nobody.address, withdraw) == f"OwnableUnauthorizedAccount(account={nobody.address})"
 

@@ -31,12 +31,12 @@ def test_a_borrow_pays_net_to_the_settlement_address_and_keeps_the_fee(lab: Lab,
     assert lab.executed("loan") is True
 
 
-def test_only_operators_run_carriers(lab: Lab, borrower: Borrower) -> None:
-    carrier = lab.carrier(("loan", lab.borrow_calls(borrower.position, USDC)))
+def test_only_operators_run_bundles(lab: Lab, borrower: Borrower) -> None:
+    bundle = lab.bundle(("loan", lab.borrow_calls(borrower.position, USDC)))
 
-    assert lab.refusal(lab.operator.address, carrier) is None
+    assert lab.refusal(lab.operator.address, bundle) is None
     for nobody in (lab.stranger, lab.owner, borrower.keys):
-        assert lab.refusal(nobody.address, carrier) == f"NotOperator(caller={nobody.address})"
+        assert lab.refusal(nobody.address, bundle) == f"NotOperator(caller={nobody.address})"
 
 
 def test_nobody_calls_the_inner_functions_from_outside(lab: Lab, borrower: Borrower) -> None:
@@ -55,9 +55,9 @@ def test_nobody_calls_the_inner_functions_from_outside(lab: Lab, borrower: Borro
 def test_who_began_the_transaction_does_not_count(lab: Lab, borrower: Borrower) -> None:
     """An operator that is led to call a stranger's contract lends it none of its rights."""
     wallet = lab.wallet_of(lab.operator)
-    carrier = lab.carrier(("loan", lab.borrow_calls(borrower.position, USDC)))
+    bundle = lab.bundle(("loan", lab.borrow_calls(borrower.position, USDC)))
 
-    refused = [lab.refusal(lab.operator.address, lab.through(wallet, call)) for call in (carrier, lab.repay_call(1, 1))]
+    refused = [lab.refusal(lab.operator.address, lab.through(wallet, call)) for call in (bundle, lab.repay_call(1, 1))]
 
     assert refused == [
         f"CallFailed(reason={error_selector('PlatformExecutor', name)}{address_topic(wallet)[2:]})"
@@ -69,7 +69,7 @@ def test_an_operator_that_is_dismissed_runs_nothing_more(lab: Lab) -> None:
     dismiss = encode_call("setOperator(address,bool)", [lab.operator.address, False])
     lab.send(lab.owner, Call(lab.executor, 0, dismiss))
 
-    assert lab.refusal(lab.operator.address, lab.carrier()) == f"NotOperator(caller={lab.operator.address})"
+    assert lab.refusal(lab.operator.address, lab.bundle()) == f"NotOperator(caller={lab.operator.address})"
 
 
 def test_one_bad_operation_among_ten_leaves_the_other_nine(lab: Lab, borrower: Borrower) -> None:
@@ -97,7 +97,7 @@ def test_a_pay_out_that_fails_undoes_the_borrow(lab: Lab, borrower: Borrower) ->
     assert lab.balance(lab.executor) == 0
 
 
-def test_a_uid_runs_once_in_one_carrier_and_in_two(lab: Lab, borrower: Borrower) -> None:
+def test_a_uid_runs_once_in_one_bundle_and_in_two(lab: Lab, borrower: Borrower) -> None:
     loan = ("loan", lab.borrow_calls(borrower.position, 100 * USDC))
 
     assert outcomes_of(lab, lab.run(loan, loan)) == ["EXECUTED", "SKIPPED"]
@@ -108,7 +108,7 @@ def test_a_uid_runs_once_in_one_carrier_and_in_two(lab: Lab, borrower: Borrower)
 
 def test_a_uid_does_not_run_again_from_within_itself(lab: Lab, borrower: Borrower) -> None:
     calls = lab.borrow_calls(borrower.position, 100 * USDC)
-    receipt = lab.run(("loan", [*calls, lab.carrier(("loan", calls))]))
+    receipt = lab.run(("loan", [*calls, lab.bundle(("loan", calls))]))
 
     assert outcomes_of(lab, receipt) == ["SKIPPED", "EXECUTED"]
     assert lab.debt(borrower.position) == 100 * USDC
@@ -160,15 +160,15 @@ def test_ether_is_sent_where_a_call_says_so(lab: Lab) -> None:
 
 def test_at_no_gas_limit_does_a_shortage_look_like_a_failed_operation(lab: Lab, borrower: Borrower) -> None:
     operations = [(f"loan-{n}", lab.borrow_calls(borrower.position, 10 * USDC)) for n in range(4)]
-    carrier = lab.carrier(*operations)
-    refusals = [lab.refusal(lab.operator.address, carrier, gas=gas) for gas in range(60_000, 1_000_000, 20_000)]
+    bundle = lab.bundle(*operations)
+    refusals = [lab.refusal(lab.operator.address, bundle, gas=gas) for gas in range(60_000, 1_000_000, 20_000)]
 
     enough = refusals.index(None)
     assert set(refusals[enough:]) == {None}
     assert "CarrierOutOfGas()" in refusals[:enough]
 
     for gas in range(100_000, 1_000_000, 100_000):
-        receipt = lab.mine_unsigned(lab.operator.address, carrier, gas)
+        receipt = lab.mine_unsigned(lab.operator.address, bundle, gas)
         if receipt["status"] == "0x1":
             assert outcomes_of(lab, receipt) in (["EXECUTED"] * 4, ["SKIPPED"] * 4)
         else:
@@ -201,9 +201,9 @@ def test_of_a_long_reason_the_beginning_is_kept(lab: Lab, borrower: Borrower) ->
     assert loan.status == OutcomeStatus.EXECUTED
 
 
-def test_a_carrier_may_bring_the_ether_that_its_operations_send(lab: Lab) -> None:
-    carrier = lab.carrier(("gift", [Call(OTHER, 3, "0x")]))
-    (receipt,) = lab.send(lab.operator, Call(carrier.to, 5, carrier.data))
+def test_a_bundle_may_bring_the_ether_that_its_operations_send(lab: Lab) -> None:
+    bundle = lab.bundle(("gift", [Call(OTHER, 3, "0x")]))
+    (receipt,) = lab.send(lab.operator, Call(bundle.to, 5, bundle.data))
 
     assert outcomes_of(lab, receipt) == ["EXECUTED"]
     assert [int(lab.client.call("eth_getBalance", [who, "latest"]), 16) for who in (OTHER, lab.executor)] == [3, 2]

@@ -41,8 +41,8 @@ def test_of_a_longer_one_512_bytes_are_kept(lab: Lab, size: int) -> None:
     assert reason_of(lab, reverting_with(size)) == Outcome(OutcomeStatus.FAILED, "0x" + "00" * 512)
 
 
-def test_an_operation_gets_the_same_gas_in_every_carrier(lab: Lab) -> None:
-    """Never less, whatever the carrier's gas limit and however many come before it, and never more."""
+def test_an_operation_gets_the_same_gas_in_every_bundle(lab: Lab) -> None:
+    """Never less, whatever the bundle's gas limit and however many come before it, and never more."""
     executor = lab.deploy_executor(FLOOR)
     lab.client.call("anvil_setCode", [OTHER, REVERTS_WITH_GAS_LEFT])
     gas_of = {
@@ -69,16 +69,16 @@ def test_what_is_left_when_the_operation_begins_is_judged_to_the_unit(lab: Lab) 
 
 
 @pytest.mark.parametrize("code", [BURNS, burning_then_reverting(512, 3_000)], ids=["it burns all", "and says why"])
-def test_a_carrier_that_begins_an_operation_can_always_tell_how_it_ended(lab: Lab, code: str) -> None:
+def test_a_bundle_that_begins_an_operation_can_always_tell_how_it_ended(lab: Lab, code: str) -> None:
     """At no gas limit does it run out of gas itself after an operation used up all of its own."""
     executor = lab.deploy_executor(FLOOR)
     lab.client.call("anvil_setCode", [OTHER, code])
-    carrier = lab.carrier(("one", [Call(OTHER, 0, "0x")]), executor=executor)
+    bundle = lab.bundle(("one", [Call(OTHER, 0, "0x")]), executor=executor)
     least = _least_gas(lab, executor)
 
-    assert lab.refusal(lab.operator.address, carrier, gas=least - 1) == "CarrierOutOfGas()"
+    assert lab.refusal(lab.operator.address, bundle, gas=least - 1) == "CarrierOutOfGas()"
     for gas in (*range(least, least + 40, 1), *range(least, least + 20_000, 250)):
-        assert lab.refusal(lab.operator.address, carrier, gas=gas) is None, gas
+        assert lab.refusal(lab.operator.address, bundle, gas=gas) is None, gas
 
 
 def test_the_gas_of_an_operation_is_the_deployers_to_set(lab: Lab) -> None:
@@ -86,31 +86,31 @@ def test_the_gas_of_an_operation_is_the_deployers_to_set(lab: Lab) -> None:
     assert lab.read("PlatformExecutor", lab.deploy_executor(FLOOR), "operationGasFloor") == FLOOR
 
 
-def test_an_operation_cannot_buy_itself_more_gas_by_a_carrier_of_its_own(lab: Lab) -> None:
+def test_an_operation_cannot_buy_itself_more_gas_by_a_bundle_of_its_own(lab: Lab) -> None:
     """Nested, it would have to pass on what it has not got."""
     executor = lab.deploy_executor(FLOOR)
-    inner = lab.carrier(("inner", []), executor=executor)
+    inner = lab.bundle(("inner", []), executor=executor)
     (outcome,) = lab.simulate(("outer", [inner]), executor=executor)
     assert (outcome.status, outcome.reason) == (OutcomeStatus.FAILED, encode_call("CarrierOutOfGas()"))
 
 
 def _gas_left(lab: Lab, executor: str, limit: int) -> int | None:
-    """What the second operation's call has left of its gas; None where the carrier is short of gas."""
+    """What the second operation's call has left of its gas; None where the bundle is short of gas."""
     lab.client.call("anvil_setCode", [ANOTHER, BURNS])
     calls = [("burner", [Call(ANOTHER, 0, "0x")]), ("gas", [Call(OTHER, 0, "0x")])]
-    carrier = lab.carrier(*calls, executor=executor)
-    if lab.refusal(lab.operator.address, carrier, gas=limit) is not None:
+    bundle = lab.bundle(*calls, executor=executor)
+    if lab.refusal(lab.operator.address, bundle, gas=limit) is not None:
         return None
     outcomes = lab.simulate(*calls, executor=executor, gas=limit)
     return int(outcomes[1].reason, 16)
 
 
 def _least_gas(lab: Lab, executor: str) -> int:
-    """The smallest gas limit with which a carrier of one operation is not refused as short of gas."""
-    carrier = lab.carrier(("one", [Call(OTHER, 0, "0x")]), executor=executor)
+    """The smallest gas limit with which a bundle of one operation is not refused as short of gas."""
+    bundle = lab.bundle(("one", [Call(OTHER, 0, "0x")]), executor=executor)
 
     def is_short(gas: int) -> bool:
-        return lab.refusal(lab.operator.address, carrier, gas=gas) is not None
+        return lab.refusal(lab.operator.address, bundle, gas=gas) is not None
 
     low, high = 21_000, 500_000
     while high - low > 1:

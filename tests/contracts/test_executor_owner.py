@@ -1,4 +1,4 @@
-"""PlatformExecutor's owner: who runs carriers, where fees go, and the pause."""
+"""PlatformExecutor's owner: who runs bundles, where fees go, and the pause."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ def order(lab: Lab, signature: str, *args: Any) -> dict[str, Any]:
 
 
 def test_a_paused_executor_runs_nothing_until_it_is_unpaused(lab: Lab, borrower: Borrower) -> None:
-    carrier = lab.carrier(("loan", lab.borrow_calls(borrower.position, USDC)))
+    bundle = lab.bundle(("loan", lab.borrow_calls(borrower.position, USDC)))
     lab.send(lab.owner, Call(lab.executor, 0, encode_call("pause()")))
-    assert lab.refusal(lab.operator.address, carrier) == "EnforcedPause()"
+    assert lab.refusal(lab.operator.address, bundle) == "EnforcedPause()"
 
     lab.send(lab.owner, Call(lab.executor, 0, encode_call("unpause()")))
-    assert lab.refusal(lab.operator.address, carrier) is None
+    assert lab.refusal(lab.operator.address, bundle) is None
 
 
 def test_fees_go_to_the_treasury_by_the_owner_alone(lab: Lab, borrower: Borrower) -> None:
@@ -83,13 +83,13 @@ def test_an_executor_without_operator_or_treasury_cannot_be_deployed(lab: Lab) -
             )
 
 
-def test_an_operator_that_the_owner_names_runs_carriers_beside_the_first(lab: Lab) -> None:
+def test_an_operator_that_the_owner_names_runs_bundles_beside_the_first(lab: Lab) -> None:
     receipt = order(lab, "setOperator(address,bool)", lab.stranger.address, True)
 
     named = [{"account": lab.stranger.address, "allowed": True}]
     assert lab.events(receipt, "PlatformExecutor", "OperatorSet") == named
-    assert lab.refusal(lab.stranger.address, lab.carrier()) is None
-    assert lab.refusal(lab.operator.address, lab.carrier()) is None
+    assert lab.refusal(lab.stranger.address, lab.bundle()) is None
+    assert lab.refusal(lab.operator.address, lab.bundle()) is None
 
     receipt = order(lab, "setOperator(address,bool)", lab.stranger.address, False)
     dismissed = [{"account": lab.stranger.address, "allowed": False}]

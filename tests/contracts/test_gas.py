@@ -1,4 +1,4 @@
-"""What a borrow costs in a carrier of ten, beside two transactions of an operator's own account."""
+"""What a borrow costs in a bundle of ten, beside two transactions of an operator's own account."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def _gas_separately(lab: Lab, borrowers: list[Borrower]) -> int:
     return sum(int(receipt["gasUsed"], 16) for pair in receipts for receipt in pair) // len(borrowers)
 
 
-def _gas_in_carrier(lab: Lab, borrowers: list[Borrower], name: str) -> int:
+def _gas_in_bundle(lab: Lab, borrowers: list[Borrower], name: str) -> int:
     operations = [(f"{name}-{each.position}", lab.borrow_calls(each.position, AMOUNT, NET)) for each in borrowers]
     receipt = lab.run(*operations)
     assert [outcome for _, outcome in lab.outcomes(receipt)] == ["EXECUTED"] * len(borrowers)
@@ -37,16 +37,16 @@ def _gas_in_carrier(lab: Lab, borrowers: list[Borrower], name: str) -> int:
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["the first borrow of each position", "a later borrow"])
-def test_a_borrow_in_a_carrier_of_ten_costs_at_most_four_fifths_of_two_transactions(
+def test_a_borrow_in_a_bundle_of_ten_costs_at_most_four_fifths_of_two_transactions(
     lab: Lab, first: bool, record_property: Callable[[str, object], None]
 ) -> None:
     borrowers = _ten_borrowers(lab)
     if not first:
-        _gas_in_carrier(lab, borrowers, "before")
+        _gas_in_bundle(lab, borrowers, "before")
     snapshot = lab.client.call("evm_snapshot")
     separately = _gas_separately(lab, borrowers)
     lab.client.call("evm_revert", [snapshot])
-    together = _gas_in_carrier(lab, borrowers, "loan")
+    together = _gas_in_bundle(lab, borrowers, "loan")
 
-    record_property("gas a loan", f"{separately} separately, {together} in a carrier of ten")
+    record_property("gas a loan", f"{separately} separately, {together} in a bundle of ten")
     assert together <= MOST * separately

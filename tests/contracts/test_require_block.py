@@ -57,7 +57,7 @@ def test_another_block_in_its_place_undoes_the_whole_operation(funded: Lab, age:
 
 @pytest.mark.parametrize("ahead", [1, 2, 1000])
 def test_a_block_that_is_not_there_yet_undoes_it_too(funded: Lab, ahead: int) -> None:
-    """The carrier's own block (`ahead` 1) included: it cannot hold what the carrier depends on."""
+    """The bundle's own block (`ahead` 1) included: it cannot hold what the bundle depends on."""
     number, _ = newest(funded)
 
     receipt = funded.run(("pay", payment_after(funded, number + ahead, FORGED)))
@@ -87,7 +87,7 @@ def test_a_simulation_on_the_very_block_passes_and_on_a_replaced_one_says_so(fun
     assert describe_revert(replaced[0].reason).startswith("BlockReplaced(")
 
 
-def test_a_simulation_at_a_gas_price_is_judged_as_a_carrier_is(funded: Lab) -> None:
+def test_a_simulation_at_a_gas_price_is_judged_as_a_bundle_is(funded: Lab) -> None:
     """Only a call that costs nothing, and so moves nothing, may pass unseen in the very block it names."""
     number, block_hash = newest(funded)
     guard = payment_after(funded, number, block_hash)[0]
@@ -108,7 +108,7 @@ def test_a_simulation_of_a_block_to_come_fails(funded: Lab) -> None:
 
 @pytest.mark.parametrize(("age", "runs"), [(256, False), (257, True)])
 def test_a_wrong_hash_is_noticed_as_far_back_as_the_chain_can_look(funded: Lab, age: int, runs: bool) -> None:
-    """`age` blocks before the carrier's own."""
+    """`age` blocks before the bundle's own."""
     number, _ = newest(funded)
     funded.client.call("anvil_mine", [hex(age - 1)])
 

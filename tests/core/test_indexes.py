@@ -84,7 +84,7 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "idempotency key": lambda: IdempotencyKey.objects.filter(pk=KEY),
     "operation by key": lambda: Operation.objects.filter(key="borrow:1"),
     "operation by uid": lambda: Operation.objects.filter(uid=HASH),
-    "operations of a carrier": lambda: Operation.objects.filter(carrier_id=KEY).order_by("position_in_carrier"),
+    "operations of a transaction": lambda: Operation.objects.filter(transaction_id=KEY).order_by("position_in_bundle"),
     "wallet by address": lambda: PlatformWallet.objects.filter(address=WALLET, chain_id=5003),
     "transaction by nonce": lambda: ChainTransaction.objects.filter(wallet_id=KEY, nonce=5),
     "attempts of a transaction": lambda: TransactionAttempt.objects.filter(transaction_id=KEY).order_by("created_at"),

@@ -22,7 +22,7 @@ LENDERS = st.integers(0, 2)
 USERS = st.integers(0, 2)
 CRASHES = st.one_of(st.none(), st.none(), st.none(), st.integers(0, 30))
 NODES = st.sampled_from(NAMES)
-TIPS = st.sampled_from([2, 2, 0])  # before our carriers in a block, or behind them
+TIPS = st.sampled_from([2, 2, 0])  # before our transactions in a block, or behind them
 SHARES = st.sampled_from(["all", "half", "a unit", "too much"])
 
 
@@ -219,7 +219,7 @@ class History(RuleBasedStateMachine):
         self.platform.wipe_pool()
 
     @rule()
-    def carriers_revert(self) -> None:
+    def transactions_revert(self) -> None:
         self.platform.people.pause_for_a_block()
 
     # --- what there is most of in life ---

@@ -44,7 +44,7 @@ DOLLAR = 10**6
 BEGIN = dt.datetime(2026, 1, 5, 22, 0, tzinfo=dt.UTC)
 ACCEPTED = 202
 REFUSALS = (400, 401, 403, 404, 409, 422, 503)  # in order; a 500 never is
-EXECUTOR_IS_PAUSED = "the executor refuses carriers: EnforcedPause()"
+EXECUTOR_IS_PAUSED = "the executor refuses bundles: EnforcedPause()"
 REPLACED = "the replaced executor"
 ROUNDS_TO_REST = 16
 DEEPEST_REORG = 3  # a head that fell must rise again before what stood there is known to be gone
@@ -262,7 +262,7 @@ class Platform:
     def operator_looks(self) -> None:
         """Who is woken by a frozen wallet unfreezes it once the executor runs again; it may freeze for nothing else.
 
-        A reorg can take the owner's `unpause` back to the pool: who then sends the next carrier finds the executor
+        A reorg can take the owner's `unpause` back to the pool: who then sends the next bundle finds the executor
         paused (F44).
         """
         for wallet in PlatformWallet.objects.filter(status=WalletStatus.FROZEN):

@@ -78,7 +78,7 @@ def roll_back(chain: Chain, blocks: int) -> None:
 
 
 def withhold(chain: Chain) -> str:
-    """Take the one carrier out of the pool; answers its bytes."""
+    """Take the one transaction out of the pool; answers its bytes."""
     chain.rpc("anvil_dropAllTransactions")
     return TransactionAttempt.objects.get().raw
 

@@ -203,7 +203,7 @@ def test_a_reorg_takes_a_users_repayment_back_and_the_new_blocks_count(chain, le
     assert debts_match(chain, user)
 
 
-def test_a_reorg_of_everything_is_settled_anew_when_our_carriers_land_again(chain, lender, settle):
+def test_a_reorg_of_everything_is_settled_anew_when_our_transactions_land_again(chain, lender, settle):
     set_interest_rate(chain, 500)
     user = chain.users[0]
     block = chain.block_number()

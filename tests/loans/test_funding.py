@@ -310,13 +310,13 @@ class TestATransferThatAReorgTakesBack:
         assert FundingTransfer.objects.get().used == 0
         refused(borrowed, "transfer_reorged", repaymentTxHash=tx_hash)
 
-    def test_after_its_carrier_was_sent_and_before_it_is_mined(self, chain, borrowed, settle, executor_balance):
+    def test_after_its_transaction_was_sent_and_before_it_is_mined(self, chain, borrowed, settle, executor_balance):
         before = executor_balance()
         tx_hash = send_to_platform(chain)
         borrowed.repay(100 * DOLLAR, repaymentTxHash=tx_hash)
         driver.drive_once()
-        carrier = chain.rpc("txpool_content")["pending"]
-        assert carrier
+        transaction = chain.rpc("txpool_content")["pending"]
+        assert transaction
         reorg(chain, 1)
 
         settle()
@@ -327,10 +327,10 @@ class TestATransferThatAReorgTakesBack:
         assert executor_balance() == before
         assert borrowed.loan()["remainingDebt"] == str(1_000 * DOLLAR)
 
-    def test_together_with_its_mined_carrier_which_is_mined_again_without_it(
+    def test_together_with_its_mined_transaction_which_is_mined_again_without_it(
         self, chain, borrowed, settings, executor_balance
     ):
-        """Two blocks deep counts here; three are replaced. The carrier's bytes go out again, and pay nothing."""
+        """Two blocks deep counts here; three are replaced. The transaction's bytes go out again, and pay nothing."""
         before = executor_balance()
         tx_hash = send_to_platform(chain)
         settings.CHAIN_CONFIRMATIONS = 2
@@ -428,13 +428,13 @@ class TestAPulledRepayment:
         assert borrowed.loan()["remainingDebt"] == str(1_000 * DOLLAR)
 
     @pytest.mark.parametrize("sent", [False, True])
-    def test_fails_whole_where_the_allowance_falls_while_its_carrier_is_under_way(
+    def test_fails_whole_where_the_allowance_falls_while_its_transaction_is_under_way(
         self, chain, borrowed, settle, executor_balance, sent
     ):
         settlement, before = borrowed.partner.settlement_address, executor_balance()
         borrowed.repay(100 * DOLLAR)
         driver.drive_once()
-        chain.rpc("anvil_dropAllTransactions")  # the carrier is resent after the allowance fell
+        chain.rpc("anvil_dropAllTransactions")  # the transaction is resent after the allowance fell
         approve_usdc(chain, settlement, 0)
         if sent:
             chain.mine(3)

@@ -144,7 +144,7 @@ def test_a_transfer_that_is_known_in_its_block_is_found_with_one_query(
 
 
 @pytest.mark.parametrize("beside", ["anybody's event with our name", "another event of ours", "a log without a topic"])
-def test_a_log_beside_the_transfer_makes_it_no_carrier_of_ours(
+def test_a_log_beside_the_transfer_makes_it_no_transaction_of_ours(
     chain: Chain, lender: PartnerClient, settings: Settings, beside: str
 ) -> None:
     sender, executor = lender.partner.settlement_address, chain.addresses["executor"]

@@ -216,7 +216,7 @@ def test_a_gap_is_filled_and_settled_within_one_sweep(
 
 
 def test_an_earlier_operation_that_arrives_later_is_tried_at_once(chain: Chain, five_stuck: PartnerClient) -> None:
-    """As a carrier's does that was confirmed after a later one: what waits may have waited for it."""
+    """As a transaction's does that was confirmed after a later one: what waits may have waited for it."""
     first = operation_of("stuck-0")
     Operation.objects.filter(pk=first.pk).update(state=OperationState.EXECUTED)
     settle_due()

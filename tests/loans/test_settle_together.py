@@ -28,7 +28,7 @@ def invariants(chain: Chain) -> Invariants:
 
 @pytest.fixture
 def three_confirmed(chain: Chain, lender: PartnerClient, invariants: Invariants) -> list[PartnerLoan]:
-    """Loans of three users in one carrier, mined and confirmed, not settled."""
+    """Loans of three users in one transaction, mined and confirmed, not settled."""
     for number, user in enumerate(chain.users[:3]):
         assert lender.borrow(user, 100 + number, f"loan-{number}").status_code == 202
     driver.drive_once()

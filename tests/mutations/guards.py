@@ -9,8 +9,8 @@ from tests.mutations.mutant import Mutant, faults, replace
 def believe_a_receipt_of_any_block() -> None:
     """The block that a receipt names is not held against the chain's."""
     from chain.settlement import tracking
-    from chain.settlement.landing import Block
     from chain.settlement.settling import MinedTransaction
+    from chain.settlement.transitions import Block
 
     def broken(_: Any) -> Any:
         def landings(_engine: Any, attempts: Any, receipts: Any) -> list[MinedTransaction]:
@@ -30,14 +30,14 @@ def _named_in(receipt: dict[str, Any]) -> dict[str, Any]:
 
 
 def believe_a_silent_receipt() -> None:
-    """A carrier that succeeded and left no event is judged at once."""
+    """A transaction that succeeded and left no event is judged at once."""
     from chain.settlement import settling
 
     replace(settling, "SILENT_RECEIPT_BLOCKS", lambda _: -(10**9))
 
 
 def send_what_left_the_queue() -> None:
-    """Operations are bound to their carrier, however many of them were still queued."""
+    """Operations are bound to their transaction, however many of them were still queued."""
     from chain.settlement import bundling
     from chain.wallet.lease import LeaseLost
 
@@ -106,7 +106,7 @@ def resume_on_any_answer() -> None:
     def broken(_: Any) -> Any:
         def resume(engine: Any, _answers: Any) -> None:
             if engine.wallet.status == WalletStatus.PAUSED:
-                engine.set_status(WalletStatus.ACTIVE, only_from=(WalletStatus.PAUSED,))
+                engine.set_status(WalletStatus.ACTIVE, from_states=(WalletStatus.PAUSED,))
 
         return resume
 

@@ -16,8 +16,8 @@ def abandon(transaction: Any) -> None:
     from chain.models import ChainTransaction, Operation, OperationState, TransactionState
 
     ChainTransaction.objects.filter(pk=transaction.pk).update(state=TransactionState.CANCELLED)
-    bundled = Operation.objects.filter(carrier=transaction.pk, state=OperationState.BUNDLED)
-    bundled.update(state=OperationState.QUEUED, carrier=None)
+    bundled = Operation.objects.filter(transaction=transaction.pk, state=OperationState.BUNDLED)
+    bundled.update(state=OperationState.QUEUED, transaction=None)
 
 
 def renonce_on_timeout() -> None:
@@ -210,7 +210,7 @@ def write_without_the_lease() -> None:
     """A driver that lost its lease goes on writing."""
     from chain.wallet.lease import Lease
 
-    replace(Lease, "hold", lambda _: lambda _self, **_kwargs: None)
+    replace(Lease, "renew", lambda _: lambda _self, **_kwargs: None)
 
 
 MUTANTS = {

@@ -23,7 +23,7 @@ from tests.support.chain_facts import ChainReader, Moved, Seen
 
 DRAWN = (LoanStatus.ACTIVE, LoanStatus.REPAID, LoanStatus.DEFAULTED, LoanStatus.LIQUIDATED)
 # Of these a person was told; everything else must come to its end alone.
-TOLD = ("alone in its carrier twice",)
+TOLD = ("alone in its bundle twice",)
 NOT_DONE = (OperationState.REFUSED, OperationState.FAILED)
 
 

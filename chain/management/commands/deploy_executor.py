@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Deploy the PlatformExecutor, owned by the key in an environment variable, and print its address."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--operator", required=True, help="address of the key that may send carriers")
+        parser.add_argument("--operator", required=True, help="address of the key that may send bundles")
         parser.add_argument("--treasury", required=True, help="address to which fees are withdrawn")
         parser.add_argument("--usdc", default=settings.USDC_ADDRESS, help="address of USDC (default: USDC_ADDRESS)")
         parser.add_argument(

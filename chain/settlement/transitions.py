@@ -1,4 +1,4 @@
-"""Writing what the chain says: guarded updates, bulk where a carrier's operations share it, all under the lease."""
+"""Writing what the chain says: guarded updates, bulk where a transaction's operations share it, all under the lease."""
 
 import datetime as dt
 import logging
@@ -39,7 +39,7 @@ class Block:
 
 
 NO_BLOCK: dict[str, Any] = {"block_number": None, "block_hash": ""}
-NO_CARRIER: dict[str, Any] = {"carrier": None, "position_in_carrier": 0}
+NO_TRANSACTION: dict[str, Any] = {"transaction": None, "position_in_bundle": 0}
 # Whoever acts on a final state begins anew with it: nothing was tried yet, and from now on it is theirs that waits.
 NEWS: dict[str, Any] = {**NOT_PUT_OFF, "open_since_block": None, "overdue_told": False}
 NO_OUTCOME: dict[str, Any] = {"tx_hash": "", **NO_BLOCK, "block_time": None, "outcome_logs": None}
@@ -94,22 +94,23 @@ def note_settled(engine: Engine, judged: Iterable[tuple[Operation, OperationVerd
 
 
 def requeue(operations: Sequence[Operation], why: str) -> None:
-    """Back to the queue, in smaller groups, out of a carrier that did nothing; one that was alone twice needs a person.
+    """Queue the operations of a transaction that did nothing again, in smaller groups; one that was alone twice needs
+    review.
 
-    In a transaction. The uid guards against the carrier coming back, and `former_carriers` against a refusal before
-    that is out of the question.
+    Inside the caller's database transaction. Should a reorg let the old transaction run after all, the uid prevents a
+    second effect, and `former_transactions` prevents that the operation is refused before this is impossible.
     """
     alone_again = [op for op in operations if len(operations) == 1 and op.group_size_limit == 1]
     move_operations(
-        alone_again, OperationState.NEEDS_REVIEW, reason=f"alone in its carrier twice: {why}"[:_REASON_LENGTH]
+        alone_again, OperationState.NEEDS_REVIEW, reason=f"alone in its bundle twice: {why}"[:_REASON_LENGTH]
     )
     limit = max(len(operations) // 2, 1)
     for operation in sorted(operations, key=lambda operation: operation.pk):
         if operation not in alone_again:
-            fields = {**left_its_carrier(operation), **NO_OUTCOME, "group_size_limit": limit}
+            fields = {**leave_transaction(operation), **NO_OUTCOME, "group_size_limit": limit}
             move_operations([operation], OperationState.QUEUED, **fields)
 
 
-def left_its_carrier(operation: Operation) -> dict[str, Any]:
-    """What an operation that goes back to the queue is to say of its carriers."""
-    return {**NO_CARRIER, "former_carriers": [*operation.former_carriers, str(operation.carrier_id)]}
+def leave_transaction(operation: Operation) -> dict[str, Any]:
+    """What an operation that goes back to the queue is to say of its transactions."""
+    return {**NO_TRANSACTION, "former_transactions": [*operation.former_transactions, str(operation.transaction_id)]}

@@ -6,8 +6,15 @@ from typing import Any
 import pytest
 
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
-from chain.settlement import landing
-from chain.settlement.landing import NO_CARRIER, Block, move_operations, move_transaction, requeue, store_verdicts
+from chain.settlement import transitions
+from chain.settlement.transitions import (
+    NO_TRANSACTION,
+    Block,
+    move_operations,
+    move_transaction,
+    requeue,
+    store_verdicts,
+)
 from chain.settlement.verdicts import OperationVerdict
 
 pytestmark = pytest.mark.django_db
@@ -16,7 +23,7 @@ _numbers = itertools.count(1)
 LOG = {"address": "0x01", "topics": ["0x0a"], "data": "0x", "logIndex": "0x1"}
 
 
-def carrier() -> ChainTransaction:
+def transaction() -> ChainTransaction:
     wallet = PlatformWallet.objects.create(address=f"0x{next(_numbers):040x}", chain_id=5003, fee_cap_wei=1)
     return ChainTransaction.objects.create(wallet=wallet, nonce=next(_numbers), gas_limit=1)
 
@@ -59,7 +66,7 @@ def test_nothing_to_move_is_no_query(django_assert_num_queries: Any, caplog: pyt
 
 @pytest.mark.parametrize(("state", "moved"), [("BROADCAST", True), ("NEEDS_REVIEW", False), ("CONFIRMED", False)])
 def test_a_transaction_moves_where_the_table_lets_it(state: str, moved: bool) -> None:
-    other, mine = carrier(), carrier()
+    other, mine = transaction(), transaction()
     ChainTransaction.objects.filter(pk=mine.pk).update(state=state)
     assert move_transaction(mine, TransactionState.MINED, mined_hash="0xab") is moved
     written = ChainTransaction.objects.get(pk=mine.pk)
@@ -101,7 +108,7 @@ def test_owners_are_told_of_what_is_final_and_a_person_of_the_rest(caplog: pytes
     states = (OperationState.CONFIRMED, OperationState.NEEDS_REVIEW, OperationState.REFUSED, OperationState.FAILED)
     operations = [operation() for _ in states]
     verdicts = [(one, OperationVerdict(state, "so it is")) for one, state in zip(operations, states, strict=True)]
-    landing.note_settled(engine, verdicts)
+    transitions.note_settled(engine, verdicts)
     assert engine.settled_keys == [operations[index].key for index in (0, 2, 3)]
     assert [record.getMessage() for record in caplog.records] == [
         f"operation {operations[1].key} needs review: so it is"
@@ -110,11 +117,11 @@ def test_owners_are_told_of_what_is_final_and_a_person_of_the_rest(caplog: pytes
 
 
 @pytest.mark.parametrize(("count", "limit"), [(10, 5), (5, 2), (2, 1), (1, 1)])
-def test_what_a_carrier_did_not_do_is_queued_again_in_groups_of_half(count: int, limit: int) -> None:
-    mine = carrier()
+def test_what_a_transaction_did_not_do_is_queued_again_in_groups_of_half(count: int, limit: int) -> None:
+    mine = transaction()
     fields: dict[str, Any] = {
-        "carrier": mine,
-        "position_in_carrier": 3,
+        "transaction": mine,
+        "position_in_bundle": 3,
         "tx_hash": "0xab",
         "block_number": 5,
         "block_hash": "0xcd",
@@ -124,16 +131,16 @@ def test_what_a_carrier_did_not_do_is_queued_again_in_groups_of_half(count: int,
     for one in operations:
         found = row(one)
         assert (found.state, found.group_size_limit, found.reason) == ("QUEUED", limit, "")
-        assert (found.carrier_id, found.position_in_carrier) == (None, 0)
+        assert (found.transaction_id, found.position_in_bundle) == (None, 0)
         assert (found.tx_hash, found.block_number, found.block_hash, found.outcome_logs) == ("", None, "", None)
 
 
-def test_what_was_alone_in_its_carrier_twice_is_for_a_person() -> None:
+def test_what_was_alone_in_its_transaction_twice_is_for_a_person() -> None:
     alone = operation(group_size_limit=1)
     requeue([alone], "y" * 300)
     found = row(alone)
     assert (found.state, found.group_size_limit) == ("NEEDS_REVIEW", 1)
-    assert found.reason == ("alone in its carrier twice: " + "y" * 300)[:300]
+    assert found.reason == ("alone in its bundle twice: " + "y" * 300)[:300]
 
 
 def test_what_was_to_be_alone_and_was_not_is_queued_again() -> None:
@@ -142,5 +149,5 @@ def test_what_was_to_be_alone_and_was_not_is_queued_again() -> None:
     assert [(row(one).state, row(one).group_size_limit) for one in pair] == [("QUEUED", 1), ("QUEUED", 1)]
 
 
-def test_no_carrier_means_no_place_in_one() -> None:
-    assert NO_CARRIER == {"carrier": None, "position_in_carrier": 0}
+def test_no_transaction_means_no_place_in_one() -> None:
+    assert NO_TRANSACTION == {"transaction": None, "position_in_bundle": 0}

@@ -1,4 +1,4 @@
-"""An operation that left its carrier is not given up while a reorg may still let that carrier run it (M2)."""
+"""An operation that left its transaction is not given up while a reorg may still let that transaction run it (M2)."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def as_owner(chain: Chain, data: str) -> None:
 
 @pytest.fixture
 def left(book: Book) -> Operation:
-    """Queued again, for its carrier reverted as a whole in the newest block; the user's permission is gone since."""
+    """Queued again, for its transaction reverted in the newest block; the user's permission is gone since."""
     operation = book.borrow()
     driver.drive_once()
     raw = TransactionAttempt.objects.get().raw
@@ -45,23 +45,23 @@ def state_of(operation: Operation) -> str:
     return Operation.objects.get(pk=operation.pk).state
 
 
-def test_it_is_refused_only_when_the_block_of_that_carrier_is_final(book: Book, left: Operation) -> None:
-    carrier = ChainTransaction.objects.get()
+def test_it_is_refused_only_when_the_block_of_that_transaction_is_final(book: Book, left: Operation) -> None:
+    transaction = ChainTransaction.objects.get()
     assert state_of(left) == OperationState.QUEUED
-    assert Operation.objects.get().former_carriers == [str(carrier.pk)]
-    assert selectors.carriers_that_may_run(Operation.objects.get()) == [carrier]
+    assert Operation.objects.get().former_transactions == [str(transaction.pk)]
+    assert selectors.former_transactions_that_may_run(Operation.objects.get()) == [transaction]
     book.chain.mine()
     driver.drive_once()
     assert state_of(left) == OperationState.QUEUED
     book.finalize()
     driver.drive_once()  # learns what is final
     driver.drive_once()
-    assert (wallet().final_block or 0) >= (carrier.block_number or 0)
+    assert (wallet().final_block or 0) >= (transaction.block_number or 0)
     assert state_of(left) == OperationState.REFUSED
     book.check_nothing_moved()
 
 
-def test_it_is_settled_by_that_carrier_where_a_reorg_lets_it_run_it(book: Book, left: Operation) -> None:
+def test_it_is_settled_by_that_transaction_where_a_reorg_lets_it_run_it(book: Book, left: Operation) -> None:
     book.chain.rpc("anvil_rollback", 4)  # neither pause nor revert happened, on the chain that stays
     book.chain.rpc("anvil_dropAllTransactions")
     set_operator(book.chain, book.user, allowed=False)
@@ -82,11 +82,11 @@ def test_it_is_settled_by_that_carrier_where_a_reorg_lets_it_run_it(book: Book, 
 
 
 @pytest.mark.parametrize("state", [TransactionState.CANCELLED, TransactionState.NEEDS_REVIEW])
-def test_a_carrier_whose_nonce_is_another_transactions_for_good_is_not_waited_for(
+def test_a_transaction_whose_nonce_is_another_transactions_for_good_is_not_waited_for(
     book: Book, left: Operation, state: TransactionState
 ) -> None:
     ChainTransaction.objects.update(state=state, block_number=None, block_hash="")  # as the driver gives it up
-    assert selectors.carriers_that_may_run(Operation.objects.get()) == []
+    assert selectors.former_transactions_that_may_run(Operation.objects.get()) == []
     driver.drive_once()
     assert state_of(left) == OperationState.REFUSED
 
@@ -118,7 +118,7 @@ def test_within_a_drivers_life_it_is_simulated_once_in_ten_blocks(
     engine.lease.release()
 
 
-def test_a_person_cannot_declare_it_failed_before_that_carrier_is_final(book: Book, left: Operation) -> None:
+def test_a_person_cannot_declare_it_failed_before_that_transaction_is_final(book: Book, left: Operation) -> None:
     Operation.objects.update(state=OperationState.NEEDS_REVIEW, reason="somebody should look")
     engine = driver._take(None)
     assert engine is not None
@@ -141,15 +141,17 @@ def test_a_person_cannot_declare_it_failed_before_that_carrier_is_final(book: Bo
     engine.lease.release()
 
 
-def test_a_person_who_queues_it_again_leaves_the_carrier_on_its_list(book: Book, left: Operation) -> None:
+def test_a_person_who_queues_it_again_leaves_the_transaction_on_its_list(book: Book, left: Operation) -> None:
     first = ChainTransaction.objects.get()
     second = ChainTransaction.objects.create(
         wallet=wallet(), nonce=7, gas_limit=1, state=TransactionState.NEEDS_REVIEW, executor=left.executor
     )
-    Operation.objects.update(state=OperationState.NEEDS_REVIEW, carrier=second)
+    Operation.objects.update(state=OperationState.NEEDS_REVIEW, transaction=second)
     engine = driver._take(None)
     assert engine is not None
     review.requeue_operation(engine, review.gather_evidence(engine, left), actor="operator:x")
-    assert Operation.objects.get().former_carriers == [str(first.pk), str(second.pk)]
-    assert selectors.carriers_that_may_run(Operation.objects.get()) == [first]  # the other one's nonce is spent
+    assert Operation.objects.get().former_transactions == [str(first.pk), str(second.pk)]
+    assert selectors.former_transactions_that_may_run(Operation.objects.get()) == [
+        first
+    ]  # the other one's nonce is spent
     engine.lease.release()
