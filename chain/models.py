@@ -1,8 +1,8 @@
 """How an accepted borrow or repayment becomes exactly one effect on the chain.
 
 An `Operation` is what somebody wants done once: its calls, its uid and the effect that proves it. Up to ~10 operations
-are a bundle. A `ChainTransaction` sends one bundle to the `PlatformExecutor` under one nonce of a `PlatformWallet`; each
-`TransactionAttempt` is a signed form of it, stored before it is sent and never altered. Two lines of defence
+are a bundle. A `ChainTransaction` sends one bundle to the `PlatformExecutor` under one nonce of a `PlatformWallet`;
+each `TransactionAttempt` is a signed form of it, stored before it is sent and never altered. Two lines of defence
 (docs/settlement.md):
 
 1. Off chain: a payload never gets a second nonce, unless finalized chain state shows that its first one was consumed

@@ -1,7 +1,9 @@
-"""The driver: takes the lease, recovers, then bundles what is queued and ticks once a block until nothing is live.
+"""The driver of a wallet: one loop, under a lease, that sends what is queued and follows what was sent.
 
-It sleeps on a bell, so that a new operation goes out at once, and asks for the newest block's number a few times a
-second while something is live. It leaves after a short quiet; the next nudge, or the beat, starts another one.
+It takes the lease, recovers, then sends bundles and tracks its transactions once a block until nothing is live. Between
+two passes it sleeps until it is woken (a new operation then goes out at once), and polls the newest block's number a
+few times a second while something is live. It ends after a short time without work; `services.wake_driver` or Celery's
+beat starts the next one.
 """
 
 import logging
@@ -23,31 +25,34 @@ from chain.wallet.wallets import platform_wallet
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.15  # of the newest block's number
-GATHER_POLL_SECONDS = 0.05  # at most so often new operations are looked for while a bell rings on
-QUIET_SECONDS = 1.0  # without anything live before the driver leaves
+GATHER_POLL_SECONDS = 0.05  # the shortest time between two looks for new operations, however often it is woken
+QUIET_SECONDS = 1.0  # without anything live before the driver ends
 LISTEN_EVERY_SECONDS = 1.0
 UNAVAILABLE_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class DriveReport:
-    """What a driver did: `busy` where another one has the lease, `live` where work is left."""
+    """What a driver did: `busy` where another one has the lease, `live` where work is left.
+
+    `bundles` were sent, `settled` operations became final; transactions were tracked at `tracked_blocks` blocks.
+    """
 
     busy: bool = False
     live: bool = False
     bundles: int = 0
-    ticks: int = 0
+    tracked_blocks: int = 0
     settled: int = 0
 
 
 def drive_wallet(*, wallet: PlatformWallet | None = None, max_seconds: float) -> DriveReport:
     """Drive a wallet (the configured one) until nothing is live or `max_seconds` have passed.
 
-    Without `wallet`, those whose key was rotated away come first, one pass each.
+    Without `wallet`, the wallets whose key was rotated away are driven first, one pass each.
     """
     if wallet is None:
-        _follow_retired()
-    engine = _take(wallet)
+        _drive_retired()
+    engine = _take_lease(wallet)
     if engine is None:
         return DriveReport(busy=True)
     try:
@@ -58,35 +63,37 @@ def drive_wallet(*, wallet: PlatformWallet | None = None, max_seconds: float) ->
 
 
 def drive_once(*, wallet: PlatformWallet | None = None) -> DriveReport:
-    """One pass: recover, tick, bundle. For wallets that are only followed, tests, and operators who want to watch."""
+    """One pass: recover, track, send. For wallets whose key was rotated away, and for tests."""
     if wallet is None:
-        _follow_retired()
-    engine = _take(wallet)
+        _drive_retired()
+    engine = _take_lease(wallet)
     if engine is None:
         return DriveReport(busy=True)
     try:
         recover(engine)
         track_transactions(engine)
-        _look_for_what_is_stuck(engine)
+        _report_stuck(engine)
         bundles = send_queued(engine)
         settled = _announce(engine)
-        return DriveReport(bundles=bundles, ticks=1, settled=settled, live=selectors.has_live_work(engine.wallet))
+        return DriveReport(
+            bundles=bundles, tracked_blocks=1, settled=settled, live=selectors.has_live_work(engine.wallet)
+        )
     finally:
         engine.lease.release()
 
 
-def _follow_retired() -> None:
-    """What a key that was rotated away has under way is brought to its end; one wallet's trouble is not another's."""
+def _drive_retired() -> None:
+    """Drive each wallet whose key was rotated away once; an error of one wallet does not stop the others."""
     for wallet in selectors.retired_wallets():
         try:
             drive_once(wallet=wallet)
         except (ChainUnavailable, RpcError, LeaseLost) as error:
-            logger.warning("wallet %s, whose key was rotated away, is followed later: %s", wallet.address, error)
+            logger.warning("wallet %s, whose key was rotated away, is driven later: %s", wallet.address, error)
         except Exception:
-            logger.exception("wallet %s, whose key was rotated away, could not be followed", wallet.address)
+            logger.exception("wallet %s, whose key was rotated away, could not be driven", wallet.address)
 
 
-def _take(wallet: PlatformWallet | None) -> Engine | None:
+def _take_lease(wallet: PlatformWallet | None) -> Engine | None:
     client = get_client()
     wallet = wallet or platform_wallet(client)
     taken = lease.take_lease(wallet.pk)
@@ -96,7 +103,7 @@ def _take(wallet: PlatformWallet | None) -> Engine | None:
     return Engine(wallet=wallet, client=client, lease=taken)
 
 
-def _look_for_what_is_stuck(engine: Engine) -> None:
+def _report_stuck(engine: Engine) -> None:
     silence.note_head(engine.require_head().number)
     overdue.report_overdue_if_due(engine)
 
@@ -109,7 +116,7 @@ def _announce(engine: Engine) -> int:
 
 
 class _Loop:
-    """A driver's life between taking the lease and leaving it."""
+    """What a driver does between taking the lease and releasing it."""
 
     def __init__(self, engine: Engine, max_seconds: float) -> None:
         self._engine = engine
@@ -149,27 +156,27 @@ class _Loop:
             recover(engine)
             self._recovered = True
             self._note(bundles=send_queued(engine))
-            self._tick()
+            self._track()
         elif time.monotonic() >= self._next_poll and self._has_new_block():
-            self._tick()
+            self._track()
         self._note(bundles=send_queued(engine))
 
-    def _tick(self) -> None:
+    def _track(self) -> None:
         track_transactions(self._engine)
-        _look_for_what_is_stuck(self._engine)
-        self._note(ticks=1, settled=_announce(self._engine))
+        _report_stuck(self._engine)
+        self._note(tracked_blocks=1, settled=_announce(self._engine))
 
     def _has_new_block(self) -> bool:
         self._next_poll = time.monotonic() + POLL_SECONDS
         head = self._engine.head
         return head is None or self._engine.client.block_number() != head.number
 
-    def _note(self, *, bundles: int = 0, ticks: int = 0, settled: int = 0) -> None:
+    def _note(self, *, bundles: int = 0, tracked_blocks: int = 0, settled: int = 0) -> None:
         report = self._report
         self._report = replace(
             report,
             bundles=report.bundles + bundles,
-            ticks=report.ticks + ticks,
+            tracked_blocks=report.tracked_blocks + tracked_blocks,
             settled=report.settled + settled,
         )
 
@@ -182,12 +189,12 @@ class _Loop:
             return now >= self._deadline
         self._report = replace(self._report, live=False)
         if self._report.bundles == 0 and self._report.settled == 0:
-            return self._leave()  # the beat's look around: there was nothing to do
+            return self._end()  # started by the beat, and there was nothing to do
         self._quiet_since = self._quiet_since or now
-        return now >= min(self._quiet_since + QUIET_SECONDS, self._deadline) and self._leave()
+        return now >= min(self._quiet_since + QUIET_SECONDS, self._deadline) and self._end()
 
-    def _leave(self) -> bool:
-        """Stop listening, then look once more: a nudge before that was a ring only, one after it starts a task."""
+    def _end(self) -> bool:
+        """Stop listening, then look for work once more: a wake-up before that started no task, one after it does."""
         bell.stop_listening()
         self._next_listen = 0.0
         if not selectors.has_live_work(self._engine.wallet):
@@ -197,7 +204,9 @@ class _Loop:
         return time.monotonic() >= self._deadline
 
     def _sleep(self) -> None:
-        """Until the bell rings or a block may be new; a bell that rings on and on does not make it spin."""
+        """Until it is woken or a block may be new; at most one pass per `GATHER_POLL_SECONDS` however often it is
+        woken.
+        """
         seconds = max(self._next_poll - time.monotonic(), GATHER_POLL_SECONDS)
         if self._report.live and time.monotonic() - self._engine.last_bundle_at < GATHER_POLL_SECONDS:
             time.sleep(GATHER_POLL_SECONDS)

@@ -44,7 +44,7 @@ class Deferral:
 
 @dataclass
 class Engine:
-    """One driver's hands. `wallet` is a copy of the row; the row is written through `lease` only.
+    """The state of one driver. `wallet` is a copy of the row; the row is written through `lease` only.
 
     `verified` is the newest block whose chain all that is settled was compared with, `final` the newest of these that
     every endpoint called final. Both stand on the wallet's row too, written with whatever else is written there.

@@ -1,6 +1,8 @@
-"""The tick: once a block, what became of every live transaction. Two posts a block, however many loans are under way.
+"""Once a block: what became of every live transaction. Two posts a block, however many loans are under way.
 
-Time is counted in blocks: a halted chain (F21) is no reason to bid more.
+`track_transactions` is called for each new block: it rolls back what a reorg orphaned (`reorgs`), settles what was
+mined (`settling`), and pushes what was not: sends it again, or bumps its fee. Time is counted in blocks: a halted chain
+(F21) is no reason to bid more.
 """
 
 import logging
@@ -39,20 +41,20 @@ BUMP_AFTER_BLOCKS = 5
 
 
 def track_transactions(engine: Engine) -> None:
-    """Undo what a reorg took, settle what was mined, push what waits.
+    """Roll back what a reorg orphaned, settle what was mined, push what waits.
 
-    In this order, so that what is settled is stored together with the block whose chain all else was compared with.
+    In this order: what is settled is then stored together with the block that everything else was compared with.
     """
-    transactions, attempts, receipts = _look(engine)
+    transactions, attempts, receipts = _read_receipts(engine)
     if engine.suspended:
         nonces.check_counter(engine)
         restoring.compare_if_pending(engine)
     if roll_back_orphaned(engine):
-        transactions, attempts, receipts = _look(engine)
-    landings = _landings(engine, attempts, receipts)
-    settle_mined(engine, landings)
-    landed = {landing.transaction.pk for landing in landings}
-    waiting = [transaction for transaction in transactions if transaction.pk not in landed]
+        transactions, attempts, receipts = _read_receipts(engine)
+    mined = _mined_transactions(engine, attempts, receipts)
+    settle_mined(engine, mined)
+    mined_keys = {each.transaction.pk for each in mined}
+    waiting = [transaction for transaction in transactions if transaction.pk not in mined_keys]
     _push(engine, [transaction for transaction in waiting if transaction.state != TransactionState.MINED])
     _resume_if_nothing_waits(engine, waiting)
 
@@ -60,7 +62,7 @@ def track_transactions(engine: Engine) -> None:
 Attempts = list[tuple[ChainTransaction, TransactionAttempt]]
 
 
-def _look(engine: Engine) -> tuple[list[ChainTransaction], Attempts, list[Any]]:
+def _read_receipts(engine: Engine) -> tuple[list[ChainTransaction], Attempts, list[Any]]:
     """The newest block, and a receipt or null for each attempt of each live transaction, in one post."""
     transactions = selectors.live_transactions(engine.wallet)
     attempts = [(transaction, attempt) for transaction in transactions for attempt in transaction.attempts.all()]
@@ -68,11 +70,11 @@ def _look(engine: Engine) -> tuple[list[ChainTransaction], Attempts, list[Any]]:
     return transactions, attempts, receipts
 
 
-def _landings(engine: Engine, attempts: Attempts, receipts: list[Any]) -> list[MinedTransaction]:
-    """The transactions whose receipt stands in a canonical block. A null receipt says nothing: nodes lag.
+def _mined_transactions(engine: Engine, attempts: Attempts, receipts: list[Any]) -> list[MinedTransaction]:
+    """The transactions whose receipt is in a canonical block. A null receipt proves nothing: nodes lag.
 
-    The blocks are read with the head by one node in one post: all of them are ancestors of the head, or nothing lands
-    now.
+    The blocks are read together with the head, from one node in one post: either all are ancestors of the head, or none
+    is taken as mined now.
     """
     mined = [
         (transaction, attempt, receipt)
@@ -98,7 +100,9 @@ def _landings(engine: Engine, attempts: Attempts, receipts: list[Any]) -> list[M
 
 
 def _push(engine: Engine, waiting: list[ChainTransaction]) -> None:
-    """3 new blocks without it: resend. The lowest and 5 new blocks: bump. Not taken yet: resend at every block."""
+    """3 blocks without it: resend. The lowest nonce, and 5 blocks: bump. Not taken by any node yet: resend at each
+    block.
+    """
     if not waiting:
         return
     head = engine.require_head().number
@@ -113,7 +117,7 @@ def _push(engine: Engine, waiting: list[ChainTransaction]) -> None:
 
 
 def _may_be_spent(transaction: ChainTransaction, head: int) -> bool:
-    """Worth the question: it is missing for long, or a node says that something else was mined with its nonce."""
+    """True where it is worth asking: it has been missing for long, or a node said "nonce too low"."""
     too_low = any(attempt.last_error_class == SendClass.NONCE_TOO_LOW for attempt in transaction.attempts.all())
     return too_low or _blocks_since(head, transaction.last_sent_block) >= RESEND_AFTER_BLOCKS
 
@@ -138,14 +142,14 @@ def _blocks_since(head: int, block: int | None) -> int:
 
 
 def _resume_if_nothing_waits(engine: Engine, waiting: list[ChainTransaction]) -> None:
-    """A pause ends with the transaction that caused it."""
+    """The wallet is active again once no transaction waits, for the one that lacked gas money is mined then."""
     if engine.wallet.status == WalletStatus.PAUSED and not waiting:
         engine.set_status(WalletStatus.ACTIVE, from_states=(WalletStatus.PAUSED,))
 
 
 def _nonce_was_spent(engine: Engine, transaction: ChainTransaction) -> bool:
-    """True where finalized state of every endpoint shows that a hash which is not ours consumed the nonce; the
-    transaction is then judged.
+    """True where the finalized state of every endpoint shows that a hash which is not ours consumed the nonce; the
+    transaction is then closed.
     """
     count = ("eth_getTransactionCount", [engine.wallet.address, "finalized"])
     if not all(_is_passed(counted, transaction) for [counted] in engine.client.everyone([count])):
@@ -160,7 +164,7 @@ def _nonce_was_spent(engine: Engine, transaction: ChainTransaction) -> bool:
             return False
         if any(answer is not None and not isinstance(answer, RpcError) for answer in found):
             return False
-    _give_up(engine, transaction)
+    _close(engine, transaction)
     return True
 
 
@@ -168,9 +172,9 @@ def _is_passed(counted: Any, transaction: ChainTransaction) -> bool:
     return not isinstance(counted, RpcError) and int(counted, 16) > transaction.nonce
 
 
-def _give_up(engine: Engine, transaction: ChainTransaction) -> None:
-    """Its nonce is gone. Where the chain executed all its operations elsewhere they are adopted, else a person looks
-    (F8).
+def _close(engine: Engine, transaction: ChainTransaction) -> None:
+    """Close a transaction whose nonce is spent: operations that the chain executed elsewhere are adopted; the others
+    need review, and the wallet freezes (F8).
     """
     if all(attempt.kind == AttemptKind.NOOP for attempt in transaction.attempts.all()):
         engine.lease.write(lambda: move_transaction(transaction, TransactionState.CANCELLED, note="it carried nothing"))

@@ -241,9 +241,7 @@ def _reopen_failed_loan(loan: PartnerLoan) -> None:
 
 
 def _reopen_failed_repayment(repayment: Repayment) -> None:
-    """Its transaction may be mined after all. Its funds were given back: what it then pays without them,
-    the platform covers.
-    """
+    """Its transaction may be mined after all. Its funds were released: what it then pays, the platform covers."""
     free = PartnerLoan.objects.filter(pk=repayment.loan_id, repayment_in_flight__in=[False])
     if free.update(repayment_in_flight=True) != 1:
         raise InvariantViolation(f"M3: loan {repayment.loan_id} has another repayment under way")

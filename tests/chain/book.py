@@ -88,8 +88,8 @@ class Book:
             if not driver.drive_once().live:
                 return
 
-    def ticks(self, engine: Engine, count: int) -> None:
-        """A new block for each of the driver's ticks."""
+    def track_blocks(self, engine: Engine, count: int) -> None:
+        """Mine so many blocks; the driver tracks its transactions at each."""
         for _ in range(count):
             self.chain.mine()
             track_transactions(engine)

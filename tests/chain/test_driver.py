@@ -67,7 +67,7 @@ def test_a_listener_that_raises_stops_neither_the_others_nor_the_driver(
 
 
 def test_a_driver_with_nothing_to_do_leaves_at_once(book: Book) -> None:
-    assert driver.drive_wallet(max_seconds=20) == driver.DriveReport(ticks=1)
+    assert driver.drive_wallet(max_seconds=20) == driver.DriveReport(tracked_blocks=1)
     assert wallet().lease_until is None
 
 

@@ -34,8 +34,8 @@ class World:
             last_bundle_at=0.0,
         )
         monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self._sleep("pause")))
-        monkeypatch.setattr(driver, "_take", lambda _: self.engine if self.free else None)
-        monkeypatch.setattr(driver, "_follow_retired", self.step("retired"))
+        monkeypatch.setattr(driver, "_take_lease", lambda _: self.engine if self.free else None)
+        monkeypatch.setattr(driver, "_drive_retired", self.step("retired"))
         for function, name in (("recover", "recover"), ("track_transactions", "track"), ("send_queued", "bundle")):
             monkeypatch.setattr(driver, function, self.step(name, 0 if name == "bundle" else None))
         monkeypatch.setattr(
@@ -92,7 +92,9 @@ FIRST_PASS = ["renew", "listen", "recover", "bundle", "track", "head 5", "overdu
 
 
 def test_a_look_around_takes_no_time(world: World) -> None:
-    assert driver.drive_wallet(max_seconds=20) == DriveReport(busy=False, live=False, bundles=0, ticks=1, settled=0)
+    assert driver.drive_wallet(max_seconds=20) == DriveReport(
+        busy=False, live=False, bundles=0, tracked_blocks=1, settled=0
+    )
     assert world.done() == ["retired", *FIRST_PASS, "deaf", "deaf", "release"]
     assert world.now == STARTED
 
@@ -107,7 +109,7 @@ def test_a_step_is_one_of_everything(world: World) -> None:
     world.plan["bundle"] = lambda: 3
     world.plan["track"] = lambda: world.engine.settled_keys.extend(["a", "b"])
     world.live = [True]
-    assert driver.drive_once() == DriveReport(busy=False, live=True, bundles=3, ticks=1, settled=2)
+    assert driver.drive_once() == DriveReport(busy=False, live=True, bundles=3, tracked_blocks=1, settled=2)
     assert world.done() == [
         *("retired", "recover", "track", "head 5", "overdue", "bundle", "announce a b", "release"),
     ]
@@ -122,7 +124,7 @@ def test_a_step_of_a_named_wallet_follows_no_other_and_gives_its_lease_back_what
 
 
 def test_what_is_live_is_ticked_at_each_new_block_and_a_second_after_its_end_the_driver_leaves(world: World) -> None:
-    """Bundles count from before the first tick on: what recovery freed goes out at once."""
+    """Bundles count from before the first block is tracked: what recovery freed goes out at once."""
     world.plan["bundle"] = lambda: 2
     world.live = [True, True]
 
@@ -132,7 +134,7 @@ def test_what_is_live_is_ticked_at_each_new_block_and_a_second_after_its_end_the
 
     world.plan["sleep 0.05"] = new_block
     report = driver.drive_wallet(max_seconds=20)
-    assert report == DriveReport(busy=False, live=False, bundles=2, ticks=2, settled=2)
+    assert report == DriveReport(busy=False, live=False, bundles=2, tracked_blocks=2, settled=2)
     assert world.did[: len(FIRST_PASS) + 1] == ["retired", *FIRST_PASS]
     after = world.did[len(FIRST_PASS) + 1 :]
     assert after[:8] == ["sleep 0.05", "renew", "track", "head 6", "overdue", "announce a b", "bundle", "sleep 0.15"]
@@ -176,7 +178,9 @@ def test_a_bell_that_rings_on_after_a_bundle_makes_no_spinning(world: World) -> 
 
 def test_what_is_live_at_the_deadline_is_left_to_the_next(world: World) -> None:
     world.live = [True] * 100
-    assert driver.drive_wallet(max_seconds=0.3) == DriveReport(busy=False, live=True, bundles=0, ticks=1, settled=0)
+    assert driver.drive_wallet(max_seconds=0.3) == DriveReport(
+        busy=False, live=True, bundles=0, tracked_blocks=1, settled=0
+    )
     slept = [act for act in world.did if act.startswith(("pause", "sleep"))]
     assert slept == ["sleep 0.05", "sleep 0.15", "sleep 0.15"]
     assert world.did[-2:] == ["deaf", "release"]
@@ -191,7 +195,9 @@ def test_what_came_just_before_it_left_is_done_by_this_driver(world: World) -> N
 def test_a_lost_lease_ends_it_as_busy(world: World) -> None:
     world.plan["track"] = fail(LeaseLost("another has it"))
     world.plan["bundle"] = lambda: 1
-    assert driver.drive_wallet(max_seconds=20) == DriveReport(busy=True, live=False, bundles=1, ticks=0, settled=0)
+    assert driver.drive_wallet(max_seconds=20) == DriveReport(
+        busy=True, live=False, bundles=1, tracked_blocks=0, settled=0
+    )
     assert world.done() == ["retired", *FIRST_PASS[:5], "deaf", "release"]
     assert world.now == STARTED
 
@@ -206,7 +212,7 @@ def test_a_chain_that_does_not_answer_is_asked_again_after_a_second(world: World
 
     world.plan["recover"] = trouble
     report = driver.drive_wallet(max_seconds=20)
-    assert report == DriveReport(busy=False, live=False, bundles=0, ticks=1, settled=1)
+    assert report == DriveReport(busy=False, live=False, bundles=0, tracked_blocks=1, settled=1)
     assert world.did[:8] == [
         *("retired", "renew", "listen", "recover", f"failure {error}", "announce a", "renew", "pause 1.00"),
     ]
@@ -219,7 +225,9 @@ def test_a_chain_that_answers_nobody_until_the_deadline_leaves_the_work_to_the_n
         raise ChainUnavailable("gone")
 
     world.plan["recover"] = again
-    assert driver.drive_wallet(max_seconds=3) == DriveReport(busy=False, live=True, bundles=0, ticks=0, settled=0)
+    assert driver.drive_wallet(max_seconds=3) == DriveReport(
+        busy=False, live=True, bundles=0, tracked_blocks=0, settled=0
+    )
     assert world.did.count("recover") == 4
     assert world.now == STARTED + 3
     assert world.did[-3:] == ["failure gone", "deaf", "release"]

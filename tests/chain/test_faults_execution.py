@@ -116,7 +116,7 @@ def test_f28_what_the_endpoints_disagree_about_is_simulated_again_at_the_next_bl
     assert (first.received["eth_call"], second.received["eth_call"]) == (2, 1)
     assert send_queued(engine) == 0
     assert (first.received["eth_call"], second.received["eth_call"]) == (2, 1)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     assert send_queued(engine) == 0
     assert (first.received["eth_call"], second.received["eth_call"]) == (4, 2)
     engine.lease.release()

@@ -49,13 +49,13 @@ def cancelled_payload(book: Book, proxy: RpcProxy, engine: Engine) -> tuple[Oper
 def test_f42_cancelled_and_the_noop_wins(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operation, payload, noop = cancelled_payload(book, proxy, engine)
     book.chain.rpc(SEND, noop)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     assert ChainTransaction.objects.get().state == TransactionState.CANCELLED
     book.check(confirmed=[], not_done={OperationState.QUEUED: [operation]})
     with pytest.raises(Exception, match="nonce too low"):
         book.chain.rpc(SEND, payload)
     send_queued(engine)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     book.check(confirmed=[operation])
     assert nonces() == [0, 1]
 
@@ -63,12 +63,12 @@ def test_f42_cancelled_and_the_noop_wins(book: Book, proxy: RpcProxy, engine: En
 def test_f42_cancelled_and_the_payload_wins(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operation, payload, noop = cancelled_payload(book, proxy, engine)
     book.chain.rpc(SEND, payload)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     assert ChainTransaction.objects.get().state == TransactionState.CONFIRMED
     book.check(confirmed=[operation])
     with pytest.raises(Exception, match="nonce too low"):
         book.chain.rpc(SEND, noop)
-    book.ticks(engine, 3)
+    book.track_blocks(engine, 3)
     book.check(confirmed=[operation])
     assert nonces() == [0]
 
@@ -76,14 +76,14 @@ def test_f42_cancelled_and_the_payload_wins(book: Book, proxy: RpcProxy, engine:
 def test_f42_the_noop_wins_and_a_reorg_lets_the_payload_win(book: Book, proxy: RpcProxy, engine: Engine) -> None:
     operation, payload, noop = cancelled_payload(book, proxy, engine)
     book.chain.rpc(SEND, noop)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     send_queued(engine)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     book.check(confirmed=[operation])
     book.chain.rpc("anvil_rollback", 2)
     book.chain.rpc("anvil_dropAllTransactions")
     book.chain.rpc(SEND, payload)
-    book.ticks(engine, 8)
+    book.track_blocks(engine, 8)
     book.check(confirmed=[operation])
     assert nonces() == [0, 1]
 
@@ -97,7 +97,7 @@ def test_f43_a_deadline_that_passes_after_the_nonce_was_bound(book: Book, proxy:
     send_queued(engine)
     assert set(Operation.objects.values_list("state", flat=True)) == {OperationState.BUNDLED}
     book.chain.rpc("evm_setNextBlockTimestamp", now + 3600)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     book.check(confirmed=[template], not_done={OperationState.FAILED: [expiring]})
     assert Operation.objects.get(pk=expiring.pk).reason == "reverted without a reason"
     assert nonces() == [0]
@@ -132,7 +132,7 @@ def test_f44_an_executor_that_refuses_what_is_under_way(
     send_queued(engine)
     as_owner(book.chain, stop)
     book.chain.rpc(SEND, TransactionAttempt.objects.get().raw)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     assert ChainTransaction.objects.get().state == TransactionState.REVERTED
     book.check(confirmed=[], not_done={OperationState.QUEUED: [operation]})
     send_queued(engine)

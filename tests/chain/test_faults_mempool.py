@@ -71,9 +71,9 @@ def test_f17_a_dropped_transaction_is_sent_again_after_three_blocks(
     operation = book.borrow()
     send_queued(engine)
     book.chain.rpc("anvil_dropTransaction", TransactionAttempt.objects.get().tx_hash)
-    book.ticks(engine, 2)
+    book.track_blocks(engine, 2)
     assert proxy.forwarded[SEND] == 1
-    book.ticks(engine, 2)
+    book.track_blocks(engine, 2)
     assert proxy.forwarded[SEND] == 2
     book.check(confirmed=[operation])
     assert TransactionAttempt.objects.get().send_count == 2
@@ -83,7 +83,7 @@ def test_f17_a_node_that_takes_it_and_forgets_it_at_once(book: Book, proxy: RpcP
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING)
     send_queued(engine)
-    book.ticks(engine, 4)
+    book.track_blocks(engine, 4)
     book.check(confirmed=[operation])
     assert TransactionAttempt.objects.get().send_count == 2
 
@@ -92,7 +92,7 @@ def test_f18_the_whole_pool_is_wiped(book: Book, proxy: RpcProxy, engine: Engine
     operations = book.borrows(23)
     assert send_queued(engine) == 3
     book.chain.rpc("anvil_dropAllTransactions")
-    book.ticks(engine, 4)
+    book.track_blocks(engine, 4)
     book.check(confirmed=operations)
     assert nonces() == [0, 1, 2]
     assert TransactionAttempt.objects.count() == 3
@@ -102,9 +102,9 @@ def test_f19_a_later_nonce_arrives_first(book: Book, proxy: RpcProxy, engine: En
     operations = book.borrows(13)
     proxy.swallow(SEND, NOTHING)  # nonce 0 is lost on its way, nonce 1 waits in the pool
     assert send_queued(engine) == 2
-    book.ticks(engine, 2)
+    book.track_blocks(engine, 2)
     book.check(confirmed=[], not_done={OperationState.BUNDLED: operations})
-    book.ticks(engine, 2)
+    book.track_blocks(engine, 2)
     book.check(confirmed=operations)
     assert TransactionAttempt.objects.count() == 2
 
@@ -115,7 +115,7 @@ def test_f19_a_node_that_refuses_a_nonce_above_a_gap(book: Book, proxy: RpcProxy
     proxy.refuse(SEND, "nonce too high: next nonce 0, tx nonce 1")
     send_queued(engine)
     assert [row.state for row in ChainTransaction.objects.order_by("nonce")] == ["BROADCAST", "SIGNED"]
-    book.ticks(engine, 5)
+    book.track_blocks(engine, 5)
     book.check(confirmed=operations)
     assert nonces() == [0, 1]
 
@@ -126,7 +126,7 @@ def test_f20_stuck_below_the_price_the_lowest_is_bumped_after_five_blocks(
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING, times=2)
     send_queued(engine)
-    book.ticks(engine, 6)
+    book.track_blocks(engine, 6)
     book.check(confirmed=[operation])
     first, second = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
     assert nonces() == [0]
@@ -150,7 +150,7 @@ def test_f21_a_halted_chain_is_no_reason_to_bump(book: Book, proxy: RpcProxy, en
     for _ in range(10):
         track_transactions(engine)
     assert TransactionAttempt.objects.get().send_count == 1
-    book.ticks(engine, 4)
+    book.track_blocks(engine, 4)
     book.check(confirmed=[operation])
     assert TransactionAttempt.objects.count() == 1
 
@@ -164,9 +164,9 @@ def test_f22_a_base_fee_spike_evicts_it_and_a_bump_follows_the_market(
     book.chain.rpc("anvil_dropAllTransactions")
     for _ in range(5):
         price_out(book.chain, 50)
-        book.ticks(engine, 1)
+        book.track_blocks(engine, 1)
     price_out(book.chain, 60)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     book.check(confirmed=[operation])
     best = TransactionAttempt.objects.order_by("max_fee_per_gas_wei").last()
     assert best.max_fee_per_gas_wei >= 100 * GWEI > first.max_fee_per_gas_wei
@@ -195,7 +195,7 @@ def test_f23_every_replacement_is_dear_enough_for_geth(book: Book, proxy: RpcPro
     send_queued(engine)
     for _ in range(16):
         price_out(book.chain, 40)
-        book.ticks(engine, 1)
+        book.track_blocks(engine, 1)
     book.check(confirmed=[operation])
     assert pool.refused == 0
     assert nonces() == [0]
@@ -207,7 +207,7 @@ def test_f23_an_underpriced_replacement_is_bumped_until_it_is_taken(
     operation = book.borrow()
     proxy.refuse(SEND, "replacement transaction underpriced", times=2)
     send_queued(engine)
-    book.ticks(engine, 2)
+    book.track_blocks(engine, 2)
     book.check(confirmed=[operation])
     assert nonces() == [0]
     assert TransactionAttempt.objects.count() == 3
@@ -217,10 +217,10 @@ def test_f24_the_old_attempt_is_mined_after_a_bump_and_adopted(book: Book, proxy
     operation = book.borrow()
     proxy.swallow(SEND, NOTHING, times=None)
     send_queued(engine)
-    book.ticks(engine, 5)
+    book.track_blocks(engine, 5)
     first, second = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
     book.chain.rpc(SEND, first.raw)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     book.check(confirmed=[operation])
     assert Operation.objects.get().tx_hash == first.tx_hash
     assert book.chain.rpc("eth_getTransactionReceipt", second.tx_hash) is None
@@ -248,10 +248,10 @@ def test_f26_blocks_are_full_until_our_bid_is_the_better_one(book: Book, proxy: 
     send_queued(engine)
     for _ in range(7):
         fill_next_block(book.chain)
-        book.ticks(engine, 1)
+        book.track_blocks(engine, 1)
         assert Operation.objects.filter(state=OperationState.BUNDLED).count() == 3
     assert TransactionAttempt.objects.count() == 2  # bumped once, in the sixth block
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     book.check(confirmed=operations)
     assert nonces() == [0]
 
@@ -263,12 +263,12 @@ def test_f27_the_block_gas_limit_is_below_the_transaction_before_it_is_sent(
     book.chain.rpc("evm_setBlockGasLimit", hex(4_000_000))
     try:
         send_queued(engine)
-        book.ticks(engine, 2)
+        book.track_blocks(engine, 2)
         assert TransactionAttempt.objects.get().last_error_class in ("", SendClass.NO_ROOM)
         book.check(confirmed=[], not_done={OperationState.BUNDLED: [operation]})
     finally:
         book.chain.rpc("evm_setBlockGasLimit", hex(30_000_000))
-    book.ticks(engine, 4)
+    book.track_blocks(engine, 4)
     book.check(confirmed=[operation])
     assert nonces() == [0]
 
@@ -278,11 +278,11 @@ def test_f27_the_block_gas_limit_is_cut_while_it_waits(book: Book, proxy: RpcPro
     send_queued(engine)
     book.chain.rpc("evm_setBlockGasLimit", hex(4_000_000))
     try:
-        book.ticks(engine, 4)
+        book.track_blocks(engine, 4)
         book.check(confirmed=[], not_done={OperationState.BUNDLED: operations})
     finally:
         book.chain.rpc("evm_setBlockGasLimit", hex(30_000_000))
-    book.ticks(engine, 5)
+    book.track_blocks(engine, 5)
     book.check(confirmed=operations)
     assert nonces() == [0, 1]
     states = set(ChainTransaction.objects.values_list("state", flat=True))

@@ -45,12 +45,12 @@ def test_f30_failed_then_reorged_then_a_success_is_never_told_as_a_failure(
     book.chain.rpc("anvil_dropAllTransactions")
     set_operator(book.chain, book.user, allowed=False)
     book.chain.rpc(SEND, raw)
-    book.ticks(engine, 2)  # it failed, two blocks deep
+    book.track_blocks(engine, 2)  # it failed, two blocks deep
     assert ChainTransaction.objects.get().state == TransactionState.MINED
     assert Operation.objects.get().state == OperationState.BUNDLED
     assert selectors.unacknowledged(KIND, 10) == []
     roll_back(book.chain, 3)  # with the block in which the user took the permission back
-    book.ticks(engine, 8)
+    book.track_blocks(engine, 8)
     book.check(confirmed=[operation])
     assert nonces() == [0]
 
@@ -62,13 +62,13 @@ def test_f30_even_a_failure_that_was_told_is_taken_back(book: Book, engine: Engi
     book.chain.rpc("anvil_dropAllTransactions")
     set_operator(book.chain, book.user, allowed=False)
     book.chain.rpc(SEND, raw)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     book.check(confirmed=[], not_done={OperationState.FAILED: [operation]})
     book.act_on_what_is_final()
     roll_back(book.chain, 2)
-    book.ticks(engine, 2)
+    book.track_blocks(engine, 2)
     assert [row.key for row in selectors.reopened(KIND, 10)] == [operation.key]
-    book.ticks(engine, 4)
+    book.track_blocks(engine, 4)
     book.check(confirmed=[operation])
     assert services.acknowledge_reopened(operation_id=operation.pk) is True
     assert [row.key for row in selectors.unacknowledged(KIND, 10)] == [operation.key]
@@ -113,7 +113,7 @@ def test_f36_gone_below_the_confirmation_depth_it_was_told_to_nobody(book: Book,
 def test_f36_that_something_was_undone_is_said_for_the_look_that_saw_it(book: Book, engine: Engine) -> None:
     operation = book.borrow()
     send_queued(engine)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     assert ChainTransaction.objects.get().state == TransactionState.CONFIRMED
     roll_back(book.chain, 1)
     book.chain.mine()
@@ -121,19 +121,19 @@ def test_f36_that_something_was_undone_is_said_for_the_look_that_saw_it(book: Bo
     assert roll_back_orphaned(engine) is True
     assert ChainTransaction.objects.get().state == TransactionState.BROADCAST
     assert roll_back_orphaned(engine) is False
-    book.ticks(engine, 2)
+    book.track_blocks(engine, 2)
     book.check(confirmed=[operation])
 
 
 def test_f37_the_same_bytes_stand_in_another_block(book: Book, engine: Engine) -> None:
     operation = book.borrow()
     send_queued(engine)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     first = Operation.objects.get()
     roll_back(book.chain, 1)
     book.chain.mine()
     book.chain.rpc(SEND, TransactionAttempt.objects.get().raw)
-    book.ticks(engine, 2)
+    book.track_blocks(engine, 2)
     book.check(confirmed=[operation])
     second = Operation.objects.get()
     assert second.tx_hash == first.tx_hash
@@ -175,16 +175,16 @@ def test_f38_a_conflicting_transaction_took_the_nonce(book: Book) -> None:
 def test_f39_the_head_falls(book: Book, engine: Engine) -> None:
     first = book.borrow()
     send_queued(engine)
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     second = book.borrow()
     send_queued(engine)
-    book.ticks(engine, 3)
+    book.track_blocks(engine, 3)
     book.check(confirmed=[first, second])
     before = book.chain.block_number()
     roll_back(book.chain, 3)
     book.chain.rpc("evm_mine")  # another block, lower than the head before
     assert book.chain.block_number() < before
-    book.ticks(engine, 6)
+    book.track_blocks(engine, 6)
     book.check(confirmed=[first, second])
     assert nonces() == [0, 1]
 

@@ -62,11 +62,11 @@ def test_f08_a_nonce_that_is_spent_but_not_final_is_waited_for(book: Book, proxy
     proxy.swallow(SEND, "0x" + "00" * 32, times=None)
     send_queued(engine)
     book.chain.rpc("anvil_setNonce", book.chain.addresses["operator"], "0x1")
-    book.ticks(engine, 4)
+    book.track_blocks(engine, 4)
     assert wallet().status == WalletStatus.ACTIVE
     book.check(confirmed=[], not_done={OperationState.BUNDLED: [operation]})
     book.finalize()
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     assert wallet().status == WalletStatus.FROZEN
     book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]})
 
@@ -167,7 +167,7 @@ def test_f12_restored_from_before_a_bump_and_the_bump_was_mined(book: Book, prox
     before = backup()
     engine = driver._take(None)
     assert engine is not None
-    book.ticks(engine, 5)
+    book.track_blocks(engine, 5)
     _, bumped = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
     before.restore()
     assert TransactionAttempt.objects.count() == 1
@@ -267,7 +267,7 @@ def test_f13_without_a_key_a_stuck_transaction_is_sent_again_unbumped(
     proxy.swallow(SEND, "0x" + "00" * 32, times=3)
     send_queued(engine)
     settings.PLATFORM_PRIVATE_KEY = ""
-    book.ticks(engine, 9)
+    book.track_blocks(engine, 9)
     assert TransactionAttempt.objects.count() == 1
     book.check(confirmed=[operation])
 

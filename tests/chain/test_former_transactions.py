@@ -108,7 +108,7 @@ def test_within_a_drivers_life_it_is_simulated_once_in_ten_blocks(
     caplog.set_level("INFO", logger="chain.settlement.bundling")
     caplog.clear()
     for _ in range(21):
-        book.ticks(engine, 1)
+        book.track_blocks(engine, 1)
         send_queued(engine)
     told = [record.getMessage() for record in caplog.records if "is not refused" in record.message]
     assert len(told) == 3

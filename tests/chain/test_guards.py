@@ -99,14 +99,14 @@ def test_receipts_are_read_again_where_the_head_is_another_by_the_time_their_blo
     operation = book.borrow()
     send_queued(engine)
     book.chain.mine()
-    _, attempts, receipts = tracking._look(engine)
-    assert [landing.transaction.nonce for landing in tracking._landings(engine, attempts, receipts)] == [0]
+    _, attempts, receipts = tracking._read_receipts(engine)
+    assert [mined.transaction.nonce for mined in tracking._mined_transactions(engine, attempts, receipts)] == [0]
     head = engine.require_head()
     other = {"hash": "0x" + "ab" * 32}
     proxy.rewrite("eth_getBlockByNumber", lambda block: {**block, **(other if block["hash"] == head.hash else {})})
-    assert tracking._landings(engine, attempts, receipts) == []
+    assert tracking._mined_transactions(engine, attempts, receipts) == []
     proxy.heal()
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     book.check(confirmed=[operation])
 
 

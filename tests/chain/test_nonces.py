@@ -54,9 +54,9 @@ def test_the_counter_is_checked_at_each_tick_while_nothing_may_be_sent_and_only_
     book: Book, proxy: RpcProxy, engine: Engine
 ) -> None:
     asked = proxy.received["eth_getTransactionCount"]
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     assert proxy.received["eth_getTransactionCount"] == asked
     engine.suspended = "the chain's nonces are not known"
-    book.ticks(engine, 1)
+    book.track_blocks(engine, 1)
     assert proxy.received["eth_getTransactionCount"] > asked
     assert engine.suspended == ""

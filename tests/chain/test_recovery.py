@@ -25,7 +25,7 @@ def test_what_was_stored_and_not_taken_yet_goes_out_again_at_once(book: Book, pr
 
     assert proxy.received[SEND] == before + 1
     assert ChainTransaction.objects.get().state == TransactionState.BROADCAST
-    book.ticks(engine, 2)
+    book.track_blocks(engine, 2)
     book.check(confirmed=[operation])
     recover(engine)  # nothing is in flight any more
     assert proxy.received[SEND] == before + 1

@@ -7,12 +7,12 @@ import pytest
 
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
 from chain.settlement import transitions
+from chain.settlement.reverts import requeue_bundle
 from chain.settlement.transitions import (
     NO_TRANSACTION,
     Block,
     move_operations,
     move_transaction,
-    requeue,
     store_verdicts,
 )
 from chain.settlement.verdicts import OperationVerdict
@@ -127,7 +127,7 @@ def test_what_a_transaction_did_not_do_is_queued_again_in_groups_of_half(count: 
         "block_hash": "0xcd",
     }
     operations = [operation(**fields) for _ in range(count)]
-    requeue(operations, "it reverted")
+    requeue_bundle(operations, "it reverted")
     for one in operations:
         found = row(one)
         assert (found.state, found.group_size_limit, found.reason) == ("QUEUED", limit, "")
@@ -137,7 +137,7 @@ def test_what_a_transaction_did_not_do_is_queued_again_in_groups_of_half(count: 
 
 def test_what_was_alone_in_its_transaction_twice_is_for_a_person() -> None:
     alone = operation(group_size_limit=1)
-    requeue([alone], "y" * 300)
+    requeue_bundle([alone], "y" * 300)
     found = row(alone)
     assert (found.state, found.group_size_limit) == ("NEEDS_REVIEW", 1)
     assert found.reason == ("alone in its bundle twice: " + "y" * 300)[:300]
@@ -145,7 +145,7 @@ def test_what_was_alone_in_its_transaction_twice_is_for_a_person() -> None:
 
 def test_what_was_to_be_alone_and_was_not_is_queued_again() -> None:
     pair = [operation(group_size_limit=1), operation(group_size_limit=2)]
-    requeue(pair, "it reverted")
+    requeue_bundle(pair, "it reverted")
     assert [(row(one).state, row(one).group_size_limit) for one in pair] == [("QUEUED", 1), ("QUEUED", 1)]
 
 

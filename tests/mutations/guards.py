@@ -13,16 +13,16 @@ def believe_a_receipt_of_any_block() -> None:
     from chain.settlement.transitions import Block
 
     def broken(_: Any) -> Any:
-        def landings(_engine: Any, attempts: Any, receipts: Any) -> list[MinedTransaction]:
+        def mined_transactions(_engine: Any, attempts: Any, receipts: Any) -> list[MinedTransaction]:
             mined = [(*pair, receipt) for pair, receipt in zip(attempts, receipts, strict=True) if receipt is not None]
             return [
                 MinedTransaction(transaction, attempt, receipt, Block.from_json(_named_in(receipt)))
                 for transaction, attempt, receipt in mined
             ]
 
-        return landings
+        return mined_transactions
 
-    replace(tracking, "_landings", broken)
+    replace(tracking, "_mined_transactions", broken)
 
 
 def _named_in(receipt: dict[str, Any]) -> dict[str, Any]:
@@ -74,10 +74,10 @@ def adopt_what_was_skipped_at_any_depth() -> None:
     from chain.settlement.adoption import find_execution
 
     def broken(_: Any) -> Any:
-        def judge_skipped(engine: Any, landing: Any, operation: Any) -> None:
+        def judge_skipped(engine: Any, mined: Any, operation: Any) -> None:
             execution = find_execution(engine, operation)
             if execution is not None:
-                landing.adopted.append((operation, execution.verdict, execution.fields()))
+                mined.adopted.append((operation, execution.verdict, execution.fields()))
 
         return judge_skipped
 
