@@ -93,11 +93,12 @@ mutations-named: $(VENV) $(ANVIL) ## Break the engine in the ways that settlemen
 	@$(BIN)/python -m pytest -q tests/mutations -m mutation $(ARGS)
 
 .PHONY: lint
-lint: $(VENV) ## Check style, types, layers, migrations and the deployment settings
+lint: $(VENV) ## Check style, types, layers, structure, migrations and the deployment settings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.structure
 	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
 	tools/check-deploy $(BIN)/python
 
