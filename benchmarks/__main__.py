@@ -6,7 +6,7 @@
 import subprocess
 import sys
 
-from benchmarks import audit, beside, databases, door, events, reads, seed, settlement
+from benchmarks import audit, beside, databases, events, reads, refusals, seed, settlement
 
 BENCHMARKS = {
     "settlement": settlement.main,
@@ -16,7 +16,7 @@ BENCHMARKS = {
     "reads": reads.main,
     "seed": seed.main,
     "beside": beside.main,
-    "door": door.main,
+    "refusals": refusals.main,
 }
 
 

@@ -34,7 +34,7 @@ def _may_read(request: HttpRequest) -> bool:
         return is_within(address, settings.METRICS_NETWORKS)
     scheme, _, token = offered.partition(" ")
     if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode()):
-        note_accepted(request.META)  # the figures are wanted most while strangers fill the server's lanes
+        note_accepted(request.META)  # the figures are wanted most while strangers fill the server's queues
         return True
     logger.warning("a scrape with a wrong token was refused: it came from %s", address)
     return False

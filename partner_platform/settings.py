@@ -67,10 +67,10 @@ MIDDLEWARE = [
     "partner_platform.core.web.middleware.RequestIdMiddleware",
     "partner_platform.core.web.middleware.NoStoreMiddleware",
     "partner_platform.core.web.middleware.ApiVersionMiddleware",
-    "partners.refusals.door.TurnAwayMiddleware",
+    "partners.refusals.refusal_limits.TurnAwayMiddleware",
     "audit.calls.access_log.AccessLogMiddleware",
     "audit.calls.middleware.ApiLogMiddleware",
-    "partners.refusals.door.CountRefusalsMiddleware",
+    "partners.refusals.refusal_limits.CountRefusalsMiddleware",
     "partner_platform.core.web.middleware.PathMiddleware",
     "partner_platform.core.web.middleware.BodySizeMiddleware",
     "partners.access.middleware.RateLimitHeadersMiddleware",
@@ -216,7 +216,7 @@ RATE_LIMITS = {
     "PUBLIC": env.int("RATE_LIMIT_PUBLIC", default=60),
 }
 # Refusals a minute of a client address to callers that nobody authenticated; then it is turned away
-# (`partners.refusals.door`).
+# (`partners.refusals.refusal_limits`).
 RATE_LIMIT_REFUSED = env.int("RATE_LIMIT_REFUSED", default=60)
 # Rows a minute that refused calls of unknown callers get in the call log, of each process; beyond, all of them are
 # turned away.

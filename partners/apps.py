@@ -9,6 +9,6 @@ class PartnersConfig(AppConfig):
 
     def ready(self) -> None:
         from partner_platform.core.web import turning_away
-        from partners.refusals import door
+        from partners.refusals import refusal_limits
 
-        turning_away.decided_by(door.refusal_unread)
+        turning_away.decided_by(refusal_limits.refusal_from_memory)

@@ -31,7 +31,7 @@ def require_scopes(api_key: ApiKey, scopes: Iterable[str]) -> None:
 
 
 def is_live(api_key: ApiKey, now: dt.datetime) -> bool:
-    """Whether the key opens the door at `now`."""
+    """Whether the key may be used at `now`: not revoked and not expired."""
     return api_key.revoked_at is None and (api_key.expires_at is None or api_key.expires_at > now)
 
 

@@ -1,4 +1,4 @@
-"""One connection: what it may take of our time before its request is whole."""
+"""One connection, and how long it may wait for the rest of its request."""
 
 import socket
 import time
@@ -10,22 +10,22 @@ from waitress.task import WSGITask
 
 from partner_platform.core.web import acceptance, turning_away
 from partner_platform.server import limits
-from partner_platform.server.lanes import Lanes, Turn
 from partner_platform.server.parser import Parser, RequestTimeout
 from partner_platform.server.refusals import Refusal, TurnedAway
+from partner_platform.server.request_queues import RequestQueues, Turn
 from partner_platform.server.spelling import OwnSpelling
 
 
-class Answer(OwnSpelling, WSGITask):
-    """The application's answer; to HEAD without its body, which the next answer would else be read from.
+class ApplicationTask(OwnSpelling, WSGITask):
+    """Runs the application for one request; a response to HEAD is sent without its body.
 
-    Credentials that the application accepted are remembered, and refused ones forgotten (`lanes`).
+    Credentials that the application accepted are remembered, and refused ones forgotten (`request_queues`).
     """
 
     def execute(self) -> None:
         super().execute()
         if self.status.startswith("401") and self._authorization:
-            self._lanes.forget(self._authorization)
+            self._queues.forget(self._authorization)
 
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
@@ -34,7 +34,7 @@ class Answer(OwnSpelling, WSGITask):
 
     def _accepted(self) -> None:
         if self._authorization:
-            self._lanes.remember(self._authorization)
+            self._queues.remember(self._authorization)
             self.channel.turn.leave()
 
     @property
@@ -42,8 +42,8 @@ class Answer(OwnSpelling, WSGITask):
         return str(self.request.headers.get("AUTHORIZATION", ""))
 
     @property
-    def _lanes(self) -> Lanes:
-        return cast(Lanes, self.channel.server.task_dispatcher.queue)
+    def _queues(self) -> RequestQueues:
+        return cast(RequestQueues, self.channel.server.task_dispatcher.queue)
 
     def write(self, data: bytes) -> None:
         super().write(b"" if self._is_head else data)
@@ -67,7 +67,7 @@ class Channel(HTTPChannel):
     """
 
     parser_class = Parser
-    task_class = Answer
+    task_class = ApplicationTask
     error_task_class = Refusal
 
     request: Any = None  # what has come of the next one
@@ -97,13 +97,13 @@ class Channel(HTTPChannel):
         return is_taken
 
     def turn_away(self) -> bool:
-        """Whether the request that came whole is refused unread, for who sends it. To be asked once of each request."""
+        """Whether the complete request is refused before the application sees it. Call it once for each request."""
         request = self.requests[0]
         if request.error:
             return False
         meta = {f"HTTP_{name}": value for name, value in request.headers.items()}
         meta["REMOTE_ADDR"] = self.addr[0]
-        refusal = turning_away.refusal(meta, "/" + request.path.lstrip("/"))
+        refusal = turning_away.early_refusal(meta, "/" + request.path.lstrip("/"))
         request.error = refusal and TurnedAway(refusal)
         return self.is_turned_away
 

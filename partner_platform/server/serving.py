@@ -13,8 +13,8 @@ from waitress.task import ThreadedTaskDispatcher
 
 from partner_platform.server import limits
 from partner_platform.server.channel import Channel
-from partner_platform.server.lanes import HEALTH_THREADS, Lanes
 from partner_platform.server.polling import Watched
+from partner_platform.server.request_queues import HEALTH_THREADS, RequestQueues
 
 STEP_SECONDS = 1.0
 DRAIN_STEP_SECONDS = 0.05
@@ -33,7 +33,7 @@ class Server(TcpWSGIServer):
         self._reading_thread: int | None = None
         self._connections = connections
         dispatcher = ThreadedTaskDispatcher()
-        dispatcher.queue = Lanes(threads, dispatcher.queue_cv)
+        dispatcher.queue = RequestQueues(threads, dispatcher.queue_cv)
         dispatcher.set_thread_count(threads + HEALTH_THREADS)
         super().__init__(
             application,

@@ -34,7 +34,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     """DRF authentication by API key: `request.user` is a `PartnerPrincipal`, `request.auth` the `ApiKey`.
 
     The partner is put on the Django request as `api_partner` as soon as the key names it, refused or not: the audit log
-    reads it there. `api_key_is_live` is put there once the key has passed, for `partners.refusals.door`.
+    reads it there. `api_key_is_live` is put there once the key has passed, for `partners.refusals.refusal_limits`.
     """
 
     def authenticate(self, request: Request) -> tuple[PartnerPrincipal, ApiKey]:

@@ -1,1 +1,1 @@
-"""Callers who are refused again and again: counted, turned away, and told apart from those with a working key."""
+"""Limits on refused calls: counting them by address, turning away addresses over the limit, letting valid keys pass."""

@@ -1,9 +1,9 @@
-"""The hashes of the keys that work, in this process's memory: whether a presented key is one of them costs no query.
+"""The hashes of the valid keys, in this process's memory: to check a presented key against them costs no query.
 
-It is asked only where an address has had too many refusals (`partners.refusals.door`). There a made-up key costs one
-SHA-256 and one look into a set; the set is read anew at most once a second, by one thread, however many keys are tried.
-So a key counts as one that works a second after it was made, and for a second after it died: this only decides who may
-come as far as `partners.access.authentication`.
+Used only for addresses with too many refusals (`partners.refusals.refusal_limits`), where a made-up key then costs one
+SHA-256 and one look into a set. The set is read at most once a second, by one thread, however many keys are tried. So a
+new key counts as valid a second late at most, and a revoked one for up to a second longer: this only decides which
+calls reach `partners.access.authentication`, which reads the database.
 """
 
 import logging
@@ -32,19 +32,19 @@ class LiveKeys:
         self._next_reading = 0.0
 
     def has(self, key_hash: str) -> bool:
-        """Whether it is the hash of a key that works; True where that could never be read, since then nobody knows."""
+        """Whether it is the hash of a valid key; True while the keys could not be read even once."""
         if time.monotonic() >= self._next_reading:
             self._refresh()
         hashes = self._hashes
         return hashes is None or key_hash in hashes
 
     def may_have(self, key_hash: str) -> bool:
-        """The same without ever reading: True too where only a new reading could tell."""
+        """As `has`, but never reads: True too where only a new reading could tell."""
         hashes = self._hashes
         return hashes is None or key_hash in hashes or time.monotonic() >= self._next_reading
 
     def forget(self) -> None:
-        """Read anew at the next question."""
+        """Read the keys again at the next call."""
         self._hashes, self._next_reading = None, 0.0
 
     def _refresh(self) -> None:
@@ -64,13 +64,13 @@ class LiveKeys:
 live_keys = LiveKeys(selectors.live_key_hashes)
 
 
-def is_live(meta: Mapping[str, Any]) -> bool:
+def has_live_key(meta: Mapping[str, Any]) -> bool:
     """Whether a request with this `META` carries a key that works here, as far as this process knows."""
     key_hash = _presented_hash(meta)
     return key_hash is not None and live_keys.has(key_hash)
 
 
-def may_be_live(meta: Mapping[str, Any]) -> bool:
+def may_have_live_key(meta: Mapping[str, Any]) -> bool:
     """The same without ever reading the keys: True too where only a new reading could tell."""
     key_hash = _presented_hash(meta)
     return key_hash is not None and live_keys.may_have(key_hash)

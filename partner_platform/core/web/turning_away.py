@@ -1,7 +1,7 @@
-"""Asking, before a request takes a thread, whether its caller is turned away.
+"""A refusal before a request takes a worker thread: the web server asks, the app that limits refusals decides.
 
-The web server asks on the thread that reads all its connections; who knows says so (`partners.refusals.door`). Without
-one, nobody is.
+The web server asks on the thread that reads all its connections. `partners.refusals.refusal_limits` decides; while no
+app has set a function with `decided_by`, nobody is turned away.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,10 +16,10 @@ _deciders: list[Decide] = []
 
 
 def decided_by(decide: Decide) -> None:
-    """From now on this function is asked."""
+    """Set the function that decides, in place of an earlier one."""
     _deciders[:] = [decide]
 
 
-def refusal(meta: Mapping[str, Any], path: str) -> PlatformError | None:
-    """What the call is refused with; None where it must be looked at."""
+def early_refusal(meta: Mapping[str, Any], path: str) -> PlatformError | None:
+    """What the call is refused with; None where the application must look at it."""
     return _deciders[0](meta, path) if _deciders else None

@@ -1,24 +1,25 @@
-"""The door: who is refused again and again is turned away before anything is read, and is counted, not logged.
+"""Limits on refused calls: an address that is refused too often is turned away early, counted but not logged.
 
-`RATE_LIMIT_REFUSED` refusals a minute of a client address (IPv6: of a /64) to callers that nobody authenticated are
-answered, each with its row in the call log. Then the address gets 429 `address_rate_limited` without a query or a round
-trip, and `audit.calls.refused_calls` counts. A call with a key that works always passes, from that address too, for
-honest partners share addresses with others (`partners.refusals.live_keys`).
+Each client address (IPv6: each /64) gets `RATE_LIMIT_REFUSED` refusals a minute with the real reason, each with its row
+in the call log. After that the address gets 429 `address_rate_limited` without a query or a round trip, and
+`audit.calls.refused_calls` only counts. A call with a valid key always passes, from that address too, because honest
+partners share addresses with others (`partners.refusals.live_keys`).
 
-An attack from many addresses stays within the limit of each. So once all refused callers together have used up the rows
-that a process has for them in a minute, every call without a working key is turned away there, except to what needs no
-key: it would have been refused anyway, at the cost of a query.
+An attack from many addresses stays within the limit of each. So when all refused callers together have used up the
+call log rows that a process has for them in a minute, this process turns away every call without a valid key, except to
+paths that need no key: it would have been refused anyway, at the cost of a query.
 
-It is asked in three places:
+The limits are applied in three places:
 
-1. `refusal_unread`, by the web server (`core.turning_away`) before the request takes a thread: a flood from an address
-   over its limit costs little more than reading it. Where an answer needs more than memory, it has none.
-2. `TurnAwayMiddleware`, outside of the call log: turns away what the server could not, or did not ask about.
-3. `CountRefusalsMiddleware`, inside: sees the answer, counts the refusal, and decides whether it gets a row.
+1. `refusal_from_memory`, called by the web server (`core.web.turning_away`) before the request takes a thread: a flood
+   from an address over its limit costs little more than reading it. Where memory is not enough to decide, it returns
+   None.
+2. `TurnAwayMiddleware`, outside of the call log: turns away what the server could not decide, or did not ask about.
+3. `CountRefusalsMiddleware`, inside: sees the response, counts the refusal, and decides whether it gets a row.
 
-What is no refusal of an unknown caller: answers below 400 and from 500, and whatever `partners.access.admission` let
-in. A caller with a working key that fails its address or signature is counted by itself, so that nobody at the same
-address can spoil its answers; these stay what they are, without a row beyond the limit.
+Responses below 400 or from 500 on, and all calls that `partners.access.admission` let in, are not counted. A caller
+with a valid key but a wrong address or signature has a count of its own, so that nobody else at its address can change
+its responses; these stay as they are, without a row beyond the limit.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,10 +38,10 @@ from partners.refusals.counting import refusals, subject_of
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
-# Probes and scrapes must be answered, whoever shares their address; the console counts its own logins.
+# Health checks and scrapes must pass, whoever shares their address; the console limits its logins itself.
 EXEMPT = frozenset({"/health/live", "/health/ready", "/metrics"})
 EXEMPT_BELOW = ("/console/", "/static/")
-# What needs no key; a test holds it against the schema.
+# Paths that need no key; a test compares them with the OpenAPI schema.
 PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/docs/redoc"})
 PUBLIC_BELOW = ("/partners/public/",)
 
@@ -51,16 +52,16 @@ refused = metrics.counter(
 )
 
 
-def refusal_unread(meta: Mapping[str, Any], path: str) -> PlatformError | None:
-    """The refusal of a call that is turned away, where this process knows it by heart: without a query or a round trip.
+def refusal_from_memory(meta: Mapping[str, Any], path: str) -> PlatformError | None:
+    """The refusal of a call that must be turned away, decided from this process's memory: no query, no round trip.
 
-    Now and then it has none although it could: counts that are due for Redis are sent by the middleware.
+    None while counts are due to be sent to Redis: the middleware sends them with the next call.
     """
     if is_exempt(path) or refused_calls.pending.is_due:
         return None
     subject = _subject(meta)
     seconds = _seconds(subject, path)
-    return _turned_away(subject, seconds) if seconds and not live_keys.may_be_live(meta) else None
+    return _turned_away(subject, seconds) if seconds and not live_keys.may_have_live_key(meta) else None
 
 
 class TurnAwayMiddleware:
@@ -75,7 +76,7 @@ class TurnAwayMiddleware:
             return self.get_response(request)
         subject = _subject(request.META)
         seconds = _seconds(subject, request.path_info)
-        if not seconds or live_keys.is_live(request.META):
+        if not seconds or live_keys.has_live_key(request.META):
             return self.get_response(request)
         return exception_handler.refused(request, _turned_away(subject, seconds))
 
@@ -95,7 +96,7 @@ class CountRefusalsMiddleware:
         counted_as = f"{subject} {_partner_id(request)}" if is_known else subject
         verdict = refusals.count(counted_as, is_partners=is_known)
         # A path that does not exist asks for no key: who brought a good one is a partner all the same.
-        if verdict.has_row or (not is_known and live_keys.is_live(request.META)):
+        if verdict.has_row or (not is_known and live_keys.has_live_key(request.META)):
             refused.labels(record="logged").inc()
             return response
         refused.labels(record="counted").inc()
@@ -107,12 +108,12 @@ class CountRefusalsMiddleware:
 
 
 def is_exempt(path: str) -> bool:
-    """Whether nothing is counted or turned away there."""
+    """Whether calls to this path are neither counted nor turned away."""
     return path in EXEMPT or path.startswith(EXEMPT_BELOW)
 
 
 def is_public(path: str) -> bool:
-    """Whether it is answered to callers without a key."""
+    """Whether this path needs no key."""
     return path in PUBLIC or path.startswith(PUBLIC_BELOW)
 
 
@@ -122,7 +123,7 @@ def _is_refusal(request: HttpRequest, response: HttpResponse) -> bool:
 
 
 def _seconds(subject: str, path: str) -> int:
-    """Seconds for which calls of that address to that path are turned away; 0 where they are looked at."""
+    """Seconds for which calls of that address to that path are turned away; 0 where they pass."""
     return refusals.seconds_left(subject) or (0 if is_public(path) else refusals.seconds_of_all())
 
 

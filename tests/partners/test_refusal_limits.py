@@ -18,7 +18,7 @@ from partner_platform.core import clock
 from partners import keys
 from partners.access import rate_limit
 from partners.models import ApiKey, Partner, PartnerStatus
-from partners.refusals import counting, door, live_keys
+from partners.refusals import counting, live_keys, refusal_limits
 from tests.factories import ApiKeyFactory, PartnerFactory, partner_with_key
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
@@ -294,8 +294,14 @@ def test_what_the_schema_says_needs_no_key_is_never_turned_away_for_others() -> 
     paths = json.loads(SCHEMA.read_text())["paths"]
     asks_no_key = {path for path, item in paths.items() for act in item.values() if act["security"] == []}
     assert "/partners/public/oaid/{oaidTokenId}/credit-line" in asks_no_key
-    assert [path for path in asks_no_key if not door.is_public(path) and not door.is_exempt(path)] == []
-    assert [path for path in paths if path not in asks_no_key and (door.is_public(path) or door.is_exempt(path))] == []
+    assert [
+        path for path in asks_no_key if not refusal_limits.is_public(path) and not refusal_limits.is_exempt(path)
+    ] == []
+    assert [
+        path
+        for path in paths
+        if path not in asks_no_key and (refusal_limits.is_public(path) or refusal_limits.is_exempt(path))
+    ] == []
 
 
 def test_memory_is_bounded_and_who_comes_after_is_not_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:

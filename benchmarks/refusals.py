@@ -1,6 +1,6 @@
 """A partner's reads and borrows beside an attack without a key: what it notices, and what the attack leaves behind.
 
-    python -m benchmarks door [--seconds 60] [--rate 500] [--slow 200] [--addresses 1]
+    python -m benchmarks refusals [--seconds 60] [--rate 500] [--slow 200] [--addresses 1]
 
 The platform's processes run as the sandbox runs them, on SQLite, blocks come every two seconds. One partner reads a
 loan ten times and borrows once a second, in even steps (a borrow is answered when it is accepted: how long blocks take
@@ -134,12 +134,12 @@ class _Partner:
             "oaidTokenId": user.oaid_token_id,
             "userWallet": user.wallet,
             "borrowAmount": str(LOAN),
-            "partnerLoanId": f"door-{number}",
+            "partnerLoanId": f"refusals-{number}",
         }
         return self._call("POST", "/partners/borrow", json.dumps(body), Prefer="respond-async")
 
     def _read(self) -> int:
-        return self._call("GET", "/partners/loan/door-0")
+        return self._call("GET", "/partners/loan/refusals-0")
 
     def _call(self, method: str, path: str, body: str | None = None, **headers: str) -> int:
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=60)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from partner_platform.core.web.acceptance import note_accepted
-from partner_platform.server import lanes
+from partner_platform.server import request_queues
 from tests.server.conftest import Running, Serve, echo
 
 RIGHT = "Bearer pk_right"
@@ -68,7 +68,7 @@ def test_a_known_key_is_answered_at_once_beside_any_number_of_strangers(
     running = serve(gate, threads=16)
     assert running.call(get(authorization=RIGHT)).answer().status == 200
     waiting = strangers(running, 60, authorization)
-    threads = lanes.UNKNOWN_THREADS if authorization else lanes.ANONYMOUS_THREADS
+    threads = request_queues.UNKNOWN_THREADS if authorization else request_queues.ANONYMOUS_THREADS
     gate.wait_for(threads)
 
     for _ in range(5):
@@ -79,11 +79,11 @@ def test_a_known_key_is_answered_at_once_beside_any_number_of_strangers(
     assert gate.most == threads
 
 
-def test_the_health_of_the_server_can_be_asked_while_strangers_fill_their_lanes(serve: Serve, gate: Gate) -> None:
+def test_the_health_of_the_server_can_be_asked_while_strangers_fill_their_queues(serve: Serve, gate: Gate) -> None:
     running = serve(gate, threads=16)
-    callers = strangers(running, lanes.ANONYMOUS_THREADS + lanes.ANONYMOUS_WAITING)
-    callers += strangers(running, lanes.UNKNOWN_THREADS, "Bearer pk_wrong")
-    gate.wait_for(lanes.ANONYMOUS_THREADS + lanes.UNKNOWN_THREADS)
+    callers = strangers(running, request_queues.ANONYMOUS_THREADS + request_queues.ANONYMOUS_WAITING)
+    callers += strangers(running, request_queues.UNKNOWN_THREADS, "Bearer pk_wrong")
+    gate.wait_for(request_queues.ANONYMOUS_THREADS + request_queues.UNKNOWN_THREADS)
 
     assert [running.call(get("/health/live")).answer().status for _ in range(3)] == [200] * 3
 
@@ -117,11 +117,11 @@ def test_questions_for_the_health_take_one_thread(serve: Serve, gate: Gate) -> N
     assert gate.most == 1
 
 
-def test_strangers_beyond_what_a_lane_holds_are_refused_at_once(serve: Serve, gate: Gate) -> None:
+def test_strangers_beyond_what_a_queue_holds_are_refused_at_once(serve: Serve, gate: Gate) -> None:
     running = serve(gate, threads=16)
-    strangers(running, lanes.ANONYMOUS_THREADS)
-    gate.wait_for(lanes.ANONYMOUS_THREADS)
-    callers = strangers(running, lanes.ANONYMOUS_WAITING + 10)
+    strangers(running, request_queues.ANONYMOUS_THREADS)
+    gate.wait_for(request_queues.ANONYMOUS_THREADS)
+    callers = strangers(running, request_queues.ANONYMOUS_WAITING + 10)
 
     refused: list[Any] = []
     while len(refused) < 10:
@@ -151,7 +151,7 @@ def test_a_key_that_is_accepted_takes_no_strangers_thread_while_its_call_waits(s
 
 
 def test_what_waits_with_a_key_that_is_accepted_goes_on_as_known() -> None:
-    queue = lanes.Lanes(4, threading.Condition())
+    queue = request_queues.RequestQueues(4, threading.Condition())
     for number in range(2):
         queue.append(_channel(f"right {number}", RIGHT))
         queue.append(_channel(f"wrong {number}", "Bearer pk_wrong"))
@@ -173,16 +173,16 @@ def test_a_key_that_is_refused_is_a_strangers_again(serve: Serve, gate: Gate) ->
 
 
 def test_no_more_credentials_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "MAX_KNOWN", 2)
-    queue = lanes.Lanes(4, threading.Condition())
+    monkeypatch.setattr(request_queues, "MAX_KNOWN", 2)
+    queue = request_queues.RequestQueues(4, threading.Condition())
     for key in ("a", "b", "a", "c"):
         queue.remember(key)
 
-    assert list(queue._credentials) == [lanes._hashed("a"), lanes._hashed("c")]
+    assert list(queue._credentials) == [request_queues._hashed("a"), request_queues._hashed("c")]
 
 
 def test_a_stranger_gets_its_turn_however_many_known_ones_wait() -> None:
-    queue = lanes.Lanes(4, threading.Condition())
+    queue = request_queues.RequestQueues(4, threading.Condition())
     queue.remember(RIGHT)
     for number in range(20):
         queue.append(_channel(number, RIGHT))
@@ -194,7 +194,7 @@ def test_a_stranger_gets_its_turn_however_many_known_ones_wait() -> None:
         order.append(turn._channel.name)
         turn.end()
 
-    assert order.index("stranger") == lanes.STRANGERS_TURN - 1
+    assert order.index("stranger") == request_queues.UNKNOWN_FIRST_EVERY - 1
     assert [name for name in order if name != "stranger"] == list(range(20))
 
 

@@ -1,17 +1,17 @@
-"""In which order requests get a worker thread: those with known credentials first.
+"""The order in which requests get a worker thread: one queue for each class of caller, known credentials first.
 
-Strangers can send more requests than there are threads. Each of them costs time before it is refused, and partners
-would wait behind all of them. So there are lanes, each with a bound on the threads that it takes:
+Unknown callers can send more requests than there are threads. Each request costs time before it is refused, and with a
+single queue partners would wait behind all of them. Each queue therefore has a bound on the threads that it takes:
 
     known      an `Authorization` that the platform accepted before, and has not refused since: all threads
-    unknown    another `Authorization`: the first call of a key, or a wrong key
-    anonymous  without one: public endpoints, pages, the console
-    live, ready  the two questions for the service's health, each with a thread of its own that nothing else takes: by
-               the answers somebody decides whether it is restarted, or gets calls. The second one waits for a database
-               that does not answer, and the first must not wait with it
+    unknown    any other `Authorization`: the first call of a key, or a wrong key
+    anonymous  no `Authorization`: public endpoints, pages, the console
+    live, ready  the two health checks, each with a thread that serves nothing else: by their results the process is
+               restarted, or gets no calls. `ready` waits for a database that does not respond, and `live` must not wait
+               with it
 
-Of eight turns one goes to a stranger first, so that a new key gets in however busy the known ones are. A request that
-finds its lane full is refused at once (503 `overloaded`), without the platform. Credentials are kept as hashes, by
+Every eighth turn goes to an unknown caller first, so that a new key is served however busy the known ones are. A
+request whose queue is full is refused at once (503 `overloaded`), before Django. Credentials are kept as hashes, by
 each process for itself.
 """
 
@@ -27,7 +27,7 @@ MAX_KNOWN = 10_000
 UNKNOWN_THREADS, ANONYMOUS_THREADS = 8, 4
 HEALTH_PATHS = ("/health/live", "/health/ready")
 HEALTH_THREADS = len(HEALTH_PATHS)  # beside those that the server was started with
-STRANGERS_TURN = 8
+UNKNOWN_FIRST_EVERY = 8
 UNKNOWN_WAITING, ANONYMOUS_WAITING = 512, 128  # the first may be one partner's, all at once, with its new key
 
 
@@ -37,7 +37,7 @@ class Overloaded(Error):
 
 
 @dataclass
-class Lane:
+class CallerQueue:
     """Connections whose request waits for a thread, oldest first, and how many are being answered."""
 
     threads: int
@@ -55,13 +55,13 @@ class Lane:
 
 
 class Turn:
-    """What a worker thread takes from the lanes: a connection to serve."""
+    """What a worker thread takes from the queues: one connection to serve."""
 
-    def __init__(self, lanes: "Lanes", lane: Lane, channel: Any) -> None:
-        self._lanes, self._lane, self._channel = lanes, lane, channel
+    def __init__(self, queues: "RequestQueues", queue: CallerQueue, channel: Any) -> None:
+        self._queues, self._queue, self._channel = queues, queue, channel
 
     def service(self) -> None:
-        """Answer, then let the next one of the lane begin."""
+        """Serve the request, then let the next one of its queue begin."""
         self._channel.turn = self
         try:
             self._channel.service()
@@ -69,73 +69,73 @@ class Turn:
             self.end()
 
     def leave(self) -> None:
-        """Take no thread of the lane any longer: a stranger that proved to be known goes on as one of those."""
-        with self._lanes.changed:
-            self._lane.active -= 1
-            self._lane = self._lanes.known
-            self._lane.active += 1
-            self._lanes.changed.notify()
+        """Count as a known caller from here on: the platform accepted the credentials of an unknown one."""
+        with self._queues.changed:
+            self._queue.active -= 1
+            self._queue = self._queues.known
+            self._queue.active += 1
+            self._queues.changed.notify()
 
     def end(self) -> None:
-        """The answer is made; the thread looks for the next one by itself."""
-        with self._lanes.changed:
-            self._lane.active -= 1
+        """The response is complete; the thread then takes the next turn itself."""
+        with self._queues.changed:
+            self._queue.active -= 1
 
     def cancel(self) -> None:
         self._channel.cancel()
 
 
-class Lanes:
+class RequestQueues:
     """The queue of waitress's dispatcher; its methods but `remember` and `forget` are called with its lock held."""
 
     def __init__(self, threads: int, changed: threading.Condition) -> None:
         self.changed = changed
-        self.known = Lane(threads)
-        self._unknown = Lane(min(UNKNOWN_THREADS, threads), UNKNOWN_WAITING)
-        self._anonymous = Lane(min(ANONYMOUS_THREADS, threads), ANONYMOUS_WAITING)
-        self._health = {path: Lane(1, ANONYMOUS_WAITING) for path in HEALTH_PATHS}
+        self.known = CallerQueue(threads)
+        self._unknown = CallerQueue(min(UNKNOWN_THREADS, threads), UNKNOWN_WAITING)
+        self._anonymous = CallerQueue(min(ANONYMOUS_THREADS, threads), ANONYMOUS_WAITING)
+        self._health = {path: CallerQueue(1, ANONYMOUS_WAITING) for path in HEALTH_PATHS}
         self._threads = threads
         self._in_order = (self.known, self._unknown, self._anonymous)
-        self._strangers_first = (self._unknown, self._anonymous, self.known)
+        self._unknown_first = (self._unknown, self._anonymous, self.known)
         self._turns = 0
         self._credentials: OrderedDict[bytes, None] = OrderedDict()
         self._memory = threading.Lock()
 
     def __len__(self) -> int:
-        """How many could begin now."""
-        of_health = sum(lane.startable for lane in self._health.values())
-        return of_health + min(sum(lane.startable for lane in self._in_order), self._free)
+        """How many requests could begin now."""
+        of_health = sum(queue.startable for queue in self._health.values())
+        return of_health + min(sum(queue.startable for queue in self._in_order), self._free)
 
     def append(self, channel: Any) -> None:
-        """A connection's request came whole."""
+        """Queue a connection whose request is complete."""
         request = channel.requests[0]
-        lane = self.known if request.error else self._lane_of(request)
-        if lane.is_full:
+        queue = self.known if request.error else self._queue_of(request)
+        if queue.is_full:
             request.error = Overloaded("more calls of strangers come than can be answered")
-            lane = self.known
-        lane.waiting.append(channel)
+            queue = self.known
+        queue.waiting.append(channel)
 
     def popleft(self) -> Turn:
-        """Whose turn it is."""
-        for lane in (*self._health.values(), *self._callers()):
-            if lane.startable > 0:
-                lane.active += 1
-                return Turn(self, lane, lane.waiting.popleft())
+        """The next request to serve."""
+        for queue in (*self._health.values(), *self._callers()):
+            if queue.startable > 0:
+                queue.active += 1
+                return Turn(self, queue, queue.waiting.popleft())
         raise IndexError("nobody can begin")
 
-    def _callers(self) -> tuple[Lane, ...]:
-        """The other lanes, in the order of this turn; none where their threads are taken."""
+    def _callers(self) -> tuple[CallerQueue, ...]:
+        """The callers' queues in the order of this turn; none where no thread is free."""
         if not self._free:
             return ()
         self._turns += 1
-        return self._strangers_first if self._turns % STRANGERS_TURN == 0 else self._in_order
+        return self._unknown_first if self._turns % UNKNOWN_FIRST_EVERY == 0 else self._in_order
 
     @property
     def _free(self) -> int:
-        return self._threads - sum(lane.active for lane in self._in_order)
+        return self._threads - sum(queue.active for queue in self._in_order)
 
     def remember(self, authorization: str) -> None:
-        """The platform accepted these credentials: those that wait with them go on as known ones."""
+        """Remember accepted credentials; requests that already wait with them move to the known queue."""
         name = _hashed(authorization)
         if name not in self._credentials:
             self._promote(authorization)
@@ -154,11 +154,11 @@ class Lanes:
             self.changed.notify_all()
 
     def forget(self, authorization: str) -> None:
-        """The platform refused them."""
+        """Forget credentials that the platform refused."""
         with self._memory:
             self._credentials.pop(_hashed(authorization), None)
 
-    def _lane_of(self, request: Any) -> Lane:
+    def _queue_of(self, request: Any) -> CallerQueue:
         if request.path in self._health:
             return self._health[request.path]
         authorization = request.headers.get("AUTHORIZATION")
