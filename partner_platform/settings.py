@@ -1,7 +1,7 @@
 """Settings, all from the environment (12-factor). What has no safe default has none: the process refuses to start.
 
 `ENV_FILE` may name a file of `NAME=value` lines to read first; the environment wins over it. docs/configuration.md
-lists every variable.
+lists every variable. Settings that no variable changes are in `fixed_settings`.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from partner_platform.core.database.url import database_from_url
 from partner_platform.core.ethereum import configured_address
 from partner_platform.core.networks import require_networks
 from partner_platform.core.secrets import crypto
+from partner_platform.fixed_settings import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -61,35 +62,6 @@ INSTALLED_APPS = [
     "sandbox",
 ]
 
-MIDDLEWARE = [
-    "audit.calls.forwarding.ForwardedHeadersMiddleware",
-    "partner_platform.core.request_metrics.BeforeMiddleware",
-    "partner_platform.core.web.middleware.RequestIdMiddleware",
-    "partner_platform.core.web.middleware.NoStoreMiddleware",
-    "partner_platform.core.web.middleware.ApiVersionMiddleware",
-    "partners.refusals.refusal_limits.TurnAwayMiddleware",
-    "audit.calls.access_log.AccessLogMiddleware",
-    "audit.calls.middleware.ApiLogMiddleware",
-    "partners.refusals.refusal_limits.CountRefusalsMiddleware",
-    "partner_platform.core.web.middleware.PathMiddleware",
-    "partner_platform.core.web.middleware.BodySizeMiddleware",
-    "partners.access.middleware.RateLimitHeadersMiddleware",
-    "partners.access.concurrency.ConcurrencyMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "partner_platform.core.request_metrics.AfterMiddleware",
-]
-
-ROOT_URLCONF = "partner_platform.urls"
-WSGI_APPLICATION = "partner_platform.wsgi.application"
-APPEND_SLASH = True  # for the console only; API paths carry no trailing slash and match before it matters
-
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -120,32 +92,7 @@ CACHES = {
     }
 }
 
-# --- Celery: another interface; a task is only a nudge, due work is found in the database --------------------------
 CELERY_BROKER_URL = REDIS_URL
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = False
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5.0, "socket_connect_timeout": 1.0, "max_retries": 1}
-CELERY_TASK_PUBLISH_RETRY = False
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULE = {
-    "drive-settlement": {"task": "chain.tasks.drive_settlement", "schedule": 2.0, "options": {"expires": 2}},
-    "settle-loans": {"task": "loans.tasks.settle_loans", "schedule": 2.0, "options": {"expires": 2}},
-    "sweep-idempotency-keys": {
-        "task": "partners.tasks.sweep_idempotency_keys",
-        "schedule": 600.0,
-        "options": {"expires": 600},
-    },
-    "sweep-sent-forms": {"task": "partners.tasks.sweep_sent_forms", "schedule": 600.0, "options": {"expires": 600}},
-    "follow-chain": {"task": "loans.tasks.follow_chain", "schedule": 2.0, "options": {"expires": 2}},
-    "watch-loans": {"task": "loans.tasks.watch_loans", "schedule": 60.0, "options": {"expires": 60}},
-    "reconcile": {"task": "loans.tasks.reconcile", "schedule": 15.0, "options": {"expires": 15}},
-    "seal-audit-trail": {"task": "audit.tasks.seal_trail", "schedule": 2.0, "options": {"expires": 2}},
-    "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
-    "record-refused-calls": {"task": "audit.tasks.record_refused_calls", "schedule": 60.0, "options": {"expires": 60}},
-    "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
-}
 
 # --- The chain -----------------------------------------------------------------------------------------------------
 CHAIN_ID = env.int("CHAIN_ID", default=5003)  # Mantle Sepolia
@@ -245,31 +192,6 @@ METRICS_NETWORKS = require_networks(
 # The folder in which web, worker and beat count together (prometheus-client's variable); empty: each for itself.
 PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["partners.access.authentication.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["partners.access.permissions.IsPartner"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["partner_platform.core.web.parsers.StrictJSONParser"],
-    "EXCEPTION_HANDLER": "partner_platform.core.web.exception_handler.handle_exception",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "partner_platform.core.web.parsers.JSONNegotiation",
-    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is 405: docs/openapi.json tells what there is
-    "DEFAULT_SCHEMA_CLASS": "partner_platform.core.openapi.auto_schema.ContractSchema",
-    "UNAUTHENTICATED_USER": None,
-    "COERCE_DECIMAL_TO_STRING": True,
-}
-
-SPECTACULAR_SETTINGS = {
-    "OAS_VERSION": "3.1.0",
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "POSTPROCESSING_HOOKS": ["partner_platform.core.openapi.document.complete"],
-}
-
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
-
 SECURE_COOKIES = not IS_SANDBOX
 SESSION_COOKIE_SECURE = SECURE_COOKIES
 CSRF_COOKIE_SECURE = SECURE_COOKIES
@@ -284,9 +206,6 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-LANGUAGE_CODE = "en"
-TIME_ZONE = "UTC"
-USE_TZ = True
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "partner_platform" / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"

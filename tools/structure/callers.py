@@ -23,7 +23,7 @@ _LOOKED_FOR = re.compile(
     r"application|app|urlpatterns|handler[45]\d\d|SessionStore|DatabaseWrapper|SQL\w*Compiler|pytest_\w+|main"
 )
 # Modules whose constants Django reads.
-_SETTINGS = re.compile(r"(^|\.)settings(\.|$)")
+_SETTINGS = re.compile(r"(^|[._])settings(\.|$)")
 
 
 def uncalled(sources: list[Source], texts: list[str], rules: Rules) -> Iterator[str]:

@@ -1,0 +1,16 @@
+"""What the catalogue says of one error code."""
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`when` is a sentence's end ("… when"); `retry_after` in seconds, None where trying again unchanged is no use."""
+
+    status: HTTPStatus
+    when: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+    retry_after: int | None = None

@@ -1,0 +1,146 @@
+"""The codes from status 404 on: what does not exist, conflicts, too much of something, and what is down."""
+
+from http import HTTPStatus
+
+from partner_platform.core.error_catalogue.entry import Entry
+from partner_platform.core.errors import OUTCOME_UNKNOWN, ErrorCode
+
+STATE: dict[ErrorCode, Entry] = {
+    ErrorCode.NOT_FOUND: Entry(HTTPStatus.NOT_FOUND, "there is no such path", "Not found"),
+    ErrorCode.OAID_NOT_FOUND: Entry(HTTPStatus.NOT_FOUND, "the OAID was never minted", "OAID 123 does not exist"),
+    ErrorCode.POSITION_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "the position was never opened", "Position 42 does not exist"
+    ),
+    ErrorCode.LOAN_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "this partner has no such loan; another partner may", "Loan not found"
+    ),
+    ErrorCode.REPAYMENT_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "this partner made no such repayment; another partner may have", "Repayment not found"
+    ),
+    ErrorCode.METHOD_NOT_ALLOWED: Entry(
+        HTTPStatus.METHOD_NOT_ALLOWED, "the path does not take this method", 'Method "PUT" not allowed.'
+    ),
+    ErrorCode.NOT_ACCEPTABLE: Entry(
+        HTTPStatus.NOT_ACCEPTABLE,
+        "the path cannot answer in any form the caller accepts",
+        "Could not satisfy the request Accept header.",
+    ),
+    ErrorCode.REQUEST_TIMEOUT: Entry(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "the request did not come whole within 20 seconds; it changed nothing",
+        "The request did not come whole within 20 seconds; it changed nothing",
+        retry_after=1,
+    ),
+    ErrorCode.DUPLICATE_LOAN_ID: Entry(
+        HTTPStatus.CONFLICT, "the `partnerLoanId` was used before", "Partner loan ID already exists"
+    ),
+    ErrorCode.POSITION_FROZEN: Entry(
+        HTTPStatus.CONFLICT,
+        "the position is under review by us; no loan can be drawn on it now",
+        "The position is under review; no loan can be drawn on it now",
+    ),
+    ErrorCode.REPAYMENT_IN_PROGRESS: Entry(
+        HTTPStatus.CONFLICT,
+        "another repayment of the loan is being settled",
+        "Another repayment of this loan is being settled",
+        retry_after=1,
+    ),
+    ErrorCode.CONSENT_USED: Entry(
+        HTTPStatus.CONFLICT,
+        "the nonce of the `userAuthorization` was used before",
+        "The nonce of the user's authorization was used before",
+    ),
+    ErrorCode.IDEMPOTENCY_KEY_IN_USE: Entry(
+        HTTPStatus.CONFLICT,
+        "the first request with this `Idempotency-Key` is still being answered",
+        "A request with this Idempotency-Key is still being answered",
+        retry_after=1,
+    ),
+    ErrorCode.PAYLOAD_TOO_LARGE: Entry(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB", "The body is larger than 64 KiB"
+    ),
+    ErrorCode.URI_TOO_LONG: Entry(
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        "method, path and query are longer than 8 KiB",
+        "Method, path and query are longer than 8 KiB",
+    ),
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: Entry(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "the body is not sent as `application/json`",
+        'Unsupported media type "text/plain" in request: send application/json',
+        {"Content-Type": ["Must be application/json."]},
+    ),
+    ErrorCode.IDEMPOTENCY_KEY_REUSED: Entry(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "the `Idempotency-Key` was used for a request with another body",
+        "This Idempotency-Key was used for a request with another body",
+    ),
+    ErrorCode.RATE_LIMITED: Entry(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too many calls came within a minute",
+        "Rate limit exceeded: 100 requests a minute",
+        retry_after=7,
+    ),
+    ErrorCode.ADDRESS_RATE_LIMITED: Entry(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too many calls of the client address, or of all unknown callers, were refused within a minute; calls with a "
+        "valid API key still pass",
+        "Too many calls without a valid API key were refused; calls with one still pass",
+        retry_after=7,
+    ),
+    ErrorCode.CONCURRENCY_LIMITED: Entry(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too many calls of the partner are being answered at this moment; the request changed nothing",
+        "Too many of your calls are being answered at this moment",
+        retry_after=1,
+    ),
+    ErrorCode.HEADERS_TOO_LARGE: Entry(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "the headers are larger than 16 KiB",
+        "The headers are larger than 16 KiB",
+    ),
+    ErrorCode.INTERNAL_ERROR: Entry(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "it is our bug; tell us the `requestId`. Retryable where it had an `Idempotency-Key`, which "
+        "finds out what became of it",
+        "Internal server error",
+    ),
+    ErrorCode.ENCODING_NOT_SUPPORTED: Entry(
+        HTTPStatus.NOT_IMPLEMENTED,
+        "the body is sent with a `Transfer-Encoding` other than `chunked`",
+        "Of transfer encodings only chunked is supported",
+    ),
+    ErrorCode.CHAIN_UNAVAILABLE: Entry(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the chain cannot be reached; the request changed nothing",
+        "No node answers a reading",
+        retry_after=2,
+    ),
+    ErrorCode.DATABASE_UNAVAILABLE: Entry(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the database cannot be reached; whether the request was accepted is not known, and to ask again with the same "
+        "`Idempotency-Key` is safe and finds out, for a borrow also to ask again with the same `partnerLoanId`; a "
+        "repayment without a key is not retryable: it must not be repeated unread",
+        OUTCOME_UNKNOWN,
+        retry_after=2,
+    ),
+    ErrorCode.QUEUE_UNAVAILABLE: Entry(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "settlement is not available; the request changed nothing",
+        "Settlement is not available; this request changed nothing",
+        retry_after=2,
+    ),
+    ErrorCode.OVERLOADED: Entry(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "more calls without a key, or with new keys, come than can be answered; the request changed nothing",
+        "Too many calls at once; this request changed nothing",
+        retry_after=1,
+    ),
+    ErrorCode.SERVICE_UNAVAILABLE: Entry(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the platform does not answer the proxy before it; whether the request was accepted is not known, as with "
+        "`database_unavailable`",
+        "The service cannot be reached. Whether this request was accepted is not known: see Idempotency",
+        retry_after=2,
+    ),
+}
