@@ -11,14 +11,13 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from chain.lending.system import LIQUIDATION_BPS
 from loans.models import LedgerEntry, OaidCredit, PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
 from loans.positions.health import warning_factor
-from loans.positions.mirror import BASIS_POINTS
 from loans.services.lifecycle import cure, mark_defaulted, times_defaulted
+from partner_platform.core.collateral import LIQUIDATION_BPS
 from partner_platform.core.console.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from partner_platform.core.errors import BadRequest
-from partner_platform.core.money import format_dollars
+from partner_platform.core.money import BASIS_POINTS, format_dollars
 from partners.console.one_time_forms import OneTimeActionForm, OneTimeAdmin
 
 CURE_PAGE = "admin/loans/partnerloan/cure.html"

@@ -21,6 +21,7 @@ from django.db.models import F
 
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Forbidden, Unavailable
+from partner_platform.core.invariants import InvariantViolation
 from partner_platform.core.money import format_dollars
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from partners.rules import require_active
@@ -28,10 +29,6 @@ from partners.rules import require_active
 MAX_LOOKS = 5
 
 _known_days: dict[uuid.UUID, dt.date] = {}
-
-
-class InvariantViolation(Exception):
-    """The books do not hold what they must: a bug or a hand in the database, never something a caller did."""
 
 
 class DayMissing(InvariantViolation):

@@ -18,6 +18,8 @@ from rlp import encode as rlp_encode  # type: ignore[import-untyped]
 from chain.lending import abis
 from chain.lending.dialects import dialect
 from chain.lending.encoding import Call, decode_event, encode_call, topic_of
+from partner_platform.core.collateral import LOAN_TO_VALUE_BPS, TOKEN_TYPES
+from partner_platform.core.money import BASIS_POINTS
 
 # One limit for all: anvil drops a smaller transaction behind one that does not fit into the block.
 GAS_LIMIT = 3_000_000
@@ -27,10 +29,8 @@ WAIT_SECONDS = 60.0
 STUCK_SECONDS = 5.0
 ETHER = 10**18
 USDC = 10**6
-LTV_BPS = {"RWA": 7_000, "PRIVATE_ASSET": 6_000}
 # Addresses by name: usdc, collateralToken, oaid, seniorPool, solvencyVault.
 System = dict[str, str]
-TOKEN_TYPES = list(LTV_BPS)  # in the order of the vault's enum
 
 
 class RpcClient(Protocol):
@@ -103,7 +103,9 @@ def open_sandbox_position(
     user = Account.from_key(user_key).address
     ensure_gas_money(client=client, address=user)
     token, vault = system["collateralToken"], system["solvencyVault"]
-    value = -(-credit_limit * 10_000 // LTV_BPS[token_type])  # rounded up: the vault rounds the limit down
+    value = -(
+        -credit_limit * BASIS_POINTS // LOAN_TO_VALUE_BPS[token_type]
+    )  # rounded up: the vault rounds the limit down
     amount = value * 10**12  # a token of 18 decimals for each USDC of value
     opening = [token, amount, value, TOKEN_TYPES.index(token_type)]
     receipts = send(

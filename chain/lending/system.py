@@ -35,6 +35,7 @@ from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.rpc.reading import read
 from chain.rpc.single_flight import once
+from partner_platform.core.collateral import TOKEN_TYPES
 from partner_platform.core.ethereum import ZERO_ADDRESS
 
 logger = logging.getLogger(__name__)
@@ -48,9 +49,6 @@ CALLS_PER_POST = 200
 _position_hints: dict[int, int] = {}  # OAID -> position, as this process saw it last
 PAYOFF_SIGNATURE = abis.signature_of(abis.entry("PlatformExecutor", "function", "payoff"))
 _POSITION_TYPES = abis.types_of(abis.entry("SolvencyVault", "function", "positions")["outputs"])
-# Above this share of the collateral's value a debt is liquidated (`SolvencyVault.liquidationBps`).
-LIQUIDATION_BPS = {"RWA": 8_000, "PRIVATE_ASSET": 7_000}
-TOKEN_TYPES = ("RWA", "PRIVATE_ASSET")  # in the order of the vault's enum
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError
 
 from chain import selectors as chain_selectors
-from loans.account_models import AccountDeposit, PlatformAccount
+from loans.models import AccountDeposit, PlatformAccount
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.ethereum import parse_address
 from partner_platform.core.money import MAX_BASE_UNITS

@@ -19,8 +19,8 @@ from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from chain import selectors as chain_selectors
-from loans.account_models import NotedAddress
 from loans.funding import deposits, trusted
+from loans.models import NotedAddress
 from partner_platform.core.database.transactions import run_in_transaction
 from partners import settlement_addresses
 

@@ -32,13 +32,12 @@ from chain.lending import funding
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.rpc.reading import read
-from loans.account_models import PartnerSpending, PlatformAccount
 from loans.debt import payoffs
 from loans.funding import deposits
-from loans.models import FundingSource, Repayment, RepaymentStatus
+from loans.models import FundingSource, PartnerSpending, PlatformAccount, Repayment, RepaymentStatus
 from partner_platform.core.ethereum import parse_address
+from partner_platform.core.invariants import InvariantViolation
 from partners import settlement_addresses
-from partners.limits import InvariantViolation
 from partners.models import Partner, RepaymentFunding
 
 MAX_LOOKS = 8

@@ -20,7 +20,7 @@ from loans.debt import interest
 from loans.debt.interest import OWN, Part, PositionDebt
 from loans.models import LedgerEntry, LedgerEntryKind, PartnerLoan, SolvencyPosition
 from loans.states import CLOSED, REPAYABLE
-from partners.limits import InvariantViolation
+from partner_platform.core.invariants import InvariantViolation
 
 LOGS_PER_BLOCK = 2**20
 # What an event changes, and what is put back where it is undone.

@@ -3,7 +3,7 @@
 from chain.lending import system
 from chain.models import Operation
 from loans.ledger.ledger import Movement
-from partners.limits import InvariantViolation
+from partner_platform.core.invariants import InvariantViolation
 
 
 def movement_of(operation: Operation, position_id: int) -> Movement:

@@ -13,8 +13,8 @@ from loans.ledger.ledger import Credit
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
 from loans.states import require_transition
 from partner_platform.core import clock
+from partner_platform.core.invariants import InvariantViolation
 from partners import limits
-from partners.limits import InvariantViolation
 
 
 def credit(

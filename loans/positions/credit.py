@@ -21,8 +21,8 @@ from chain.lending.system import OaidReading
 from loans import rules, selectors
 from loans.models import OaidCredit
 from partner_platform.core.errors import ErrorCode, Unavailable
+from partner_platform.core.invariants import InvariantViolation
 from partner_platform.core.money import MAX_BASE_UNITS
-from partners.limits import InvariantViolation
 
 T = TypeVar("T")
 

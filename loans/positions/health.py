@@ -12,13 +12,14 @@ from functools import partial
 from django.conf import settings
 
 from audit.services import record_change
-from chain.lending.system import LIQUIDATION_BPS
 from loans.ledger.ledger import pool_debt_at
 from loans.models import SolvencyPosition
-from loans.positions.mirror import BASIS_POINTS, health_factor
+from loans.positions.mirror import health_factor
 from partner_platform.core import clock
+from partner_platform.core.collateral import LIQUIDATION_BPS
 from partner_platform.core.database.isolation import alone
 from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.money import BASIS_POINTS
 
 
 @dataclass(frozen=True)

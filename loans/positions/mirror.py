@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from chain.lending.system import TOKEN_TYPES
 from chain.models import ChainEvent
 from loans.debt import interest
 from loans.ledger.ledger import order_of
 from loans.models import SolvencyPosition
 from partner_platform.core import clock
+from partner_platform.core.collateral import TOKEN_TYPES
+from partner_platform.core.money import BASIS_POINTS
 
-BASIS_POINTS = 10_000
 MAX_HEALTH = 2**62  # of a debt of next to nothing
 
 

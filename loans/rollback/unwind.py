@@ -34,8 +34,8 @@ from loans.rollback import rewind
 from loans.states import REPAYABLE, require_undoing
 from partner_platform.core import backoff, clock
 from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.invariants import InvariantViolation
 from partners import limits
-from partners.limits import InvariantViolation
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from loans.ledger.movements import movement_of
 from loans.models import LoanStatus, PartnerLoan
 from loans.positions import credit
 from partner_platform.core.errors import ErrorCode
+from partner_platform.core.invariants import InvariantViolation
 from partners import limits
-from partners.limits import InvariantViolation
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from loans.ledger.ledger import Credit, Movement
 from loans.ledger.movements import movement_of
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
 from partner_platform.core import clock
-from partners.limits import InvariantViolation
+from partner_platform.core.invariants import InvariantViolation
 
 
 def settle_repayment(repayment: Repayment, operation: Operation) -> None:

@@ -10,10 +10,18 @@ from django.db.models import QuerySet
 import chain.selectors
 import loans.selectors
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
-from loans.account_models import AccountDeposit, NotedAddress, PartnerSpending
 from loans.funding import trusted
 from loans.ledger import ledger
-from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, SolvencyPosition
+from loans.models import (
+    AccountDeposit,
+    LedgerEntry,
+    LoanStatus,
+    NotedAddress,
+    PartnerLoan,
+    PartnerSpending,
+    Repayment,
+    SolvencyPosition,
+)
 from loans.positions import waiting
 from loans.reconciliation import transfers
 from loans.rollback import unwind

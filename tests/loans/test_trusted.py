@@ -13,9 +13,8 @@ from chain.lending.encoding import encode_call
 from chain.models import FundingTransfer, Operation
 from chain.rpc import clients
 from chain.settlement import driver
-from loans.account_models import AccountDeposit, NotedAddress, PartnerSpending, PlatformAccount
 from loans.funding import deposits, early_deposits, trusted
-from loans.models import FundingSource, Repayment
+from loans.models import AccountDeposit, FundingSource, NotedAddress, PartnerSpending, PlatformAccount, Repayment
 from loans.services import follow
 from loans.services.settle import settle_due
 from loans.tasks import follow_now

@@ -221,7 +221,7 @@ def test_what_repayments_took_from_the_account_is_summed_up(old: Any) -> None:
 
     migrate()
 
-    from loans.account_models import PartnerSpending
+    from loans.models import PartnerSpending
 
     rows = PartnerSpending.objects.order_by("partner__partner_id")
     values = [(row.partner.partner_id, row.account, row.spent, row.settled_block, row.on_trust) for row in rows]
@@ -232,7 +232,7 @@ def test_what_repayments_took_from_the_account_is_summed_up(old: Any) -> None:
 
 def test_what_a_transfer_from_a_once_shared_address_paid_is_the_spending_of_whose_that_address_is(old: Any) -> None:
     """To that partner counts what the address brought: else it could spend on trust what is spent already."""
-    from loans.account_models import PartnerSpending
+    from loans.models import PartnerSpending
 
     first, second = add_partner(old, "first", FIRST), add_partner(old, "second", SECOND)
     loan = add_loan(old, second, "L-1", FIRST)  # formerly the second's, too
@@ -249,7 +249,7 @@ def test_what_a_transfer_from_a_once_shared_address_paid_is_the_spending_of_whos
 
 
 def test_the_addresses_of_now_are_noted_and_what_they_sent_is_their_partners(old: Any, settings: Settings) -> None:
-    from loans.account_models import NotedAddress, PartnerSpending
+    from loans.models import NotedAddress, PartnerSpending
 
     settings.PLATFORM_EXECUTOR_ADDRESS = THIRD.lower()
     first = add_partner(old, "first", FIRST.lower())

@@ -14,6 +14,7 @@ from hypothesis.extra.django import TestCase
 
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Forbidden
+from partner_platform.core.invariants import InvariantViolation
 from partners import limits, services
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.factories import DOLLAR, PartnerFactory
@@ -195,7 +196,7 @@ def test_sums_that_would_go_below_zero_are_named_invariants_and_do_not_move() ->
         lambda: limits.settle_repayment(partner_id=partner.pk, amount=11),
         lambda: limits.settle_borrow(partner_id=NOBODY, amount=1),
     ):
-        with pytest.raises(limits.InvariantViolation):
+        with pytest.raises(InvariantViolation):
             run_in_transaction(work)
     assert Partner.objects.get(pk=partner.pk).total_repaid == 0
 

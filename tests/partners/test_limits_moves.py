@@ -11,6 +11,7 @@ from django.db import IntegrityError, connection
 
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Forbidden, Unavailable
+from partner_platform.core.invariants import InvariantViolation
 from partners import limits
 from partners.models import Partner, PartnerDailyUsage
 from tests.factories import PartnerFactory
@@ -132,7 +133,7 @@ def test_a_move_that_would_take_more_than_there_is_is_a_named_invariant_and_move
         Partner.objects.filter(pk=partner.pk).update(**{what: -move.sums[what] - 1})
     before = everything()
 
-    with pytest.raises(limits.InvariantViolation, match=str(partner.pk)):
+    with pytest.raises(InvariantViolation, match=str(partner.pk)):
         run_in_transaction(lambda: move.act(partner.pk))
 
     assert everything() == before
@@ -142,7 +143,7 @@ def test_a_move_that_would_take_more_than_there_is_is_a_named_invariant_and_move
 def test_a_move_of_a_partner_that_is_not_there_is_a_named_invariant(name: str) -> None:
     partner_with({}, 0)
     before = everything()
-    with pytest.raises(limits.InvariantViolation, match=str(NOBODY)):
+    with pytest.raises(InvariantViolation, match=str(NOBODY)):
         run_in_transaction(lambda: MOVES[name].act(NOBODY))
     assert everything() == before
 
@@ -152,7 +153,7 @@ def test_a_move_on_a_day_without_a_row_is_a_named_invariant(name: str) -> None:
     partner = partner_with(MOVES[name].sums, MOVES[name].of_the_day)
     PartnerDailyUsage.objects.filter(partner=partner, day=DAY).delete()
     before = everything()
-    with pytest.raises(limits.InvariantViolation, match=f"usage of {DAY}"):
+    with pytest.raises(InvariantViolation, match=f"usage of {DAY}"):
         run_in_transaction(lambda: MOVES[name].act(partner.pk))
     assert everything() == before
 

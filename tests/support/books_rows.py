@@ -14,9 +14,16 @@ from django.db.models import Model
 from audit.models import AuditEntry
 from chain.lending.encoding import DEBT_UPDATED_TOPIC, REPAID_TOPIC, uint_topic
 from chain.models import FundingTransfer, Operation
-from loans.account_models import PartnerSpending
 from loans.ledger.ledger import order_of
-from loans.models import FundingSource, LoanStatus, OaidCredit, PartnerLoan, Repayment, SolvencyPosition
+from loans.models import (
+    FundingSource,
+    LoanStatus,
+    OaidCredit,
+    PartnerLoan,
+    PartnerSpending,
+    Repayment,
+    SolvencyPosition,
+)
 from partner_platform.core.database.transactions import run_in_transaction
 from partners.models import Partner, PartnerDailyUsage
 from tests.factories import PartnerFactory

@@ -15,9 +15,16 @@ from audit.models import AuditEntry
 from chain.models import FundingTransfer, Operation, OperationState
 from chain.states import FINAL_OPERATION_STATES
 from loans import books
-from loans.account_models import PartnerSpending
 from loans.debt import payoffs
-from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
+from loans.models import (
+    FundingSource,
+    LoanStatus,
+    PartnerLoan,
+    PartnerSpending,
+    Repayment,
+    RepaymentStatus,
+    SolvencyPosition,
+)
 from tests.support.chain import Chain
 from tests.support.chain_facts import ChainReader, Moved, Seen
 

@@ -10,7 +10,7 @@ from loans.positions.credit import CreditContended, CreditLimit, ReadingTooOld
 from loans.services import repay
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, PlatformError
-from partners.limits import InvariantViolation
+from partner_platform.core.invariants import InvariantViolation
 from tests.support.books_rows import BLOCK, MOMENT, BooksRows, changed_by, everything
 
 OAID = 777

@@ -2,9 +2,9 @@
 
 import pytest
 
-from loans.account_models import PartnerSpending, PlatformAccount
 from loans.funding import trusted
 from loans.funding.trusted import JudgedAnew, Judgement
+from loans.models import PartnerSpending, PlatformAccount
 from tests.loans.rows.conftest import EXECUTOR
 from tests.support.books_rows import BooksRows, changed_by
 

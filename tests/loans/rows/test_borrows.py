@@ -11,7 +11,7 @@ from loans.models import LoanStatus, PartnerLoan
 from loans.services.settle_borrow import Draw, activate_all, settle_borrow
 from partner_platform.core.clock import isoformat
 from partner_platform.core.database.transactions import run_in_transaction
-from partners.limits import InvariantViolation
+from partner_platform.core.invariants import InvariantViolation
 from partners.models import PartnerDailyUsage
 from tests.loans.rows.conftest import POOL
 from tests.support.books_rows import BLOCK, DAY, MOMENT, TIME, BooksRows, changed_by, everything, pool_log, told

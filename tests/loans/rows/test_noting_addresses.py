@@ -6,8 +6,8 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain import selectors
-from loans.account_models import NotedAddress, PartnerSpending
 from loans.funding import deposits, early_deposits
+from loans.models import NotedAddress, PartnerSpending
 from partners import settlement_addresses
 from partners.models import Partner, SettlementAddress
 from tests.loans.rows.conftest import EXECUTOR

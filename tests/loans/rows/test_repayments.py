@@ -8,19 +8,18 @@ from pytest_django.fixtures import Settings
 from chain.lending.system import PoolDebt
 from chain.models import ChainEvent, FundingTransfer, Operation
 from loans import selectors
-from loans.account_models import PartnerSpending
 from loans.debt import payoffs
 from loans.debt.interest import OWN, SCALE, Part, PositionDebt
 from loans.funding import trusted
 from loans.ledger import ledger
 from loans.ledger.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
-from loans.models import FundingSource, PartnerLoan, Repayment, SolvencyPosition
+from loans.models import FundingSource, PartnerLoan, PartnerSpending, Repayment, SolvencyPosition
 from loans.selectors import Payment
 from loans.services import onchain
 from loans.services.settle_repayment import settle_repayment
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.ethereum import parse_address
-from partners.limits import InvariantViolation
+from partner_platform.core.invariants import InvariantViolation
 from partners.models import Partner, SettlementAddress
 from tests.loans.rows.conftest import EXECUTOR, NOW, POOL
 from tests.support.books_rows import (

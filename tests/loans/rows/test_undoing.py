@@ -9,10 +9,17 @@ import pytest
 from chain.lending.system import ReadingRefused
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable
-from loans.account_models import PartnerSpending
 from loans.debt.interest import SCALE
 from loans.ledger.ledger import LOGS_PER_BLOCK, order_of
-from loans.models import FundingSource, LedgerEntry, OaidCredit, PartnerLoan, Repayment, SolvencyPosition
+from loans.models import (
+    FundingSource,
+    LedgerEntry,
+    OaidCredit,
+    PartnerLoan,
+    PartnerSpending,
+    Repayment,
+    SolvencyPosition,
+)
 from loans.rollback import unwind
 from loans.selectors import Payment
 from loans.services import onchain
@@ -21,7 +28,7 @@ from loans.services.settle_repayment import settle_repayment
 from loans.states import IllegalTransition
 from partner_platform.core import backoff
 from partner_platform.core.database.transactions import run_in_transaction
-from partners.limits import InvariantViolation
+from partner_platform.core.invariants import InvariantViolation
 from partners.models import PartnerDailyUsage
 from tests.loans.rows.conftest import NOW, POOL
 from tests.loans.rows.test_repayments import at_the_pool, event, history, movement, paying
