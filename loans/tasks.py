@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 from celery import shared_task
 from django.conf import settings
-from django.core.cache import cache
-from redis.exceptions import RedisError
 
 from chain.lending import system
 from chain.rpc.clients import ChainUnavailable
@@ -18,6 +16,7 @@ from loans.services.lifecycle import mark_overdue
 from loans.services.settle import settle_due
 from partner_platform.core import clock
 from partner_platform.core.database.isolation import alone
+from partner_platform.core.redis import lock
 
 logger = logging.getLogger(__name__)
 
@@ -45,18 +44,10 @@ def follow_chain() -> int:
     return _alone(FOLLOWING, FOLLOWING_SECONDS, follow_now)
 
 
-def _alone(mark: str, seconds: int, work: Callable[[], int]) -> int:
-    """Do the work unless a mark in Redis says that somebody does; without Redis, later."""
-    try:
-        if not cache.add(mark, 1, seconds):
-            return 0
-    except RedisError as error:
-        logger.warning("%s is done later: %s", mark, error)
-        return 0
-    try:
-        return work()
-    finally:
-        cache.delete(mark)
+def _alone(name: str, seconds: int, work: Callable[[], int]) -> int:
+    """Do the work unless another worker holds its lock; without Redis, later."""
+    with lock.held(name, seconds=seconds, without_redis=False) as is_ours:
+        return work() if is_ours else 0
 
 
 def follow_now() -> int:

@@ -26,16 +26,16 @@ from audit import selectors, services
 from audit.calls import archive_files
 from audit.calls.archive_files import ArchiveDamaged
 from audit.models import ApiLog, ApiLogArchive, AppendOnlyModel, RefusedCalls
-from audit.single import only_one
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.redis import lock
 
 logger = logging.getLogger(__name__)
 
 ROWS_A_FILE = 20_000
 ROWS_A_DELETE = 500
 PAUSE_SECONDS = 0.02
-LEASE_SECONDS = 3_600
+LOCK_SECONDS = 3_600
 ACTOR = "system:archiver"
 CALLS, COUNTS = "api-log", "refused-calls"  # what the files' names begin with
 MODELS: dict[str, type[AppendOnlyModel]] = {CALLS: ApiLog, COUNTS: RefusedCalls}
@@ -60,7 +60,7 @@ def archive_due(*, days: int | None = None) -> ArchiveReport:
     if not due:
         return ArchiveReport()
     folder = _folder()
-    with only_one("api-log-archiver", seconds=LEASE_SECONDS) as is_ours:
+    with lock.held("api-log-archiver", seconds=LOCK_SECONDS, without_redis=True) as is_ours:
         if not is_ours:
             return ArchiveReport(busy=True)
         return _archive(folder, due)

@@ -22,9 +22,9 @@ from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from audit.models import RefusedCalls
-from audit.single import only_one
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.redis import lock
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ RETRY_SECONDS = 5.0  # after Redis failed
 MAX_ADDRESSES = 256
 MAX_FIELDS = 20_000
 RECORDED_ADDRESSES = 100
-LEASE_SECONDS = 60
+LOCK_SECONDS = 60
 OPEN, CLOSED = "refused-calls:open", "refused-calls:closed"
 BATCH = "batch"
 
@@ -106,7 +106,7 @@ pending = Pending()
 
 def record() -> int:
     """Move what Redis holds into the table; returns how many rows that made. Nothing where another one is at it."""
-    with only_one("refused-calls", seconds=LEASE_SECONDS) as is_ours:
+    with lock.held("refused-calls", seconds=LOCK_SECONDS, without_redis=True) as is_ours:
         if not is_ours:
             return 0
         redis: Any = get_redis_connection("default")

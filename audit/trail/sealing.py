@@ -1,7 +1,7 @@
 """The sealer: puts entries that were committed into the next blocks of the chain, within seconds, in batches.
 
 A block is one transaction: its insert, and one guarded update that marks its entries. Whatever is killed in between
-leaves nothing behind. Of two sealers at once one is refused by the unique block number; a lease only spares the
+leaves nothing behind. Of two sealers at once one is refused by the unique block number; a lock only spares the
 collision. Entries whose mac is wrong are sealed as they are, and said so in the trail: leaving them out would hide
 them.
 """
@@ -15,15 +15,15 @@ from django.db.models import QuerySet
 
 from audit import selectors, services
 from audit.models import AuditBlock, AuditEntry
-from audit.single import only_one
 from audit.trail import reading, witness
 from audit.trail.canonical import FIRST_PREVIOUS, block_hash, canonical_json
 from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.redis import lock
 
 logger = logging.getLogger(__name__)
 
 BLOCK_SIZE = 500
-LEASE_SECONDS = 60
+LOCK_SECONDS = 60
 ACTOR = "system:sealer"
 # Entries of the trail about the trail; `verify_audit` shows each.
 ENTRY_VANISHED = "audit.incident.entry_vanished"
@@ -46,7 +46,7 @@ class SealReport:
 
 def seal_due(*, max_blocks: int = 40) -> SealReport:
     """Seal what waits, at most `max_blocks` blocks."""
-    with only_one("audit-sealer", seconds=LEASE_SECONDS) as is_ours:
+    with lock.held("audit-sealer", seconds=LOCK_SECONDS, without_redis=True) as is_ours:
         if not is_ours:
             return SealReport(busy=True)
         return _seal(max_blocks)

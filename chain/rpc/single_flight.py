@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
+from partner_platform.core.redis.lock import Lock
+
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -21,37 +23,39 @@ def once(key: str, seconds: float, read: Callable[[], T]) -> T:
     Who comes first reads; the others wait for it, `WAIT_SECONDS` at most, and then read for themselves, as all do
     without the cache. What `read` raises reaches its caller and is not kept.
     """
+    lock = Lock(key, seconds=WAIT_SECONDS)
     try:
-        found: tuple[T] | None = _found_or_ours(key)
+        found: tuple[T] | None = _kept_or_ours(key, lock)
+        if found is not None:
+            return found[0]
     except RedisError as error:
+        lock.release()
         logger.warning("reading %s without the cache: %s", key, error)
         return read()
-    if found is not None:
-        return found[0]
     try:
         value = read()
         _keep(key, seconds, value)
         return value
     finally:
-        _release(key)
+        lock.release()
 
 
-def _found_or_ours(key: str) -> tuple[Any] | None:
-    """The value in a tuple; None where it is ours to read."""
+def _kept_or_ours(key: str, lock: Lock) -> tuple[Any] | None:
+    """The value in a tuple; None where it is ours to read: with the lock, or without it where the wait is over."""
     deadline = time.monotonic() + WAIT_SECONDS
     found: tuple[Any] | None
     while (found := cache.get(key)) is None and time.monotonic() < deadline:
-        if cache.add(_flight(key), 1, WAIT_SECONDS):
-            return _last_look(key)
+        if lock.take():
+            return _last_look(key, lock)
         time.sleep(POLL_SECONDS)
     return found
 
 
-def _last_look(key: str) -> tuple[Any] | None:
-    """Whoever read before us may have finished between our look and our turn."""
+def _last_look(key: str, lock: Lock) -> tuple[Any] | None:
+    """Whoever had the lock before us may have finished between our look and our turn."""
     found: tuple[Any] | None = cache.get(key)
     if found is not None:
-        _release(key)
+        lock.release()
     return found
 
 
@@ -60,14 +64,3 @@ def _keep(key: str, seconds: float, value: Any) -> None:
         cache.set(key, (value,), seconds)
     except RedisError as error:
         logger.warning("could not keep %s: %s", key, error)
-
-
-def _release(key: str) -> None:
-    try:
-        cache.delete(_flight(key))
-    except RedisError as error:
-        logger.warning("could not release %s, it expires: %s", key, error)
-
-
-def _flight(key: str) -> str:
-    return f"{key}:flight"

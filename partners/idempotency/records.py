@@ -2,7 +2,7 @@
 
 A row is written in the very transaction that accepts the request, so a crash leaves either nothing or a key that names
 what it made. Its primary key is made of caller, method, path and key: of two requests at once the database lets one
-through, whatever else fails. A mark in Redis only tells a caller sooner that the first request is still being answered;
+through, whatever else fails. A lock in Redis only tells a caller sooner that the first request is still being answered;
 it ends by itself seconds after its holder died. Source: docs/api.md, Idempotency.
 """
 
@@ -14,24 +14,23 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import on_commit
 from partner_platform.core.errors import Conflict, ErrorCode, Unprocessable
+from partner_platform.core.redis.lock import Lock, token_of_holder
 from partner_platform.core.secrets import crypto
 from partners.models import IdempotencyKey
 
 logger = logging.getLogger(__name__)
 
 LIFETIME = dt.timedelta(days=7)
-MARK_SECONDS = 6  # above the longest pause between two signs of life (`wakeup.BLOCK_SECONDS`)
+LOCK_SECONDS = 6  # above the longest pause between two signs of life (`wakeup.BLOCK_SECONDS`)
 SWEEP_BATCH = 500
-_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
 OnAccepted = Callable[[uuid.UUID], object]
 
@@ -77,8 +76,8 @@ class Claim:
 
     use: Use
     has_sealed_answer: bool = False
-    token: str = field(default_factory=secrets.token_hex)
     is_bound: bool = False
+    lock: Lock | None = None  # what tells others that the key is being answered
 
     def bind(self, subject_id: uuid.UUID) -> None:
         """Write the row with what the key made, inside the acceptance's transaction; one insert.
@@ -98,8 +97,8 @@ class Claim:
 
     def keep_alive(self) -> None:
         """Tell others that this request is still being answered."""
-        with _redis_or_nothing():
-            get_redis_connection("default").expire(_mark(self.use), MARK_SECONDS)
+        if self.lock is not None:
+            self.lock.prolong()
 
     def _insert(self, **fields: Any) -> None:
         now, use = clock.now(), self.use
@@ -132,23 +131,20 @@ def answer_of(row: IdempotencyKey) -> Any:
 @contextmanager
 def claimed(use: Use, *, has_sealed_answer: bool = False) -> Iterator[Claim]:
     """Within: others with this key are told 409. Raises that 409 (422 for another body) where somebody is within."""
-    claim = Claim(use, has_sealed_answer)
-    value = f"{use.fingerprint}:{claim.token}"
+    lock = Lock(_lock_name(use), seconds=LOCK_SECONDS, token=f"{use.fingerprint}:{secrets.token_hex()}")
     with _redis_or_nothing():
-        redis = get_redis_connection("default")
-        if not redis.set(_mark(use), value, nx=True, ex=MARK_SECONDS):
-            _refuse_while_marked(use, redis.get(_mark(use)))
+        if not lock.take():
+            _refuse_while_held(use)
     try:
-        yield claim
+        yield Claim(use, has_sealed_answer, lock=lock)
     finally:
-        with _redis_or_nothing():
-            get_redis_connection("default").eval(_RELEASE, 1, _mark(use), value)
+        lock.release()
 
 
 def refuse_while_in_flight(use: Use) -> None:
     """409 while another request with this key is being answered, by a process that lives."""
     with _redis_or_nothing():
-        _refuse_while_marked(use, get_redis_connection("default").get(_mark(use)))
+        _refuse_while_held(use)
 
 
 def sweep(*, batches: int = 200) -> int:
@@ -181,20 +177,21 @@ def in_flight() -> Conflict:
     )
 
 
-def _refuse_while_marked(use: Use, mark: bytes | None) -> None:
-    if mark is None:
+def _refuse_while_held(use: Use) -> None:
+    token = token_of_holder(_lock_name(use))
+    if token is None:
         return  # whoever was within left, or died, this moment: the database decides
-    raise in_flight() if mark.decode().startswith(f"{use.fingerprint}:") else reused()
+    raise in_flight() if token.startswith(f"{use.fingerprint}:") else reused()
 
 
 @contextmanager
 def _redis_or_nothing() -> Iterator[None]:
-    """The mark is a courtesy: without Redis the row's primary key still lets one request through."""
+    """The lock only refuses sooner: without Redis the row's primary key still lets one request through."""
     try:
         yield
     except RedisError as error:
-        logger.warning("idempotency keys in flight are not marked: %s", error)
+        logger.warning("idempotency keys in flight are not locked: %s", error)
 
 
-def _mark(use: Use) -> str:
+def _lock_name(use: Use) -> str:
     return f"idempotency:{use.id}"

@@ -83,7 +83,7 @@ def on_accepted(request: Request) -> OnAccepted | None:
 
 
 def still_answering(request: Request) -> None:
-    """To be called every few seconds by a view that waits: its key stays marked as being answered."""
+    """To be called every few seconds by a view that waits: its key stays locked."""
     claim: Claim | None = getattr(request, "idempotency_claim", None)
     if claim is not None:
         claim.keep_alive()

@@ -14,11 +14,11 @@ from django.core.management.base import CommandError
 
 from audit.calls import archive_files, archiving
 from audit.models import ApiLog, ApiLogArchive, AuditEntry, RefusedCalls
-from audit.single import only_one
 from audit.tasks import archive_api_logs
 from audit.trail.sealing import seal_due
 from audit.trail.verification import verify
 from partner_platform.core import clock
+from partner_platform.core.redis import lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -167,7 +167,7 @@ def test_the_commands_archive_and_check(folder: Path, capsys: pytest.CaptureFixt
 
 def test_one_archiver_at_a_time(folder: Path) -> None:
     call(40)
-    with only_one("api-log-archiver", seconds=60):
+    with lock.held("api-log-archiver", seconds=60, without_redis=False):
         assert archiving.archive_due().busy
     assert archiving.archive_due().rows == 1
 

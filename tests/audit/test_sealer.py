@@ -5,16 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.db.models import QuerySet
 
-from audit import single
 from audit.models import AuditBlock, AuditEntry
 from audit.services import record_change
 from audit.tasks import seal_trail
 from audit.trail import sealing, witness
 from audit.trail.verification import verify
+from partner_platform.core.redis import lock
 from tests.core.concurrency import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +40,7 @@ def test_the_task_seals_what_waits(write: Write) -> None:
 def test_two_sealers_at_once_seal_each_entry_once(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the lease in Redis fails them: here each believes that it is alone."""
     monkeypatch.setattr(sealing, "BLOCK_SIZE", 4)
-    monkeypatch.setattr(cache, "add", lambda *args, **kwargs: True)
+    monkeypatch.setattr(lock.Lock, "take", lambda _: True)
     write(60)
 
     def seal_until_done(_: int) -> None:
@@ -55,9 +54,9 @@ def test_two_sealers_at_once_seal_each_entry_once(write: Write, monkeypatch: pyt
     assert sum(block.size for block in blocks) == 60
 
 
-def test_one_sealer_at_a_time_by_the_lease(write: Write) -> None:
+def test_one_sealer_at_a_time_by_the_lock(write: Write) -> None:
     write(1)
-    with single.only_one("audit-sealer", seconds=60) as is_ours:
+    with lock.held("audit-sealer", seconds=60, without_redis=False) as is_ours:
         assert is_ours
         assert sealing.seal_due().busy
     assert sealing.seal_due().entries == 1
@@ -121,9 +120,8 @@ def test_without_redis_entries_are_written_sealed_and_verified(write: Write, mon
 
         raise RedisConnectionError("down")
 
-    monkeypatch.setattr(witness, "get_redis_connection", refuse)
-    for name in ("add", "get", "delete"):
-        monkeypatch.setattr(cache, name, refuse)
+    for module in (witness, lock):
+        monkeypatch.setattr(module, "get_redis_connection", refuse)
     write(2)
     assert sealing.seal_due().entries == 2
     result = verify(with_anchors=False)

@@ -261,8 +261,8 @@ def test_16_at_once_with_one_key_make_one_loan_and_nobody_is_told_of_a_duplicate
 
 
 def test_16_at_once_make_one_loan_though_no_mark_holds(chain, lender, settle, monkeypatch):
-    """Redis forgot every mark: the row's primary key alone lets one through."""
-    monkeypatch.setattr(records, "_mark", lambda use: f"idempotency:{uuid.uuid4()}")
+    """Redis forgot every lock: the row's primary key alone lets one through."""
+    monkeypatch.setattr(records, "_lock_name", lambda use: f"idempotency:{uuid.uuid4()}")
     user = chain.users[0]
 
     answers = at_once(16, lambda _: borrow(lender, user))
@@ -276,7 +276,7 @@ def test_16_at_once_make_one_loan_though_no_mark_holds(chain, lender, settle, mo
 
 
 def test_16_repayments_at_once_with_one_key_are_one_repayment(chain, lender, settle, monkeypatch):
-    monkeypatch.setattr(records, "_mark", lambda use: f"idempotency:{uuid.uuid4()}")
+    monkeypatch.setattr(records, "_lock_name", lambda use: f"idempotency:{uuid.uuid4()}")
     lender.borrow(chain.users[0], 100)
     settle()
 
@@ -303,7 +303,7 @@ def test_a_crash_after_the_acceptance_leaves_a_key_that_knows_its_loan(chain, le
         patch.setattr("loans.api.views._borrowed", die)
         with pytest.raises(Killed):
             borrow(lender, user)
-    get_redis_connection("default").flushdb()  # the mark of a dead process ends by itself
+    get_redis_connection("default").flushdb()  # the lock of a dead process ends by itself
 
     retry = borrow(lender, user)
     settle()
@@ -333,13 +333,13 @@ def test_a_crash_before_the_commit_leaves_nothing_and_the_retry_begins_anew(chai
     settle()
 
 
-def test_the_mark_of_a_request_ends_within_seconds_of_its_process(chain, lender):
+def test_the_lock_of_a_request_ends_within_seconds_of_its_process(chain, lender):
     use = records.Use("partner:x", "POST", "/partners/borrow", "k", "f" * 64)
     with records.claimed(use):
-        left = get_redis_connection("default").ttl(f"idempotency:{use.id}")
+        left = get_redis_connection("default").ttl(f"lock:idempotency:{use.id}")
 
     assert 0 < left <= 6
-    assert not get_redis_connection("default").exists(f"idempotency:{use.id}")
+    assert not get_redis_connection("default").exists(f"lock:idempotency:{use.id}")
 
 
 def test_a_key_is_forgotten_after_seven_days_swept_or_not(chain, lender, settle):

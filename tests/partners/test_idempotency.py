@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from partner_platform.core import clock
 from partner_platform.core.errors import Conflict, ErrorCode, Forbidden, Unavailable
+from partner_platform.core.redis import lock
 from partners import tasks
 from partners.access.principal import PartnerPrincipal
 from partners.idempotency import records
@@ -87,12 +88,12 @@ def test_a_refusal_of_such_a_post_is_kept_and_its_effect_undone(partner):
 
 
 def test_8_such_posts_at_once_with_one_key_do_it_once(partner, monkeypatch):
-    """Without the mark in Redis: the row alone decides."""
+    """Without the lock in Redis: the row alone decides."""
 
     def no_redis(_):
         raise RedisError("down")
 
-    monkeypatch.setattr(records, "get_redis_connection", no_redis)
+    monkeypatch.setattr(lock, "get_redis_connection", no_redis)
 
     answers = at_once(8, lambda _: call(create, partner))
 

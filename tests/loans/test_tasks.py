@@ -1,0 +1,81 @@
+"""Celery's tasks of the loans: each sweep at one worker at a time, by a lock that ends by itself."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django_redis import get_redis_connection
+from redis.exceptions import ConnectionError as RedisDown
+
+from loans import tasks
+from partner_platform.core.redis import lock
+from partner_platform.core.redis.lock import Lock, token_of_holder
+
+SWEEPS = [
+    ("settle_loans", "settle_due", tasks.SETTLING, tasks.SETTLING_SECONDS),
+    ("follow_chain", "follow_now", tasks.FOLLOWING, tasks.FOLLOWING_SECONDS),
+    ("reconcile_books", "_reconcile_due", tasks.RECONCILING, tasks.RECONCILING_SECONDS),
+]
+each_sweep = pytest.mark.parametrize(("task", "work", "name", "seconds"), SWEEPS, ids=[sweep[0] for sweep in SWEEPS])
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis() -> Iterator[None]:
+    get_redis_connection("default").flushdb()
+    yield
+    get_redis_connection("default").flushdb()
+
+
+@each_sweep
+def test_a_sweep_holds_its_lock_while_it_works_and_frees_it(
+    monkeypatch: pytest.MonkeyPatch, task: str, work: str, name: str, seconds: int
+) -> None:
+    left: list[int] = []
+
+    def do() -> int:
+        left.append(get_redis_connection("default").pttl(f"lock:{name}"))
+        return 3
+
+    monkeypatch.setattr(tasks, work, do)
+    getattr(tasks, task)()
+    assert (seconds - 2) * 1_000 < left[0] <= seconds * 1_000
+    assert token_of_holder(name) is None
+
+
+@each_sweep
+def test_a_sweep_leaves_at_once_where_another_worker_is_at_it(
+    monkeypatch: pytest.MonkeyPatch, task: str, work: str, name: str, seconds: int
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(tasks, work, lambda: done.append(work))
+    assert Lock(name, seconds=seconds, token="another").take()
+    getattr(tasks, task)()
+    assert (done, token_of_holder(name)) == ([], "another")
+
+
+@each_sweep
+def test_a_sweep_that_took_too_long_does_not_release_the_next_ones_lock(
+    monkeypatch: pytest.MonkeyPatch, task: str, work: str, name: str, seconds: int
+) -> None:
+    def take_too_long() -> int:
+        get_redis_connection("default").delete(f"lock:{name}")
+        assert Lock(name, seconds=seconds, token="next").take()
+        return 0
+
+    monkeypatch.setattr(tasks, work, take_too_long)
+    getattr(tasks, task)()
+    assert token_of_holder(name) == "next"
+
+
+@each_sweep
+def test_without_redis_a_sweep_is_done_later(
+    monkeypatch: pytest.MonkeyPatch, task: str, work: str, name: str, seconds: int
+) -> None:
+    def down(_: str) -> Any:
+        raise RedisDown("down")
+
+    done: list[str] = []
+    monkeypatch.setattr(tasks, work, lambda: done.append(work))
+    monkeypatch.setattr(lock, "get_redis_connection", down)
+    getattr(tasks, task)()
+    assert done == []
