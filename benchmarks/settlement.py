@@ -188,18 +188,20 @@ def _literal(bench: Bench, world: "World", loans: int) -> Result:
 def _ceiling(bench: Bench, world: "World", loans: int) -> Result:
     from django.conf import settings
 
-    from chain.lending import system
+    from chain.lending import operations
     from chain.lending.encoding import encode_execute, uid_of
 
     signer = _Signer(bench, "ceiling")
     raws = []
     for first in range(0, loans, GROUP):
-        operations = []
+        group = []
         for number in range(first, min(first + GROUP, loans)):
             position = world.users[number % USERS].position_id
-            calls, _ = system.borrow_operation(position, LOAN, world.partners[0].settlement_address, LOAN - LOAN // 200)
-            operations.append((uid_of(f"ceiling:{number}"), calls))
-        data = encode_execute(operations)
+            calls, _ = operations.borrow_operation(
+                position, LOAN, world.partners[0].settlement_address, LOAN - LOAN // 200
+            )
+            group.append((uid_of(f"ceiling:{number}"), calls))
+        data = encode_execute(group)
         raws.append(signer.sign(world.contracts["platformExecutor"], data, settings.CHAIN_CARRIER_GAS_LIMIT))
     _next_block(bench)
     started = time.monotonic()

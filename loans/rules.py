@@ -1,7 +1,7 @@
 """What makes a borrow or a repayment acceptable: pure checks with the plan's own sentences, in its order."""
 
 from chain.lending.dialects import dialect
-from chain.lending.system import OaidReading, PositionReading
+from chain.lending.readings import OaidReading, PositionReading
 from loans.models import LoanStatus, PartnerLoan
 from loans.states import REPAYABLE
 from partner_platform.core.errors import BadRequest, Conflict, ErrorCode, Forbidden, NotFound

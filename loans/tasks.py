@@ -6,7 +6,7 @@ from collections.abc import Callable
 from celery import shared_task
 from django.conf import settings
 
-from chain.lending import system
+from chain.lending import readings
 from chain.rpc.clients import ChainUnavailable
 from loans.funding import deposits, early_deposits
 from loans.positions.health import check_positions
@@ -66,7 +66,7 @@ def follow_now() -> int:
 def watch_loans() -> None:
     """Due dates that passed, and positions near liquidation, by the chain's clock."""
     try:
-        moment = system.newest_block_time()
+        moment = readings.newest_block_time()
     except ChainUnavailable as error:
         logger.warning("loans are watched later: %s", error)
         return

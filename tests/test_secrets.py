@@ -22,7 +22,7 @@ from django.urls import reverse
 from django_redis import get_redis_connection
 
 from audit.models import ApiLog, AuditEntry
-from chain.lending import system
+from chain.lending import readings
 from chain.rpc.clients import get_client
 from partner_platform.core.secrets import crypto
 from partners import credentials, keys
@@ -209,7 +209,7 @@ def _without_chain_and_redis(post: Any, get: Any, borrow: dict[str, Any], settin
     urls, caches = settings.CHAIN_RPC_URLS, settings.CACHES
     settings.CHAIN_RPC_URLS = [f"http://127.0.0.1:9/v3/{RPC_TOKEN}"]
     get_client.cache_clear()
-    system.forget_block()
+    readings.forget_block()
     assert post("/partners/borrow", {**borrow, "partnerLoanId": "loan-2"}).status_code == 503
     assert get("/health/ready").status_code == 503
     settings.CHAIN_RPC_URLS = urls

@@ -2,7 +2,7 @@
 
 `CHAIN_SYSTEM=plan|public` chooses. What the two do not share is here: how a credit line is read, how a borrow is called
 and which event proves it. All else (positions, repayments, the pool) is the same in both, and in
-`chain.lending.system`.
+`chain.lending.readings`.
 """
 
 from abc import ABC, abstractmethod

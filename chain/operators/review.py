@@ -10,7 +10,7 @@ from typing import Any
 
 from audit.services import record_change
 from chain import hooks, selectors
-from chain.lending import system
+from chain.lending import readings
 from chain.models import ChainTransaction, Operation, OperationState
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.settlement.adoption import Execution, find_execution
@@ -153,7 +153,7 @@ class _Seen:
 def _questions(
     operation: Operation, transaction: ChainTransaction | None, hashes: list[str]
 ) -> list[tuple[str, list[Any]]]:
-    view = {"to": operation.executor, "data": system.executed_call(operation.uid)}
+    view = {"to": operation.executor, "data": readings.executed_call(operation.uid)}
     sender = operation.executor if transaction is None else transaction.wallet.address
     return [
         ("eth_call", [view, "latest"]),

@@ -11,7 +11,7 @@ import logging
 
 from audit.services import record_change
 from chain import selectors
-from chain.lending import system
+from chain.lending import readings
 from chain.lending.encoding import OPERATION_EXECUTED_TOPIC
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt
 from chain.rpc.clients import ChainUnavailable, RpcError
@@ -75,7 +75,7 @@ def _executed(engine: Engine, operations: list[Operation]) -> set[str]:
     for start in range(0, len(operations), UIDS_PER_POST):
         chosen = operations[start : start + UIDS_PER_POST]
         pairs = [(operation.executor, operation.uid) for operation in chosen]
-        found |= system.read_executed(pairs, engine.require_head().number)
+        found |= readings.read_executed(pairs, engine.require_head().number)
         engine.lease.renew_if_due()
     return found
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from chain.lending.system import OaidReading, PositionReading
+from chain.lending.readings import OaidReading, PositionReading
 from loans.consent.message import Borrow, typed_data
 from loans.consent.verification import unsigned
 from loans.debt import payoffs

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
-from chain.lending import system
+from chain.lending import readings
 from loans import rules, selectors, stats, transactions
 from loans.api import documentation, presenters, requests, waiting_threads
 from loans.debt.interest_clock import interest_moment
@@ -47,7 +47,7 @@ class PublicViewSet(ContractView, ViewSet):
     def credit_line(self, request: Request, oaid_token_id: str) -> Response:
         """Endpoint 1: the OAID's credit line, as of the newest block."""
         number = _validated(requests.TokenIdPath(data={"oaidTokenId": oaid_token_id}))["oaidTokenId"]
-        reading = rules.require_oaid(system.read_oaid(number) if number < 2**256 else None, number)
+        reading = rules.require_oaid(readings.read_oaid(number) if number < 2**256 else None, number)
         return Response(presenters.credit_line(reading))
 
     @action(detail=False, url_path=r"position/(?P<position_id>[^/]+)/details")
@@ -55,7 +55,7 @@ class PublicViewSet(ContractView, ViewSet):
     def position_details(self, request: Request, position_id: str) -> Response:
         """Endpoint 2: a collateral position, as of the newest block."""
         number = _validated(requests.PositionIdPath(data={"positionId": position_id}))["positionId"]
-        reading = system.read_position(number) if number < 2**256 else None
+        reading = readings.read_position(number) if number < 2**256 else None
         if reading is None:
             raise NotFound(ErrorCode.POSITION_NOT_FOUND, f"Position {number} does not exist")
         return Response(presenters.position(reading))

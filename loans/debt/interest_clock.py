@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chain.lending import system
+from chain.lending import readings
 from chain.rpc.clients import ChainUnavailable
 from loans.models import PartnerLoan
 from partner_platform.core import clock
@@ -16,6 +16,6 @@ def interest_moment(loans: Iterable[PartnerLoan]) -> int:
     if not any(loan.interest_rate for loan in loans):
         return 0
     try:
-        return system.newest_block_time()
+        return readings.newest_block_time()
     except ChainUnavailable:
         return int(clock.now().timestamp())

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chain.lending.system import PayoffTerms
+from chain.lending.operations import PayoffTerms
 from loans.debt.interest import Part, loan_debt
 from loans.models import LoanStatus, PartnerLoan
 

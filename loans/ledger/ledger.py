@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db.models import QuerySet, Sum
 
-from chain.lending.system import PoolDebt
+from chain.lending.operations import PoolDebt
 from loans.debt import interest
 from loans.debt.interest import OWN, Part, PositionDebt
 from loans.models import LedgerEntry, LedgerEntryKind, PartnerLoan, SolvencyPosition

@@ -1,6 +1,6 @@
 """From what the chain tells to a `Movement` of a position's ledger."""
 
-from chain.lending import system
+from chain.lending import operations
 from chain.models import Operation
 from loans.ledger.ledger import Movement
 from partner_platform.core.invariants import InvariantViolation
@@ -14,8 +14,8 @@ def movement_of(operation: Operation, position_id: int) -> Movement:
     return Movement(
         position_id=position_id,
         block_number=operation.block_number,
-        log_index=system.movement_index(logs),
+        log_index=operations.movement_index(logs),
         moment=int(operation.block_time.timestamp()),
         tx_hash=operation.tx_hash,
-        after=system.pool_debt(logs),
+        after=operations.pool_debt(logs),
     )

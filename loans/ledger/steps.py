@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chain.lending.system import PoolDebt
+from chain.lending.operations import PoolDebt
 from chain.models import ChainEvent
 from loans.ledger.ledger import Movement
 

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from django.db import IntegrityError
 from django.db.models import F
 
-from chain.lending import system
-from chain.lending.system import OaidReading
+from chain.lending import readings
+from chain.lending.readings import OaidReading
 from loans import rules, selectors
 from loans.models import OaidCredit
 from partner_platform.core.errors import ErrorCode, Unavailable
@@ -56,7 +56,7 @@ def exact_limit(reading: OaidReading) -> CreditLimit:
     """The limit with every open loan that the reading already contains counted once; costs two queries and one call."""
     version = selectors.credit_version(reading.oaid_token_id)  # before the rest: what moves from here on is seen
     in_flight = selectors.operations_in_flight(reading.oaid_token_id)
-    landed = system.read_executed(list(in_flight), reading.block_number) if in_flight else set()
+    landed = readings.read_executed(list(in_flight), reading.block_number) if in_flight else set()
     counted = sum(principal for (_, uid), principal in in_flight.items() if uid in landed)
     headroom = min(reading.available, MAX_BASE_UNITS) + counted
     return CreditLimit(reading.oaid_token_id, headroom, reading.block_number, seen_version=version)

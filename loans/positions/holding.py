@@ -16,7 +16,7 @@ from django.db.models import F
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
-from chain.lending import system
+from chain.lending import operations
 from chain.models import ChainEvent, Operation
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from partner_platform.core import clock
@@ -136,7 +136,7 @@ def is_waited_for(row: SolvencyPosition) -> bool:
 def place_of(operation: Operation) -> tuple[int, int]:
     """Where on the chain an operation of ours took effect: block and log; log 0 where its logs cannot be read."""
     try:
-        log_index = system.movement_index(operation.outcome_logs or [])
+        log_index = operations.movement_index(operation.outcome_logs or [])
     except (LookupError, TypeError, ValueError):
         log_index = 0  # settling it says what is wrong with them
     return operation.block_number or 0, log_index

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from django.db import IntegrityError
 
-from chain.lending import system
-from chain.lending.system import PositionReading, ReadingRefused
+from chain.lending import readings
+from chain.lending.readings import PositionReading, ReadingRefused
 from chain.rpc.clients import ChainUnavailable
 from loans.models import SolvencyPosition
 from partner_platform.core.database.batches import batched
@@ -23,7 +23,7 @@ def ensure_mirrored(position_ids: set[int]) -> None:
     known = set(rows_of(position_ids))
     for position_id in sorted(position_ids - known):
         try:
-            reading = system.read_position(position_id)
+            reading = readings.read_position(position_id)
         except ReadingRefused as error:
             logger.warning("position %d cannot be read: %s", position_id, error)
         except ChainUnavailable:

@@ -3,7 +3,7 @@ may never come again, so that nothing else would put it right.
 """
 
 from chain import selectors as chain_selectors
-from chain.lending import system
+from chain.lending import readings
 from chain.models import ChainEvent
 from chain.reconciling import VAULTS
 from loans.ledger.ledger import LOGS_PER_BLOCK, order_of
@@ -69,8 +69,8 @@ def _replay(row: SolvencyPosition, events: list[ChainEvent], order: int) -> None
 
 
 def _read_again(row: SolvencyPosition) -> None:
-    system.forget_block()
-    reading = system.read_position(row.position_id)
+    readings.forget_block()
+    reading = readings.read_position(row.position_id)
     if reading is not None:
         row.collateral_value_usd, row.collateral_amount = reading.collateral_value_usd, reading.collateral_amount
         row.active, row.synced_block = reading.active, reading.block_number

@@ -14,7 +14,7 @@ from typing import Any
 from audit.services import record_change
 from chain import selectors as chain_selectors
 from chain import services as chain_services
-from chain.lending.system import ReadingRefused
+from chain.lending.readings import ReadingRefused
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable
 from loans.funding import trusted

@@ -10,8 +10,8 @@ from django.db import IntegrityError
 
 from audit.services import record_change
 from chain import services as chain_services
-from chain.lending import system
-from chain.lending.system import OaidReading, PositionReading
+from chain.lending import operations, readings
+from chain.lending.readings import OaidReading, PositionReading
 from loans import rules, selectors
 from loans.consent import evidence, verification
 from loans.consent.message import borrow_from
@@ -63,14 +63,14 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
             accept = partial(_accept, partner, request, proof, reading, position, limit, on_accepted)
             return credit.with_row(request.oaid_token_id, accept)
         except credit.ReadingTooOld:
-            system.forget_block()
+            readings.forget_block()
         except credit.CreditContended:
             exactly = True
     raise credit.unsettled_chain()
 
 
 def _read(token_id: int) -> tuple[OaidReading, PositionReading | None]:
-    backing = system.read_backing(token_id)
+    backing = readings.read_backing(token_id)
     oaid = rules.require_oaid(None if backing is None else backing.oaid, token_id)
     return oaid, None if backing is None else backing.position
 
@@ -153,7 +153,7 @@ def _open_loan(
     fee = fee_on(request.borrow_amount, partner.platform_fee_percentage)
     net = request.borrow_amount - fee
     internal_loan_id = uuid.uuid4()
-    calls, effect = system.borrow_operation(
+    calls, effect = operations.borrow_operation(
         position.position_id,
         request.borrow_amount,
         partner.settlement_address,

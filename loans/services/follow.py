@@ -19,7 +19,7 @@ from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain.events import watcher
 from chain.events.watcher import WatchReport
-from chain.lending import system
+from chain.lending import readings
 from chain.models import ChainEvent
 from chain.rpc.clients import ChainUnavailable
 from loans.ledger.gaps import find_missing
@@ -109,7 +109,7 @@ class _Pass:
 
     def take(self, events: Sequence[ChainEvent]) -> None:
         """Apply these to their positions; those of positions that fail or are held are put off."""
-        system.forget_block()  # whoever is told of a payment must not be shown the chain as it was before it
+        readings.forget_block()  # whoever is told of a payment must not be shown the chain as it was before it
         self._note_those_of_no_position([event for event in events if event.position_id is None])
         groups = _by_position(events)
         rows = self._rows(groups)

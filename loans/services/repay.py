@@ -7,7 +7,7 @@ from django.conf import settings
 
 from audit.services import record_change
 from chain import services as chain_services
-from chain.lending import funding, system
+from chain.lending import funding, operations, readings
 from chain.lending.encoding import Call
 from chain.models import FundingTransfer
 from loans import rules, selectors
@@ -97,7 +97,7 @@ def _check(loan: PartnerLoan, amount: int, moment: int) -> None:
 def _find_funds(partner: Partner, request: RepayRequest) -> _Funds:
     if request.repayment_tx_hash is not None:
         return _find_transfer(partner, request.repayment_tx_hash, request.repayment_amount)
-    balance, allowance = system.read_usdc_funding(partner.settlement_address)
+    balance, allowance = readings.read_usdc_funding(partner.settlement_address)
     if min(balance, allowance) >= request.repayment_amount:
         return _Funds(FundingSource.PULLED)
     if partner.repayment_funding == RepaymentFunding.TRUSTED:
@@ -179,9 +179,9 @@ def _open_repayment(
     pull_from = partner.settlement_address if funds.source == FundingSource.PULLED else None
     terms = payoffs.terms_of(loan)
     if closes_loan:
-        calls, effect = system.payoff_operation(loan.solvency_position_id, terms, most, pull_from)
+        calls, effect = operations.payoff_operation(loan.solvency_position_id, terms, most, pull_from)
     else:
-        calls, effect = system.repay_operation(loan.solvency_position_id, amount, False, pull_from)
+        calls, effect = operations.repay_operation(loan.solvency_position_id, amount, False, pull_from)
     calls = [*funds.guards(), *calls]
     operation = chain_services.enqueue(
         key=f"{OPERATION_KIND}:{repayment_id}", kind=OPERATION_KIND, calls=calls, effect=effect

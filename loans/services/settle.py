@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
-from chain.lending import system
+from chain.lending import readings
 from chain.models import Operation
 from loans.ledger.gaps import find_missing
 from loans.ledger.ledger import LedgerContended, LedgerGap, LedgerPassed
@@ -81,7 +81,7 @@ class _Sweep:
 
     def _moves(self, operations: Sequence[Operation]) -> bool:
         """Settle these or put them off; False where another sweep did all of that meanwhile."""
-        system.forget_block()  # whoever is told of a settled loan must not be shown the chain as it was before it
+        readings.forget_block()  # whoever is told of a settled loan must not be shown the chain as it was before it
         work, self._moved = Work(operations), 0
         behind: dict[int, list[Operation]] = {}
         for run in settle_together.runs(work.operations, work.loans):

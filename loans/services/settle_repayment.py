@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from audit.services import record_change
-from chain.lending import funding, system
+from chain.lending import funding, operations
 from chain.models import Operation, OperationState
 from loans.debt import interest, payoffs
 from loans.debt.interest import PositionDebt
@@ -43,7 +43,7 @@ def apply(loan: PartnerLoan, repayment: Repayment, movement: Movement, paid: int
 
 
 def _credit(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
-    paid = system.repaid_amount(operation)
+    paid = operations.repaid_amount(operation)
     movement = movement_of(operation, loan.solvency_position_id)
     for item in sorted(apply(loan, repayment, movement, paid), key=lambda item: item.loan.pk):
         if item.loan.pk == loan.pk:

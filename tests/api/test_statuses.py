@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django_redis import get_redis_connection
 from schemathesis.checks import not_a_server_error
 
-from chain.lending import system
+from chain.lending import readings
 from chain.rpc.clients import get_client
 from partner_platform.core.web.middleware import MAX_BODY_BYTES
 from partners.models import PartnerStatus
@@ -171,7 +171,7 @@ def _no_chain(settings: Any) -> Iterator[None]:
     urls = settings.CHAIN_RPC_URLS
     settings.CHAIN_RPC_URLS = ["http://127.0.0.1:9"]
     get_client.cache_clear()
-    system.forget_block()
+    readings.forget_block()
     yield
     settings.CHAIN_RPC_URLS = urls
     get_client.cache_clear()

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Sequence
 
 from chain import selectors, services
-from chain.lending import system
+from chain.lending import operations
 from chain.lending.encoding import Call, encode_call
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
 from chain.operators import operating
@@ -33,7 +33,7 @@ class Book:
         self._before = self._money()
 
     def borrow(self, *, amount: int = AMOUNT, net: int = NET) -> Operation:
-        calls, effect = system.borrow_operation(self.user.position_id, amount, self.receiver, net)
+        calls, effect = operations.borrow_operation(self.user.position_id, amount, self.receiver, net)
         return self._enqueue(calls, effect)
 
     def borrows(self, count: int) -> list[Operation]:
@@ -45,7 +45,7 @@ class Book:
 
     def borrow_and_pull(self, payer: str, amount: int) -> Operation:
         """A borrow whose second leg pulls USDC from `payer`, who may have none left by then."""
-        calls, effect = system.borrow_operation(self.user.position_id, AMOUNT, self.receiver, NET)
+        calls, effect = operations.borrow_operation(self.user.position_id, AMOUNT, self.receiver, NET)
         data = encode_call(
             "transferFrom(address,address,uint256)", [payer, self.chain.addresses["platformExecutor"], amount]
         )

@@ -6,7 +6,7 @@ import pytest
 from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
-from chain.lending import system
+from chain.lending import operations, readings
 from chain.lending.encoding import (
     DEBT_UPDATED_TOPIC,
     LOAN_REPAID_TOPIC,
@@ -18,7 +18,7 @@ from chain.lending.encoding import (
     uid_of,
     uint_topic,
 )
-from chain.lending.system import PayoffTerms, PoolDebt
+from chain.lending.operations import PayoffTerms, PoolDebt
 from chain.models import Operation
 from chain.rpc import clients
 from chain.rpc.clients import ChainUnavailable
@@ -49,7 +49,7 @@ PULLED = (TRANSFER_TOPIC, address_topic(PARTNER), address_topic(EXECUTOR))
 
 @pytest.mark.usefixtures("addresses")
 def test_a_borrow_draws_the_amount_and_pays_the_net_amount_out() -> None:
-    calls, effect = system.borrow_operation(POSITION, 1_000, PARTNER, 995)
+    calls, effect = operations.borrow_operation(POSITION, 1_000, PARTNER, 995)
     assert [(call.to, call.value, call.data) for call in calls] == [
         (VAULT, 0, encode_call("borrowUSDC(uint256,uint256)", [POSITION, 1_000])),
         (USDC, 0, encode_call("transfer(address,uint256)", [PARTNER, 995])),
@@ -65,7 +65,7 @@ def test_a_borrow_draws_the_amount_and_pays_the_net_amount_out() -> None:
 def test_a_repayment_pulls_where_it_is_told_whom_and_proves_its_amount_unless_it_closes(
     close: bool, pull_from: str | None
 ) -> None:
-    calls, effect = system.repay_operation(POSITION, 300, close, pull_from)
+    calls, effect = operations.repay_operation(POSITION, 300, close, pull_from)
     pull = [(USDC, 0, encode_call("transferFrom(address,address,uint256)", [PARTNER, EXECUTOR, 300]))]
     repay = (EXECUTOR, 0, encode_call("repay(address,uint256,uint256,bool)", [VAULT, POSITION, 300, close]))
     assert [(call.to, call.value, call.data) for call in calls] == [*(pull if pull_from else []), repay]
@@ -77,10 +77,10 @@ def test_a_repayment_pulls_where_it_is_told_whom_and_proves_its_amount_unless_it
 @pytest.mark.parametrize("pull_from", [None, PARTNER])
 def test_a_payoff_is_reckoned_by_the_executor_from_the_loans_terms(pull_from: str | None) -> None:
     terms = PayoffTerms(principal=1, accrued=2, prior_principal=3, prior_accrued=4, rate_bps=5, since=6)
-    ((call,), effect) = system.payoff_operation(POSITION, terms, 99, pull_from)
+    ((call,), effect) = operations.payoff_operation(POSITION, terms, 99, pull_from)
     payer = pull_from or "0x" + "00" * 20
     assert (call.to, call.value) == (EXECUTOR, 0)
-    assert call.data == encode_call(system.PAYOFF_SIGNATURE, [VAULT, POSITION, (1, 2, 3, 4, 5, 6), 99, payer])
+    assert call.data == encode_call(operations.PAYOFF_SIGNATURE, [VAULT, POSITION, (1, 2, 3, 4, 5, 6), 99, payer])
     pulled = [expected(USDC, *PULLED)] if pull_from else []
     assert effect == [expected(VAULT, *LOAN_REPAID), REPAID, DEBT_UPDATED, *pulled]
 
@@ -97,10 +97,10 @@ REPAID_LOG = log(EXECUTOR, REPAID_TOPIC, uint_topic(POSITION), values=(300, 700)
 @pytest.mark.usefixtures("addresses")
 def test_the_pools_word_is_read_from_an_operations_logs() -> None:
     logs = [log(VAULT), log(VAULT, "0x0a"), POOL_LOG]
-    assert system.pool_debt(logs) == PoolDebt(principal=700, accrued=8, rate_bps=500)
-    assert system.movement_index(logs) == 6
-    assert system.pool_debt(logs[:2]) is None
-    assert system.movement_index(logs[:2]) == 0
+    assert operations.pool_debt(logs) == PoolDebt(principal=700, accrued=8, rate_bps=500)
+    assert operations.movement_index(logs) == 6
+    assert operations.pool_debt(logs[:2]) is None
+    assert operations.movement_index(logs[:2]) == 0
 
 
 @pytest.mark.usefixtures("addresses")
@@ -108,7 +108,7 @@ def test_what_was_repaid_is_the_executors_one_word() -> None:
     foreign = {**REPAID_LOG, "address": VAULT.lower()}
 
     def repaid(executor: str, logs: list[dict[str, Any]] | None) -> int:
-        return system.repaid_amount(Operation(executor=executor, outcome_logs=logs))
+        return operations.repaid_amount(Operation(executor=executor, outcome_logs=logs))
 
     assert repaid(EXECUTOR, [foreign, POOL_LOG, REPAID_LOG]) == 300
     # Whose it is decides, not which executor is configured now.
@@ -121,19 +121,19 @@ def test_what_was_repaid_is_the_executors_one_word() -> None:
 @pytest.fixture
 def node(chain: Chain, settings: Settings) -> Any:
     """The chain behind a proxy that counts."""
-    system._position_hints.clear()
+    readings._position_hints.clear()
     with RpcProxy(chain.url) as node:
         settings.CHAIN_RPC_URLS = [node.url]
         clients.get_client.cache_clear()
         yield node
-    system._position_hints.clear()
+    readings._position_hints.clear()
 
 
 def test_an_oaid_and_its_position_are_read_in_one_post_once_the_position_is_known(chain: Chain, node: RpcProxy) -> None:
     user = chain.users[0]
-    first = system.read_backing(user.oaid_token_id)
+    first = readings.read_backing(user.oaid_token_id)
     posts = node.posts
-    second = system.read_backing(user.oaid_token_id)
+    second = readings.read_backing(user.oaid_token_id)
     assert node.posts == posts + 1
     assert first == second
     assert first is not None
@@ -145,34 +145,34 @@ def test_an_oaid_and_its_position_are_read_in_one_post_once_the_position_is_know
 
 def test_a_position_that_is_known_wrongly_is_read_again(chain: Chain, node: RpcProxy) -> None:
     user, other = chain.users[:2]
-    system._position_hints[user.oaid_token_id] = other.position_id
-    backing = system.read_backing(user.oaid_token_id)
+    readings._position_hints[user.oaid_token_id] = other.position_id
+    backing = readings.read_backing(user.oaid_token_id)
     assert backing is not None
     assert backing.position is not None
     assert backing.position.position_id == user.position_id
-    assert system._position_hints[user.oaid_token_id] == user.position_id
+    assert readings._position_hints[user.oaid_token_id] == user.position_id
 
 
 def test_known_positions_never_fill_the_memory(chain: Chain, node: RpcProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "MAX_POSITION_HINTS", 2)
+    monkeypatch.setattr(readings, "MAX_POSITION_HINTS", 2)
     first, second, third = (user.oaid_token_id for user in chain.users)
     for token in (first, second):
-        system.read_backing(token)
-    assert set(system._position_hints) == {first, second}
-    system.read_backing(third)
-    assert set(system._position_hints) == {third}
+        readings.read_backing(token)
+    assert set(readings._position_hints) == {first, second}
+    readings.read_backing(third)
+    assert set(readings._position_hints) == {third}
 
 
 def test_a_token_that_was_never_minted_is_nothing(chain: Chain, node: RpcProxy) -> None:
-    assert system.read_backing(424_242) is None
-    assert system.read_oaid(424_242) is None
-    assert system.read_position(424_242) is None
+    assert readings.read_backing(424_242) is None
+    assert readings.read_oaid(424_242) is None
+    assert readings.read_position(424_242) is None
 
 
 def test_what_an_address_holds_and_lets_us_pull(chain: Chain, node: RpcProxy) -> None:
     partner = chain.world.partners[0].settlement_address
-    assert system.read_usdc_funding(partner) == (chain.usdc_balance(partner), 2**256 - 1)
-    assert system.read_usdc_funding("0x" + "11" * 20) == (0, 0)
+    assert readings.read_usdc_funding(partner) == (chain.usdc_balance(partner), 2**256 - 1)
+    assert readings.read_usdc_funding("0x" + "11" * 20) == (0, 0)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -184,10 +184,10 @@ def test_which_operations_had_run_at_the_end_of_a_block(book: Book, node: RpcPro
     before = book.chain.block_number()
     book.settle()
     mine = [(done.executor, done.uid), (done.executor, uid_of("never"))]
-    assert system.read_executed(mine, before) == set()
-    assert system.read_executed(mine, before + 1) == {done.uid}
+    assert readings.read_executed(mine, before) == set()
+    assert readings.read_executed(mine, before + 1) == {done.uid}
     posts = node.posts
-    assert system.read_executed(mine, before + 1) == {done.uid}
+    assert readings.read_executed(mine, before + 1) == {done.uid}
     assert node.posts == posts + 1
 
 
@@ -202,14 +202,14 @@ def test_whether_an_operation_had_run_is_asked_of_its_own_executor(
     book.settle()
     block = book.chain.block_number()
     settings.PLATFORM_EXECUTOR_ADDRESS = settings.USDC_ADDRESS
-    assert system.read_executed([(done.executor, done.uid)], block) == {done.uid}
+    assert readings.read_executed([(done.executor, done.uid)], block) == {done.uid}
     with pytest.raises(ChainUnavailable):  # USDC knows no `executed`
-        system.read_executed([(settings.USDC_ADDRESS, done.uid)], block)
+        readings.read_executed([(settings.USDC_ADDRESS, done.uid)], block)
 
 
 def test_an_oaid_has_what_is_not_used_available_and_never_less_than_nothing() -> None:
     def available(limit: int, used: int) -> int:
-        reading = system.OaidReading(1, PARTNER, limit, used, True, 2, 3)
+        reading = readings.OaidReading(1, PARTNER, limit, used, True, 2, 3)
         return reading.available
 
     assert [available(10, 3), available(10, 10), available(10, 11)] == [7, 0, 0]

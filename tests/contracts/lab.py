@@ -21,7 +21,7 @@ from chain.lending.encoding import (
     topic_of,
     uid_of,
 )
-from chain.lending.system import PAYOFF_SIGNATURE
+from chain.lending.operations import PAYOFF_SIGNATURE
 from chain.rpc.clients import ChainClient, RpcError
 from sandbox.keys import KeyPair, key_pair
 from sandbox.servers import anvil

@@ -3,7 +3,7 @@
 import pytest
 
 from chain.lending.encoding import Call, encode_call
-from chain.lending.system import PAYOFF_SIGNATURE
+from chain.lending.operations import PAYOFF_SIGNATURE
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 DEBT = 1_000 * USDC

@@ -8,7 +8,7 @@ import pytest
 from django.core.cache import cache
 from pytest_django import Settings
 
-from chain.lending import system
+from chain.lending import operations, readings
 from chain.lending.encoding import Call, encode_call, uid_of
 from chain.models import Operation
 from chain.rpc import reading
@@ -36,7 +36,7 @@ def client(lab: Lab, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Cou
     settings.SENIOR_POOL_ADDRESS = lab.pool
     settings.USDC_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS = lab.usdc, lab.executor
     counting = CountingClient(lab)
-    for module in (system, reading):
+    for module in (readings, reading):
         monkeypatch.setattr(module, "get_client", lambda: counting)
     cache.clear()
     return counting
@@ -47,9 +47,9 @@ def test_an_oaid_is_read_with_its_owner_its_line_and_its_position(
 ) -> None:
     lab.run(("loan", lab.borrow_calls(borrower.position, 3_000 * USDC)))
 
-    reading = system.read_oaid(borrower.oaid)
+    reading = readings.read_oaid(borrower.oaid)
 
-    assert reading == system.OaidReading(
+    assert reading == readings.OaidReading(
         oaid_token_id=borrower.oaid,
         owner=borrower.keys.address,
         credit_limit=CREDIT,
@@ -67,7 +67,7 @@ def test_a_limit_below_what_is_used_leaves_nothing_available(
     lab.run(("loan", lab.borrow_calls(borrower.position, 80 * USDC)))
     lab.revalue(borrower.position, 100 * USDC)
 
-    reading = system.read_oaid(borrower.oaid)
+    reading = readings.read_oaid(borrower.oaid)
 
     assert reading is not None
     assert (reading.credit_limit, reading.available) == (70 * USDC, 0)
@@ -81,7 +81,7 @@ def test_a_position_is_read_with_its_debt_and_interest(lab: Lab, client: Countin
     lab.next_block_at(lab.block_time(receipt) + 365 * 86_400)
     lab.client.call("evm_mine")
 
-    reading = system.read_position(borrower.position)
+    reading = readings.read_position(borrower.position)
 
     assert reading is not None
     assert (reading.user, reading.oaid_token_id, reading.token_type) == (
@@ -97,29 +97,29 @@ def test_a_position_is_read_with_its_debt_and_interest(lab: Lab, client: Countin
 
 def test_what_does_not_exist_reads_as_none(client: CountingClient) -> None:
     for number in (0, 999, 2**256 - 1):
-        assert system.read_oaid(number) is None
-        assert system.read_position(number) is None
+        assert readings.read_oaid(number) is None
+        assert readings.read_position(number) is None
 
 
 def test_a_hundred_readers_at_once_cost_two_posts(
     client: CountingClient, borrower: Borrower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(system, "HEAD_SECONDS", 60)  # the hundred are of one moment, however slow the machine
+    monkeypatch.setattr(readings, "HEAD_SECONDS", 60)  # the hundred are of one moment, however slow the machine
     with ThreadPoolExecutor(32) as pool:
-        readings = list(pool.map(lambda _: system.read_oaid(borrower.oaid), range(100)))
+        found = list(pool.map(lambda _: readings.read_oaid(borrower.oaid), range(100)))
 
-    assert len(set(readings)) == 1
+    assert len(set(found)) == 1
     assert client.posts == [["eth_getBlockByNumber"], ["eth_call"] * 3]
 
 
 def test_a_new_block_is_read_anew_once_the_old_one_is_forgotten(
     lab: Lab, client: CountingClient, borrower: Borrower
 ) -> None:
-    system.read_oaid(borrower.oaid)
+    readings.read_oaid(borrower.oaid)
     lab.run(("loan", lab.borrow_calls(borrower.position, USDC)))
 
-    system.forget_block()
-    reading = system.read_oaid(borrower.oaid)
+    readings.forget_block()
+    reading = readings.read_oaid(borrower.oaid)
 
     assert reading is not None
     assert reading.credit_used == USDC
@@ -128,12 +128,12 @@ def test_a_new_block_is_read_anew_once_the_old_one_is_forgotten(
 def test_a_replaced_block_of_the_same_number_is_read_anew(lab: Lab, client: CountingClient, borrower: Borrower) -> None:
     snapshot = lab.client.call("evm_snapshot")
     lab.run(("loan", lab.borrow_calls(borrower.position, USDC)))
-    with_loan = system.read_oaid(borrower.oaid)
+    with_loan = readings.read_oaid(borrower.oaid)
     lab.client.call("evm_revert", [snapshot])
     lab.client.call("evm_mine")
 
-    system.forget_block()
-    without_loan = system.read_oaid(borrower.oaid)
+    readings.forget_block()
+    without_loan = readings.read_oaid(borrower.oaid)
 
     assert with_loan is not None
     assert without_loan is not None
@@ -146,17 +146,17 @@ def test_addresses_without_contracts_are_no_reading(
 ) -> None:
     settings.OAID_ADDRESS = settings.SOLVENCY_VAULT_ADDRESS = lab.treasury
     with pytest.raises(ChainUnavailable):
-        system.read_oaid(borrower.oaid)
+        readings.read_oaid(borrower.oaid)
     with pytest.raises(ChainUnavailable):
-        system.read_position(borrower.position)
+        readings.read_position(borrower.position)
 
 
 def test_without_redis_reading_goes_on(client: CountingClient, borrower: Borrower, settings: Settings) -> None:
     settings.CACHES = {
         "default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"},
     }
-    assert system.read_oaid(borrower.oaid) is not None
-    system.forget_block()
+    assert readings.read_oaid(borrower.oaid) is not None
+    readings.forget_block()
 
 
 def test_the_executed_uids_are_those_of_the_block_asked_for(
@@ -166,8 +166,8 @@ def test_the_executed_uids_are_those_of_the_block_asked_for(
     lab.run(("one", lab.borrow_calls(borrower.position, USDC)), ("bad", lab.borrow_calls(999, USDC)))
     operations = [(lab.executor, uid_of(key)) for key in ("one", "bad", "never")]
 
-    assert system.read_executed(operations, before) == set()
-    assert system.read_executed(operations, before + 1) == {uid_of("one")}
+    assert readings.read_executed(operations, before) == set()
+    assert readings.read_executed(operations, before + 1) == {uid_of("one")}
     assert client.posts == [["eth_call"] * 3] * 2
 
 
@@ -175,7 +175,7 @@ def test_funding_is_balance_and_allowance(lab: Lab, client: CountingClient) -> N
     lab.fund_usdc(lab.settlement.address, 7)
     lab.approve(lab.settlement, lab.executor, 5)
 
-    assert system.read_usdc_funding(lab.settlement.address) == (7, 5)
+    assert readings.read_usdc_funding(lab.settlement.address) == (7, 5)
 
 
 def matches(expected: dict[str, Any], log: dict[str, Any]) -> bool:
@@ -196,7 +196,7 @@ def proof(receipt: dict[str, Any], effect: list[dict[str, Any]]) -> list[dict[st
 
 
 def test_a_borrow_is_proven_by_its_logs(lab: Lab, client: CountingClient, borrower: Borrower) -> None:
-    calls, effect = system.borrow_operation(borrower.position, 100 * USDC, lab.settlement.address, 99 * USDC)
+    calls, effect = operations.borrow_operation(borrower.position, 100 * USDC, lab.settlement.address, 99 * USDC)
 
     receipt = lab.run(("loan", calls))
 
@@ -214,20 +214,20 @@ def test_a_repayment_is_proven_by_its_logs_which_tell_what_it_paid(
     lab.fund_usdc(lab.settlement.address if pulled else lab.executor, 120 * USDC)
     lab.approve(lab.settlement, lab.executor, 2**255)
     pull_from = lab.settlement.address if pulled else None
-    calls, effect = system.repay_operation(borrower.position, amount * USDC, close, pull_from)
+    calls, effect = operations.repay_operation(borrower.position, amount * USDC, close, pull_from)
 
     logs = proof(lab.run(("repay", calls)), effect)
 
     assert len(logs) == (4 if pulled else 3)
-    assert system.repaid_amount(Operation(executor=lab.executor, outcome_logs=logs)) == paid * USDC
+    assert operations.repaid_amount(Operation(executor=lab.executor, outcome_logs=logs)) == paid * USDC
     with pytest.raises(LookupError):  # another executor's word is not this one's
-        system.repaid_amount(Operation(executor=lab.vault, outcome_logs=logs))
+        operations.repaid_amount(Operation(executor=lab.vault, outcome_logs=logs))
     assert lab.debt(borrower.position) == (100 - paid) * USDC
 
 
 def test_logs_without_one_repayment_tell_no_amount() -> None:
     with pytest.raises(LookupError):
-        system.repaid_amount(Operation(executor="0x" + "11" * 20, outcome_logs=[]))
+        operations.repaid_amount(Operation(executor="0x" + "11" * 20, outcome_logs=[]))
 
 
 def test_a_call_survives_being_stored() -> None:
@@ -238,16 +238,19 @@ def test_a_call_survives_being_stored() -> None:
 def test_an_oaid_and_its_position_are_read_in_one_post_once_the_position_is_known(
     lab: Lab, client: CountingClient, borrower: Borrower
 ) -> None:
-    first = system.read_backing(borrower.oaid)
+    first = readings.read_backing(borrower.oaid)
     lab.client.call("evm_mine")
-    system.forget_block()
+    readings.forget_block()
     client.posts.clear()
 
-    second = system.read_backing(borrower.oaid)
+    second = readings.read_backing(borrower.oaid)
 
     assert first is not None
     assert second is not None
     assert client.posts == [["eth_getBlockByNumber"], ["eth_call"] * 4]
-    assert (second.oaid, second.position) == (system.read_oaid(borrower.oaid), system.read_position(borrower.position))
+    assert (second.oaid, second.position) == (
+        readings.read_oaid(borrower.oaid),
+        readings.read_position(borrower.position),
+    )
     assert second.oaid.block_number == first.oaid.block_number + 1
-    assert system.read_backing(999) is None
+    assert readings.read_backing(999) is None

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from chain.lending import system
+from chain.lending import readings
 from chain.lending.encoding import encode_call
 from partner_platform.core import clock
 from tests.fuzz.nodes import LIES, NAMES
@@ -54,7 +54,7 @@ class History(RuleBasedStateMachine):
     @rule(lender=LENDERS, user=USERS, amount=LOANS, stale=st.booleans(), settled=st.booleans(), crash_at=CRASHES)
     def borrow(self, lender: int, user: int, amount: int, stale: bool, settled: bool, crash_at: int | None) -> None:
         if not stale:
-            system.forget_block()
+            readings.forget_block()
         who = self.platform.lenders[lender]
         loan_id = self.platform.borrow(who, self.platform.chain.users[user], amount, crash_at=crash_at)
         if loan_id is not None:

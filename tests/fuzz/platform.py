@@ -13,7 +13,7 @@ from django.conf import settings
 from django.test import Client
 from django_redis import get_redis_connection
 
-from chain.lending import system
+from chain.lending import readings
 from chain.lending.encoding import encode_call
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
 from chain.operators import operating, review
@@ -157,7 +157,7 @@ class Platform:
         """The uids that the chain has executed by now, whatever our endpoints say."""
         found = set()
         for operation in operations:
-            call = {"to": operation.executor, "data": system.executed_call(operation.uid)}
+            call = {"to": operation.executor, "data": readings.executed_call(operation.uid)}
             if int(self.chain.rpc("eth_call", call, "latest"), 16):
                 found.add(operation.uid)
         return found

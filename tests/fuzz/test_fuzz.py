@@ -48,7 +48,7 @@ def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     for module in ("services", "operators.operating"):
         monkeypatch.setattr(f"chain.{module}.wake_driver", lambda: None)
     monkeypatch.setattr("chain.hooks._callbacks", [])  # it only wakes; the rules say when something is settled
-    monkeypatch.setattr("chain.lending.system.HEAD_SECONDS", 10**6)
+    monkeypatch.setattr("chain.lending.readings.HEAD_SECONDS", 10**6)
     monkeypatch.setattr("chain.reconciling.EVERYWHERE_SECONDS", 0)
     monkeypatch.setattr("loans.reconciliation.run.POLL_SECONDS", 0)
     monkeypatch.setattr("chain.rpc.health.STALL_SECONDS", -math.inf)  # an endpoint is left out by its blocks alone

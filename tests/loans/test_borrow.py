@@ -5,7 +5,7 @@ import json
 import pytest
 
 from audit.models import ApiLog, AuditEntry
-from chain.lending import system
+from chain.lending import readings
 from chain.models import Operation
 from chain.settlement import driver
 from loans.api import presenters
@@ -102,7 +102,7 @@ def test_the_id_of_an_oaid_may_be_sent_as_the_string_that_answers_have_too(chain
 
 
 def test_an_id_that_javascript_would_round_is_whole_in_the_string():
-    oaid = system.OaidReading(2**200 + 1, "0x" + "1" * 40, 0, 0, True, position_id=0, block_number=1)
+    oaid = readings.OaidReading(2**200 + 1, "0x" + "1" * 40, 0, 0, True, position_id=0, block_number=1)
 
     shown = json.loads(json.dumps(presenters.credit_line(oaid)), parse_int=float)
 
@@ -204,7 +204,7 @@ def test_a_loan_that_landed_but_is_not_settled_in_the_books_is_counted_once(chai
     lender.borrow(user, 6_000)
     driver.drive_once()
     chain.mine()
-    system.forget_block()
+    readings.forget_block()
 
     refused = lender.borrow(user, 4_001, "loan-2")
     accepted = lender.borrow(user, 4_000, "loan-3")
@@ -218,13 +218,13 @@ def test_a_loan_that_settles_while_credit_is_judged_is_not_given_back_twice_thou
     chain, lender, monkeypatch
 ):
     """One loan leaves the reservations and another of the same amount enters, between the reading and the update."""
-    user, read_executed = chain.users[0], system.read_executed
+    user, read_executed = chain.users[0], readings.read_executed
     others: list[object] = []
     lender.borrow(user, 5_000, "landed")
     driver.drive_once()
     chain.mine()
     driver.drive_once()  # it is on the chain, and not settled in the books
-    system.forget_block()
+    readings.forget_block()
 
     def read_and_be_overtaken(*arguments):
         executed = read_executed(*arguments)
@@ -234,7 +234,7 @@ def test_a_loan_that_settles_while_credit_is_judged_is_not_given_back_twice_thou
             others.append(lender.borrow(user, 5_000, "other").status_code)
         return executed
 
-    monkeypatch.setattr(system, "read_executed", read_and_be_overtaken)
+    monkeypatch.setattr(readings, "read_executed", read_and_be_overtaken)
     answer = lender.borrow(user, 5_000, "third")
 
     assert others == ["on its way", 202]

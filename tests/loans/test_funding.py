@@ -7,7 +7,7 @@ import pytest
 from eth_account import Account
 from eth_utils.crypto import keccak
 
-from chain.lending import funding, system
+from chain.lending import funding, readings
 from chain.lending.encoding import encode_call
 from chain.models import FundingTransfer, Operation
 from chain.rpc import clients
@@ -216,7 +216,7 @@ def test_a_node_that_refuses_other_readings_is_503_for_every_endpoint(chain, bor
     user = chain.users[0]
     proxy.refuse(method, "missing trie node", times=None)
     chain.mine()
-    system.forget_block()
+    readings.forget_block()
 
     answers = [
         borrowed.borrow(user, 10, "loan-2"),

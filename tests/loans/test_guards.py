@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain.lending import funding, system
+from chain.lending import funding, readings
 from chain.lending.encoding import OPERATION_EXECUTED_TOPIC
 from chain.models import FundingTransfer, Operation
 from chain.rpc import clients
@@ -32,22 +32,22 @@ def test_a_reading_from_before_a_loan_landed_is_not_reserved_against(
     """The reading has no block of the loan in it, the reservations have given it back: it would be counted nowhere."""
     user = chain.users[0]
     lender.borrow(user, 6_000)
-    read_now = system.read_backing
-    system.forget_block()
+    read_now = readings.read_backing
+    readings.forget_block()
     before = read_now(user.oaid_token_id)
     settle()
     assert OaidCredit.objects.get().reserved == 0
-    readings = [before]
-    monkeypatch.setattr(system, "read_backing", lambda token: readings.pop() if readings else read_now(token))
+    given = [before]
+    monkeypatch.setattr(readings, "read_backing", lambda token: given.pop() if given else read_now(token))
 
     answer = lender.borrow(user, 6_000, "loan-2")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "insufficient_credit")
     assert answer.json()["message"] == "Insufficient credit. Available: $4000"
-    assert readings == []
+    assert given == []
     assert (PartnerLoan.objects.count(), Operation.objects.count()) == (1, 1)
     assert OaidCredit.objects.get().reserved == 0
-    readings.append(before)
+    given.append(before)
     assert lender.borrow(user, 4_000, "loan-3").status_code == 202
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from django.core.cache import cache
 
-from chain.lending import abis, deployment, system
+from chain.lending import abis, deployment, readings
 from chain.lending.dialects import dialect
 from chain.lending.encoding import Call, describe_revert, encode_call
 from chain.models import ChainEvent
@@ -40,9 +40,9 @@ def chain(anvil: Chain, settings) -> Iterator[Chain]:
     for name, value in world.environment().items():
         setattr(settings, name, value)
     settings.WATCH_FROM_BLOCK = anvil.block_number()
-    system._position_hints.clear()
+    readings._position_hints.clear()
     yield Chain(port=anvil.port, world=world)
-    system._position_hints.clear()
+    readings._position_hints.clear()
     assert anvil.rpc("evm_revert", snapshot) is True
     cache.clear()
 

@@ -8,7 +8,7 @@ import pytest
 
 from chain import selectors
 from chain.events import watcher
-from chain.lending import system
+from chain.lending import readings
 from chain.lending.encoding import encode_call
 from chain.models import FundingTransfer, Operation
 from chain.rpc import clients
@@ -462,7 +462,7 @@ class TestAPayoff:
         chain.pass_time(86_400 * 30)
         sent = int(trusting.loan()["remainingDebt"]) + spare
         transfer_usdc(chain, trusting.partner.settlement_address, executor, sent)
-        system.forget_block()
+        readings.forget_block()
 
         assert accepted(trusting.repay(int(trusting.loan()["remainingDebt"])))
         chain.pass_time(600)

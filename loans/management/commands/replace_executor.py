@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from chain.lending import system
+from chain.lending import readings
 from chain.lending.deployment import DeploymentFailed
 from chain.management.owner import actor, address_of
 from chain.operators import rotation
@@ -62,7 +62,7 @@ class Command(BaseCommand):
     def _tell_partners(self, new: str) -> None:
         """Repayments without a hash are pulled by an allowance for the executor."""
         for partner in active_partners():
-            balance, allowance = system.read_usdc_funding(partner.settlement_address, executor=new)
+            balance, allowance = readings.read_usdc_funding(partner.settlement_address, executor=new)
             if allowance < balance:
                 self.stdout.write(
                     f"{partner.partner_id}: {partner.settlement_address} lets it pull {format_dollars(allowance)} of"
@@ -72,7 +72,7 @@ class Command(BaseCommand):
     def _tell_users(self, new: str) -> None:
         """Nothing can be drawn on a position whose user does not let the executor."""
         positions = selectors.active_positions()
-        allowed = system.read_operators([row.user_wallet for row in positions], new)
+        allowed = readings.read_operators([row.user_wallet for row in positions], new)
         missing = [row for row in positions if row.user_wallet not in allowed]
         self.stdout.write(f"{len(missing)} of {len(positions)} active positions do not let it draw yet")
         for row in missing[:SHOWN]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chain.lending import system
-from chain.lending.system import PositionReading, ReadingRefused
+from chain.lending import readings
+from chain.lending.readings import PositionReading, ReadingRefused
 from chain.rpc.clients import ChainUnavailable
 from loans.models import SolvencyPosition
 from loans.positions.rows import ensure_mirrored, mirrored
@@ -25,7 +25,7 @@ def chain_shows(monkeypatch: pytest.MonkeyPatch) -> dict[int, Exception | None]:
             raise error
         return None
 
-    monkeypatch.setattr(system, "read_position", read)
+    monkeypatch.setattr(readings, "read_position", read)
     return shown
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain.lending.system import PoolDebt
+from chain.lending.operations import PoolDebt
 from chain.models import ChainEvent, FundingTransfer, Operation
 from loans import selectors
 from loans.debt import payoffs

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chain.lending import system
-from chain.lending.system import PositionReading
+from chain.lending import readings
+from chain.lending.readings import PositionReading
 from chain.models import ChainEvent
 from loans.ledger.ledger import order_of
 from loans.models import SolvencyPosition
@@ -31,8 +31,8 @@ def test_it_is_read_at_a_block_that_was_not_remembered_from_before_the_reorg(
         done.append("read")
         return PositionReading(position_id, USER, 1, TOKEN, 10**18, 1_234, 0, True, "RWA", BLOCK + 7)
 
-    monkeypatch.setattr(system, "forget_block", lambda: done.append("forgot the newest block"))
-    monkeypatch.setattr(system, "read_position", read)
+    monkeypatch.setattr(readings, "forget_block", lambda: done.append("forgot the newest block"))
+    monkeypatch.setattr(readings, "read_position", read)
     rewind.rewind_mirror(position.position_id, order_of(BLOCK, 0))
     assert done == ["forgot the newest block", "read"]
     row = SolvencyPosition.objects.get(pk=position.pk)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chain.lending.system import ReadingRefused
+from chain.lending.readings import ReadingRefused
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable
 from loans.debt.interest import SCALE
