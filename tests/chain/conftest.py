@@ -58,7 +58,7 @@ def _unsaved(method: str, params: list[Any]) -> list[str]:
 @pytest.fixture
 def engine(book: Book, proxy: RpcProxy) -> Engine:
     """A driver's hands, recovered once: what it sends later is the tick's doing."""
-    taken = driver._take(None)
+    taken = driver._take_lease(None)
     assert taken is not None
     recover(taken)
     return taken

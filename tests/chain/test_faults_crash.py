@@ -119,7 +119,7 @@ def test_f11_two_workers_at_once(book: Book) -> None:
 def test_f11_a_stale_driver_writes_nothing(book: Book) -> None:
     operation = book.borrow()
     driver.drive_once()
-    stale = driver._take(None)
+    stale = driver._take_lease(None)
     assert stale is not None
     let_its_lease_run_out()
     driver.drive_once()

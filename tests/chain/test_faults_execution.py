@@ -109,7 +109,7 @@ def test_f28_what_the_endpoints_disagree_about_is_simulated_again_at_the_next_bl
     first, second = endpoints
     first.rewrite("eth_call", lambda _: fails(1, 0), times=None)
     book.borrow()
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     engine.read_head()
     assert send_queued(engine) == 0
@@ -229,7 +229,7 @@ def test_f31_an_execution_without_the_expected_log_or_amount_is_for_a_person(
     book.settle()
     assert Operation.objects.get().state == OperationState.NEEDS_REVIEW
     assert Operation.objects.get().reason == "it was executed without the expected log"
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     evidence = review.gather_evidence(engine, Operation.objects.get())
     for wrong in (

@@ -162,7 +162,7 @@ def test_f38_a_conflicting_transaction_took_the_nonce(book: Book) -> None:
     assert wallet().status == WalletStatus.FROZEN
     assert ChainTransaction.objects.get().state == TransactionState.NEEDS_REVIEW
     book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]})
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     requeue_operation(engine, gather_evidence(engine, Operation.objects.get()), actor="staff:test")
     engine.lease.release()

@@ -41,7 +41,7 @@ def test_f08_somebody_else_spent_the_nonce_and_a_person_decides(book: Book, prox
     driver.drive_once()
     book.chain.rpc("anvil_setNonce", book.chain.addresses["operator"], "0x1")
     book.finalize()
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     track_transactions(engine)
     assert wallet().status == WalletStatus.FROZEN
@@ -165,7 +165,7 @@ def test_f12_restored_from_before_a_bump_and_the_bump_was_mined(book: Book, prox
     proxy.swallow(SEND, "0x" + "00" * 32, times=None)
     driver.drive_once()
     before = backup()
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     book.track_blocks(engine, 5)
     _, bumped = TransactionAttempt.objects.order_by("max_fee_per_gas_wei")
@@ -198,7 +198,7 @@ def test_f12_frozen_until_every_open_operation_was_compared(book: Book, proxy: R
         driver.drive_once()
     assert (wallet().status, wallet().status_reason) == (WalletStatus.FROZEN, SCAN_REASON)
     third = book.borrow()
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     assert send_queued(engine) == 0
     engine.lease.release()

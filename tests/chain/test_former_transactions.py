@@ -103,7 +103,7 @@ def test_others_do_not_wait_for_it(book: Book, left: Operation) -> None:
 def test_within_a_drivers_life_it_is_simulated_once_in_ten_blocks(
     book: Book, left: Operation, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     caplog.set_level("INFO", logger="chain.settlement.bundling")
     caplog.clear()
@@ -120,7 +120,7 @@ def test_within_a_drivers_life_it_is_simulated_once_in_ten_blocks(
 
 def test_a_person_cannot_declare_it_failed_before_that_transaction_is_final(book: Book, left: Operation) -> None:
     Operation.objects.update(state=OperationState.NEEDS_REVIEW, reason="somebody should look")
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     early = review.gather_evidence(engine, left)
     assert (early.former_nonces, early.nonce_is_spent, early.may_be_queued) == ((0,), False, True)
@@ -132,7 +132,7 @@ def test_a_person_cannot_declare_it_failed_before_that_transaction_is_final(book
     engine.lease.release()
     book.finalize()
     driver.drive_once()
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     late = review.gather_evidence(engine, left)
     assert (late.former_nonces, late.nonce_is_spent) == ((), True)
@@ -147,7 +147,7 @@ def test_a_person_who_queues_it_again_leaves_the_transaction_on_its_list(book: B
         wallet=wallet(), nonce=7, gas_limit=1, state=TransactionState.NEEDS_REVIEW, executor=left.executor
     )
     Operation.objects.update(state=OperationState.NEEDS_REVIEW, transaction=second)
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     review.requeue_operation(engine, review.gather_evidence(engine, left), actor="operator:x")
     assert Operation.objects.get().former_transactions == [str(first.pk), str(second.pk)]

@@ -385,7 +385,7 @@ def test_the_transaction_is_shown_before_a_noop_takes_its_nonce(under_way: Opera
 
 
 def test_a_noop_takes_a_nonce_of_which_no_node_says_that_it_is_spent(under_way: Operation, proxy: RpcProxy) -> None:
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     transaction = ChainTransaction.objects.prefetch_related("attempts").get()
     proxy.refuse("eth_getTransactionCount", "not today", times=None)

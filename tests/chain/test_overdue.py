@@ -377,7 +377,7 @@ def test_another_wallets_transaction_is_told_of_by_whoever_looks(
 def tell_of_first(book: Book) -> None:
     for _ in range(3):
         overdue._looked.clear()
-        engine = driver._take(PlatformWallet.objects.order_by("created_at").first())
+        engine = driver._take_lease(PlatformWallet.objects.order_by("created_at").first())
         assert engine is not None
         recovery.recover(engine)
         overdue.report_overdue_if_due(engine)

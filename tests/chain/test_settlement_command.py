@@ -97,7 +97,7 @@ def test_a_frozen_wallet_sends_nothing_until_it_is_unfrozen(book: Book) -> None:
 
 
 def test_a_running_driver_sends_nothing_more_once_it_is_frozen(book: Book) -> None:
-    engine = driver._take(None)
+    engine = driver._take_lease(None)
     assert engine is not None
     engine.read_head()
     settlement("freeze", "a drill", "--yes")
