@@ -163,8 +163,7 @@ def _ground(world: "World", history: Any, books: Any) -> None:
     from django.conf import settings
 
     from benchmarks.seeding import ground
-    from chain.events.cursor import CURSOR
-    from chain.models import Executor, WatchCursor
+    from chain.models import SYSTEM_CURSOR, Executor, WatchCursor
     from chain.rpc.clients import get_client
     from loans.models import SolvencyPosition
 
@@ -176,7 +175,7 @@ def _ground(world: "World", history: Any, books: Any) -> None:
     get_client().call("anvil_setNonce", [world.accounts["operator"], hex(books.nonces)])
     head = ground.write(words())
     Executor.objects.create(address=world.contracts["platformExecutor"], chain_id=settings.CHAIN_ID)
-    WatchCursor.objects.create(name=CURSOR, next_block=head + 1, verified_block=head)
+    WatchCursor.objects.create(name=SYSTEM_CURSOR, next_block=head + 1, verified_block=head)
 
 
 def _wait(environment: dict[str, str]) -> int:

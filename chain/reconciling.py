@@ -14,11 +14,10 @@ from typing import Any
 from django.conf import settings
 
 from chain import metrics
-from chain.events.cursor import CURSOR
 from chain.lending import abis
 from chain.lending.dialects import DIALECTS, dialect
 from chain.lending.encoding import encode_call
-from chain.models import ChainTransaction, Executor, PlatformWallet, WatchCursor, WatchedBlock
+from chain.models import SYSTEM_CURSOR, ChainTransaction, PlatformWallet, WatchCursor, WatchedBlock
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.rpc.evidence import hash_of, number_of
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
@@ -83,7 +82,7 @@ class Nonces:
 
 def last_watched_block() -> tuple[int, str, dict[int, str]]:
     """The last block that the watcher read (-1: none), its hash and those before it; `""` where it is not kept."""
-    cursor = WatchCursor.objects.filter(name=CURSOR).first()
+    cursor = WatchCursor.objects.filter(name=SYSTEM_CURSOR).first()
     number = -1 if cursor is None else cursor.next_block - 1
     watched = dict(WatchedBlock.objects.values_list("number", "hash"))
     return number, watched.get(number, ""), watched
@@ -120,12 +119,6 @@ def is_on_chain(block_number: int, block_hash: str, moment: ReferenceBlock) -> b
     if block_number in moment.watched:
         return not moment.is_orphan(block_number, block_hash)
     return hash_of(get_client().call("eth_getBlockByNumber", [hex(block_number), False])) == block_hash
-
-
-def executor_addresses() -> list[str]:
-    """The platform accounts that there were, the configured one among them."""
-    known = Executor.objects.filter(chain_id=settings.CHAIN_ID).values_list("address", flat=True)
-    return sorted({*known, settings.PLATFORM_EXECUTOR_ADDRESS} - {""})
 
 
 def read_positions(

@@ -120,7 +120,7 @@ def note_applied(*, event_ids: Sequence[UUID]) -> bool:
     """
     noted = 0
     for chosen in batched(event_ids):
-        waiting = ChainEvent.objects.filter(pk__in=chosen, applied__in=[False])
+        waiting = ChainEvent.objects.filter(pk__in=chosen).unapplied()
         noted += waiting.update(applied=True, follow_after=None)
     return noted == len(event_ids)
 
@@ -128,19 +128,17 @@ def note_applied(*, event_ids: Sequence[UUID]) -> bool:
 def put_off_events(*, event_ids: Sequence[UUID], until: dt.datetime) -> None:
     """The consumer cannot act on these events now: they are not looked at before `until`."""
     for chosen in batched(event_ids):
-        ChainEvent.objects.filter(pk__in=chosen, applied__in=[False]).update(follow_after=until)
+        ChainEvent.objects.filter(pk__in=chosen).put_off(until)
 
 
 def put_off_events_of(*, position_id: int, from_block: int, until: dt.datetime) -> None:
     """The same for all of a position's events since a block, in one statement however many they are."""
-    waiting = ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block, applied__in=[False])
-    waiting.update(follow_after=until)
+    ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block).put_off(until)
 
 
 def retry_events_now(*, position_id: int) -> None:
     """What a position's events were put off for may be over: they are looked at at once."""
-    waiting = ChainEvent.objects.filter(position_id=position_id, applied__in=[False], follow_after__isnull=False)
-    waiting.update(follow_after=None)
+    ChainEvent.objects.filter(position_id=position_id, follow_after__isnull=False).put_off(None)
 
 
 def unapply_events(*, position_id: int, from_block: int) -> None:

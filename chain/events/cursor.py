@@ -3,10 +3,8 @@
 from django.conf import settings
 from django.db import IntegrityError
 
-from chain.models import WatchCursor
+from chain.models import SYSTEM_CURSOR, WatchCursor
 from partner_platform.core import clock
-
-CURSOR = "system"
 
 
 class CursorMoved(Exception):
@@ -15,18 +13,20 @@ class CursorMoved(Exception):
 
 def cursor() -> WatchCursor:
     """How far the watcher is; made where there is none."""
-    found = WatchCursor.objects.filter(name=CURSOR).first()
+    found = WatchCursor.objects.filter(name=SYSTEM_CURSOR).first()
     if found is not None:
         return found
     try:
         begins_at = settings.WATCH_FROM_BLOCK
-        return WatchCursor.objects.create(name=CURSOR, next_block=begins_at, verified_block=max(begins_at - 1, 0))
+        return WatchCursor.objects.create(
+            name=SYSTEM_CURSOR, next_block=begins_at, verified_block=max(begins_at - 1, 0)
+        )
     except IntegrityError:
-        return WatchCursor.objects.get(name=CURSOR)  # another watcher made it at the same moment
+        return WatchCursor.objects.get(name=SYSTEM_CURSOR)  # another watcher made it at the same moment
 
 
 def move_cursor(before: int, after: int) -> None:
     """Inside a transaction; `CursorMoved` where another watcher moved it."""
-    mine = WatchCursor.objects.filter(name=CURSOR, next_block=before)
+    mine = WatchCursor.objects.filter(name=SYSTEM_CURSOR, next_block=before)
     if mine.update(next_block=after, updated_at=clock.now()) != 1:
         raise CursorMoved("another watcher reads too")

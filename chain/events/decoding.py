@@ -33,7 +33,7 @@ def filters() -> list[Filter]:
     The platform account is every executor that operations were made for: one that was replaced may still pay and hold.
     """
     contracts = [address for address, _ in _contracts() if address != settings.USDC_ADDRESS.lower()]
-    return [{"address": contracts}, *_transfers(selectors.executors())]
+    return [{"address": contracts}, *_transfers(selectors.executor_addresses())]
 
 
 def filters_of(executor: str) -> list[Filter]:
@@ -104,7 +104,7 @@ def _is_known_from_operations(event: ChainEvent) -> bool:
 
 def _contracts(executor: str = "") -> tuple[tuple[str, str], ...]:
     """`(address, artifact)` of each watched contract, and of this executor."""
-    names, executors = dialect(), {*selectors.executors(), executor} - {""}
+    names, executors = dialect(), {*selectors.executor_addresses(), executor} - {""}
     return (
         (settings.SOLVENCY_VAULT_ADDRESS.lower(), names.vault),
         (settings.SENIOR_POOL_ADDRESS.lower(), "SeniorPool"),

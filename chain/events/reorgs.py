@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from chain import hooks, metrics
-from chain.events.cursor import CURSOR, move_cursor
-from chain.models import ChainEvent, WatchCursor, WatchedBlock
+from chain.events.cursor import move_cursor
+from chain.models import SYSTEM_CURSOR, ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc.clients import ChainClient, ChainUnavailable
 from chain.rpc.evidence import hash_of
 from chain.rpc.log_ranges import HEADERS_PER_POST, header_calls
@@ -57,7 +57,7 @@ def roll_back_events(fork: int, next_block: int) -> Fork:
 
     def forget() -> None:
         move_cursor(next_block, fork)
-        WatchCursor.objects.filter(name=CURSOR, verified_block__gte=fork).update(verified_block=max(fork - 1, 0))
+        WatchCursor.objects.filter(name=SYSTEM_CURSOR, verified_block__gte=fork).update(verified_block=max(fork - 1, 0))
         ChainEvent.objects.filter(block_number__gte=fork).delete()
         WatchedBlock.objects.filter(number__gte=fork).delete()
 

@@ -12,9 +12,8 @@ from django.conf import settings
 
 from chain import metrics
 from chain.events import decoding
-from chain.events.cursor import CURSOR
 from chain.events.reorgs import roll_back_events
-from chain.models import ChainEvent, WatchCursor, WatchedBlock
+from chain.models import SYSTEM_CURSOR, ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.rpc.evidence import final_block
 from chain.rpc.log_ranges import RangeReader, header_calls, in_order, log_calls
@@ -130,7 +129,7 @@ def _require_end(header: Any, last: int) -> None:
 
 def _note_verified(cursor: WatchCursor, last: int) -> None:
     def note() -> None:
-        mine = WatchCursor.objects.filter(name=CURSOR, verified_block=cursor.verified_block, next_block__gt=last)
+        mine = WatchCursor.objects.filter(name=SYSTEM_CURSOR, verified_block=cursor.verified_block, next_block__gt=last)
         if mine.update(verified_block=last, updated_at=clock.now()) == 1:
             WatchedBlock.objects.filter(number__lt=last).delete()
 

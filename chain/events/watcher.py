@@ -96,7 +96,7 @@ def _head(client: ChainClient) -> tuple[int, int]:
 
 
 def _read_range(reader: RangeReader, first: int, last: int, final: int, report: WatchReport) -> None:
-    known = selectors.executors()
+    known = selectors.executor_addresses()
     reader.filters = events.filters()
     found = reader.read(first, last, headers_from=final + 1)
     _require_follows(found)
@@ -109,7 +109,7 @@ def _read_range(reader: RangeReader, first: int, last: int, final: int, report: 
 
     def store() -> None:
         move_cursor(first, found.last + 1)
-        if selectors.executors() != known:
+        if selectors.executor_addresses() != known:
             raise CursorMoved("another executor is followed by now")
         ChainEvent.objects.bulk_create(rows, batch_size=INSERT_BATCH)
         WatchedBlock.objects.bulk_create(blocks)

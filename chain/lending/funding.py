@@ -158,7 +158,7 @@ def _require_canonical(receipt: dict[str, Any], head: int) -> None:
 
 def _is_our_own(receipt: dict[str, Any]) -> bool:
     """A carrier of ours moves pulled funds the same way, but those have funded their repayment already."""
-    executors = {executor.lower() for executor in selectors.executors()}
+    executors = {executor.lower() for executor in selectors.executor_addresses()}
     return any(
         log["address"].lower() in executors and log["topics"] and log["topics"][0] in OPERATION_TOPICS
         for log in receipt["logs"]

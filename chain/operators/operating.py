@@ -10,10 +10,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db.models import QuerySet
-
 from audit.services import record_change
-from chain.models import AttemptKind, ChainTransaction, PlatformWallet, WalletStatus
+from chain.models import AttemptKind, ChainTransaction, PlatformWallet, PlatformWalletQuerySet, WalletStatus
 from chain.operators.inspection import WalletReport
 from chain.operators.review import DecisionRefused
 from chain.rpc.clients import ChainClient
@@ -80,7 +78,7 @@ def unfreeze_by_operator(report: WalletReport, *, actor: str) -> None:
 
     def write() -> None:
         as_shown = _as_shown(wallet).filter(scan_pending__in=[False])
-        if as_shown.update(status=WalletStatus.ACTIVE, status_reason="", **freezing.SEEN_ANEW) != 1:
+        if as_shown.change_status(status=WalletStatus.ACTIVE, status_reason="") != 1:
             raise DecisionRefused(_news(wallet))
         after = {"status": str(WalletStatus.ACTIVE), "reason": ""}
         _record(wallet, actor, "settlement.unfrozen", before=_status(wallet), after=after)
@@ -141,10 +139,11 @@ def _require_key(engine: Engine) -> None:
         ) from error
 
 
-def _as_shown(wallet: PlatformWallet) -> QuerySet[PlatformWallet]:
+def _as_shown(wallet: PlatformWallet) -> PlatformWalletQuerySet:
     """The wallet's row, where its status, its reason and its incident are those that were shown."""
-    mine = PlatformWallet.objects.filter(pk=wallet.pk, status_changes=wallet.status_changes)
-    return mine.filter(status=wallet.status, status_reason=wallet.status_reason)
+    return PlatformWallet.objects.unchanged_since(wallet).filter(
+        status=wallet.status, status_reason=wallet.status_reason
+    )
 
 
 def _news(shown: PlatformWallet) -> str:

@@ -66,7 +66,9 @@ def inspect_executor(executor: str, wallets: list[str]) -> ExecutorView:
 
 def executors_in_use() -> list[str]:
     """The configured executor, and those that operations which are not finished were promised to."""
-    return [address for address in selectors.executors() if address == _configured() or open_operations(address)]
+    return [
+        address for address in selectors.executor_addresses() if address == _configured() or open_operations(address)
+    ]
 
 
 def open_operations(executor: str) -> int:

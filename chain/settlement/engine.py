@@ -138,7 +138,7 @@ class Engine:
 
         def move() -> bool:
             mine = PlatformWallet.objects.filter(pk=self.wallet.pk, status__in=from_states)
-            return mine.update(status=status, status_reason=reason[:300], **freezing.SEEN_ANEW) == 1
+            return mine.change_status(status=status, status_reason=reason[:300]) == 1
 
         moved = self.lease.write(move)
         if moved:

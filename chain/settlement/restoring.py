@@ -66,7 +66,7 @@ def compare_with_chain(engine: Engine) -> None:
     for operation in open_operations:
         if operation.uid in executed:
             _adopt_unless_ours(engine, operation)
-    unknown = [uid for executor in selectors.executors() for uid in _unknown_uids(engine, executor)]
+    unknown = [uid for executor in selectors.executor_addresses() for uid in _unknown_uids(engine, executor)]
     _finish(engine, unknown)
 
 

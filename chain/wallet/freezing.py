@@ -1,29 +1,26 @@
-"""Freezing a wallet: each reason for it stays readable until a person has looked, and each change is counted.
+"""Freezing a wallet: a frozen wallet sends nothing new until a person has looked at it.
 
-`status_changes` rises with every change of status, reason or incident; whoever decides on what they were shown demands
-that it is what it was then.
+Each reason stays readable beside the others. `status_changes` is counted up with every change of status, reason or
+incident: an update that is filtered on it (`unchanged_since`) fails where somebody else changed one of them.
 """
 
 from uuid import UUID
-
-from django.db.models import F
 
 from chain.models import PlatformWallet, WalletStatus
 from partner_platform.core import clock
 from partner_platform.core.text.wording import joined, parts
 
-SEEN_ANEW = {"status_changes": F("status_changes") + 1}
 MAX_TRIES = 10
 
 
 class WalletContended(Exception):
-    """The wallet's status was changed by others again and again while it was to be frozen."""
+    """The wallet could not be frozen: others changed its status at each of `MAX_TRIES` tries."""
 
 
 def freeze_wallet(wallet_id: UUID, reason: str) -> bool:
-    """Freeze the wallet for this reason, beside those it is frozen for already; False where it was one of them.
+    """Freeze the wallet for one more reason; False where it is frozen for this reason already.
 
-    Inside the caller's transaction, or as one guarded update of its own.
+    Inside the caller's transaction, or as one guarded update of its own. Raises `WalletContended`.
     """
     for _ in range(MAX_TRIES):
         row = PlatformWallet.objects.get(pk=wallet_id)
@@ -31,14 +28,14 @@ def freeze_wallet(wallet_id: UUID, reason: str) -> bool:
         reasons = joined(before, reason)
         if row.status == WalletStatus.FROZEN and reasons == before:
             return False
-        as_read = PlatformWallet.objects.filter(pk=wallet_id, status_changes=row.status_changes)
-        if as_read.update(status=WalletStatus.FROZEN, status_reason=reasons, **SEEN_ANEW) == 1:
+        as_read = PlatformWallet.objects.unchanged_since(row)
+        if as_read.change_status(status=WalletStatus.FROZEN, status_reason=reasons) == 1:
             return True
     raise WalletContended(f"wallet {wallet_id} could not be frozen: {reason}")
 
 
 def drop_freeze_reason(wallet_id: UUID, reason: str) -> bool:
-    """What it was frozen for is over: where nothing else froze it, it works again. False where that was no reason.
+    """Remove one reason; without any other the wallet is ACTIVE again. False where it was not frozen for this one.
 
     Inside the caller's transaction.
     """
@@ -49,14 +46,13 @@ def drop_freeze_reason(wallet_id: UUID, reason: str) -> bool:
     left = ""
     for other in reasons:
         left = left if other == reason else joined(left, other)
-    as_read = PlatformWallet.objects.filter(pk=wallet_id, status_changes=row.status_changes)
     status = WalletStatus.FROZEN if left else WalletStatus.ACTIVE
-    return as_read.update(status=status, status_reason=left, **SEEN_ANEW) == 1
+    return PlatformWallet.objects.unchanged_since(row).change_status(status=status, status_reason=left) == 1
 
 
 def raise_incident(wallet_id: UUID, incident: str, **changes: object) -> None:
-    """Note what happened, beside what nobody has read yet; `changes` go into the same update. In a transaction."""
+    """Add an incident to those that nobody has read yet; `changes` go into the same update. In a transaction."""
     row = PlatformWallet.objects.get(pk=wallet_id)
-    PlatformWallet.objects.filter(pk=wallet_id).update(
-        incident=joined(row.incident, incident), incident_at=clock.now(), **SEEN_ANEW, **changes
+    PlatformWallet.objects.filter(pk=wallet_id).change_status(
+        incident=joined(row.incident, incident), incident_at=clock.now(), **changes
     )

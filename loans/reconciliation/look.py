@@ -14,6 +14,7 @@ from uuid import UUID
 
 from audit import selectors as audit_selectors
 from chain import reconciling
+from chain import selectors as chain_selectors
 from chain.models import ChainEvent
 from chain.reconciling import ReferenceBlock
 from loans.reconciliation import days, holdings, positions, records, reserved, transfers
@@ -87,7 +88,7 @@ def _moved(last: Kept, moment: ReferenceBlock) -> Moved | None:
         last.block_number, last.block_hash, moment
     ):
         return None
-    if set(last.flows) != set(reconciling.executor_addresses()):
+    if set(last.flows) != set(chain_selectors.executor_addresses()):
         return None
     return moved_since(audit_block=last.audit_block, block_number=last.block_number, in_motion=last.in_motion)
 
@@ -119,7 +120,7 @@ class _Look:
                 self.findings.add(found)
             return
         outside = transfers.Outside(self.moment, since=-1)
-        for found in outside.check(reconciling.executor_addresses()):
+        for found in outside.check(sorted(chain_selectors.executor_addresses())):
             self.findings.add(found)
         for found, motions in outside.check_rest():
             self.findings.add(found)
@@ -171,7 +172,7 @@ class _Look:
         """The positions (all without `chosen`) with their loans, repayments and events, in bounded numbers."""
         scopes = Scopes(chosen)
         unapplied = _Unapplied(self.moment)
-        accounts = reconciling.executor_addresses() if self.moment is not None else []
+        accounts = sorted(chain_selectors.executor_addresses()) if self.moment is not None else []
         account = accounts[0] if len(accounts) == 1 else ""
         self.flows.update(dict.fromkeys(accounts, 0))
         for scope in scopes:

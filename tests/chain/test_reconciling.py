@@ -6,8 +6,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain import reconciling
-from chain.events.cursor import CURSOR
-from chain.models import ChainTransaction, PlatformWallet, WatchCursor, WatchedBlock
+from chain.models import SYSTEM_CURSOR, ChainTransaction, PlatformWallet, WatchCursor, WatchedBlock
 from chain.reconciling import BlockGone
 from chain.rpc.clients import ChainUnavailable, get_client
 from tests.support.chain import Chain
@@ -35,7 +34,7 @@ def test_before_anything_was_followed_there_is_no_block_to_compare_at(chain: Cha
 
 
 def test_the_last_block_that_was_read_has_the_hash_that_was_kept(chain: Chain) -> None:
-    WatchCursor.objects.update_or_create(name=CURSOR, defaults={"next_block": 8})
+    WatchCursor.objects.update_or_create(name=SYSTEM_CURSOR, defaults={"next_block": 8})
     WatchedBlock.objects.create(number=7, hash="0x07")
     assert reconciling.last_watched_block() == (7, "0x07", {7: "0x07"})
 

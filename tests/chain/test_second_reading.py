@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from chain.events import second_reading
-from chain.events.cursor import CURSOR
-from chain.models import WatchCursor, WatchedBlock
+from chain.models import SYSTEM_CURSOR, WatchCursor, WatchedBlock
 from chain.rpc.clients import ChainUnavailable, get_client
 from chain.rpc.evidence import Checkpoint
 from chain.rpc.log_ranges import RangeReader
@@ -33,7 +32,7 @@ def final_at(number: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cursor(*, next_block: int = 500, verified: int = 0) -> WatchCursor:
-    return WatchCursor.objects.create(name=CURSOR, next_block=next_block, verified_block=verified)
+    return WatchCursor.objects.create(name=SYSTEM_CURSOR, next_block=next_block, verified_block=verified)
 
 
 def read_again(at: WatchCursor, *, width: int = 1_000, every: int = second_reading.EVERY_BLOCKS) -> bool:
@@ -43,7 +42,7 @@ def read_again(at: WatchCursor, *, width: int = 1_000, every: int = second_readi
 
 
 def verified() -> int:
-    return WatchCursor.objects.get(name=CURSOR).verified_block
+    return WatchCursor.objects.get(name=SYSTEM_CURSOR).verified_block
 
 
 @pytest.mark.parametrize(("final", "ranges"), [(131, []), (132, [(101, 132)]), (133, [(101, 133)])])

@@ -9,8 +9,15 @@ from django.conf import settings
 from pytest_django.fixtures import Settings
 
 from chain import selectors
-from chain.events.cursor import CURSOR
-from chain.models import ChainEvent, ChainTransaction, Operation, PlatformWallet, TransactionAttempt, WatchCursor
+from chain.models import (
+    SYSTEM_CURSOR,
+    ChainEvent,
+    ChainTransaction,
+    Operation,
+    PlatformWallet,
+    TransactionAttempt,
+    WatchCursor,
+)
 from partner_platform.core import clock
 
 pytestmark = pytest.mark.django_db
@@ -309,5 +316,5 @@ def test_reopened_ones_that_were_put_off_come_after_the_others_and_fill_the_limi
 def test_the_last_block_that_the_watcher_read_is_none_before_it_began() -> None:
     WatchCursor.objects.all().delete()
     assert selectors.watched_until() == -1
-    WatchCursor.objects.create(name=CURSOR, next_block=8)
+    WatchCursor.objects.create(name=SYSTEM_CURSOR, next_block=8)
     assert selectors.watched_until() == 7

@@ -7,9 +7,9 @@ from pytest_django.fixtures import Settings
 
 from chain import hooks
 from chain.events import reorgs, watcher
-from chain.events.cursor import CURSOR, CursorMoved
+from chain.events.cursor import CursorMoved
 from chain.events.reorgs import Fork
-from chain.models import ChainEvent, WatchCursor, WatchedBlock
+from chain.models import SYSTEM_CURSOR, ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc.clients import get_client
 from partner_platform.core import metrics
 from tests.support.chain import Chain
@@ -20,7 +20,9 @@ FORK, NEXT = 7, 10
 
 def read_up_to(next_block: int, *, verified: int = 0) -> None:
     """Blocks 5 and up were read; each has an event, and its hash is kept."""
-    WatchCursor.objects.update_or_create(name=CURSOR, defaults={"next_block": next_block, "verified_block": verified})
+    WatchCursor.objects.update_or_create(
+        name=SYSTEM_CURSOR, defaults={"next_block": next_block, "verified_block": verified}
+    )
     for number in range(5, next_block):
         WatchedBlock.objects.create(number=number, hash=f"0x{number:064x}")
         ChainEvent.objects.create(
@@ -60,7 +62,7 @@ def test_all_from_the_fork_on_is_forgotten_after_the_consumers_took_it_back(
     assert reorgs.roll_back_events(fork, NEXT) == Fork(fork, NEXT - fork)
     assert told == [(fork, 5)]
     assert kept() == (left, left)
-    cursor = WatchCursor.objects.get(name=CURSOR)
+    cursor = WatchCursor.objects.get(name=SYSTEM_CURSOR)
     assert (cursor.next_block, cursor.verified_block) == (fork, verified_after)
 
 

@@ -22,7 +22,7 @@ from tools.mutations.nursery import Nursery, Run
 # Tests that watch other processes see no line of them; these start whole systems, or look at the form of the API.
 NO_JUDGES = ("tests/crash", "tests/journeys", "tests/sandbox", "tests/mutations", "tests/api")
 # Beside those that coverage shows: what a field is, the migrations know.
-ALSO = {"chain/models.py": "tests/core/test_migrations.py"}
+ALSO = dict.fromkeys(("chain/models/settlement.py", "chain/models/events.py"), "tests/core/test_migrations.py")
 MEASURED = ("chain", "loans", "partners")
 BUDGET_SECONDS = 60.0  # of undisturbed tests for one mutant
 PATIENCE = 3  # a mutant whose tests take so many times as long as undisturbed hangs

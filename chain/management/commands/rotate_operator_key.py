@@ -9,7 +9,7 @@ from chain.lending.deployment import DeploymentFailed
 from chain.management.owner import actor, add_owner_arguments, address_of, have_signed
 from chain.operators import rotation
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
-from chain.selectors import executors
+from chain.selectors import executor_addresses
 from chain.wallet.signer import signing_address
 
 WEI_PER_ETHER = 10**18
@@ -59,7 +59,7 @@ class Command(BaseCommand):
 
     def _retire(self, old: str, options: dict[str, Any]) -> None:
         rotation.require_key_is_unused(old, is_compromised=options["compromised"])
-        calls = rotation.set_operator_calls(old, allowed=False, executors=executors())
+        calls = rotation.set_operator_calls(old, allowed=False, executors=executor_addresses())
         if have_signed(self, calls, options):
             rotation.record_rotation(
                 "settlement.key_retired", f"wallet:{old}", actor=actor(), compromised=options["compromised"]

@@ -15,10 +15,13 @@ Invariants (M2, M7): a nonce is used once per wallet; an operation has at most o
 reaches a final state after any crash, or NEEDS_REVIEW. The states and their edges are in `chain.states`.
 """
 
+from typing import Any, Self
+
 from django.db import models
+from django.db.models import F
 
 from partner_platform.core import clock
-from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, Uint256Field, UUIDPrimaryKey
+from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, UUIDPrimaryKey
 
 
 class WalletStatus(models.TextChoices):
@@ -50,6 +53,18 @@ class TransactionState(models.TextChoices):
 class AttemptKind(models.TextChoices):
     PAYLOAD = "PAYLOAD"
     NOOP = "NOOP"
+
+
+class PlatformWalletQuerySet(models.QuerySet["PlatformWallet"]):
+    """Guarded updates of a wallet's status, each of which counts."""
+
+    def unchanged_since(self, shown: "PlatformWallet") -> Self:
+        """The row of this wallet, unless its status, its reasons or its incident changed since `shown` was read."""
+        return self.filter(pk=shown.pk, status_changes=shown.status_changes)
+
+    def change_status(self, **changes: Any) -> int:
+        """Write status, reason or incident and count the change; returns how many rows matched."""
+        return self.update(status_changes=F("status_changes") + 1, **changes)
 
 
 class PlatformWallet(models.Model):
@@ -86,6 +101,8 @@ class PlatformWallet(models.Model):
     # The block whose count of nonces `next_nonce` and `nonces_from` were last set by.
     nonces_block = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(default=clock.now)
+
+    objects = PlatformWalletQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["address", "chain_id"], name="wallet_once_per_chain")]
@@ -252,58 +269,3 @@ class FundingTransfer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.value} by {self.tx_hash}"
-
-
-class WatchCursor(models.Model):
-    """How far a watcher has read the chain: the next block it will ask for. Moves by a guarded update."""
-
-    id = UUIDPrimaryKey()
-    name = models.CharField(max_length=40, unique=True)
-    next_block = models.PositiveBigIntegerField()
-    verified_block = models.PositiveBigIntegerField(default=0)  # up to it, every endpoint gave the same events, final
-    updated_at = models.DateTimeField(auto_now=True)
-
-    def __str__(self) -> str:
-        return f"{self.name} at {self.next_block}"
-
-
-class WatchedBlock(models.Model):
-    """A recent block the watcher has read, by its hash: where the chain shows another, what came after is undone."""
-
-    id = UUIDPrimaryKey()
-    number = models.PositiveBigIntegerField(unique=True)
-    hash = HashField()
-
-    def __str__(self) -> str:
-        return f"{self.number} {self.hash}"
-
-
-class ChainEvent(models.Model):
-    """An event of one of the system's contracts, in a canonical block; `applied` by the consumer that acted on it.
-
-    `name` is `{Contract}.{Event}`, `args` its arguments by name (numbers as strings), `operation_uid` the operation of
-    ours in which it happened, empty where it was somebody else's doing.
-    """
-
-    id = UUIDPrimaryKey()
-    block_number = models.PositiveBigIntegerField()
-    log_index = models.PositiveIntegerField()
-    block_hash = HashField()
-    block_time = models.PositiveBigIntegerField()  # seconds since the epoch
-    tx_hash = HashField()
-    name = models.CharField(max_length=60)
-    position_id = Uint256Field(null=True, blank=True)
-    operation_uid = HashField(blank=True, default="")
-    args = models.JSONField()
-    applied = models.BooleanField(default=False)
-    follow_after = models.DateTimeField(null=True, blank=True)  # its consumer could not act on it: not before then
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["block_number", "log_index"], name="chain_event_once")]
-        indexes = [
-            models.Index(fields=["applied", "follow_after", "block_number", "log_index"], name="chain_event_due"),
-            models.Index(fields=["position_id", "block_number", "log_index"], name="chain_event_position"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name} in {self.block_number}"

@@ -1,0 +1,115 @@
+"""Reads of the watcher's rows: the events of the system's contracts, and how far the chain has been read."""
+
+import datetime as dt
+from collections.abc import Iterable
+
+from django.db.models import QuerySet
+
+from chain.models import SYSTEM_CURSOR, ChainEvent, WatchCursor, WatchedBlock
+from partner_platform.core import clock
+from partner_platform.core.database.batches import batched
+
+
+def unapplied_events(limit: int, *, after: tuple[int, int] = (-1, -1)) -> list[ChainEvent]:
+    """Events nobody tried to act on yet, in the order of the chain, from behind `after` (block, log)."""
+    return list(unapplied_events_query(after)[:limit])
+
+
+def unapplied_events_query(after: tuple[int, int]) -> QuerySet[ChainEvent]:
+    """The query of `unapplied_events`, for the index tests too."""
+    block, log = after
+    due = ChainEvent.objects.unapplied().filter(follow_after__isnull=True)
+    due = due.order_by("follow_after", "block_number", "log_index")  # all null: named for PostgreSQL's planner
+    if block < 0:
+        return due
+    return due.filter(block_number__gte=block).exclude(block_number=block, log_index__lte=log)
+
+
+def events_due_again(limit: int) -> list[ChainEvent]:
+    """Events that could not be acted on and whose pause is over, at most `limit`; whose was over first come first."""
+    return list(events_due_again_query(clock.now())[:limit])
+
+
+def events_due_again_query(now: dt.datetime) -> QuerySet[ChainEvent]:
+    """The query of `events_due_again`, for the index tests too."""
+    return ChainEvent.objects.unapplied().filter(follow_after__lte=now).order_by("follow_after")
+
+
+def unapplied_events_of(position_id: int, *, from_block: int, limit: int) -> list[ChainEvent]:
+    """A position's first events since a block that nobody acted on, put off or not, in the order of the chain."""
+    found = ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block).unapplied()
+    return list(found.order_by("block_number", "log_index")[:limit])
+
+
+def positions_put_off(position_ids: Iterable[int]) -> set[int]:
+    """Which of these positions have events that nobody acted on and that were put off."""
+    found: set[int] = set()
+    for chosen in batched(sorted(position_ids)):
+        waiting = ChainEvent.objects.unapplied().filter(position_id__in=chosen, follow_after__isnull=False)
+        found |= {
+            position_id for position_id in waiting.values_list("position_id", flat=True) if position_id is not None
+        }
+    return found
+
+
+def positions_since(block_number: int) -> set[int]:
+    """The positions that have events from this block on."""
+    since = ChainEvent.objects.filter(block_number__gte=block_number).values_list("position_id", flat=True)
+    return {position_id for position_id in since if position_id is not None}
+
+
+def position_events(position_id: int, *, events: Iterable[str], contracts: Iterable[str]) -> list[ChainEvent]:
+    """A position's events of these kinds, of any of these contracts, in the order of the chain."""
+    kinds = set(events)
+    names = [f"{contract}.{kind}" for contract in contracts for kind in sorted(kinds)]
+    found = ChainEvent.objects.filter(position_id=position_id, name__in=names)
+    return list(found.order_by("block_number", "log_index"))
+
+
+def last_event_before(position_id: int, *, block_number: int, log_index: int, name: str = "") -> ChainEvent | None:
+    """A position's newest event before a place on the chain; the newest of this name where one is given."""
+    found = ChainEvent.objects.filter(position_id=position_id, block_number__lte=block_number)
+    found = found.exclude(block_number=block_number, log_index__gte=log_index)
+    if name:
+        found = found.filter(name=name)
+    return found.order_by("-block_number", "-log_index").first()
+
+
+def watched_block() -> WatchedBlock | None:
+    """The newest block that the watcher has read; None where it has read none, or is further behind than it keeps."""
+    newest = WatchedBlock.objects.order_by("-number").first()
+    return newest if newest is not None and newest.number == watched_until() else None
+
+
+def watched_until() -> int:
+    """The number of the newest block whose events the watcher has read; -1 before it began."""
+    cursor = WatchCursor.objects.filter(name=SYSTEM_CURSOR).first()
+    return -1 if cursor is None else cursor.next_block - 1
+
+
+def verified_until() -> int:
+    """The number of the newest block whose events were read again when it was final, alike; -1 where there is none."""
+    cursor = WatchCursor.objects.filter(name=SYSTEM_CURSOR).first()
+    return -1 if cursor is None else cursor.verified_block
+
+
+def transfers_between(first: int, last: int) -> list[tuple[str, str, int]]:
+    """`(sender, recipient, base units)` of the USDC transfers in these blocks that no operation of ours made."""
+    found = transfers_query(first, last).values_list("args", flat=True)
+    return [(args["from"], args["to"], int(args["value"])) for args in found]
+
+
+def transfers_query(first: int, last: int) -> QuerySet[ChainEvent]:
+    """The query of `transfers_between`, for the index tests too."""
+    return _events_between(first, last).filter(name="MockUSDC.Transfer", operation_uid="")
+
+
+def last_block_of(events: int, *, first: int, until: int) -> int:
+    """The block up to which there are at most so many events from `first` on, `until` at most; at least `first`."""
+    numbers = _events_between(first, until).order_by("block_number", "log_index").values_list("block_number", flat=True)
+    beyond = list(numbers[events : events + 1])
+    return max(beyond[0] - 1, first) if beyond else until
+
+
+def _events_between(first: int, last: int) -> QuerySet[ChainEvent]:
+    return ChainEvent.objects.filter(block_number__gte=first, block_number__lte=last)
