@@ -1,4 +1,4 @@
-"""How far the watcher has read. Whoever writes what belongs to that moves the cursor in the same transaction."""
+"""How far the watcher has read. The cursor moves in the same transaction in which the events are written."""
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -8,11 +8,11 @@ from partner_platform.core import clock
 
 
 class CursorMoved(Exception):
-    """The chain, or another watcher, moved while a range was read: look again."""
+    """The chain, or another watcher, moved while a range was read: read it again."""
 
 
 def cursor() -> WatchCursor:
-    """How far the watcher is; made where there is none."""
+    """The watcher's cursor; created at its first use."""
     found = WatchCursor.objects.filter(name=SYSTEM_CURSOR).first()
     if found is not None:
         return found
@@ -26,7 +26,7 @@ def cursor() -> WatchCursor:
 
 
 def move_cursor(before: int, after: int) -> None:
-    """Inside a transaction; `CursorMoved` where another watcher moved it."""
+    """Move the cursor, inside a transaction; raises `CursorMoved` where it is not at block `before`."""
     mine = WatchCursor.objects.filter(name=SYSTEM_CURSOR, next_block=before)
     if mine.update(next_block=after, updated_at=clock.now()) != 1:
         raise CursorMoved("another watcher reads too")

@@ -1,4 +1,4 @@
-"""The system's events as rows: which contracts are watched, how a log becomes a `ChainEvent`."""
+"""Which contracts are watched, and how a log of one becomes a `ChainEvent`."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -28,16 +28,16 @@ logger = logging.getLogger(__name__)
 
 
 def filters() -> list[Filter]:
-    """What to ask a node for: all of the system's contracts, and the USDC that goes to or from the platform account.
+    """The filters of `eth_getLogs`: the system's contracts, and USDC transfers to or from the platform account.
 
-    The platform account is every executor that operations were made for: one that was replaced may still pay and hold.
+    The platform account is every executor that operations were made for: one that was replaced may still hold USDC.
     """
     contracts = [address for address, _ in _contracts() if address != settings.USDC_ADDRESS.lower()]
     return [{"address": contracts}, *_transfers(selectors.executor_addresses())]
 
 
 def filters_of(executor: str) -> list[Filter]:
-    """What of it concerns this executor alone."""
+    """The filters for the events of this executor alone."""
     return [{"address": [executor.lower()]}, *_transfers([executor])]
 
 
@@ -50,60 +50,59 @@ def _transfers(accounts: Iterable[str]) -> list[Filter]:
 
 
 def rows(logs: Iterable[Log], block_times: Mapping[str, int], *, executor: str = "") -> list[ChainEvent]:
-    """The logs that are kept, in their order; `block_times` by block hash, in seconds since the epoch.
+    """The events of these logs, in their order; `block_times` by block hash, in seconds since the epoch.
 
-    `executor` is one that is not known yet, whose events are kept too.
-
-    The executor's own marks name the operation that an event belongs to, and are not kept themselves. A log that does
-    not hold what its event should (an upgraded contract's) is left out and told at ERROR: those after it go on.
+    `executor` is one that is not known yet; its events are included. The executor's own `Operation…` events tell which
+    operation the events before them belong to, and become no rows. A log that does not decode (the contract was
+    upgraded) is left out and logged at ERROR; the others are returned.
     """
     found: list[ChainEvent] = []
-    open_ones: list[ChainEvent] = []  # of the operation under way, in this transaction
+    unnamed: list[ChainEvent] = []  # events of this transaction whose operation is not known yet
     kinds = _kinds(_contracts(executor))
     for log in logs:
         kind = kinds.get((log["address"].lower(), log["topics"][0] if log["topics"] else ""))
         if kind is None:
             continue
-        if open_ones and open_ones[-1].tx_hash != log["transactionHash"]:
-            open_ones = []
+        if unnamed and unnamed[-1].tx_hash != log["transactionHash"]:
+            unnamed = []
         if log["topics"][0] in OPERATION_TOPICS:
-            _name_operation(open_ones, log)
-            open_ones = []
+            _name_operation(unnamed, log)
+            unnamed = []
         elif (event := _readable_row(log, kind, block_times)) is not None:
-            open_ones.append(event)
+            unnamed.append(event)
             found.append(event)
     return [event for event in found if not _is_known_from_operations(event)]
 
 
-def _name_operation(events: Iterable[ChainEvent], mark: Log) -> None:
-    """The executor's mark ends an operation: what stood before it happened in that one, where it was executed."""
-    if len(mark["topics"]) != 2:
-        _tell_unreadable(mark, "PlatformExecutor", "no uid")
-    elif mark["topics"][0] == OPERATION_EXECUTED_TOPIC:
+def _name_operation(events: Iterable[ChainEvent], end: Log) -> None:
+    """The executor's event ends an operation: the events before it belong to that one, where it was executed."""
+    if len(end["topics"]) != 2:
+        _log_unreadable(end, "PlatformExecutor", "no uid")
+    elif end["topics"][0] == OPERATION_EXECUTED_TOPIC:
         for event in events:
-            event.operation_uid = mark["topics"][1]
+            event.operation_uid = end["topics"][1]
 
 
 def _readable_row(log: Log, kind: "_Kind", block_times: Mapping[str, int]) -> ChainEvent | None:
     try:
         return _row(log, kind, block_times)
     except Undecodable as error:
-        _tell_unreadable(log, kind.name, error)
+        _log_unreadable(log, kind.name, error)
         return None
 
 
-def _tell_unreadable(log: Log, name: str, why: object) -> None:
+def _log_unreadable(log: Log, name: str, why: object) -> None:
     place = f"log {log['logIndex']} of {log['transactionHash']}"
     logger.error("%s at %s: %s does not decode (%s) and is left out", name, log["address"], place, why)
 
 
 def _is_known_from_operations(event: ChainEvent) -> bool:
-    """True for what an operation of ours tells better: how it moved USDC, and what it paid."""
+    """True for what is known from the operation itself: how it moved USDC, and what it paid."""
     return bool(event.operation_uid) and event.name in ("MockUSDC.Transfer", "PlatformExecutor.Repaid")
 
 
 def _contracts(executor: str = "") -> tuple[tuple[str, str], ...]:
-    """`(address, artifact)` of each watched contract, and of this executor."""
+    """`(address, artifact)` of each watched contract and of this executor."""
     names, executors = dialect(), {*selectors.executor_addresses(), executor} - {""}
     return (
         (settings.SOLVENCY_VAULT_ADDRESS.lower(), names.vault),

@@ -1,8 +1,8 @@
 """An executor's events are followed from its first transfer on, for as long as the platform lives.
 
-USDC may reach an executor before the platform is told of it. So when one becomes known, what it sent and got in the
-blocks that the watcher has read already is read first, and stands from then on beside the other events; its row and
-those events are one commit. A watcher that read a range without knowing of it reads that range again.
+USDC may reach an executor before the platform knows its address. When it becomes known, its events in the blocks that
+the watcher has read already are read first; they and its row are one commit. A watcher that read a range meanwhile
+without knowing the executor reads that range again.
 """
 
 import logging
@@ -25,17 +25,17 @@ INSERT_BATCH = 1_000
 
 
 def follow_executor(address: str, *, client: ChainClient | None = None) -> None:
-    """Follow the executor from now on, also when the settings name another one; nothing where it is followed.
+    """Follow the executor's events from now on, also when the settings name another one. No-op where it is followed.
 
     To be called outside a transaction. Raises `ChainUnavailable` where its past cannot be read now, `CursorMoved` where
-    the watcher has to look first whether a reorg replaced what it read.
+    the watcher must first check whether a reorg replaced what it read.
     """
     if _is_followed(address) or _was_written_otherwise(address):
         return
     try:
         _follow(client or get_client(), address)
     except IntegrityError:
-        if not _is_followed(address):  # else another process was faster
+        if not _is_followed(address):  # otherwise another process created it at the same moment
             raise
 
 
@@ -44,7 +44,7 @@ def _is_followed(address: str) -> bool:
 
 
 def _was_written_otherwise(address: str) -> bool:
-    """It is followed under another spelling, of before settings were checksummed: its row takes the checksummed one."""
+    """True where its row has the address in another case, as before settings were checksummed; it is corrected."""
     known = Executor.objects.filter(chain_id=settings.CHAIN_ID)
     same = [row.pk for row in known if row.address.lower() == address.lower()]
     return bool(same) and Executor.objects.filter(pk__in=same[:1]).update(address=parse_address(address)) == 1
@@ -65,7 +65,7 @@ def _follow(client: ChainClient, address: str) -> None:
 
 
 def _read_past(client: ChainClient, address: str, last: int) -> list[ChainEvent]:
-    """Its events up to a block, none of which is stored."""
+    """Its events up to block `last`; none of them is stored yet."""
     reader = RangeReader(client, decoding.filters_of(address))
     first, found = settings.WATCH_FROM_BLOCK, []
     while first <= last:
@@ -77,7 +77,7 @@ def _read_past(client: ChainClient, address: str, last: int) -> list[ChainEvent]
 
 
 def _require_same_blocks(read: LogRange) -> None:
-    """Of the blocks whose hashes are kept, none is another one now."""
+    """Raise `CursorMoved` where a block whose hash is kept has been replaced."""
     kept = dict(
         WatchedBlock.objects.filter(number__gte=read.first, number__lte=read.last).values_list("number", "hash")
     )

@@ -1,9 +1,12 @@
-"""What the watcher read from blocks that are not the chain's any more is taken back.
+"""How the watcher handles a reorg: events of blocks that are no longer on the chain are rolled back.
 
-The consumers go first (`hooks.announce_rollback`), so that a crash in between only repeats it. A node without the block
-proves nothing: it may be behind. Where there are several endpoints, none may have the old block still. Where even the
-oldest block that is kept was replaced, a block that was final is gone: then the events' own blocks are compared, newest
-first, until one stands.
+`roll_back_replaced` is called before new blocks are read. It compares the blocks whose hashes are kept with the chain,
+newest first, to find the fork; `roll_back_events` has the consumers undo first (`hooks.announce_rollback`; a crash in
+between only repeats that) and then deletes events and blocks in one transaction.
+
+Evidence: a node without the block proves nothing, it may lag; and no endpoint may still have the old block. Where even
+the oldest kept block was replaced, a block that was final is gone: then the blocks of the stored events are compared,
+newest first, until one is on the chain. How settlement handles a reorg: `chain.settlement.reorgs`.
 """
 
 import logging
@@ -27,47 +30,49 @@ Place = tuple[int, str]  # a block's number and hash
 
 @dataclass(frozen=True)
 class Fork:
-    """The next block to read, and how many blocks were taken back for it."""
+    """The next block to read, and how many blocks were rolled back."""
 
     next_block: int
     rolled_back: int = 0
 
 
 def roll_back_replaced(client: ChainClient, next_block: int) -> Fork:
-    """Undo what was read from blocks that are not the chain's any more. Raises `ChainUnavailable`."""
+    """Roll back the events of blocks that are no longer on the chain. Raises `ChainUnavailable`."""
     newest = WatchedBlock.objects.order_by("-number").first()
     if newest is None or _shown(client, [(newest.number, newest.hash)])[0] == newest.hash:
         return Fork(next_block)
-    standing, replaced = _compare(client, _kept_blocks())
+    common, replaced = _compare(client, _kept_blocks())
     if replaced is None:
         return Fork(next_block)  # the node is behind
-    if standing is None:
-        logger.error("no block that is kept is on the chain, final ones among them: older events are compared too")
-        standing, _ = _compare(client, _event_blocks(below=replaced[0]))
+    if common is None:
+        logger.error(
+            "none of the blocks that are kept is on the chain, although some were final: older events are compared too"
+        )
+        common, _ = _compare(client, _event_blocks(below=replaced[0]))
     _require_gone(client, replaced)
-    # Not from the lowest block that is known to be replaced: between the two there may be some whose hash is not kept.
-    return roll_back_events(settings.WATCH_FROM_BLOCK if standing is None else standing[0] + 1, next_block)
+    # From the common block on, not from `replaced`: between the two there may be blocks whose hashes are not kept.
+    return roll_back_events(settings.WATCH_FROM_BLOCK if common is None else common[0] + 1, next_block)
 
 
 def roll_back_events(fork: int, next_block: int) -> Fork:
-    """Forget everything from block `fork` on, consumers first; returns where to read on."""
+    """Undo everything from block `fork` on, the consumers first; returns where to read on."""
     logger.warning("blocks %d to %d are read again: their events are undone", fork, next_block - 1)
     metrics.reorgs.inc()
     hooks.announce_rollback(fork)
 
-    def forget() -> None:
+    def delete() -> None:
         move_cursor(next_block, fork)
         WatchCursor.objects.filter(name=SYSTEM_CURSOR, verified_block__gte=fork).update(verified_block=max(fork - 1, 0))
         ChainEvent.objects.filter(block_number__gte=fork).delete()
         WatchedBlock.objects.filter(number__gte=fork).delete()
 
-    run_in_transaction(forget)
+    run_in_transaction(delete)
     return Fork(fork, next_block - fork)
 
 
 def _compare(client: ChainClient, places: Iterator[list[Place]]) -> tuple[Place | None, Place | None]:
-    """From the newest down: the first place that stands, for what is below it stands too, and the lowest above it at
-    which the chain has another block. None where there is none.
+    """From the newest down: the first block that is on the chain (all below it are too), and the lowest block above it
+    that the chain has replaced. None where there is none.
     """
     replaced: Place | None = None
     for chosen in places:
@@ -79,7 +84,7 @@ def _compare(client: ChainClient, places: Iterator[list[Place]]) -> tuple[Place 
 
 
 def _kept_blocks() -> Iterator[list[Place]]:
-    """The blocks whose hashes are kept, newest first, as many as are asked for in one post."""
+    """The blocks whose hashes are kept, newest first, in lists of what is asked for in one post."""
     below: int | None = None
     while True:
         rows = WatchedBlock.objects.order_by("-number")

@@ -1,7 +1,7 @@
-"""What was read is read again once it is final, from every endpoint: a log that a node did not give is found then.
+"""Once a range of blocks is final it is read a second time, from every endpoint: this finds logs that a node left out.
 
-Until that has been done the blocks' hashes are kept. Where the endpoints agree with each other and not with what is
-stored, the range is taken back and read anew; where they do not agree, nothing is concluded, and somebody is told.
+Until then the blocks' hashes are kept. Where the endpoints agree with each other and differ from what is stored, the
+range is rolled back and read again; where they disagree, nothing is concluded and an ERROR is logged.
 """
 
 import logging
@@ -24,28 +24,28 @@ logger = logging.getLogger(__name__)
 
 EVERY_BLOCKS = 32
 Found = frozenset[tuple[int, str, int]]  # block number, block hash, log index
-_told: set[int] = set()  # first blocks of ranges about which the endpoints were said to disagree, by this process
+_reported: set[int] = set()  # first blocks of ranges whose disagreement this process has logged
 
 
 def verify_final_range(reader: RangeReader, cursor: WatchCursor, *, every: int = EVERY_BLOCKS) -> bool:
-    """Compare one range that has become final since the last time; True where something was taken back.
+    """Compare one range that has become final since the last time; True where something was rolled back.
 
     Costs nothing while fewer than `every` blocks may have become final.
     """
-    first = max(cursor.verified_block + 1, settings.WATCH_FROM_BLOCK)  # what is older was never read
+    first = max(cursor.verified_block + 1, settings.WATCH_FROM_BLOCK)  # older blocks were never read
     if cursor.next_block - first < every:
         return False
     try:
         final = final_block(reader.client)
     except ChainUnavailable as error:
-        logger.warning("what became final is read again later: %s", error)
+        logger.warning("what became final is compared later: %s", error)
         return False
     last = min(final.number if final else 0, cursor.next_block - 1, first + reader.width - 1)
     if last - first + 1 < every:
         return False
     try:
         last, replaced = _compare_what_fits(reader, first, last)
-    except ChainUnavailable as error:  # what was read is applied all the same: one endpoint's gap is not everybody's
+    except ChainUnavailable as error:  # an endpoint lacks blocks: what was read is applied meanwhile
         logger.warning("what became final is compared again later: %s", error)
         return False
     if replaced is not None:
@@ -56,8 +56,8 @@ def verify_final_range(reader: RangeReader, cursor: WatchCursor, *, every: int =
 
 
 def verify_range(reader: RangeReader, cursor: WatchCursor, first: int, last: int) -> bool:
-    """Compare these blocks now, final or not, for somebody misses an event in them; True where some was taken back, to
-    be read anew. Raises `ChainUnavailable`.
+    """Compare these blocks now, final or not, because an event seems to be missing in them; True where something was
+    rolled back, to be read again. Raises `ChainUnavailable`.
     """
     first, last = max(first, settings.WATCH_FROM_BLOCK), min(last, cursor.next_block - 1)
     while first <= last:
@@ -70,7 +70,7 @@ def verify_range(reader: RangeReader, cursor: WatchCursor, first: int, last: int
 
 
 def _compare_what_fits(reader: RangeReader, first: int, last: int) -> tuple[int, int | None]:
-    """The last block that was compared, and the lowest that differs; less than asked for where nodes refuse so much."""
+    """The last block that was compared, and the lowest that differs; fewer blocks where a node refuses so many."""
     while True:
         try:
             return last, differing_block(reader, first, last)
@@ -81,7 +81,7 @@ def _compare_what_fits(reader: RangeReader, first: int, last: int) -> tuple[int,
 
 
 def differing_block(reader: RangeReader, first: int, last: int) -> int | None:
-    """The lowest block of the range whose events are not stored as every endpoint shows them; None where all agree.
+    """The lowest block whose stored events differ from what every endpoint shows; None where none does.
 
     Raises `ChainUnavailable` where an endpoint does not have the range, or the endpoints disagree; `RpcError` where one
     refuses.
@@ -91,8 +91,8 @@ def differing_block(reader: RangeReader, first: int, last: int) -> int | None:
     shown = _shown_by_all(reader, first, last)
     if len(shown) > 1:
         metrics.endpoints_disagree.labels("events").inc()
-        if first not in _told:
-            _told.add(first)
+        if first not in _reported:
+            _reported.add(first)
             logger.error("the endpoints disagree about the events of blocks %d to %d", first, last)
         raise ChainUnavailable(f"The endpoints disagree about the events of blocks {first} to {last}")
     [theirs] = shown
@@ -100,14 +100,14 @@ def differing_block(reader: RangeReader, first: int, last: int) -> int | None:
         return None
     lowest = min(number for number, _, _ in theirs ^ ours)
     logger.error(
-        "blocks %d to %d: %d events were missed and %d are not on the chain; read again from %d",
+        "blocks %d to %d: %d events were missed and %d are not on the chain; they are read again from %d",
         *(first, last, len(theirs - ours), len(ours - theirs), lowest),
     )
     return lowest
 
 
 def _shown_by_all(reader: RangeReader, first: int, last: int) -> set[Found]:
-    """What each endpoint shows, each by a post in which it also shows the range's last block."""
+    """What each endpoint shows, in a post in which it also shows the range's last block."""
     calls = [*log_calls(reader.filters, first, last), *header_calls([last])]
     shown: set[Found] = set()
     for answers in reader.client.everyone(calls):
@@ -121,7 +121,7 @@ def _shown_by_all(reader: RangeReader, first: int, last: int) -> set[Found]:
 
 
 def _require_end(header: Any, last: int) -> None:
-    """The range's last block is there, and is the one that was read the first time."""
+    """Raise `ChainUnavailable` unless the range's last block is there, and is the one that was read the first time."""
     kept = WatchedBlock.objects.filter(number=last).first()
     if header is None or (kept is not None and kept.hash != header["hash"]):
         raise ChainUnavailable(f"An endpoint does not show the blocks up to {last} that were read")

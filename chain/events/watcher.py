@@ -1,11 +1,10 @@
 """The watcher: every event of the system's contracts becomes a `ChainEvent`, once, in the order of the chain.
 
 It reads ranges of blocks from a cursor to the head, each with the evidence that the node had them
-(`chain.rpc.log_ranges`). A range's events and the cursor are one commit, so that it can be stopped anywhere. The hashes
-of the blocks that were not final when they were read are kept until they are, however long that takes and however long
-no watcher runs: where the chain shows another block at one of these heights, what was read from there on is taken back
-and read anew (`chain.events.reorgs`). Once final, a range is read a second time, from every endpoint
-(`chain.events.second_reading`).
+(`chain.rpc.log_ranges`). A range's events and the cursor are one commit, so it can be stopped anywhere. The hashes of
+blocks that were not final when they were read are kept until they are. Where the chain has another block at one of
+these heights, everything from there on is rolled back and read again (`chain.events.reorgs`). Once final, a range is
+read a second time, from every endpoint (`chain.events.second_reading`).
 """
 
 import logging
@@ -32,7 +31,7 @@ INSERT_BATCH = 1_000
 
 @dataclass
 class WatchReport:
-    """What a pass did."""
+    """What a pass did: blocks and ranges read, events stored, blocks rolled back."""
 
     first_block: int = 0
     next_block: int = 0
@@ -42,7 +41,9 @@ class WatchReport:
 
 
 def read_new_blocks(*, client: ChainClient | None = None, to_block: int | None = None) -> WatchReport:
-    """Read everything up to the head (or `to_block`); undo first what a reorg took. Raises `ChainUnavailable`."""
+    """Read everything up to the head (or `to_block`), after rolling back what a reorg replaced. Raises
+    `ChainUnavailable`.
+    """
     client = client or get_client()
     reader = RangeReader(client, events.filters())
     report = WatchReport(first_block=cursor().next_block)
@@ -71,21 +72,21 @@ def _follow_configured(client: ChainClient) -> None:
     try:
         follow_executor(settings.PLATFORM_EXECUTOR_ADDRESS, client=client)
     except CursorMoved as moved:
-        raise ChainUnavailable(str(moved)) from moved  # what a reorg replaced was taken back just now: by and by
+        raise ChainUnavailable(str(moved)) from moved  # another reorg since the rollback above: tried again later
 
 
 def recheck_blocks(first_block: int, last_block: int) -> bool:
-    """Somebody misses an event of these blocks: compare what was read with what every endpoint shows.
+    """An event of these blocks seems to be missing: compare what was read with what every endpoint shows.
 
-    True where something was taken back; the next `catch_up` reads it anew. Blocks that were read a second time already
-    are not looked at. Raises `ChainUnavailable`.
+    True where something was rolled back; the next `read_new_blocks` reads it again. Blocks that were compared when they
+    were final are left out. Raises `ChainUnavailable`.
     """
     reader, at = RangeReader(get_client(), events.filters()), cursor()
     return second_reading.verify_range(reader, at, max(first_block, at.verified_block + 1), last_block)
 
 
 def _head(client: ChainClient) -> tuple[int, int]:
-    """The newest block's number and the final one's, by one node."""
+    """The numbers of the newest and of the final block, from one node."""
     client.check_heads()
     newest, final = client.batch([("eth_blockNumber", []), ("eth_getBlockByNumber", ["finalized", False])])
     if isinstance(newest, RpcError):
@@ -110,7 +111,7 @@ def _read_range(reader: RangeReader, first: int, last: int, final: int, report: 
     def store() -> None:
         move_cursor(first, found.last + 1)
         if selectors.executor_addresses() != known:
-            raise CursorMoved("another executor is followed by now")
+            raise CursorMoved("another executor is followed now")
         ChainEvent.objects.bulk_create(rows, batch_size=INSERT_BATCH)
         WatchedBlock.objects.bulk_create(blocks)
 
@@ -120,7 +121,7 @@ def _read_range(reader: RangeReader, first: int, last: int, final: int, report: 
 
 
 def _require_follows(found: LogRange) -> None:
-    """The range continues the chain that was read before it, by its first block's parent where both are known."""
+    """Raise `CursorMoved` unless the range continues the block that was read before it, where both are known."""
     header = found.headers.get(found.first)
     before = WatchedBlock.objects.filter(number=found.first - 1).first()
     if header is not None and before is not None and header["parentHash"] != before.hash:
