@@ -1,6 +1,6 @@
-"""An operation that the chain already executed is not sent again: the log of its execution is found and settles it.
+"""Adoption: an operation that the chain executed already is not sent again; the log of its execution settles it.
 
-That is how a database restored from a backup, or a uid in two transactions, ends with one effect.
+A database restored from a backup, or a uid in two transactions, ends with one effect this way.
 """
 
 import logging
@@ -25,7 +25,7 @@ MAX_WINDOWS = 200
 class Execution:
     """Where an operation was executed, and what its logs there say.
 
-    `depth` is 0 where not every endpoint shows it yet: then it is not told, however deep one endpoint has it.
+    `depth` in blocks; 0 where not every endpoint shows the execution yet, however deep it is at one of them.
     """
 
     tx_hash: str
@@ -35,12 +35,12 @@ class Execution:
     logs: list[dict[str, Any]]  # all that belong to it, expected or not
 
     def fields(self) -> dict[str, Any]:
-        """What an operation that was executed there is to say about it."""
+        """The fields of an operation that was executed there."""
         return {"tx_hash": self.tx_hash, **self.block.operation_fields()}
 
 
 def adopt_execution(engine: Engine, operation: Operation) -> None:
-    """Settle an operation from its execution on the chain: once that is deep enough; until then it stays as it is."""
+    """Settle an operation by its execution on the chain, once that is deep enough; until then nothing is written."""
     execution = find_execution(engine, operation)
     if execution is None:
         reason = "the executor says it was executed, and no log of that was found"
@@ -77,9 +77,9 @@ def find_execution(engine: Engine, operation: Operation) -> Execution | None:
 
 
 def _find_log(engine: Engine, operation: Operation) -> dict[str, Any] | None:
-    """All of the chain at once where the node allows it, else backwards in windows.
+    """Search the whole chain at once, or backwards in windows where the node does not allow that.
 
-    What is too wide is refused, by some with the code of an overload, or not answered in time: the same to us.
+    A node refuses a range that is too wide, some with the code of an overload, or does not answer in time.
     """
     end = engine.require_head().number
     try:
@@ -96,9 +96,9 @@ def _find_log(engine: Engine, operation: Operation) -> dict[str, Any] | None:
 
 
 def _log_between(engine: Engine, operation: Operation, start: int, end: int) -> dict[str, Any] | None:
-    """The newest log of the execution in these blocks, by a node that has the last of them.
+    """The newest log of the execution in these blocks, from a node that has the last of them.
 
-    Raises `ChainUnavailable` where it has not: that it knows no log would prove nothing.
+    Raises `ChainUnavailable` where it has not: a missing log would then prove nothing.
     """
     topics = [OPERATION_EXECUTED_TOPIC, operation.uid]
     query = {"address": operation.executor, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}

@@ -1,8 +1,8 @@
 """QUEUED operations become bundles: grouped oldest first, simulated, signed, committed, sent.
 
-The commit binds payloads to nonces: transaction, attempt, BUNDLED and `next_nonce` together, or nothing of it. Only
-stored bytes are sent. When to bundle is a trade: at once while little is in flight, later together, so that bundles
-fill up.
+One commit binds payloads to nonces: transaction, attempt, BUNDLED and `next_nonce` together, or nothing of it. Only
+stored bytes are sent. While little is in flight a bundle is sent at once; the more is in flight, the longer the next
+one waits for more operations.
 """
 
 import logging
@@ -33,21 +33,21 @@ from partner_platform.core import clock
 
 logger = logging.getLogger(__name__)
 
-# While bundles are in flight a partial one waits for company: longer the more are in flight, never longer than the
-# cap.
+# While transactions are in flight a bundle that is not full waits for more operations: longer the more are in flight,
+# at most the cap.
 GATHER_SECONDS_PER_BUNDLE = 0.05
 GATHER_SECONDS_CAP = 0.4
 POSTPONE_SECONDS = 1.0
-LOOK_AGAIN_BLOCKS = 10  # at an operation that is to be refused, and may be run yet by a bundle that it left
+DEFER_REFUSAL_BLOCKS = 10  # how long an operation waits that fails, and that a former transaction may still run
 
 
 def gather_seconds(in_flight: int) -> float:
-    """How long after the last bundling the next partial bundle is held back."""
+    """Seconds after the last bundle for which the next one waits, unless it is full."""
     return min(GATHER_SECONDS_PER_BUNDLE * in_flight, GATHER_SECONDS_CAP)
 
 
 def send_queued(engine: Engine) -> int:
-    """Send what is queued and has room; answers how many bundles went out."""
+    """Send as much of the queue as may be in flight; returns how many bundles were sent."""
     if not engine.is_active or not engine.is_current or engine.suspended or time.monotonic() < engine.bundle_not_before:
         return 0
     in_flight = ChainTransaction.objects.filter(wallet=engine.wallet.pk, state__in=IN_FLIGHT_STATES).count()
@@ -70,7 +70,7 @@ def send_queued(engine: Engine) -> int:
 
 
 def _fees(engine: Engine) -> Fees | None:
-    """What the next bundles bid; None, for a while, where there is no key or the market is above the cap."""
+    """The fees of the next bundles; None, for a while, where there is no key or the base fee is above the cap."""
     engine.bundle_not_before = time.monotonic() + POSTPONE_SECONDS
     try:
         signer = engine.signer
@@ -103,32 +103,32 @@ def group_operations(operations: list[Operation], size: int) -> list[list[Operat
 
 
 def simulate_until_clean(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
-    """Simulate until every bundle is clean: what fails is REFUSED, what was executed is adopted, the rest goes on."""
+    """Simulate until no operation fails: those that fail are REFUSED, those that were executed before are adopted."""
     ready: list[Simulation] = []
     while groups:
         again: list[list[Operation]] = []
         for simulation in simulate_bundles(engine, groups):
             if simulation.undecided:
-                again += _without_the_undecided(engine, simulation)
+                again += _defer_undecided(engine, simulation)
             elif simulation.whole_failure:
                 again += _after_whole_failure(engine, simulation)
             elif all(outcome.status == OutcomeStatus.EXECUTED for outcome in simulation.outcomes):
                 ready.append(simulation)
-            elif rest := _without_the_bad(engine, simulation):
+            elif rest := _refuse_failing(engine, simulation):
                 again.append(rest)
         groups = again if engine.is_active else []
     return ready if engine.is_active else []
 
 
-def _without_the_undecided(engine: Engine, simulation: Simulation) -> list[list[Operation]]:
-    """They are tried again at the next block; the others of the bundle go on now."""
+def _defer_undecided(engine: Engine, simulation: Simulation) -> list[list[Operation]]:
+    """Undecided operations are tried again at the next block; the others of the bundle now."""
     for operation in simulation.undecided:
         _defer(engine, operation, blocks=1, why=simulation.why_undecided)
     rest = [operation for operation in simulation.operations if operation not in simulation.undecided]
     return [rest] if rest else []
 
 
-def _without_the_bad(engine: Engine, simulation: Simulation) -> list[Operation]:
+def _refuse_failing(engine: Engine, simulation: Simulation) -> list[Operation]:
     rest = []
     for operation, outcome in zip(simulation.operations, simulation.outcomes, strict=True):
         if outcome.status == OutcomeStatus.EXECUTED:
@@ -141,7 +141,7 @@ def _without_the_bad(engine: Engine, simulation: Simulation) -> list[Operation]:
 
 
 def _deferred(engine: Engine) -> list[UUID]:
-    """Those that are not tried again yet."""
+    """The operations that are not tried again yet."""
     head = engine.require_head().number
     engine.deferred = {pk: deferral for pk, deferral in engine.deferred.items() if head < deferral.until_block}
     return list(engine.deferred)
@@ -153,22 +153,22 @@ def _defer(engine: Engine, operation: Operation, *, blocks: int, why: str) -> No
 
 
 def _refuse(engine: Engine, operation: Operation, reason: str) -> None:
-    """The simulation says no: nothing was spent, its owner may release what it reserved.
+    """The simulation fails: nothing was spent, its owner may release what it reserved.
 
-    Not while a bundle that it left may run it after all: then it stays QUEUED, and is tried again some blocks later.
+    Not while a former transaction may still run it: then it stays QUEUED, and is simulated again some blocks later.
     """
-    if bundles := selectors.former_transactions_that_may_run(operation):
-        nonces = ", ".join(str(bundle.nonce) for bundle in bundles)
+    if former := selectors.former_transactions_that_may_run(operation):
+        nonces = ", ".join(str(transaction.nonce) for transaction in former)
         why = f"it would fail ({reason}), and is not refused before nonce {nonces} is final"
-        _defer(engine, operation, blocks=LOOK_AGAIN_BLOCKS, why=why)
+        _defer(engine, operation, blocks=DEFER_REFUSAL_BLOCKS, why=why)
         return
     finish_operation(engine, operation, OperationVerdict(OperationState.REFUSED, reason))
     logger.info("refused %s: %s", operation.key, reason)
 
 
 def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Operation]]:
-    """A bundle short of gas is halved. Anything else is not about one operation: the wallet freezes, they stay
-    QUEUED. An executor that was replaced stops only what was promised to it.
+    """A bundle short of gas is halved. Anything else is not the fault of one operation: the wallet freezes and they
+    stay QUEUED; where the executor was replaced, only its own operations need review.
     """
     operations = simulation.operations
     if not simulation.short_of_gas and simulation.executor != settings.PLATFORM_EXECUTOR_ADDRESS:
@@ -187,7 +187,7 @@ def _after_whole_failure(engine: Engine, simulation: Simulation) -> list[list[Op
 
 
 def _dispatch(engine: Engine, simulations: list[Simulation], fees: Fees) -> int:
-    """Sign, commit, send; what is for an executor whose events cannot be followed yet waits."""
+    """Sign, commit, send. Operations wait while the events of their executor cannot be followed."""
     followed = {executor: _is_followed(engine, executor) for executor in {each.executor for each in simulations}}
     simulations = [simulation for simulation in simulations if followed[simulation.executor]]
     if not simulations:
@@ -216,10 +216,10 @@ def _is_followed(engine: Engine, executor: str) -> bool:
     return True
 
 
-Bundle = tuple[ChainTransaction, TransactionAttempt, list[Operation]]
+SignedBundle = tuple[ChainTransaction, TransactionAttempt, list[Operation]]
 
 
-def _prepare(engine: Engine, simulation: Simulation, nonce: int, fees: Fees) -> Bundle:
+def _prepare(engine: Engine, simulation: Simulation, nonce: int, fees: Fees) -> SignedBundle:
     gas_limit = settings.CHAIN_CARRIER_GAS_LIMIT
     executor = simulation.executor
     signed = engine.signer.sign(to=executor, data=simulation.data, nonce=nonce, gas_limit=gas_limit, fees=fees)
@@ -233,7 +233,7 @@ def _prepare(engine: Engine, simulation: Simulation, nonce: int, fees: Fees) -> 
     return transaction, new_attempt(transaction, signed, fees), simulation.operations
 
 
-def _store(bundles: list[Bundle]) -> None:
+def _store(bundles: list[SignedBundle]) -> None:
     ChainTransaction.objects.bulk_create([transaction for transaction, _, _ in bundles])
     TransactionAttempt.objects.bulk_create([attempt for _, attempt, _ in bundles])
     for transaction, _, operations in bundles:
@@ -241,7 +241,7 @@ def _store(bundles: list[Bundle]) -> None:
 
 
 def _bind(transaction: ChainTransaction, operations: list[Operation]) -> None:
-    """Operations into their bundle: if a single one is not QUEUED any more, the whole commit is undone."""
+    """Move the operations into their bundle; where one of them is no longer QUEUED the whole commit is undone."""
     positions = [When(pk=operation.pk, then=Value(index)) for index, operation in enumerate(operations)]
     require_edge(OperationState.QUEUED, OperationState.BUNDLED)
     queued = Operation.objects.filter(pk__in=[operation.pk for operation in operations], state=OperationState.QUEUED)

@@ -1,10 +1,11 @@
-"""The wallet's nonce counter beside the chain's: raised, and lowered, by finalized evidence only.
+"""The wallet's nonce counter: raised and lowered on finalized evidence only.
 
-The counter says which nonces the books know of. Where any endpoint shows a nonce used beyond it, in a block or in the
-pool, something unknown was signed with our key: after a restore, or by somebody else. Such a word may be wrong, or a
-reorg may take it back, so nothing new is sent (`Engine.suspended`) until it is gone, or until every endpoint calls it
-final; then the counter follows and the database is compared with the chain (`chain.settlement.restoring`). A counter
-that stands above what is final, with no transaction of ours in between, was moved by a wrong word: it is lowered.
+The counter is the first nonce that the database has not used. Where any endpoint shows a higher nonce used, in a block
+or in the pool, something unknown was signed with our key: before a backup was restored, or by somebody else. That
+endpoint may be wrong, or a reorg may undo it, so nothing new is sent (`Engine.suspended`) until no endpoint shows it
+any more, or until it is final at every endpoint; then the counter is raised and the database is compared with the chain
+(`chain.settlement.restoring`). A counter above the final count, with no transaction of ours in between, was raised on
+wrong evidence: it is lowered.
 """
 
 import logging
@@ -24,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NonceCounts:
-    """How many nonces of a wallet are used: the most that any endpoint says, in blocks and with the pool; and what is
-    final (the least that any says) as of the block `final_block`.
+    """How many nonces of a wallet are used: the highest count of any endpoint, in blocks (`mined`) and with the pool
+    (`used`); and the lowest count that is final, as of the block `final_block`.
     """
 
     mined: int
@@ -35,9 +36,8 @@ class NonceCounts:
 
 
 def check_counter(engine: Engine) -> NonceCounts | None:
-    """Hold, raise or lower the counter as the chain's counts demand; None where an endpoint does not answer now.
-
-    Before it has been checked once nothing is sent.
+    """Compare the counter with the chain's counts: raise it, lower it, or suspend sending. None where an endpoint does
+    not answer now; nothing is sent before the first check succeeded.
     """
     try:
         counts = count_nonces(engine)
@@ -50,12 +50,12 @@ def check_counter(engine: Engine) -> NonceCounts | None:
         restoring.raise_counter(engine, final=counts.final, final_block=counts.final_block)
     elif _is_too_high(engine, counts):
         _lower(engine, counts)
-    _hold_where_in_doubt(engine, counts)
+    _suspend_if_in_doubt(engine, counts)
     return counts
 
 
 def count_nonces(engine: Engine) -> NonceCounts:
-    """Ask every endpoint, each in one post with the block that it calls final. Raises `ChainUnavailable`."""
+    """Count at every endpoint, each in one post with its final block. Raises `ChainUnavailable`."""
     address = engine.wallet.address
     calls: list[tuple[str, list[Any]]] = [
         ("eth_getTransactionCount", [address, "latest"]),
@@ -73,15 +73,15 @@ def count_nonces(engine: Engine) -> NonceCounts:
     ]
     mined = max(int(count, 16) for count, *_ in found)
     pooled = max((int(count, 16) for _, count, *_ in found if isinstance(count, str)), default=0)
-    # A node that names no final block has shown nothing to be final.
+    # A node that names no final block gives no evidence of what is final.
     final, final_block = min(finals) if len(finals) == len(found) else (0, 0)
     return NonceCounts(mined=mined, used=max(mined, pooled), final=final, final_block=final_block)
 
 
-def _hold_where_in_doubt(engine: Engine, counts: NonceCounts) -> None:
+def _suspend_if_in_doubt(engine: Engine, counts: NonceCounts) -> None:
     reason = _doubt(engine.wallet, counts)
     if reason and engine.suspended != reason:
-        logger.warning("%s: nothing new is sent until that is gone or final", reason)
+        logger.warning("%s: nothing new is sent until no endpoint shows that any more, or it is final", reason)
     elif engine.suspended and not reason:
         logger.info("wallet %s sends again", engine.wallet.address)
     engine.suspended = reason
@@ -96,7 +96,7 @@ def _doubt(wallet: PlatformWallet, counts: NonceCounts) -> str:
 
 
 def _is_too_high(engine: Engine, counts: NonceCounts) -> bool:
-    """True where nonces were noted as used that, by a newer final block, are not, and no endpoint shows them used."""
+    """True where a newer final block shows that nonces which the database has as used are not, and no endpoint does."""
     wallet = engine.wallet
     return (
         wallet.nonces_block < counts.final_block
@@ -106,7 +106,7 @@ def _is_too_high(engine: Engine, counts: NonceCounts) -> bool:
 
 
 def _lower(engine: Engine, counts: NonceCounts) -> None:
-    """What was never used is ours to fill: `nonces_from` falls to what is final, the counter to what we signed."""
+    """Lower `nonces_from` to the final count, and the counter to the highest nonce that we signed."""
     wallet = engine.wallet
     signed = ChainTransaction.objects.filter(wallet=wallet.pk).aggregate(highest=Max("nonce"))["highest"]
     lowered = max(counts.used, counts.final, 0 if signed is None else signed + 1)
@@ -125,7 +125,7 @@ def _lower(engine: Engine, counts: NonceCounts) -> None:
 
     engine.lease.write(write)
     logger.error(
-        "wallet %s: its counter stood at %d; block %d, which is final, shows %d nonces used: it is %d now",
+        "wallet %s: its nonce counter was %d; block %d, which is final, shows %d nonces used: it is %d now",
         *(wallet.address, wallet.next_nonce, counts.final_block, counts.final, counter),
     )
     engine.wallet.refresh_from_db()

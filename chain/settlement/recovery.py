@@ -1,9 +1,9 @@
-"""What a driver does first, whoever went before it and however that one ended.
+"""What a driver does first, however the one before it ended.
 
-The lease's epoch has risen by then, so a predecessor that still lives writes nothing. Then every nonce between the
-chain's count and our counter gets something to be mined: what was stored is sent again (it may never have been sent,
-F2, or its answer was lost, F3), and a nonce without a transaction gets a noop, for one gap stops all that comes after
-it.
+The lease's epoch has risen by then, so an earlier driver that still runs writes nothing. Every nonce between the
+chain's count and our counter needs a transaction that can be mined: what is stored is sent again (it may never have
+been sent, F2, or its answer was lost, F3), and a nonce without a transaction gets a noop, for one gap blocks all later
+nonces.
 """
 
 import logging
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 def recover(engine: Engine) -> None:
-    """Undo what a reorg took since the last driver, compare the counter with the chain's (F9, F12), resend what is in
-    flight, close gaps.
+    """Roll back what a reorg orphaned since the last driver, check the nonce counter (F9, F12), close gaps, and resend
+    what is in flight.
     """
     engine.read_head()
     roll_back_orphaned(engine)

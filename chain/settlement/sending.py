@@ -1,11 +1,11 @@
-"""Stored bytes go to the node, and its answers are acted on.
+"""Sends stored bytes to the nodes and acts on their answers.
 
 accepted, already known      -> BROADCAST
-nonce too low                -> BROADCAST; the tick looks ours up by hash
+nonce too low                -> BROADCAST; tracking looks ours up by its hash
 underpriced                  -> bump the same nonce
-no funds                     -> wallet PAUSED, the nonce is kept; the tick resends until it is taken
+no funds                     -> wallet PAUSED, the nonce is kept; tracking resends it until a node takes it
 malformed, endpoints agree   -> a noop takes the nonce, the operations go back to the queue
-anything else                -> nothing: the same bytes go out again at a later block
+anything else                -> nothing: the same bytes are sent again at a later block
 """
 
 import logging
@@ -23,7 +23,7 @@ from chain.models import (
 )
 from chain.rpc.clients import SendAnswer
 from chain.rpc.errors import SendClass
-from chain.settlement.attempts import best_attempt, dearer_attempt, fees_of, noop_attempt
+from chain.settlement.attempts import best_attempt, bumped_attempt, fees_of, noop_attempt
 from chain.settlement.engine import Engine
 from chain.states import require_edge
 from chain.wallet.fees import bump_fees
@@ -34,34 +34,34 @@ logger = logging.getLogger(__name__)
 
 Send = tuple[ChainTransaction, TransactionAttempt]
 
-_ON_ITS_WAY = (SendClass.ACCEPTED, SendClass.ALREADY_KNOWN, SendClass.NONCE_TOO_LOW)
+_BROADCAST = (SendClass.ACCEPTED, SendClass.ALREADY_KNOWN, SendClass.NONCE_TOO_LOW)
 _ERROR_LENGTH = 500
 
 
 def send_attempts(engine: Engine, sends: Sequence[Send], *, may_bump: bool = True) -> None:
-    """Send stored attempts, in nonce order and one post, note the answers, and act on them."""
+    """Send stored attempts in nonce order, in one post; store the answers and act on them."""
     if not sends:
         return
     answers = engine.client.send_raw([attempt.raw for _, attempt in sends])
     engine.sent_count += len(sends)
     answered = list(zip(sends, answers, strict=True))
     _note(engine, answered)
-    _resume_if_taken(engine, answers)
+    _resume_if_accepted(engine, answers)
     for (transaction, _), answer in answered:
         _react(engine, transaction, answer, may_bump=may_bump)
 
 
 def resend_transactions(engine: Engine, transactions: Sequence[ChainTransaction]) -> None:
-    """Send the dearest form of each again."""
+    """Send the attempt with the highest fee of each again."""
     send_attempts(engine, [(transaction, best_attempt(transaction)) for transaction in transactions])
 
 
 def raise_fee(engine: Engine, transaction: ChainTransaction) -> None:
-    """Bump: commit a dearer form of the same nonce, then send it; over the cap the old one is sent again, with an
-    alert.
+    """Bump the fee: commit an attempt with a higher fee for the same nonce, then send it. Above the wallet's cap the
+    old one is sent again, and an ERROR is logged.
     """
     try:
-        attempt = dearer_attempt(engine, transaction)
+        attempt = bumped_attempt(engine, transaction)
     except SignerUnavailable as error:
         logger.error("cannot bump nonce %d: %s", transaction.nonce, error)  # noqa: TRY400 - no trace of a key
         attempt = None
@@ -76,9 +76,7 @@ def raise_fee(engine: Engine, transaction: ChainTransaction) -> None:
 
 
 def send_noop(engine: Engine, transaction: ChainTransaction, note: str) -> None:
-    """Let a noop take the nonce of a payload that no node will take; the tick puts the operations back once it is
-    mined.
-    """
+    """Let a noop take the nonce of a payload that no node accepts; once it is mined the operations are queued again."""
     best = best_attempt(transaction)
     fees = bump_fees(fees_of(best), engine.require_head().market, cap=engine.wallet.fee_cap_wei) or fees_of(best)
     try:
@@ -105,10 +103,10 @@ def _commit_attempt(engine: Engine, transaction: ChainTransaction, attempt: Tran
 
 
 def _note(engine: Engine, answered: list[tuple[Send, SendAnswer]]) -> None:
-    """The sends and their answers, in as many statements for a hundred as for one."""
+    """Store the sends and their answers, in as many statements for a hundred as for one."""
     head = engine.require_head().number
     transactions = [transaction for (transaction, _), _ in answered]
-    on_its_way = [transaction.pk for (transaction, _), answer in answered if answer.meaning in _ON_ITS_WAY]
+    broadcast = [transaction.pk for (transaction, _), answer in answered if answer.meaning in _BROADCAST]
     refused = [(attempt, answer) for (_, attempt), answer in answered if answer.error or not answer.is_settled]
     require_edge(TransactionState.SIGNED, TransactionState.BROADCAST)
 
@@ -116,7 +114,7 @@ def _note(engine: Engine, answered: list[tuple[Send, SendAnswer]]) -> None:
         rows = ChainTransaction.objects.filter(pk__in=[transaction.pk for transaction in transactions])
         rows.update(last_sent_block=head, updated_at=clock.now())
         rows.filter(last_bump_block__isnull=True).update(last_bump_block=head)
-        ChainTransaction.objects.filter(pk__in=on_its_way, state=TransactionState.SIGNED).update(
+        ChainTransaction.objects.filter(pk__in=broadcast, state=TransactionState.SIGNED).update(
             state=TransactionState.BROADCAST, updated_at=clock.now()
         )
         attempts = [attempt.pk for (_, attempt), _ in answered]
@@ -134,12 +132,12 @@ def _note(engine: Engine, answered: list[tuple[Send, SendAnswer]]) -> None:
 
 def _react(engine: Engine, transaction: ChainTransaction, answer: SendAnswer, *, may_bump: bool) -> None:
     meaning = answer.meaning
-    if meaning in _ON_ITS_WAY:
+    if meaning in _BROADCAST:
         return
     metrics.send_refusals.labels(meaning).inc()
-    logger.warning("nonce %d was not taken (%s): %s", transaction.nonce, meaning, answer.error)
+    logger.warning("nonce %d was not accepted (%s): %s", transaction.nonce, meaning, answer.error)
     if meaning == SendClass.UNDERPRICED and may_bump:
-        engine.read_head()  # the market moved since the quote
+        engine.read_head()  # the base fee may have changed since the fees were quoted
         raise_fee(engine, transaction)
     elif meaning == SendClass.NO_FUNDS:
         engine.set_status(WalletStatus.PAUSED, f"no gas money: {answer.error}", from_states=(WalletStatus.ACTIVE,))
@@ -147,7 +145,7 @@ def _react(engine: Engine, transaction: ChainTransaction, answer: SendAnswer, *,
         send_noop(engine, transaction, f"refused by every endpoint: {answer.error}")
 
 
-def _resume_if_taken(engine: Engine, answers: list[SendAnswer]) -> None:
+def _resume_if_accepted(engine: Engine, answers: list[SendAnswer]) -> None:
     if engine.wallet.status == WalletStatus.PAUSED and any(answer.is_settled for answer in answers):
         engine.set_status(WalletStatus.ACTIVE, from_states=(WalletStatus.PAUSED,))
 

@@ -1,4 +1,4 @@
-"""What a bundle would do now: one `eth_call` per bundle, all of them in one post; a refusal by every endpoint."""
+"""What a bundle would do now: one `eth_call` per bundle, all in one post; every endpoint must confirm a failure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,30 +30,30 @@ class Simulation:
     outcomes: list[Outcome]
     whole_failure: str = ""
     short_of_gas: bool = False
-    undecided: tuple[Operation, ...] = ()  # they fail at one endpoint, and another one does not say so
+    undecided: tuple[Operation, ...] = ()  # they fail at one endpoint and not at another, or another did not answer
     why_undecided: str = ""
 
     @property
     def executor(self) -> str:
-        """Whom the bundle calls: the executor its operations were made for."""
+        """The executor that the bundle calls: the one its operations were made for."""
         return self.operations[0].executor
 
     @property
     def failing(self) -> tuple[Operation, ...]:
-        """Those that would fail: all of them where the bundle reverts as a whole."""
+        """The operations that would fail: all of them where the bundle reverts as a whole."""
         if self.whole_failure:
             return tuple(self.operations)
         pairs = zip(self.operations, self.outcomes, strict=True)
         return tuple(operation for operation, outcome in pairs if outcome.status == OutcomeStatus.FAILED)
 
     @property
-    def is_whole_failure(self) -> bool:
-        return bool(self.whole_failure)
+    def fails(self) -> bool:
+        """True where one of its operations would fail, or the whole bundle."""
+        return bool(self.failing)
 
     @property
-    def says_no(self) -> bool:
-        """True where something in it would fail, or all of it."""
-        return bool(self.failing)
+    def is_whole_failure(self) -> bool:
+        return bool(self.whole_failure)
 
 
 def bundle_calldata(operations: list[Operation]) -> str:
@@ -64,22 +64,21 @@ def bundle_calldata(operations: list[Operation]) -> str:
 
 
 def simulate_bundles(engine: Engine, groups: list[list[Operation]]) -> list[Simulation]:
-    """Simulate each group as a bundle on the newest block, in one post; what says no, once more by every endpoint.
+    """Simulate each group as a bundle on the newest block, in one post; a failing one once more at every endpoint.
 
-    A refusal is final for its owner, so a single answer is not enough: a node that changes blocks at that moment was
-    seen to run a call on the new block's state at the old block's time, which fails in the pool's arithmetic, and one
-    that has pruned its state answers nothing at all. What is not confirmed is `undecided`.
-    Raises `ChainUnavailable` where the node that answered lags behind a block this driver has seen: a refusal for want
-    of what that block brought would be wrong.
+    A refusal is final for its owner, so one answer is not enough: a node that was changing blocks ran a call on the new
+    block's state at the old block's time, which fails in the pool's arithmetic; a node that pruned its state does not
+    answer. What is not confirmed is `undecided`. Raises `ChainUnavailable` where the node lags behind a block that this
+    driver has seen: an operation could fail only for lack of that block.
     """
     bundles = [bundle_calldata(group) for group in groups]
     first = _read_all(engine, groups, bundles, engine.client.batch(_calls(engine, groups, bundles)))
-    second = iter(_confirm(engine, [simulation for simulation in first if simulation.says_no]))
-    return [next(second) if simulation.says_no else simulation for simulation in first]
+    second = iter(_confirm(engine, [simulation for simulation in first if simulation.fails]))
+    return [next(second) if simulation.fails else simulation for simulation in first]
 
 
 def _confirm(engine: Engine, doubtful: list[Simulation]) -> list[Simulation]:
-    """The same bundles at every endpoint."""
+    """Simulate the same bundles at every endpoint."""
     if not doubtful:
         return []
     groups, bundles = [each.operations for each in doubtful], [each.data for each in doubtful]
@@ -92,14 +91,14 @@ def _confirm(engine: Engine, doubtful: list[Simulation]) -> list[Simulation]:
 
 
 def _agreed(mine: Simulation, theirs: Sequence[Simulation]) -> Simulation:
-    """What the first endpoint says, in its words; undecided is what another one says otherwise."""
+    """The first endpoint's result; operations about which another endpoint differs are undecided."""
     if any(
         (other.is_whole_failure, other.short_of_gas) != (mine.is_whole_failure, mine.short_of_gas) for other in theirs
     ):
         differing = tuple(mine.operations)
     else:
         verdicts = zip(*([outcome.status for outcome in each.outcomes] for each in (mine, *theirs)), strict=True)
-        pairs = zip(mine.operations, verdicts, strict=False)  # of a bundle that fails as a whole there are none
+        pairs = zip(mine.operations, verdicts, strict=False)  # none where the bundle reverts as a whole
         differing = tuple(operation for operation, statuses in pairs if len(set(statuses)) > 1)
     if not differing:
         return mine
@@ -148,18 +147,18 @@ def _no_executor(address: str) -> str:
 
 
 def _outcomes(answer: str, count: int) -> list[Outcome]:
-    """What would become of each operation; an answer that is not an executor's says nothing of any of them."""
+    """The outcome of each operation; raises `ChainUnavailable` where the answer is not an executor's."""
     try:
         outcomes = decode_outcomes(answer)
     except Undecodable as error:
         raise ChainUnavailable(f"The answer to a simulation is no executor's: {error}") from error
     if len(outcomes) != count:
-        raise ChainUnavailable(f"A simulation of {count} operations told of {len(outcomes)}")
+        raise ChainUnavailable(f"A simulation of {count} operations has {len(outcomes)} outcomes")
     return outcomes
 
 
 def _whole_failure(operations: list[Operation], data: str, error: RpcError) -> Simulation:
-    """Only a revert is a verdict on the bundle; a node that could not simulate says nothing about it."""
+    """The bundle reverts as a whole; raises `ChainUnavailable` where the node could not simulate it."""
     revert = _revert_data(error)
     if revert is None and "revert" not in error.message.lower() and "out of gas" not in error.message.lower():
         raise ChainUnavailable(f"The node could not simulate: {error.message[:100]}") from error

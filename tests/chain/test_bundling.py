@@ -77,7 +77,7 @@ def test_a_bundle_that_reverts_as_a_whole_is_told_and_its_operations_are_queued_
     landed = ChainTransaction.objects.get(nonce=0)
     assert landed.state == TransactionState.REVERTED
     assert Operation.objects.get().state == OperationState.QUEUED
-    told = f"bundle {landed.mined_hash} reverted as a whole; its operations are queued again"
+    told = f"transaction {landed.mined_hash} reverted as a whole; its operations are queued again"
     assert [record.levelname for record in caplog.records if record.getMessage() == told] == ["ERROR"]
     as_owner(book.chain, "0x3f4ba83a")  # unpause()
     book.check(confirmed=[], not_done={OperationState.QUEUED: [operation]})

@@ -124,7 +124,7 @@ def test_a_nonce_is_given_up_only_where_every_endpoint_says_so_in_one_post(
     posts = iter([[["0x1"]], [["0x1", None, None], second_post]])
     monkeypatch.setattr(engine.client, "everyone", lambda _: next(posts))
     given_up: list[int] = []
-    monkeypatch.setattr(tracking, "_give_up", lambda _, transaction: given_up.append(transaction.nonce))
+    monkeypatch.setattr(tracking, "_close", lambda _, transaction: given_up.append(transaction.nonce))
     assert tracking._nonce_was_spent(engine, ChainTransaction.objects.get()) is is_spent
     assert given_up == ([0] if is_spent else [])
 

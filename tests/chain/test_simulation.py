@@ -25,25 +25,25 @@ def read(answer: Any) -> Simulation:
 def test_outcomes_in_order() -> None:
     found = read("0x" + encode(["(uint8,bytes)[]"], [[(0, b""), (1, b"\x01")]]).hex())
     assert found.outcomes == [Outcome(OutcomeStatus.EXECUTED), Outcome(OutcomeStatus.FAILED, "0x01")]
-    assert (found.whole_failure, found.short_of_gas, found.says_no) == ("", False, True)
+    assert (found.whole_failure, found.short_of_gas, found.fails) == ("", False, True)
 
 
-@pytest.mark.parametrize(("statuses", "says_no"), [([0, 0], False), ([0, 2], False), ([1, 0], True)])
-def test_it_says_no_where_one_would_fail(statuses: list[int], says_no: bool) -> None:
-    assert read("0x" + encode(["(uint8,bytes)[]"], [[(status, b"") for status in statuses]]).hex()).says_no is says_no
+@pytest.mark.parametrize(("statuses", "fails"), [([0, 0], False), ([0, 2], False), ([1, 0], True)])
+def test_it_fails_where_one_operation_would(statuses: list[int], fails: bool) -> None:
+    assert read("0x" + encode(["(uint8,bytes)[]"], [[(status, b"") for status in statuses]]).hex()).fails is fails
 
 
 @pytest.mark.parametrize("answer", [None, "0x"])
 def test_an_address_without_code_answers_nothing(answer: Any) -> None:
     found = read(answer)
     assert found.whole_failure == f"there is no executor at {EXECUTOR}"
-    assert (found.outcomes, found.short_of_gas, found.says_no) == ([], False, True)
+    assert (found.outcomes, found.short_of_gas, found.fails) == ([], False, True)
 
 
 def test_an_operation_that_is_no_executors_says_which_setting_was_missing() -> None:
     found = _read([Operation(key="one")], "0xda7a", "0x")
     assert found.whole_failure == "there is no executor: PLATFORM_EXECUTOR_ADDRESS was not set when this was accepted"
-    assert (found.outcomes, found.short_of_gas, found.says_no) == ([], False, True)
+    assert (found.outcomes, found.short_of_gas, found.fails) == ([], False, True)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_an_operation_that_is_no_executors_says_which_setting_was_missing() -> N
 def test_a_revert_is_a_verdict_on_the_bundle(error: RpcError, reason: str, short_of_gas: bool) -> None:
     found = read(error)
     assert found.whole_failure.lower().startswith(reason.lower())
-    assert (found.outcomes, found.short_of_gas, found.says_no) == ([], short_of_gas, True)
+    assert (found.outcomes, found.short_of_gas, found.fails) == ([], short_of_gas, True)
 
 
 @pytest.mark.parametrize("message", ["header not found", "internal error", "missing trie node", "timeout"])
-def test_a_node_that_could_not_simulate_says_nothing(message: str) -> None:
+def test_a_node_that_could_not_simulate_failsthing(message: str) -> None:
     with pytest.raises(ChainUnavailable, match=f"The node could not simulate: {message}"):
         read(RpcError(-32000, message))

@@ -110,7 +110,7 @@ def resume_on_any_answer() -> None:
 
         return resume
 
-    replace(sending, "_resume_if_taken", broken)
+    replace(sending, "_resume_if_accepted", broken)
 
 
 def without(manager: Any, condition: str) -> Any:
