@@ -1,10 +1,14 @@
-"""What was settled is followed until its block is final; a reorg takes it back to BROADCAST and the bytes go out again.
+"""How settlement handles a reorg: a transaction whose block is orphaned goes back to BROADCAST and is sent again.
 
-Evidence: the newest block whose chain everything settled was compared with is stored (`Engine.verified`), and the
-newest of its ancestors that every endpoint called final (`Engine.final`). Where the chain still has the former at its
-height nothing can have moved, and that is all that is asked at a new block. Where it has not, however long no driver
-ran and whatever is final by now, the blocks of all that was settled above the latter are compared. A block is orphaned
-when another stands at its height on every endpoint that has one; a node that is merely behind proves nothing (F41).
+`roll_back_orphaned` is called once a block and at a driver's start, until the blocks of what was settled are final.
+What it rolls back: the transaction to BROADCAST, its operations to BUNDLED (adopted ones to QUEUED). An owner that
+acted on the operation sees it `reopened` and undoes what it did (F40); an incident is raised on the wallet.
+
+Evidence: `Engine.verified` is the newest block whose chain everything settled was compared with, `Engine.final` the
+newest of its ancestors that every endpoint called final. While the chain still has the former at its height nothing can
+have changed, and a new block costs this one question. Otherwise, however long no driver ran, the blocks of everything
+settled above the latter are compared. A block is orphaned when every endpoint that has a block at its height has
+another one; a node that lags proves nothing (F41). How the watcher handles a reorg: `chain.events.reorgs`.
 """
 
 import logging
@@ -33,31 +37,31 @@ logger = logging.getLogger(__name__)
 ASK_FINAL_EVERY_BLOCKS = 32
 HEADERS_PER_POST = 200
 _WATCHED_STATES = (TransactionState.MINED, *SETTLED_TRANSACTION_STATES)
-# The head at which this process could not compare a wallet's blocks for the first time; None where that was told.
+# The head at which this process first could not compare a wallet's blocks; None once that was logged.
 _undecided_since: dict[uuid.UUID, int | None] = {}
 
 
 def roll_back_orphaned(engine: Engine) -> bool:
-    """Compare with the chain where it is not the one of the last comparison; True where something was undone.
+    """Roll back every transaction whose block was orphaned since the last comparison; True where there was one.
 
-    After a fall of the head (F39) blocks of ours may stand above it: nothing is known of them before it has risen
-    again. Nor is it while endpoints show different blocks. It is compared at every tick until then.
+    Nothing is known of blocks above the head after it fell (F39), nor while endpoints show different blocks: then they
+    are compared again at each block until it is.
     """
     head = engine.require_head()
-    is_undone = False
+    has_rolled_back = False
     if not _follows(engine):
-        is_known, is_undone = _compare(engine)
+        is_known, has_rolled_back = _compare(engine)
         if not is_known:
-            _tell_undecided(engine)
-            return is_undone
+            _log_undecided(engine)
+            return has_rolled_back
     _undecided_since.pop(engine.wallet.pk, None)
     engine.note_verified(Checkpoint(head.number, head.hash))
     _raise_final(engine)
-    return is_undone
+    return has_rolled_back
 
 
-def _tell_undecided(engine: Engine) -> None:
-    """Somebody hears of it, once, where it cannot be said for long what became of blocks of ours."""
+def _log_undecided(engine: Engine) -> None:
+    """Log an ERROR, once, where blocks of ours could not be compared for long."""
     head = engine.require_head().number
     since = _undecided_since.setdefault(engine.wallet.pk, head)
     if since is None or head - since <= settings.CHAIN_OVERDUE_BLOCKS:
@@ -71,7 +75,7 @@ def _tell_undecided(engine: Engine) -> None:
 
 
 def _follows(engine: Engine) -> bool:
-    """True where the block that was verified last is the head, or an ancestor of it."""
+    """True where the block that was verified last is the head or an ancestor of it."""
     head, before = engine.require_head(), engine.verified
     if before is None:
         return False
@@ -83,7 +87,7 @@ def _follows(engine: Engine) -> bool:
 
 
 def _hash_at(engine: Engine, number: int) -> str | None:
-    """The hash at this height of the chain whose newest block is the head, by one node in one post."""
+    """The hash at this height on the chain of the head, from one node in one post."""
     head = engine.require_head()
     block, newest = engine.fetch(
         ("eth_getBlockByNumber", [hex(number), False]), ("eth_getBlockByNumber", [hex(head.number), False])
@@ -94,8 +98,8 @@ def _hash_at(engine: Engine, number: int) -> str | None:
 
 
 def _compare(engine: Engine) -> tuple[bool, bool]:
-    """Undo what is orphaned. Returns whether it is known of every block of ours if it is, and whether something was
-    undone.
+    """Roll back what is orphaned. Returns whether every block of ours could be compared, and whether something was
+    rolled back.
     """
     floor = _floor(engine)
     watched, adopted = watched_transactions(engine.wallet.pk, floor), adopted_operations(floor)
@@ -104,18 +108,18 @@ def _compare(engine: Engine) -> tuple[bool, bool]:
     if not found.orphaned:
         return not found.undecided, False
     lost = list(watched.filter(block_hash__in=found.orphaned).order_by("nonce").prefetch_related("attempts"))
-    _undo(engine, lost, list(adopted.filter(block_hash__in=found.orphaned)))
+    _roll_back(engine, lost, list(adopted.filter(block_hash__in=found.orphaned)))
     resend_transactions(engine, lost)
     return not found.undecided, True
 
 
 def _blocks_of(rows: Any) -> Any:
-    """`(hash, number)` of each block in which one of the rows stands."""
+    """`(hash, number)` of each block that one of the rows is in."""
     return rows.order_by().values_list("block_hash", "block_number").distinct()
 
 
 def watched_transactions(wallet_id: uuid.UUID, floor: int) -> Any:
-    """Transactions that were mined above the block `floor`: a reorg may undo them. For the index tests too."""
+    """Transactions mined above the block `floor`, which a reorg may orphan. For the index tests too."""
     return ChainTransaction.objects.filter(wallet=wallet_id, state__in=_WATCHED_STATES, block_number__gt=floor)
 
 
@@ -125,7 +129,7 @@ def adopted_operations(floor: int) -> Any:
 
 
 def _floor(engine: Engine) -> int:
-    """The block below which nothing has to be compared; 0 where even what was final is not on the chain any more."""
+    """The block up to which nothing has to be compared; 0 where a block that was final is no longer on the chain."""
     final = engine.final
     if final is None:
         return 0
@@ -133,12 +137,12 @@ def _floor(engine: Engine) -> int:
         return final.number  # the head fell below it: nothing is known yet
     if not _is_orphaned(engine, final.hash, final.number):
         return final.number
-    logger.error("block %d was final and is not on the chain any more: everything is compared", final.number)
+    logger.error("block %d was final and is no longer on the chain: everything is compared", final.number)
     return 0
 
 
 def _raise_final(engine: Engine) -> None:
-    """Ask every endpoint for its final block, once in a while; what is settled up to there is settled for good."""
+    """Ask every endpoint for its final block, every `ASK_FINAL_EVERY_BLOCKS`: nothing up to there is compared again."""
     head = engine.require_head().number
     asked = engine.final_asked_at
     if asked is not None and head - asked < ASK_FINAL_EVERY_BLOCKS:
@@ -162,8 +166,8 @@ class _Compared:
 
 
 def _compare_blocks(engine: Engine, ours: Mapping[str, int]) -> _Compared:
-    """Undecided is a block at whose height the node that was asked has none, or another than some endpoint has: one
-    endpoint changes branches a moment before the other.
+    """A block is undecided where the node has none at its height, or has another one while some endpoint still has
+    ours: endpoints do not change branches at the same moment.
     """
     headers = _headers(engine, list(ours.values()))
     shown = {block_hash: hash_of(header) for block_hash, header in zip(ours, headers, strict=True)}
@@ -173,9 +177,9 @@ def _compare_blocks(engine: Engine, ours: Mapping[str, int]) -> _Compared:
 
 
 def _headers(engine: Engine, numbers: Sequence[int]) -> list[Any]:
-    """What stands at these heights on the chain whose newest block is the head, each post by one node.
+    """The blocks at these heights on the chain of the head, each post answered by one node.
 
-    A wallet's whole history may be compared: the lease is renewed meanwhile.
+    A wallet's whole history may be compared, so the lease is renewed in between.
     """
     head, found = engine.require_head(), []
     for start in range(0, len(numbers), HEADERS_PER_POST):
@@ -194,7 +198,7 @@ def _is_orphaned(engine: Engine, block_hash: str, number: int) -> bool:
     return bool(present) and block_hash not in present
 
 
-def _undo(engine: Engine, transactions: list[ChainTransaction], adopted: list[Operation]) -> None:
+def _roll_back(engine: Engine, transactions: list[ChainTransaction], adopted: list[Operation]) -> None:
     operations = operations_of(transactions)
     everything = [*adopted, *(operation for carried in operations.values() for operation in carried)]
     settled = [operation for operation in everything if operation.state in FINAL_OPERATION_STATES]
@@ -202,16 +206,16 @@ def _undo(engine: Engine, transactions: list[ChainTransaction], adopted: list[Op
 
     def write() -> None:
         for transaction in sorted(transactions, key=lambda transaction: transaction.pk):
-            _undo_one(transaction, operations[transaction.pk], head)
+            _roll_back_transaction(transaction, operations[transaction.pk], head)
         move_operations(adopted, OperationState.QUEUED, **NO_OUTCOME)
-        # After they were moved: an owner that acted before has committed by now, one that comes later finds them moved.
+        # After the move: an owner that acted before has committed by now, and one that acts later finds the new state.
         _reopen(settled)
         if settled:
             _raise_incident(engine, settled)
 
     engine.lease.write(write)
     metrics.reorgs.inc()
-    engine.settled_keys += [operation.key for operation in settled]  # their owners take back what they did
+    engine.settled_keys += [operation.key for operation in settled]  # their owners undo what they did
     for transaction in transactions:
         logger.log(
             logging.WARNING if transaction.state == TransactionState.MINED else logging.ERROR,
@@ -222,22 +226,22 @@ def _undo(engine: Engine, transactions: list[ChainTransaction], adopted: list[Op
         )
 
 
-def _undo_one(transaction: ChainTransaction, operations: list[Operation], head: int) -> None:
+def _roll_back_transaction(transaction: ChainTransaction, operations: list[Operation], head: int) -> None:
     move_transaction(
         transaction, TransactionState.BROADCAST, mined_hash="", gas_used=None, last_bump_block=head, **NO_BLOCK
     )
-    landed = (OperationState.EXECUTED, OperationState.CONFIRMED, OperationState.FAILED)
-    move_operations([op for op in operations if op.state in landed], OperationState.BUNDLED, reason="", **NO_OUTCOME)
+    mined = (OperationState.EXECUTED, OperationState.CONFIRMED, OperationState.FAILED)
+    move_operations([op for op in operations if op.state in mined], OperationState.BUNDLED, reason="", **NO_OUTCOME)
 
 
 def _reopen(operations: list[Operation]) -> None:
-    """Mark those whose owner acted already and must take that back."""
+    """Mark the operations whose owner acted already and has to undo that."""
     acted_on = Operation.objects.filter(pk__in=[operation.pk for operation in operations], acknowledged=True)
     acted_on.exclude(state__in=FINAL_OPERATION_STATES).update(reopened=True, updated_at=clock.now())
 
 
 def _raise_incident(engine: Engine, settled: list[Operation]) -> None:
-    """Money that was said to have moved has not: in the audit trail for each, and on the wallet until a person saw."""
+    """A settled transfer of money was undone: one audit entry each, and an incident on the wallet for a person."""
     for operation in settled:
         before = {"state": operation.state, "txHash": operation.tx_hash, "blockNumber": operation.block_number}
         record_change(

@@ -1,10 +1,10 @@
-"""After the database was restored from a backup: what does the chain know that the books do not? (F12)
+"""After the database was restored from a backup: compare it with the chain (F12).
 
-A chain whose final nonces are ahead of our counter says so (`chain.settlement.nonces`). Until `executed(uid)` was read
-for every open operation the wallet is FROZEN, in the commit that notes it: a driver killed in the middle leaves it to
-the next. What was executed is adopted from its own log. Where the executor ran uids that the books do not know at all,
-requests were accepted after the backup and are lost with their loans: only a person can enter those, so the wallet
-stays frozen and names them.
+A final nonce count above our counter shows it (`chain.settlement.nonces`). In one commit the counter is raised, the
+comparison noted as pending and the wallet FROZEN, so that a driver killed in the middle leaves the rest to the next
+one. Then `executed(uid)` is read for every open operation, and what was executed is adopted from its own log. Where the
+executor ran uids that the database does not have, requests were accepted after the backup and are lost: only a person
+can enter those, so the wallet stays frozen with their names.
 """
 
 import logging
@@ -29,7 +29,7 @@ _ADOPTABLE = [state.value for state, targets in OPERATION_EDGES.items() if Opera
 
 
 def raise_counter(engine: Engine, *, final: int, final_block: int) -> None:
-    """Final state used the nonces below `final`, as of block `final_block`: the counter follows, the wallet freezes."""
+    """Nonces below `final` are used, as of the final block `final_block`: raise the counter and freeze the wallet."""
     before = engine.wallet.next_nonce
     incident = f"nonces {before} to {final - 1} were used by transactions that the database does not know"
 
@@ -54,13 +54,13 @@ def raise_counter(engine: Engine, *, final: int, final_block: int) -> None:
 
 
 def compare_if_pending(engine: Engine) -> None:
-    """Compare the database with the chain where that is pending, whoever noted it."""
+    """Compare the database with the chain where that is pending."""
     if engine.wallet.scan_pending:
         compare_with_chain(engine)
 
 
 def compare_with_chain(engine: Engine) -> None:
-    """Adopt what was executed, name what is unknown; then the wallet works again, unless something else froze it."""
+    """Adopt what was executed and name what is unknown; then unfreeze, unless there is another reason."""
     open_operations = list(Operation.objects.filter(state__in=_ADOPTABLE).order_by("created_at", "id"))
     executed = _executed(engine, open_operations)
     for operation in open_operations:
@@ -81,7 +81,7 @@ def _executed(engine: Engine, operations: list[Operation]) -> set[str]:
 
 
 def _adopt_unless_ours(engine: Engine, operation: Operation) -> None:
-    """What one of its transaction's own attempts executed is left to the tick, which follows that transaction."""
+    """Adopt it, unless an attempt of its own transaction executed it: tracking settles that one."""
     execution = find_execution(engine, operation)
     transaction = operation.transaction_id
     if execution and TransactionAttempt.objects.filter(transaction=transaction, tx_hash=execution.tx_hash).exists():
@@ -99,7 +99,7 @@ def _unknown_uids(engine: Engine, executor: str) -> list[str]:
 
 
 def _executed_uids(engine: Engine, executor: str) -> list[str]:
-    """Every uid the executor ran, in the order of the chain; in windows where the node limits `eth_getLogs`."""
+    """Every uid that the executor ran, in the order of the chain; in windows where a node limits `eth_getLogs`."""
     head = engine.require_head().number
     try:
         return _uids_between(engine, executor, 0, head)
@@ -113,9 +113,9 @@ def _executed_uids(engine: Engine, executor: str) -> list[str]:
 
 
 def _uids_between(engine: Engine, executor: str, start: int, end: int) -> list[str]:
-    """What any endpoint shows, for one that leaves a log out hides a request that was lost.
+    """The uids that any endpoint shows, for an endpoint that leaves out a log would hide a lost request.
 
-    Raises `ChainUnavailable` where one of them has not the last of these blocks.
+    Raises `ChainUnavailable` where one of them does not have the last of these blocks.
     """
     query = {"address": executor, "topics": [OPERATION_EXECUTED_TOPIC], "fromBlock": hex(start), "toBlock": hex(end)}
     uids: dict[str, None] = {}  # in the order of the chain

@@ -1,8 +1,7 @@
 """What the logs of a mined transaction say about each operation. Pure.
 
-The logs of an operation are those between the previous `Operation*` event of the executor and its own. It is done
-only where its own event says so and every log it was expected to leave is among them; an execution without them is
-for a person (F31).
+The logs of an operation are those between the previous `Operation*` event of the executor and its own. It is done only
+where its own event says so and every expected log is among them; an execution without them needs review (F31).
 """
 
 from collections.abc import Sequence
@@ -48,7 +47,7 @@ def split_logs(logs: Sequence[Log], executor: str) -> dict[str, OperationLogs]:
 
 
 def judge_operation(operation: Operation, found: OperationLogs | None) -> OperationVerdict:
-    """CONFIRMED, FAILED or NEEDS_REVIEW. SKIPPED is no verdict: its execution stands in another transaction."""
+    """CONFIRMED, FAILED or NEEDS_REVIEW. Not for SKIPPED: another transaction executed that operation."""
     if found is None:
         return OperationVerdict(OperationState.NEEDS_REVIEW, "its transaction succeeded and left no event of it")
     if found.status == OutcomeStatus.FAILED:

@@ -145,7 +145,7 @@ def test_f46_even_a_final_block_that_was_replaced_is_noticed(book: Book, caplog:
     step_and_mine(book, 4)
     driver.drive_once()
     book.check(confirmed=[operation])
-    assert f"block {final} was final and is not on the chain any more" in caplog.text
+    assert f"block {final} was final and is no longer on the chain" in caplog.text
 
 
 def test_f46_what_was_verified_is_stored_with_what_was_settled(book: Book) -> None:
