@@ -178,7 +178,7 @@ def _reserve(job: dict[str, Any]) -> Callable[[str], list[Any]]:
     limit = credit.CreditLimit(job["oaid_token_id"], job["headroom"], block_number=0)
 
     def reserve() -> None:
-        credit.reserve(limit, amount)
+        credit.reserve_credit(limit, amount)
         limits.reserve(partner_id=partner_id, amount=amount, day=day)
 
     def act(name: str) -> list[Any]:

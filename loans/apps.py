@@ -9,10 +9,10 @@ class LoansConfig(AppConfig):
         from loans import metrics
         from loans.api import waiting_threads  # noqa: F401 - its metric is on every process's page
         from loans.funding import deposits
-        from loans.rollback.unwind import roll_back
+        from loans.rollback.positions import rollback_positions
         from loans.tasks import nudge_settlement
 
         hooks.on_settled(nudge_settlement)
-        hooks.on_rollback(roll_back)
+        hooks.on_rollback(rollback_positions)
         hooks.on_rollback(deposits.forget_from)
         metrics.register()

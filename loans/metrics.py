@@ -49,12 +49,12 @@ def _newest(**chosen: Any) -> dict[str, Any] | None:
 
 def register() -> None:
     """Put the metrics on the page."""
-    from loans.positions import waiting
+    from loans.positions.overdue import count_held_positions
 
     metrics.register(ReconciliationCollector())
     metrics.read_at_scrape(
         "positions_held",
         "Positions whose next event or operation cannot be applied: waiting, or overdue by CHAIN_OVERDUE_BLOCKS",
-        waiting.counts,
+        count_held_positions,
         labels=["age"],
     )

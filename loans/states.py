@@ -7,7 +7,7 @@ PENDING --confirmed--> ACTIVE --paid off--> REPAID
                          |
 ACTIVE, DEFAULTED --liquidated--> LIQUIDATED
 
-A reorganization of the chain goes the other way, and only that: `UNDOINGS`.
+A reorganization of the chain goes the other way, and only that: `ROLLBACKS`.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ TRANSITIONS: Table = {
     LoanStatus.FAILED: frozenset(),
 }
 
-UNDOINGS: Table = {
+ROLLBACKS: Table = {
     LoanStatus.PENDING: frozenset(),
     LoanStatus.ACTIVE: frozenset({LoanStatus.PENDING, LoanStatus.DEFAULTED}),  # its draw, or the payment that cured it
     LoanStatus.DEFAULTED: frozenset({LoanStatus.PENDING}),
@@ -47,9 +47,9 @@ def require_transition(current: str, new: str) -> None:
     _require(TRANSITIONS, current, new)
 
 
-def require_undoing(current: str, former: str) -> None:
+def require_rollback(current: str, former: str) -> None:
     """Raise `IllegalTransition` where a reorg cannot take a loan back from `current` to `former`."""
-    _require(UNDOINGS, current, former)
+    _require(ROLLBACKS, current, former)
 
 
 def _require(table: Table, current: str, new: str) -> None:

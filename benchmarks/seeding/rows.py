@@ -27,7 +27,7 @@ from chain.models import (
     PlatformWallet,
     TransactionState,
 )
-from loans.ledger.ledger import order_of
+from loans.ledger.movement import order_of
 from loans.models import OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from partners.models import Partner, PartnerDailyUsage
 

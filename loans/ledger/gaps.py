@@ -1,4 +1,4 @@
-"""A movement that does not follow the last one of its position: an earlier event is missing, so it is looked for.
+"""A movement that does not follow the last one of its position: an earlier event is missing and is searched for.
 
 The blocks between the position's last event and the one that does not fit are compared with what every endpoint shows;
 what was missed is read then, and applied in its order (`chain.events.watcher.recheck_blocks`).
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from chain.events import watcher
 from chain.rpc.clients import ChainUnavailable
-from loans.ledger.ledger import LOGS_PER_BLOCK
+from loans.ledger.movement import block_of
 from loans.models import SolvencyPosition
 
 logger = logging.getLogger(__name__)
@@ -17,17 +17,17 @@ logger = logging.getLogger(__name__)
 
 def find_missing(gaps: Mapping[int, int]) -> bool:
     """`gaps`: position -> the block of the movement that does not fit. True where events were missed, or were not the
-    chain's: what was read there is taken back, and the next `follow_chain` reads it anew.
+    chain's: what was read there is rolled back, and the next `follow_chain` reads it again.
 
-    False too where the chain does not answer: whoever waits comes again.
+    False too where the chain does not answer: the caller retries later.
     """
     rows = SolvencyPosition.objects.filter(position_id__in=sorted(gaps)).values_list("position_id", "ledger_order")
-    last_known = {position_id: order // LOGS_PER_BLOCK for position_id, order in rows}
+    last_known = {position_id: block_of(order) for position_id, order in rows}
     ranges = [(last_known[position_id], block) for position_id, block in gaps.items() if position_id in last_known]
     if not ranges:
         return False
     try:
         return watcher.recheck_blocks(min(first for first, _ in ranges), max(last for _, last in ranges))
     except ChainUnavailable as error:
-        logger.warning("what is missing is looked for later: %s", error)
+        logger.warning("missing events are searched for later: %s", error)
         return False

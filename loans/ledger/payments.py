@@ -1,7 +1,7 @@
-"""Crediting a payment to a loan: its debt falls, its schedule says so, the partner's sums follow.
+"""Writing a payment to the books: the loan's debt falls, its schedule and the partner's sums with it.
 
 All kinds of payments end here: a partner's, the user's own, what a liquidation recovered. Inside the caller's
-transaction; the position's ledger has been moved already (`ledger.ledger`).
+transaction; the position's ledger has been moved already (`ledger.apply`).
 """
 
 import datetime as dt
@@ -9,7 +9,7 @@ from typing import Any
 
 from audit.services import record_change
 from loans.debt import schedules
-from loans.ledger.ledger import Credit
+from loans.ledger.shares import AppliedPayment
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
 from loans.states import require_transition
 from partner_platform.core import clock
@@ -17,37 +17,40 @@ from partner_platform.core.invariants import InvariantViolation
 from partners import limits
 
 
-def credit(
-    item: Credit, *, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, frees_loan: bool = False
+def book_payment(
+    payment: AppliedPayment, *, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, frees_loan: bool = False
 ) -> LoanStatus:
-    """Write one credit; answers the loan's status after it. `frees_loan`: the partner's repayment in flight ends."""
-    loan = item.loan
-    status, terms = _outlook(loan, item, paid_at)
+    """Write what a payment did to one loan; returns the loan's status after it.
+
+    `frees_loan`: the partner's repayment in flight ends.
+    """
+    loan = payment.loan
+    status, terms = _outlook(loan, payment, paid_at)
     changes = {
-        **item.changes,
+        **payment.changes,
         **terms,
         "status": status,
-        "outstanding_principal": loan.outstanding_principal - item.principal,
-        "interest_paid": loan.interest_paid + item.interest,
-        "total_repaid": loan.total_repaid + item.paid,
+        "outstanding_principal": loan.outstanding_principal - payment.principal,
+        "interest_paid": loan.interest_paid + payment.interest,
+        "total_repaid": loan.total_repaid + payment.paid,
         "last_repayment_at": paid_at,
         "repay_tx_hash": tx_hash if status == LoanStatus.REPAID else loan.repay_tx_hash,
     }
     update_loan(loan, frees_loan=frees_loan, **changes)
     limits.settle_repayment(
         partner_id=loan.partner_id,
-        amount=item.paid,
-        principal=item.principal,
+        amount=payment.paid,
+        principal=payment.principal,
         closes_loan=status == LoanStatus.REPAID,
     )
-    record_credit(item, source, status)
+    _record_payment(payment, source, status)
     return status
 
 
-def came_too_late(item: Credit, paid: int) -> None:
+def book_late_repayment(payment: AppliedPayment, paid: int) -> None:
     """Write that a repayment found nothing owed any more: somebody paid its loan before, and others got `paid`."""
-    loan = item.loan
-    update_loan(loan, frees_loan=True, **item.changes)
+    loan = payment.loan
+    update_loan(loan, frees_loan=True, **payment.changes)
     figures = {"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)}
     record_change(
         actor="system",
@@ -58,10 +61,10 @@ def came_too_late(item: Credit, paid: int) -> None:
     )
 
 
-def rebase(item: Credit) -> None:
-    """Write the figures that another loan's payment changed; the loan owes what it owed."""
-    if any(getattr(item.loan, name) != value for name, value in item.changes.items()):
-        update_loan(item.loan, **item.changes)
+def book_shifted_share(payment: AppliedPayment) -> None:
+    """Write the share of the debt that another loan's payment changed; the loan owes what it owed."""
+    if any(getattr(payment.loan, name) != value for name, value in payment.changes.items()):
+        update_loan(payment.loan, **payment.changes)
 
 
 def update_loan(loan: PartnerLoan, *, frees_loan: bool = False, **changes: Any) -> None:
@@ -88,9 +91,9 @@ def _has_pending(loan: PartnerLoan) -> bool:
     return Repayment.objects.filter(loan=loan.pk, status=RepaymentStatus.PENDING).exists()
 
 
-def record_credit(item: Credit, source: RepaymentSource, status: LoanStatus) -> None:
+def _record_payment(payment: AppliedPayment, source: RepaymentSource, status: LoanStatus) -> None:
     """The audit entry: `loan.repaid`, `loan.cured` or `loan.repayment`."""
-    loan = item.loan
+    loan = payment.loan
     cured = loan.status == LoanStatus.DEFAULTED and status == LoanStatus.ACTIVE
     action = "loan.repaid" if status == LoanStatus.REPAID else "loan.cured" if cured else "loan.repayment"
     record_change(
@@ -100,56 +103,58 @@ def record_credit(item: Credit, source: RepaymentSource, status: LoanStatus) -> 
         before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
         after={
             "status": str(status),
-            "outstandingPrincipal": str(loan.outstanding_principal - item.principal),
-            "paid": str(item.paid),
-            "interest": str(item.interest),
+            "outstandingPrincipal": str(loan.outstanding_principal - payment.principal),
+            "paid": str(payment.paid),
+            "interest": str(payment.interest),
             "repaidBy": str(source),
         },
     )
 
 
-def _outlook(loan: PartnerLoan, item: Credit, paid_at: dt.datetime) -> tuple[LoanStatus, dict[str, Any]]:
+def _outlook(loan: PartnerLoan, payment: AppliedPayment, paid_at: dt.datetime) -> tuple[LoanStatus, dict[str, Any]]:
     """The loan's status after the payment, and its schedule where it has one."""
-    if item.closes:
+    if payment.closes:
         repaid = loan.principal_amount
     else:
-        repaid = loan.principal_amount - loan.outstanding_principal + item.principal
+        repaid = loan.principal_amount - loan.outstanding_principal + payment.principal
     if not loan.schedule:
-        return (LoanStatus.REPAID if item.closes else LoanStatus(loan.status)), {}
+        return (LoanStatus.REPAID if payment.closes else LoanStatus(loan.status)), {}
     marked = schedules.mark(loan.schedule, principal_repaid=repaid, now=paid_at)
     terms = {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
-    if item.closes:
+    if payment.closes:
         return LoanStatus.REPAID, terms
     if loan.status == LoanStatus.DEFAULTED and not marked.is_behind and not loan.default_reason:
         return LoanStatus.ACTIVE, {**terms, "defaulted_at": None}
     return LoanStatus(loan.status), terms
 
 
-def book_onchain(item: Credit, *, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int) -> Repayment:
-    """Write a credit that no repayment of a partner stands behind, with a repayment of its own."""
-    repayment = _create_onchain(item, source, tx_hash, paid_at, order)
-    credit(item, source=source, tx_hash=tx_hash, paid_at=paid_at)
+def book_onchain_payment(
+    payment: AppliedPayment, *, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int
+) -> Repayment:
+    """Write a payment that no partner's repayment made, with a repayment row of its own."""
+    repayment = _create_onchain(payment, source, tx_hash, paid_at, order)
+    book_payment(payment, source=source, tx_hash=tx_hash, paid_at=paid_at)
     return repayment
 
 
-def liquidate(item: Credit, *, tx_hash: str, paid_at: dt.datetime, order: int) -> None:
+def book_liquidation(payment: AppliedPayment, *, tx_hash: str, paid_at: dt.datetime, order: int) -> None:
     """Write a loan's share of a liquidation: what it recovered is a repayment, interest first, the rest is lost."""
-    loan = item.loan
-    lost_principal = loan.outstanding_principal - item.principal
-    if item.paid:
-        _create_onchain(item, RepaymentSource.LIQUIDATION, tx_hash, paid_at, order)
-        limits.settle_repayment(partner_id=loan.partner_id, amount=item.paid, principal=item.principal)
+    loan = payment.loan
+    lost_principal = loan.outstanding_principal - payment.principal
+    if payment.paid:
+        _create_onchain(payment, RepaymentSource.LIQUIDATION, tx_hash, paid_at, order)
+        limits.settle_repayment(partner_id=loan.partner_id, amount=payment.paid, principal=payment.principal)
     limits.write_off(partner_id=loan.partner_id, principal=lost_principal)
     update_loan(
         loan,
-        **item.changes,
+        **payment.changes,
         status=LoanStatus.LIQUIDATED,
         outstanding_principal=0,
-        interest_paid=loan.interest_paid + item.interest,
-        total_repaid=loan.total_repaid + item.paid,
+        interest_paid=loan.interest_paid + payment.interest,
+        total_repaid=loan.total_repaid + payment.paid,
         written_off_principal=lost_principal,
-        written_off_interest=item.lost - lost_principal,
-        last_repayment_at=paid_at if item.paid else loan.last_repayment_at,
+        written_off_interest=payment.lost - lost_principal,
+        last_repayment_at=paid_at if payment.paid else loan.last_repayment_at,
         repay_tx_hash=tx_hash,
         next_due_at=None,
     )
@@ -160,23 +165,25 @@ def liquidate(item: Credit, *, tx_hash: str, paid_at: dt.datetime, order: int) -
         before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
         after={
             "status": str(LoanStatus.LIQUIDATED),
-            "recovered": str(item.paid),
-            "writtenOff": str(item.lost),
+            "recovered": str(payment.paid),
+            "writtenOff": str(payment.lost),
             "txHash": tx_hash,
         },
     )
 
 
-def _create_onchain(item: Credit, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int) -> Repayment:
+def _create_onchain(
+    payment: AppliedPayment, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int
+) -> Repayment:
     return Repayment.objects.create(
-        loan_id=item.loan.pk,
-        partner_id=item.loan.partner_id,
-        amount=item.paid,
+        loan_id=payment.loan.pk,
+        partner_id=payment.loan.partner_id,
+        amount=payment.paid,
         status=RepaymentStatus.SETTLED,
         repaid_by=source,
         funding=FundingSource.ONCHAIN,
-        principal_paid=item.principal,
-        interest_paid=item.interest,
+        principal_paid=payment.principal,
+        interest_paid=payment.interest,
         chain_order=order,
         tx_hash=tx_hash,
         settled_at=paid_at,

@@ -13,9 +13,10 @@ class LedgerEntryKind(models.TextChoices):
 
 
 class LedgerEntry(models.Model):
-    """An event at the pool as it was applied to a position and its loans, once, with what stood there before it.
+    """An event at the pool as it was applied to a position and its loans, once, with the figures from before it.
 
-    `before` is what a reorg puts back: the position's fields, and those of each loan it changed (`rollback.unwind`).
+    `before` is what a rollback restores (`loans.ledger.entries`): the position's columns, and those of each loan that
+    it changed.
     """
 
     id = UUIDPrimaryKey()

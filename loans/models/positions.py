@@ -65,7 +65,7 @@ class SolvencyPosition(models.Model):
     held_for = models.UUIDField(null=True, blank=True)  # the operation of ours that failed; null where an event did
     waiting_since_block = models.PositiveBigIntegerField(null=True, blank=True)
     waiting_told = models.BooleanField(default=False)
-    # A reorg undid what was applied from this place on, and that could not be taken back yet.
+    # What was applied from this place on is still to be rolled back: it could not be when the reorg was seen.
     undo_from = models.PositiveBigIntegerField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -62,7 +62,7 @@ def exact_limit(reading: OaidReading) -> CreditLimit:
     return CreditLimit(reading.oaid_token_id, headroom, reading.block_number, seen_version=version)
 
 
-def reserve(limit: CreditLimit, amount: int) -> int:
+def reserve_credit(limit: CreditLimit, amount: int) -> int:
     """Reserve `amount` inside the caller's transaction; answers the credit that remains, in base units.
 
     Raises `ReadingTooOld` (read again), `CreditContended` (judge exactly) or `insufficient_credit`.
@@ -92,7 +92,7 @@ def reserve(limit: CreditLimit, amount: int) -> int:
     raise rules.insufficient_credit(limit.headroom - current.reserved)
 
 
-def with_row(oaid_token_id: int, accept: Callable[[], T]) -> T:
+def accept_with_row(oaid_token_id: int, accept: Callable[[], T]) -> T:
     """Run the transaction `accept`; an OAID's first one finds no row of reservations, makes it, and runs once more."""
     try:
         return accept()
@@ -109,7 +109,7 @@ def ensure_row(oaid_token_id: int) -> None:
         OaidCredit.objects.create(oaid_token_id=oaid_token_id)
 
 
-def landed(oaid_token_id: int, amount: int, block_number: int) -> None:
+def end_reservation(oaid_token_id: int, amount: int, block_number: int) -> None:
     """The loan is on the chain since `block_number`: the chain counts it now, the reservation ends."""
     mine = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount)
     moved = mine.filter(settled_block__lt=block_number).update(
@@ -118,13 +118,13 @@ def landed(oaid_token_id: int, amount: int, block_number: int) -> None:
     _require_one(moved, oaid_token_id, amount)
 
 
-def reserve_again(oaid_token_id: int, amount: int) -> None:
+def restore_reservation(oaid_token_id: int, amount: int) -> None:
     """A reorg undid the loan's landing, or its failure: the reservation stands again."""
     moved = OaidCredit.objects.filter(oaid_token_id=oaid_token_id).update(**_moved_by(amount))
     _require_one(moved, oaid_token_id, amount)
 
 
-def release(oaid_token_id: int, amount: int) -> None:
+def release_reservation(oaid_token_id: int, amount: int) -> None:
     """The loan never happened: the reservation ends."""
     mine = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount)
     moved = mine.update(**_moved_by(-amount))

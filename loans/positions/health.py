@@ -12,7 +12,7 @@ from functools import partial
 from django.conf import settings
 
 from audit.services import record_change
-from loans.ledger.ledger import pool_debt_at
+from loans.ledger.shares import pool_debt_at
 from loans.models import SolvencyPosition
 from loans.positions.mirror import health_factor
 from partner_platform.core import clock

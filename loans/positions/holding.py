@@ -47,7 +47,7 @@ def must_wait(row: SolvencyPosition, block: int) -> bool:
     return row.waiting_since_block is None or block > row.waiting_since_block
 
 
-def hold(
+def hold_position(
     row: SolvencyPosition, *, until: dt.datetime, block: int, why: BaseException, operation: Operation | None = None
 ) -> None:
     """An event of the position in this block, or this operation, cannot be applied: leave the position alone until
@@ -66,7 +66,7 @@ def hold(
     )
 
 
-def let_go(row: SolvencyPosition) -> None:
+def end_hold(row: SolvencyPosition) -> None:
     """Something of it was applied: where it was held, all that waits for that is tried at once. `row` is altered too.
 
     Stopped in the middle, what is still put off is tried when its pause is over.
@@ -80,7 +80,7 @@ def let_go(row: SolvencyPosition) -> None:
         setattr(row, name, value)
 
 
-def let_go_where_it_is_over(rows: Iterable[SolvencyPosition]) -> None:
+def end_holds_that_are_over(rows: Iterable[SolvencyPosition]) -> None:
     """Let go of those held for an operation that waits no more: it was settled, or a reorg or a person moved it."""
     held = {row.held_for: row for row in rows if row.held_for is not None}
     if not held:
@@ -88,10 +88,10 @@ def let_go_where_it_is_over(rows: Iterable[SolvencyPosition]) -> None:
     waiting = {pk for _, pk in chain_selectors.unacknowledged_among(held)}
     for operation_id, row in held.items():
         if operation_id not in waiting:
-            let_go(row)
+            end_hold(row)
 
 
-def put_off_behind(row: SolvencyPosition, operations: Sequence[Operation]) -> int:
+def postpone_operations(row: SolvencyPosition, operations: Sequence[Operation]) -> int:
     """These operations of a held position are not tried before it is tried again; answers how many were put off."""
     if row.follow_after is None:
         return 0  # it was let go meanwhile
@@ -103,14 +103,14 @@ def put_off_behind(row: SolvencyPosition, operations: Sequence[Operation]) -> in
     return len(operations)
 
 
-def put_off_all_behind(row: SolvencyPosition) -> None:
+def postpone_all_operations(row: SolvencyPosition) -> None:
     """The same for all its operations whose pause is over, so that they do not come up one by one."""
     if row.follow_after is not None:
         ids = _operation_ids(row.position_id)
         chain_services.put_off_behind(operation_ids=ids, until=row.follow_after, why=_behind(row), if_due=True)
 
 
-def put_off_events(row: SolvencyPosition, events: Sequence[ChainEvent]) -> None:
+def postpone_events(row: SolvencyPosition, events: Sequence[ChainEvent]) -> None:
     """These events of a held position are not looked at before it is tried again."""
     if row.follow_after is not None:
         chain_services.put_off_events(event_ids=[event.pk for event in events], until=row.follow_after)
@@ -126,7 +126,7 @@ def first_waiting(position_id: int, limit: int) -> list[Operation]:
     return sorted(rows, key=place_of)[:limit]
 
 
-def is_waited_for(row: SolvencyPosition) -> bool:
+def has_work_left(row: SolvencyPosition) -> bool:
     """True where anything of a held position is left to apply."""
     if row.undo_from is not None or chain_selectors.unapplied_events_of(row.position_id, from_block=0, limit=1):
         return True

@@ -1,10 +1,10 @@
-"""The mirror of collateral positions: what the vault's events say of each, and where nothing was said, a reading."""
+"""The mirror of collateral positions: each row as the vault's and the pool's events leave it."""
 
 from typing import Any
 
 from chain.models import ChainEvent
 from loans.debt import interest
-from loans.ledger.ledger import order_of
+from loans.ledger.movement import order_of
 from loans.models import SolvencyPosition
 from partner_platform.core import clock
 from partner_platform.core.collateral import TOKEN_TYPES
@@ -13,7 +13,7 @@ from partner_platform.core.money import BASIS_POINTS
 MAX_HEALTH = 2**62  # of a debt of next to nothing
 
 
-def opened(event: ChainEvent) -> SolvencyPosition:
+def opened_position(event: ChainEvent) -> SolvencyPosition:
     """The row of a position that was just opened, not saved."""
     args = event.args
     return SolvencyPosition(
@@ -30,8 +30,8 @@ def opened(event: ChainEvent) -> SolvencyPosition:
     )
 
 
-def follow(row: SolvencyPosition, event: ChainEvent) -> None:
-    """Take what an event of the vault says of the collateral into the row, in memory; debts are the ledger's."""
+def set_collateral(row: SolvencyPosition, event: ChainEvent) -> None:
+    """Set the collateral in the row, in memory, to what an event of the vault reports; debts are the ledger's."""
     kind = event.name.partition(".")[2]
     if kind == "PositionRevalued":
         row.collateral_value_usd = int(event.args["collateralValueUSD"])
@@ -42,15 +42,15 @@ def follow(row: SolvencyPosition, event: ChainEvent) -> None:
     row.synced_block = max(row.synced_block, event.block_number)
 
 
-def take_pools_word(row: SolvencyPosition, event: ChainEvent) -> None:
-    """Take the debt that the pool's event tells into the row, in memory."""
+def set_pool_debt(row: SolvencyPosition, event: ChainEvent) -> None:
+    """Set the pool's debt in the row, in memory, to what the pool's event reports."""
     row.pool_principal, row.pool_accrued = int(event.args["principal"]), int(event.args["accrued"])
     row.pool_rate, row.pool_since = int(event.args["rateBps"]), event.block_time
     row.ledger_order = order_of(event.block_number, event.log_index)
 
 
-def pools_word(row: SolvencyPosition) -> dict[str, int]:
-    """What `take_pools_word` changed."""
+def pool_debt_fields(row: SolvencyPosition) -> dict[str, int]:
+    """The columns that `set_pool_debt` sets."""
     return {
         "pool_principal": row.pool_principal,
         "pool_accrued": row.pool_accrued,
@@ -61,8 +61,8 @@ def pools_word(row: SolvencyPosition) -> dict[str, int]:
 
 
 def mirrored_fields(row: SolvencyPosition) -> dict[str, Any]:
-    """What `follow` may have changed, and the debt and health that follow from it as of the pool's last event."""
-    debt = row.pool_principal + interest.whole(row.pool_accrued)
+    """The columns that `set_collateral` sets, with debt and health as of the pool's last event."""
+    debt = row.pool_principal + interest.to_base_units(row.pool_accrued)
     return {
         "collateral_value_usd": row.collateral_value_usd,
         "collateral_amount": row.collateral_amount,
@@ -76,5 +76,5 @@ def mirrored_fields(row: SolvencyPosition) -> dict[str, Any]:
 
 
 def health_factor(collateral_value: int, debt: int) -> int | None:
-    """Value over debt in basis points, rounded down, as the vault reckons it; None without debt."""
+    """Value over debt in basis points, rounded down, as the vault computes it; None without debt."""
     return min(collateral_value * BASIS_POINTS // debt, MAX_HEALTH) if debt else None

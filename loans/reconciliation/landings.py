@@ -4,8 +4,8 @@ An event is found by its place: the books know the pool's log that a draw or a p
 vault's event is the first of its kind after that, in the same block. What landed since the last run, or lately, must
 stand under the uid of its own operation too, and so must whatever is not found by its place. Then there is left
 
-- what the books have and the chain has not: later than block B, or undone by a reorg that the books have not taken back
-  yet (in motion), or a finding;
+- what the books have and the chain has not: later than block B, or undone by a reorg that the books have not rolled
+  back yet (in motion), or a finding;
 - what the chain has and the books have not: to be settled (in motion, since that block).
 """
 
@@ -18,9 +18,10 @@ from django.conf import settings
 
 from chain.models import Operation, OperationState
 from chain.reconciling import ReferenceBlock
+from loans.ledger.movement import block_of
 from loans.reconciliation.findings import Finding, differs
 from loans.reconciliation.loans import UNDRAWN, subject_of
-from loans.reconciliation.records import DRAWS, ORDER_BLOCK, EventRecord, LoanRecord, RepaymentRecord, chunks
+from loans.reconciliation.records import DRAWS, EventRecord, LoanRecord, RepaymentRecord, chunks
 from partner_platform.core.database.rows import as_uuid
 
 FROM_ACCOUNT = ("TRANSFER", "TRUSTED")  # repayments that the platform account's own USDC pays
@@ -94,7 +95,7 @@ class Landings:
                 index += 1
             event = events[index] if index < len(events) else None
             is_next = number + 1 < len(items) and event is not None and event.order >= items[number + 1][0]
-            if event is None or not order or event.block_number != order // ORDER_BLOCK or is_next:
+            if event is None or not order or event.block_number != block_of(order) or is_next:
                 self._lost.append(item)
                 continue
             index += 1

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from audit import selectors as audit_selectors
 from chain.models import ChainEvent
+from loans.ledger.movement import order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
-from loans.reconciliation.records import ORDER_BLOCK, chunks
+from loans.reconciliation.records import chunks
 
 # Where more moved, all is looked at: that costs no more then.
 MOST_ENTRIES, MOST_LOANS = 200_000, 50_000
@@ -80,6 +81,6 @@ def _loans(**wanted: Iterable[Any]) -> list[MovedLoan]:
 def _positions_since(block_number: int) -> set[int]:
     """Those with events in later blocks, and those whose ledger is past the block."""
     events = ChainEvent.objects.filter(block_number__gt=block_number, position_id__isnull=False)
-    moved = SolvencyPosition.objects.filter(ledger_order__gte=(block_number + 1) * ORDER_BLOCK)
+    moved = SolvencyPosition.objects.filter(ledger_order__gte=order_of(block_number + 1, 0))
     named = {number for number in events.values_list("position_id", flat=True) if number is not None}
     return named | set(moved.values_list("position_id", flat=True))

@@ -12,13 +12,14 @@ from typing import Any
 
 from chain.models import ChainEvent
 from chain.reconciling import ChainPosition, ReferenceBlock
-from loans.ledger import ledger
-from loans.ledger.steps import steps_of
+from loans.ledger.entries import position_before
+from loans.ledger.movement import order_of, steps_of
+from loans.ledger.shares import pool_debt_at
 from loans.models import LedgerEntry, SolvencyPosition
 from loans.positions import mirror
 from loans.reconciliation.findings import Finding, column, differs
 from loans.reconciliation.loans import OfPosition
-from loans.reconciliation.records import ORDER_BLOCK, LoanRecord, PositionRecord, chunks
+from loans.reconciliation.records import LoanRecord, PositionRecord, chunks
 
 Events = Mapping[int, Sequence[ChainEvent]]
 
@@ -61,15 +62,15 @@ def check_chain(
     return found, motions
 
 
-def _before(rows: Mapping[int, PositionRecord], block_number: int) -> dict[int, Mapping[str, str]]:
+def _before(rows: Mapping[int, PositionRecord], block_number: int) -> dict[int, dict[str, Any]]:
     """Of positions that moved after the block: what stood there before the first such event."""
-    first = (block_number + 1) * ORDER_BLOCK
+    first = order_of(block_number + 1, 0)
     moved = [row.position_id for row in rows.values() if row.ledger_order >= first]
-    before: dict[int, Mapping[str, str]] = {}
+    before: dict[int, dict[str, Any]] = {}
     for chosen in chunks(moved):
         entries = LedgerEntry.objects.filter(position_id__in=chosen, order__gte=first)
         for entry in sorted(entries, key=lambda entry: entry.order):
-            before.setdefault(entry.position_id, entry.before["position"])
+            before.setdefault(entry.position_id, position_before(entry))
     return before
 
 
@@ -81,20 +82,19 @@ def _waiting_since(row: PositionRecord, events: Sequence[ChainEvent]) -> int | N
 
 
 def _as_of(
-    row: PositionRecord, before: Mapping[str, str] | None, events: Sequence[ChainEvent], block_number: int
+    row: PositionRecord, before: Mapping[str, Any] | None, events: Sequence[ChainEvent], block_number: int
 ) -> PositionRecord | None:
     """The position as the books have it at the end of the block; None where that cannot be told."""
     then: Any = replace(row)
-    if before is not None:
-        for name in ledger.POOL_FIELDS:
-            setattr(then, name, int(before[name]))
-    if then.ledger_order >= (block_number + 1) * ORDER_BLOCK:
+    for name, value in (before or {}).items():
+        setattr(then, name, value)
+    if then.ledger_order >= order_of(block_number + 1, 0):
         return None
     for event in events:
-        mirror.follow(then, event)
-        order = ledger.order_of(event.block_number, event.log_index)
+        mirror.set_collateral(then, event)
+        order = order_of(event.block_number, event.log_index)
         if event.name == "SeniorPool.DebtUpdated" and order > then.ledger_order:
-            mirror.take_pools_word(then, event)
+            mirror.set_pool_debt(then, event)
     return then
 
 
@@ -104,7 +104,7 @@ def _against_vault(row: PositionRecord, actual: ChainPosition | None, moment: Re
         return []  # it was opened after the moment; otherwise the next run finds that it is not there
     if actual is None:
         return differs(row.subject, "existence", "mirrored", "not on the chain")
-    debt = ledger.pool_debt_at(row, moment.timestamp)  # type: ignore[arg-type]
+    debt = pool_debt_at(row, moment.timestamp)  # type: ignore[arg-type]
     found = differs(row.subject, "debt", debt, actual.debt)
     if is_read_later:
         return found

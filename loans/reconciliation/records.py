@@ -12,6 +12,7 @@ from django.db.models.fields.json import KT
 
 from chain.models import ChainEvent
 from chain.reconciling import VAULTS
+from loans.ledger.movement import order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
 from partner_platform.core.database.rows import stored_rows
 from partner_platform.core.fields import MAX_UINT256
@@ -21,7 +22,6 @@ FIRST_WIDTH, WIDEST = 50, 1_000
 IDS_PER_QUERY = 1_000
 DRAWS = tuple(f"{vault}.USDCBorrowed" for vault in VAULTS)
 PAYMENTS = tuple(f"{vault}.LoanRepaid" for vault in VAULTS)
-ORDER_BLOCK = 2**20  # `ledger.LOGS_PER_BLOCK`
 
 
 class LoanRecord(NamedTuple):
@@ -77,7 +77,7 @@ class EventRecord(NamedTuple):
 
     @property
     def order(self) -> int:
-        return self.block_number * ORDER_BLOCK + self.log_index
+        return order_of(self.block_number, self.log_index)
 
 
 @dataclass(slots=True)

@@ -1,1 +1,7 @@
-"""All that undoes what a reorg took from the books."""
+"""A reorg's rollback in the books: every position is as it was before the block from which the chain was replaced.
+
+Each event's ledger entry is restored newest first (`entries`), then the position's pool debt and collateral
+(`mirror`); a position whose rollback fails is held until it succeeds (`positions`). An operation of ours is PENDING
+again and is settled anew by its new outcome (`operations`). Keeps M2 to M5. `chain` decides what was replaced
+(`chain.events.rollback` for events, `chain.settlement.reorgs` for operations).
+"""

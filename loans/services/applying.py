@@ -19,8 +19,8 @@ from django.db.models import QuerySet
 from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain.models import ChainEvent, Operation
-from loans.ledger.ledger import LedgerContended, Movement, order_of
-from loans.ledger.steps import Step, steps_of
+from loans.ledger.errors import LedgerContended
+from loans.ledger.movement import Movement, Step, order_of, steps_of
 from loans.models import SolvencyPosition
 from loans.positions import mirror
 from loans.services import onchain
@@ -53,12 +53,12 @@ class Progress:
 
 
 def apply_quiet(groups: Groups, rows: Rows) -> set[int]:
-    """Positions without partner loans: the mirror and the pool's last word, one guarded update each, in one
+    """Positions without partner loans: the mirror and the pool's last debt, one guarded update each, in one
     transaction. Answers which were followed; one that moved meanwhile is not among them. Raises `LedgerContended`.
     """
 
     def apply() -> set[int]:
-        followed = {key for key in sorted(groups) if _take_last_word(copy(rows[key]), groups[key])}
+        followed = {key for key in sorted(groups) if _set_last_pool_debt(copy(rows[key]), groups[key])}
         _note_followed(groups, followed)
         return followed
 
@@ -123,14 +123,14 @@ def _parts(events: Sequence[ChainEvent], steps: Sequence[Step]) -> Iterator[Step
         yield loose
 
 
-def _take_last_word(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
+def _set_last_pool_debt(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
     before, as_read = row.ledger_order, _as_read(row)
     for event in events:
-        mirror.follow(row, event)
+        mirror.set_collateral(row, event)
         if event.name == "SeniorPool.DebtUpdated" and order_of(event.block_number, event.log_index) > before:
-            mirror.take_pools_word(row, event)
+            mirror.set_pool_debt(row, event)
     mine = as_read.filter(loans_principal=0)
-    return mine.update(**mirror.mirrored_fields(row), **mirror.pools_word(row)) == 1
+    return mine.update(**mirror.mirrored_fields(row), **mirror.pool_debt_fields(row)) == 1
 
 
 def _write_unmoved(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
@@ -154,7 +154,7 @@ def _note_applied(events: Sequence[ChainEvent]) -> None:
 
 def _mirrored_after(row: SolvencyPosition, events: Iterable[ChainEvent]) -> dict[str, Any]:
     for event in events:
-        mirror.follow(row, event)
+        mirror.set_collateral(row, event)
     return mirror.mirrored_fields(row)
 
 

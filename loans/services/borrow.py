@@ -61,7 +61,7 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
         limit = credit.exact_limit(reading) if exactly else credit.limit_from(reading)
         try:
             accept = partial(_accept, partner, request, proof, reading, position, limit, on_accepted)
-            return credit.with_row(request.oaid_token_id, accept)
+            return credit.accept_with_row(request.oaid_token_id, accept)
         except credit.ReadingTooOld:
             readings.forget_block()
         except credit.CreditContended:
@@ -87,7 +87,7 @@ def _accept(
     today = clock.today()
 
     def accept() -> PartnerLoan:
-        remaining_credit = credit.reserve(limit, request.borrow_amount)
+        remaining_credit = credit.reserve_credit(limit, request.borrow_amount)
         limits.reserve(
             partner_id=partner.pk,
             amount=request.borrow_amount,

@@ -22,12 +22,13 @@ from chain.events.watcher import WatchReport
 from chain.lending import readings
 from chain.models import ChainEvent
 from chain.rpc.clients import ChainUnavailable
+from loans.ledger.errors import LedgerContended, LedgerGap
 from loans.ledger.gaps import find_missing
-from loans.ledger.ledger import LOGS_PER_BLOCK, LedgerContended, LedgerGap
+from loans.ledger.movement import block_of
 from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
-from loans.positions import holding, mirror, waiting
+from loans.positions import holding, mirror, overdue
 from loans.positions.rows import mirrored, rows_of
-from loans.rollback import unwind
+from loans.rollback.positions import finish_rollback, pending_rollbacks
 from loans.services import applying
 from loans.services.applying import Progress
 from partner_platform.core import backoff
@@ -69,7 +70,7 @@ def follow_chain() -> tuple[WatchReport, FollowReport]:
     watched, report = watcher.read_new_blocks(), apply_due()
     if report.gaps and find_missing(report.gaps):
         watched, report = watcher.read_new_blocks(), apply_due()
-    waiting.tell_overdue(head=watched.next_block - 1)
+    overdue.report_overdue_positions(head=watched.next_block - 1)
     return watched, report
 
 
@@ -86,8 +87,8 @@ def follow_chain_quietly() -> bool:
 def apply_due() -> FollowReport:
     """Apply every event nobody acted on yet; what waits stays for the next pass, what fails for a later one."""
     one_pass = _Pass()
-    for row in unwind.owing(IDS_PER_QUERY):
-        one_pass.undo(row)
+    for row in pending_rollbacks(IDS_PER_QUERY):
+        one_pass.finish_rollback(row)
     after = (-1, -1)
     while events := chain_selectors.unapplied_events(BATCH, after=after):
         is_last = len(events) < BATCH
@@ -113,7 +114,7 @@ class _Pass:
         self._note_those_of_no_position([event for event in events if event.position_id is None])
         groups = _by_position(events)
         rows = self._rows(groups)
-        holding.let_go_where_it_is_over(rows.values())
+        holding.end_holds_that_are_over(rows.values())
         self._leave_out_what_waits(groups, rows)
         busy = _lent_positions(groups) | {
             key for key, group in groups.items() if any(event.operation_uid for event in group)
@@ -127,12 +128,12 @@ class _Pass:
         for key in sorted(busy - settled - self.report.waiting):
             self._one_by_one(rows[key], groups[key])
 
-    def undo(self, row: SolvencyPosition) -> bool:
-        """Take back what a reorg undid on the position and could not be taken back then; False where it cannot be."""
+    def finish_rollback(self, row: SolvencyPosition) -> bool:
+        """Finish a rollback that failed when the reorg was seen; False where it fails again."""
         try:
-            unwind.undo_owed(row)
+            finish_rollback(row)
         except Exception as error:  # noqa: BLE001 - told by `_hold`
-            self._hold(row, (row.undo_from or 0) // LOGS_PER_BLOCK, error)
+            self._hold(row, block_of(row.undo_from or 0), error)
             return False
         return True
 
@@ -154,8 +155,8 @@ class _Pass:
             row = rows.get(key)
             if row is None:
                 self._put_off_unknown(key, groups.pop(key))
-            elif holding.must_wait(row, group[0].block_number) or not (row.undo_from is None or self.undo(row)):
-                holding.put_off_events(row, groups.pop(key))
+            elif holding.must_wait(row, group[0].block_number) or not self.finish_rollback(row):
+                holding.postpone_events(row, groups.pop(key))
                 self.report.waiting.add(key)
             elif key in self.report.waiting:
                 groups.pop(key)  # it waits since an earlier part of this pass
@@ -187,7 +188,7 @@ class _Pass:
             return {key for half in halves for key in self._together(half, groups, rows, act)}
         for key in sorted(followed):
             self.report.applied += len(groups[key])
-            holding.let_go(rows[key])
+            holding.end_hold(rows[key])
         return followed
 
     def _is_behind(self, row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
@@ -205,7 +206,7 @@ class _Pass:
             error = failure
         self.report.applied += progress.applied
         if progress.applied:
-            holding.let_go(row)
+            holding.end_hold(row)
         if error is not None:
             self._fail(row, progress.left, error)
         elif progress.waits_for:
@@ -233,7 +234,7 @@ class _Pass:
         else:
             logger.error("position %d cannot be followed; it is put off by itself", row.position_id, exc_info=error)
         until = backoff.next_try(row.follow_failures + 1)
-        holding.hold(row, until=until, block=block, why=error)
+        holding.hold_position(row, until=until, block=block, why=error)
         chain_services.put_off_events_of(position_id=row.position_id, from_block=block, until=until)
 
     def _put_off_unknown(self, position_id: int, events: Sequence[ChainEvent]) -> None:
@@ -271,7 +272,7 @@ def _open(events: Iterable[ChainEvent]) -> None:
     for event in events:
         if event.name.endswith(".PositionOpened"):
             try:
-                row = mirror.opened(event)
+                row = mirror.opened_position(event)
             except Exception:
                 logger.exception("the opening of position %s cannot be read", event.position_id)
             else:

@@ -9,41 +9,42 @@ from collections.abc import Mapping
 from chain.models import ChainEvent
 from loans.debt import interest
 from loans.debt.interest import OWN, PositionDebt
-from loans.ledger import ledger
-from loans.ledger import payments as crediting
-from loans.ledger.ledger import Movement
+from loans.ledger import payments
+from loans.ledger.apply import apply_liquidation, apply_payment, apply_user_draw
+from loans.ledger.movement import Movement
+from loans.ledger.shares import live_loans
 from loans.models import RepaymentSource
 from partner_platform.core import clock
 
 
 def user_drew(movement: Movement, event: ChainEvent) -> None:
     """The user borrowed without a partner: their debt, none of the partners'."""
-    ledger.draw_by_user(movement, int(event.args["amount"]))
+    apply_user_draw(movement, int(event.args["amount"]))
 
 
 def user_repaid(movement: Movement, event: ChainEvent) -> None:
     """Somebody paid the vault without the platform: `repaidBy` USER, oldest loan first."""
     amount = int(event.args["amount"])
-    loans = ledger.live_loans(movement.position_id)
+    loans = live_loans(movement.position_id)
     free = [str(loan.pk) for loan in loans if not loan.repayment_in_flight]
     busy = [str(loan.pk) for loan in loans if loan.repayment_in_flight]
 
-    def act(debt: PositionDebt) -> tuple[PositionDebt, Mapping[str, int]]:
-        payments = interest.allocate(debt.owed(), [*free, OWN, *busy], amount)
-        return interest.repay(debt, payments, moment=movement.moment), payments
+    def allocate(debt: PositionDebt) -> tuple[PositionDebt, Mapping[str, int]]:
+        shares = interest.allocate(debt.owed(), [*free, OWN, *busy], amount)
+        return interest.after_payment(debt, shares), shares
 
     paid_at = clock.from_seconds(event.block_time)
-    for item in sorted(ledger.pay(movement, act, spare=amount), key=lambda item: item.loan.pk):
+    for item in sorted(apply_payment(movement, allocate, amount=amount), key=lambda item: item.loan.pk):
         if item.paid:
-            crediting.book_onchain(
+            payments.book_onchain_payment(
                 item, source=RepaymentSource.USER, tx_hash=event.tx_hash, paid_at=paid_at, order=movement.order
             )
         else:
-            crediting.rebase(item)
+            payments.book_shifted_share(item)
 
 
 def liquidated(movement: Movement, event: ChainEvent) -> None:
     """The position was liquidated: every loan gets its share of what was paid, the rest of it is lost."""
     paid_at = clock.from_seconds(event.block_time)
-    for item in sorted(ledger.liquidate(movement, int(event.args["debtPaid"])), key=lambda item: item.loan.pk):
-        crediting.liquidate(item, tx_hash=event.tx_hash, paid_at=paid_at, order=movement.order)
+    for item in sorted(apply_liquidation(movement, int(event.args["debtPaid"])), key=lambda item: item.loan.pk):
+        payments.book_liquidation(item, tx_hash=event.tx_hash, paid_at=paid_at, order=movement.order)

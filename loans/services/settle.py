@@ -17,10 +17,11 @@ from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain.lending import readings
 from chain.models import Operation
+from loans.ledger.errors import LedgerContended, LedgerGap, LedgerPassed
 from loans.ledger.gaps import find_missing
-from loans.ledger.ledger import LedgerContended, LedgerGap, LedgerPassed
 from loans.positions import holding
-from loans.rollback import unwind
+from loans.rollback.operations import rollback_operation
+from loans.rollback.positions import rollback_ledger
 from loans.services import borrow, repay, settle_together
 from loans.services.follow import follow_chain_quietly
 from loans.services.settling_work import Nobodys, Work
@@ -38,7 +39,7 @@ MAX_TRIES = 5
 
 def settle_due() -> int:
     """Settle whatever is due, in the order of the chain; answers how many operations were settled."""
-    _take_back_reopened()
+    _rollback_reopened()
     sweep = _Sweep()
     sweep.run()
     if sweep.gaps and follow_chain_quietly():
@@ -48,13 +49,13 @@ def settle_due() -> int:
     return sweep.settled
 
 
-def _take_back_reopened() -> None:
-    """What a reorg undid after it was settled is taken back first; the newest operation first."""
+def _rollback_reopened() -> None:
+    """What a reorg undid after it was settled is rolled back first; the newest operation first."""
     for operation in chain_selectors.reopened(KINDS, BATCH):
         try:
-            unwind.take_back(operation)
+            rollback_operation(operation)
         except Exception as error:  # noqa: BLE001 - told by `_tell`
-            _tell(operation, error, "could not take back")
+            _tell(operation, error, "could not roll back")
             chain_services.put_off(operation=operation, why=reason(error))
 
 
@@ -90,7 +91,7 @@ class _Sweep:
                 behind.setdefault(work.position_id_of(operation), []).append(operation)
             self._settle_run([operation for operation in run if operation not in waiting], work)
         for position_id, operations_behind in behind.items():
-            self._moved += holding.put_off_behind(work.rows[position_id], operations_behind)
+            self._moved += holding.postpone_operations(work.rows[position_id], operations_behind)
         return self._moved > 0
 
     def _settle_run(self, run: list[Operation], work: Work) -> None:
@@ -111,7 +112,7 @@ class _Sweep:
         for operation in run:
             if (row := work.position_of(operation)) is not None:
                 self.gaps.pop(row.position_id, None)
-                holding.let_go(row)
+                holding.end_hold(row)
 
     def _put_off(self, operation: Operation, work: Work, error: Exception) -> None:
         _tell(operation, error, "could not settle")
@@ -122,9 +123,9 @@ class _Sweep:
                 self.gaps[row.position_id] = operation.block_number or 0
             was_held = row.follow_failures > 0
             work.stopped.add(row.position_id)
-            holding.hold(row, until=until, block=operation.block_number or 0, why=error, operation=operation)
+            holding.hold_position(row, until=until, block=operation.block_number or 0, why=error, operation=operation)
             if was_held:
-                holding.put_off_all_behind(row)
+                holding.postpone_all_operations(row)
 
 
 def _settle_one(operation: Operation, end: Callable[[], None]) -> bool:
@@ -146,8 +147,8 @@ def _settle_one(operation: Operation, end: Callable[[], None]) -> bool:
         except LedgerPassed as passed:
             if not tries_left:
                 raise
-            logger.warning("%s: %s; that is taken back and applied again in its order", operation.key, passed)
-            unwind.unwind(passed.position_id, passed.order)
+            logger.warning("%s: %s; that is rolled back and applied again in its order", operation.key, passed)
+            rollback_ledger(passed.position_id, passed.order)
     raise AssertionError("unreachable")
 
 

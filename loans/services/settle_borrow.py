@@ -8,9 +8,8 @@ from typing import Any
 from audit.services import Change, record_changes
 from chain.models import Operation, OperationState
 from loans.debt import schedules
-from loans.ledger import ledger
-from loans.ledger.ledger import Movement
-from loans.ledger.movements import movement_of
+from loans.ledger.apply import apply_draws
+from loans.ledger.movement import Movement, movement_of
 from loans.models import LoanStatus, PartnerLoan
 from loans.positions import credit
 from partner_platform.core.errors import ErrorCode
@@ -40,11 +39,11 @@ def activate_all(draws: Sequence[Draw]) -> None:
 
     Whatever all of them share is written once; rows of a table are touched in the order of their keys.
     """
-    figures = ledger.draw_each([(draw.movement, draw.loan) for draw in draws])
+    figures = apply_draws([(draw.movement, draw.loan) for draw in draws])
     for draw, own in sorted(zip(draws, figures, strict=True), key=lambda item: item[0].loan.pk):
         _pay_out(draw.loan, draw.operation, own)
     for draw in sorted(draws, key=lambda draw: draw.loan.oaid_token_id):
-        credit.landed(draw.loan.oaid_token_id, draw.loan.principal_amount, draw.movement.block_number)
+        credit.end_reservation(draw.loan.oaid_token_id, draw.loan.principal_amount, draw.movement.block_number)
     for partner_id, amounts in sorted(_by_partner(draws).items()):
         limits.settle_borrow(partner_id=partner_id, amount=sum(amounts), loans=len(amounts))
     record_changes([_paid_out(draw.loan, draw.operation) for draw in draws])
@@ -95,7 +94,7 @@ def _fail(loan: PartnerLoan, operation: Operation) -> None:
         failure_code=str(ErrorCode.SETTLEMENT_FAILED),
         outstanding_principal=0,
     )
-    credit.release(loan.oaid_token_id, loan.principal_amount)
+    credit.release_reservation(loan.oaid_token_id, loan.principal_amount)
     limits.release(partner_id=loan.partner_id, amount=loan.principal_amount, day=loan.daily_usage_day)
     record_changes([_change(loan, "loan.failed", LoanStatus.FAILED, reason=operation.reason[:300])])
 

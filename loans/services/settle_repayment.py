@@ -9,10 +9,10 @@ from chain.models import Operation, OperationState
 from loans.debt import interest, payoffs
 from loans.debt.interest import PositionDebt
 from loans.funding import trusted
-from loans.ledger import ledger
-from loans.ledger import payments as crediting
-from loans.ledger.ledger import Credit, Movement
-from loans.ledger.movements import movement_of
+from loans.ledger import payments
+from loans.ledger.apply import apply_payment
+from loans.ledger.movement import Movement, movement_of
+from loans.ledger.shares import AppliedPayment
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
 from partner_platform.core import clock
 from partner_platform.core.invariants import InvariantViolation
@@ -27,19 +27,19 @@ def settle_repayment(repayment: Repayment, operation: Operation) -> None:
         _fail(loan, repayment, operation)
 
 
-def apply(loan: PartnerLoan, repayment: Repayment, movement: Movement, paid: int) -> list[Credit]:
+def apply(loan: PartnerLoan, repayment: Repayment, movement: Movement, paid: int) -> list[AppliedPayment]:
     """Move the position's ledger by a payment of ours; answers what it did to each loan."""
     key = str(loan.pk)
 
-    def act(debt: PositionDebt) -> tuple[PositionDebt, Mapping[str, int]]:
+    def allocate(debt: PositionDebt) -> tuple[PositionDebt, Mapping[str, int]]:
         terms = repayment.payoff_terms
-        if terms is not None and paid >= min(payoffs.due_by(terms, movement.moment), debt.total):
-            return interest.close(debt, key, paid, moment=movement.moment)
+        if terms is not None and paid >= min(payoffs.due_by(terms, movement.timestamp), debt.total):
+            return interest.after_payoff(debt, key, paid)
         order = [key, *(other for other in debt.parts if other != key)]
-        payments = interest.allocate(debt.owed(), order, paid)
-        return interest.repay(debt, payments, moment=movement.moment), payments
+        shares = interest.allocate(debt.owed(), order, paid)
+        return interest.after_payment(debt, shares), shares
 
-    return ledger.pay(movement, act, only=loan, spare=paid)
+    return apply_payment(movement, allocate, target=loan, amount=paid)
 
 
 def _credit(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
@@ -51,10 +51,12 @@ def _credit(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> No
         elif item.paid:
             _settle_spill(item, operation, movement)
         else:
-            crediting.rebase(item)
+            payments.book_shifted_share(item)
 
 
-def _settle_own(item: Credit, repayment: Repayment, operation: Operation, paid: int, movement: Movement) -> None:
+def _settle_own(
+    item: AppliedPayment, repayment: Repayment, operation: Operation, paid: int, movement: Movement
+) -> None:
     claimed = repayment.amount
     is_pulled = repayment.funding == FundingSource.PULLED
     _finish(
@@ -70,7 +72,7 @@ def _settle_own(item: Credit, repayment: Repayment, operation: Operation, paid: 
         settled_at=operation.block_time,
     )
     if item.paid:
-        crediting.credit(
+        payments.book_payment(
             item,
             source=RepaymentSource(repayment.repaid_by),
             tx_hash=operation.tx_hash,
@@ -78,14 +80,14 @@ def _settle_own(item: Credit, repayment: Repayment, operation: Operation, paid: 
             frees_loan=True,
         )
     else:
-        crediting.came_too_late(item, paid)
+        payments.book_late_repayment(item, paid)
     _give_back(repayment, max(claimed - paid, 0))
     trusted.settled(repayment, operation, min(claimed, paid), movement.block_number)
 
 
-def _settle_spill(item: Credit, operation: Operation, movement: Movement) -> None:
+def _settle_spill(item: AppliedPayment, operation: Operation, movement: Movement) -> None:
     """Base units of rounding that a payment had to leave to another loan of the position."""
-    crediting.book_onchain(
+    payments.book_onchain_payment(
         item,
         source=RepaymentSource.PARTNER,
         tx_hash=operation.tx_hash,
@@ -96,7 +98,7 @@ def _settle_spill(item: Credit, operation: Operation, movement: Movement) -> Non
 
 def _fail(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
     _finish(repayment, RepaymentStatus.FAILED, failure_reason=operation.reason[:300], settled_at=clock.now())
-    crediting.update_loan(loan, frees_loan=True)
+    payments.update_loan(loan, frees_loan=True)
     _give_back(repayment, repayment.amount)
     record_change(
         actor="system",

@@ -12,7 +12,7 @@ from typing import Any
 
 from chain import services as chain_services
 from chain.models import Operation, OperationState
-from loans.ledger.movements import movement_of
+from loans.ledger.movement import movement_of
 from loans.models import PartnerLoan
 from loans.services.settle_borrow import Draw, activate_all
 from partner_platform.core.database.transactions import run_in_transaction

@@ -33,7 +33,7 @@ class Work:
         self.stopped: set[int] = set()  # positions an operation of which failed now: what comes after it waits
         found = {operation.pk: operation for operation in operations}
         self._load(list(found.values()))
-        holding.let_go_where_it_is_over(self.rows.values())
+        holding.end_holds_that_are_over(self.rows.values())
         earlier = {operation.pk: operation for operation in self._first_of_held()}
         if news := [operation for key, operation in earlier.items() if key not in found]:
             self._load(news)

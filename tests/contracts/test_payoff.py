@@ -138,7 +138,7 @@ def test_what_a_loan_owes_is_the_books_figure_to_the_base_unit(
     lab: Lab, indebted: Borrower, loan: Part, prior: Part, rate: int, seconds: int
 ) -> None:
     since = lab.now()
-    terms = (loan.principal, loan.accrued, prior.principal, prior.accrued, rate, since)
+    terms = (loan.principal, loan.accrued_scaled, prior.principal, prior.accrued_scaled, rate, since)
     payoff = lab.payoff_call(indebted.position, terms, most=DEBT, payer=lab.settlement.address)
     owed = loan_debt(loan, prior, rate, seconds)
 

@@ -31,11 +31,11 @@ def follow_chain() -> follow.FollowReport:
 
 def debts_match(chain, *users) -> bool:
     from loans.debt.interest import OWN
-    from loans.ledger import ledger
+    from loans.ledger import shares
 
     for user in users:
         row = SolvencyPosition.objects.get(position_id=user.position_id)
-        debt = ledger.debt_of(row, chain.now())
+        debt = shares.debt_of(row, chain.now())
         assert debt.total == chain.debt(user.position_id)
         assert sum(debt.owed().values()) == debt.total
         assert OWN not in debt.parts or debt.parts[OWN].principal >= 0

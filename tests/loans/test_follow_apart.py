@@ -12,10 +12,10 @@ from chain.events import watcher
 from chain.models import ChainEvent, WatchCursor
 from chain.settlement import driver
 from loans import books, tasks
-from loans.ledger.ledger import order_of
+from loans.ledger.movement import order_of
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, SolvencyPosition
-from loans.positions import waiting
-from loans.rollback import unwind
+from loans.positions import overdue
+from loans.rollback.positions import pending_rollbacks
 from loans.services import applying, follow
 from loans.services.settle import settle_due
 from partner_platform.core import metrics
@@ -261,7 +261,7 @@ def test_a_position_that_cannot_be_unwound_keeps_the_watcher_from_nothing(
         repay_on_chain(chain, user.wallet, user, 40 * DOLLAR)
     follow.follow_chain()
     assert (owed("first"), owed("second")) == (60 * DOLLAR, 60 * DOLLAR)
-    Partner.objects.filter(pk=two_lent[0].partner.pk).update(total_repaid=0)  # it cannot be taken back
+    Partner.objects.filter(pk=two_lent[0].partner.pk).update(total_repaid=0)  # it cannot be rolled back
 
     chain.rpc("anvil_rollback", chain.block_number() - block)
     chain.mine(9)
@@ -274,7 +274,7 @@ def test_a_position_that_cannot_be_unwound_keeps_the_watcher_from_nothing(
     row = row_of(chain.users[0])
     assert row.undo_from is not None
     assert row.follow_failures >= 1
-    assert any("what a reorg undid cannot be taken back yet" in message for message in errors(caplog))
+    assert any("the rollback of a reorg fails, and is tried again" in message for message in errors(caplog))
     Partner.objects.filter(pk=two_lent[0].partner.pk).update(total_repaid=40 * DOLLAR)
     shift_clock(seconds=PAUSE)
     follow.follow_chain()
@@ -302,7 +302,7 @@ def test_what_is_owed_to_a_reorg_is_made_up_for_though_nothing_new_comes(
     follow.apply_due()
 
     assert (owed("first"), row_of(chain.users[0]).undo_from) == (100 * DOLLAR, None)
-    assert unwind.owing(10) == []
+    assert pending_rollbacks(10) == []
 
 
 def test_no_operation_settles_on_a_position_on_which_a_reorg_is_still_to_be_undone(
@@ -317,7 +317,7 @@ def test_no_operation_settles_on_a_position_on_which_a_reorg_is_still_to_be_undo
 
     loan = PartnerLoan.objects.select_related("borrow_operation").get(partner_loan_id="next")
     assert loan.status == LoanStatus.PENDING
-    assert "what a reorg undid is taken back first" in loan.borrow_operation.settle_error
+    assert "the rollback of a reorg is to be finished first" in loan.borrow_operation.settle_error
 
 
 # --- who waits for long ---
@@ -334,7 +334,7 @@ def test_a_position_that_waits_for_long_is_told_once_with_its_reason(
     assert since is not None
     chain.mine(20 - (chain.block_number() - since))
     follow.follow_chain()
-    assert (len(errors(caplog)), waiting.counts()) == (1, {"waiting": 1, "overdue": 0})
+    assert (len(errors(caplog)), overdue.count_held_positions()) == (1, {"waiting": 1, "overdue": 0})
 
     for _ in range(3):
         chain.mine()
@@ -345,24 +345,24 @@ def test_a_position_that_waits_for_long_is_told_once_with_its_reason(
     assert told[0].startswith(
         f"position {chain.users[0].position_id} waits since block {since}, for 21 blocks: partner"
     )
-    assert waiting.counts() == {"waiting": 0, "overdue": 1}
+    assert overdue.count_held_positions() == {"waiting": 0, "overdue": 1}
     assert b'positions_held{age="overdue"} 1.0' in metrics.build()
     mend_partner(two_lent[0], 100 * DOLLAR)
     shift_clock(seconds=PAUSE)
     follow.follow_chain()
-    assert waiting.counts() == {"waiting": 0, "overdue": 0}
+    assert overdue.count_held_positions() == {"waiting": 0, "overdue": 0}
 
 
 def test_many_are_told_in_few_lines(
     chain: Chain, two_lent: tuple[PartnerClient, PartnerClient], settings: Any, monkeypatch: Any, caplog: Any
 ) -> None:
     settings.CHAIN_OVERDUE_BLOCKS = 5
-    monkeypatch.setattr(waiting, "NAMED", 1)
+    monkeypatch.setattr(overdue, "NAMED", 1)
     names = sorted(user.position_id for user in chain.users)
     held = {"follow_failures": 1, "follow_error": "wrong", "undo_from": 0}
     for block, name in enumerate(names, start=1):
         SolvencyPosition.objects.filter(position_id=name).update(waiting_since_block=block, **held)
-    waiting.tell_overdue(head=chain.block_number())
+    overdue.report_overdue_positions(head=chain.block_number())
     told = [message for message in errors(caplog) if "wait" in message]
     assert len(told) == 2
     assert told[1] == f"{len(names) - 1} more positions wait for as long: {', '.join(map(str, names[1:]))}"

@@ -11,7 +11,7 @@ import chain.selectors
 import loans.selectors
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from loans.funding import trusted
-from loans.ledger import ledger
+from loans.ledger import shares
 from loans.models import (
     AccountDeposit,
     LedgerEntry,
@@ -22,9 +22,9 @@ from loans.models import (
     Repayment,
     SolvencyPosition,
 )
-from loans.positions import waiting
+from loans.positions import overdue
 from loans.reconciliation import transfers
-from loans.rollback import unwind
+from loans.rollback.positions import pending_rollbacks_query
 from loans.services import lifecycle
 from partner_platform.core import clock
 from tests.support.planner import assert_uses_index
@@ -41,7 +41,7 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "what is left of a position's events": lambda: ChainEvent.objects.filter(
         position_id=7, block_number__lte=7
     ).order_by("-block_number", "-log_index"),
-    "live loans of a position": lambda: ledger.live_loans_query(7),
+    "live loans of a position": lambda: shares.live_loans_query(7),
     "ledger entries of a position since": lambda: LedgerEntry.objects.filter(position_id=7, order__gte=7).order_by(
         "-order"
     ),
@@ -61,8 +61,8 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
         transfers._events("block_number").filter(block_number__gte=7, block_number__lte=9)
     ).order_by("block_number", "log_index")[:100],
     "overdue loans": lambda: lifecycle.overdue_query(clock.now()),
-    "positions that wait for long": lambda: waiting.overdue_query(500),
-    "positions on which a reorg is to be undone": lambda: unwind.owing_query(clock.now()),
+    "positions that wait for long": lambda: overdue.overdue_positions_query(500),
+    "positions on which a reorg is to be undone": lambda: pending_rollbacks_query(clock.now()),
     "events of a position that wait": lambda: ChainEvent.objects.filter(
         position_id=7, block_number__gte=7, applied__in=[False]
     ).order_by("block_number", "log_index"),

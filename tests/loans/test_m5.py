@@ -6,13 +6,29 @@ histories through API, database and chain, compared with the chain after every s
 
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loans.debt.interest import OWN, SCALE, PositionDebt, allocate, close, draw, liquidate, repay, whole
-from loans.ledger import ledger
+from loans.debt import payoffs
+from loans.debt.interest import (
+    NOTHING,
+    OWN,
+    SCALE,
+    Part,
+    PositionDebt,
+    PositionSums,
+    after_draw,
+    after_payment,
+    after_payoff,
+    allocate,
+    divide_recovered,
+    sums_after_payment,
+    to_base_units,
+)
+from loans.ledger import shares
 from loans.models import PartnerLoan, SolvencyPosition
 from loans.services import follow
 from tests.loans.conftest import DOLLAR
@@ -44,7 +60,7 @@ class Pool:
 
     def repay(self, amount: int, moment: int) -> None:
         self.at(moment)
-        interest = whole(self.accrued)
+        interest = to_base_units(self.accrued)
         assert amount <= self.principal + interest
         if amount < interest:
             self.accrued -= amount * SCALE
@@ -54,53 +70,72 @@ class Pool:
 
     @property
     def debt(self) -> int:
-        return self.principal + whole(self.accrued)
+        return self.principal + to_base_units(self.accrued)
 
 
 @dataclass
 class Books:
-    """The pool, and its debt split over the loans."""
+    """The pool, and the books of one position as they are in production: its row's sums, and its loans' rows.
 
-    loans: int  # how many at most
+    The rows are not saved; all that is written to them is worked out by `debt.interest` and `ledger.shares`.
+    """
+
+    most_loans: int
     pool: Pool = field(default_factory=Pool)
-    debt: PositionDebt = field(default_factory=lambda: PositionDebt({}, 0, 0))
-    moment: int = 1_000
+    sums: PositionSums = field(default_factory=lambda: PositionSums(NOTHING, NOTHING, 0, 0))
+    loans: list[PartnerLoan] = field(default_factory=list)  # that owe something, in the order of the draws
+    now: int = 1_000
     drawn: int = 0
 
     def step(self, data: st.DataObject) -> None:
-        self.moment += data.draw(SECONDS)
-        self.pool.at(self.moment)
-        self.debt = self.debt.at(self.moment)
-        self.check()
+        self.pass_time(data)
         actions = ["draw", "own"] if not self.pool.debt else ["draw", "own", "repay", "payoff", "user", "late payoff"]
         getattr(self, "_" + data.draw(st.sampled_from(actions)).replace(" ", "_"))(data)
         self.check()
 
+    def pass_time(self, data: st.DataObject) -> None:
+        self.now += data.draw(SECONDS)
+        self.pool.at(self.now)
+        self.check()
+
+    def debt(self) -> PositionDebt:
+        return shares.divided(self.sums.at(self.now), self.loans)
+
     def check(self) -> None:
-        owed = self.debt.owed()
-        assert sum(owed.values()) == self.pool.debt
-        assert (self.debt.principal, self.debt.accrued) == (self.pool.principal, self.pool.accrued)
-        assert all(part.principal >= 0 and part.accrued >= 0 for part in self.debt.parts.values())
-        assert not owed or self.debt.rate == self.pool.rate
+        sums, debt = self.sums.at(self.now), self.debt()
+        owed = debt.owed()
+        assert sum(owed.values()) == self.pool.debt == sums.pool_debt
+        assert (debt.principal, debt.accrued_scaled) == (self.pool.principal, self.pool.accrued)
+        assert all(part.principal >= 0 and part.accrued_scaled >= 0 for part in debt.parts.values())
+        assert not owed or debt.rate_bps == self.pool.rate
+        # The position's running sums of its loans, and what the API shows of each from its own row alone.
+        parts = [shares.part_of(loan, self.now) for loan in self.loans]
+        assert sums.loans == Part(sum(p.principal for p in parts), sum(p.accrued_scaled for p in parts))
+        assert [payoffs.debt_at(loan, self.now) for loan in self.loans] == [owed[str(loan.pk)] for loan in self.loans]
 
     def _draw(self, data: st.DataObject) -> None:
-        if self.drawn == self.loans and f"loan{self.drawn}" not in self.debt.parts:
-            return
-        if self.drawn < self.loans:
+        if len(self.loans) < self.most_loans:
+            amount, rate = data.draw(AMOUNTS), data.draw(RATES)
+            before = self._draw_at_the_pool(amount, rate, by_loan=True)
             self.drawn += 1
-        self._take(f"loan{self.drawn}", data)
+            loan = PartnerLoan(
+                pk=UUID(int=self.drawn), status="ACTIVE", principal_amount=amount, outstanding_principal=amount
+            )
+            _update(loan, shares.drawn_figures(before, self.sums, amount, draw_order=self.now))
+            self.loans.append(loan)
 
     def _own(self, data: st.DataObject) -> None:
-        if self.loans > 1:
-            self._take(OWN, data)
+        if self.most_loans > 1:
+            self._draw_at_the_pool(data.draw(AMOUNTS), data.draw(RATES), by_loan=False)
 
-    def _take(self, key: str, data: st.DataObject) -> None:
-        amount, rate = data.draw(AMOUNTS), data.draw(RATES)
-        self.pool.draw(amount, self.moment, rate)
-        self.debt = draw(self.debt, key, amount, moment=self.moment, pool_rate=rate)
+    def _draw_at_the_pool(self, amount: int, rate: int, *, by_loan: bool) -> PositionSums:
+        self.pool.draw(amount, self.now, rate)
+        before = self.sums.at(self.now)
+        self.sums = after_draw(before, amount, by_loan=by_loan, pool_rate_bps=rate)
+        return before
 
     def _payer(self, data: st.DataObject) -> tuple[str, dict[str, int]]:
-        owed = {key: debt for key, debt in self.debt.owed().items() if debt}
+        owed = {key: debt for key, debt in self.debt().owed().items() if debt}
         return data.draw(st.sampled_from(sorted(owed))), owed
 
     def _repay(self, data: st.DataObject) -> None:
@@ -110,27 +145,56 @@ class Books:
     def _payoff(self, data: st.DataObject) -> None:
         key, owed = self._payer(data)
         self._pay({key: owed[key]}, owed)
-        assert key not in self.debt.parts
+        assert key not in self.debt().parts
 
     def _user(self, data: st.DataObject) -> None:
         _, owed = self._payer(data)
         self._pay(allocate(owed, owed, data.draw(st.integers(1, self.pool.debt))), owed)
 
-    def _pay(self, payments: dict[str, int], owed: dict[str, int]) -> None:
-        self.pool.repay(sum(payments.values()), self.moment)
-        self.debt = repay(self.debt, payments, moment=self.moment)
-        after = self.debt.owed()
+    def _pay(self, paid: dict[str, int], owed: dict[str, int]) -> None:
+        self.pool.repay(sum(paid.values()), self.now)
+        self._write(after_payment(self.debt(), paid), paid, next(iter(paid)))
+        after = self.debt().owed()
         for key, before in owed.items():  # each pays for itself; rounding may shift by a base unit among several
-            assert abs(after.get(key, 0) - (before - payments.get(key, 0))) <= (len(owed) > 1)
+            assert abs(after.get(key, 0) - (before - paid.get(key, 0))) <= (len(owed) > 1)
 
     def _late_payoff(self, data: st.DataObject) -> None:
-        """A payoff that was reckoned before others paid: a few base units too many or too few."""
-        key, owed = self._payer(data)
-        paid = min(max(owed[key] + data.draw(st.integers(-3, 3)), 1), self.pool.debt)
-        self.pool.repay(paid, self.moment)
-        self.debt, credited = close(self.debt, key, paid, moment=self.moment)
+        """A payoff that was computed before others paid: a few base units too many or too few.
+
+        By the executor, from the loan's principal of then and its interest: so never less than that principal.
+        """
+        live = [loan for loan in self.loans if self.debt().owed()[str(loan.pk)]]
+        if not live:
+            return
+        loan = data.draw(st.sampled_from(live))
+        key = str(loan.pk)
+        owed = self.debt().owed()[key]
+        least = loan.outstanding_principal if self.sums.rate_bps else owed
+        paid = min(max(owed + data.draw(st.integers(-3, 3)), least, 1), self.pool.debt)
+        self.pool.repay(paid, self.now)
+        after, credited = after_payoff(self.debt(), key, paid)
+        self._write(after, credited, key)
         assert sum(credited.values()) == paid
-        assert key not in self.debt.parts or len(self.debt.parts) == 1
+        assert key not in self.debt().parts or len(self.debt().parts) == 1
+
+    def _write(self, after: PositionDebt, paid: dict[str, int], key: str) -> None:
+        before = self.debt()
+        target = next((loan for loan in self.loans if str(loan.pk) == key), None)
+        self.sums = sums_after_payment(self.sums.at(self.now), before, after)
+        for payment in shares.applied_payments(self.loans, before, after, paid, target):
+            assert payment.principal >= 0
+            assert payment.interest >= 0
+            payment.loan.outstanding_principal -= payment.principal
+            _update(payment.loan, payment.changes)
+            if payment.closes:
+                assert payment.loan.outstanding_principal == 0
+                payment.loan.status = "REPAID"
+        self.loans = [loan for loan in self.loans if loan.status != "REPAID"]
+
+
+def _update(loan: PartnerLoan, changes: dict[str, Any]) -> None:
+    for name, value in changes.items():
+        setattr(loan, name, value)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -146,18 +210,19 @@ def test_the_loans_debts_add_up_to_the_positions_for_any_history(data: st.DataOb
 def test_a_liquidation_gives_each_its_share_and_loses_the_rest(
     data: st.DataObject, draws: int, recovered: float
 ) -> None:
-    books = Books(loans=draws)
+    books = Books(most_loans=draws)
     for _ in range(draws):
         books._draw(data)
-    books.debt = books.debt.at(books.moment + data.draw(SECONDS))
-    owed, total = books.debt.owed(), books.debt.total
+    books.pass_time(data)
+    debt = books.debt()
+    owed, total = debt.owed(), debt.total
     paid = int(total * recovered) if recovered < 1 else total
 
-    shares = liquidate(books.debt, paid, moment=books.debt.since)
+    divided = divide_recovered(debt, paid)
 
-    assert sum(share for share, _ in shares.values()) == paid
-    assert sum(lost for _, lost in shares.values()) == total - paid
-    for key, (share, lost) in shares.items():
+    assert sum(share for share, _ in divided.values()) == paid
+    assert sum(lost for _, lost in divided.values()) == total - paid
+    for key, (share, lost) in divided.items():
         assert share >= 0
         assert lost >= 0
         assert share + lost == owed[key]
@@ -208,10 +273,8 @@ def _act(chain: Any, rnd: Any, clients: list[Any], user: Any, name: str, *, seve
 def _assert_equal(chain: Any, user: Any) -> None:
     debt = chain.debt(user.position_id)
     row = SolvencyPosition.objects.get(position_id=user.position_id)
-    owed = ledger.debt_of(row, chain.now()).owed()
+    owed = shares.debt_of(row, chain.now()).owed()
     assert sum(owed.values()) == debt
-    from loans.debt import payoffs
-
     loans = PartnerLoan.objects.filter(solvency_position_id=user.position_id)
     shown = sum(payoffs.debt_at(loan, chain.now()) for loan in loans)
     assert shown == debt - owed.get(OWN, 0)

@@ -13,7 +13,7 @@ from chain.models import Operation, OperationState
 from chain.settlement import driver
 from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, SolvencyPosition
-from loans.rollback import unwind
+from loans.rollback import positions
 from loans.services import follow, settle
 from loans.services.settle import settle_due
 from loans.tasks import follow_now
@@ -360,7 +360,7 @@ def test_reopened_operations_that_cannot_be_taken_back_starve_no_other(
     assert AuditEntry.objects.filter(action="loan.undone").count() == 3
 
 
-def test_an_unwinding_that_stops_in_the_middle_leaves_no_event_that_nothing_applies_again(
+def test_a_rollback_that_stops_in_the_middle_leaves_no_event_that_nothing_applies_again(
     chain: Chain, lender: PartnerClient, settle: Callable[[], None]
 ) -> None:
     lender.borrow(chain.users[1], 10, "first")
@@ -371,7 +371,7 @@ def test_an_unwinding_that_stops_in_the_middle_leaves_no_event_that_nothing_appl
     loan = PartnerLoan.objects.get()
 
     with pytest.raises(Exception, match="was repaid before it was undone"):
-        unwind.unwind(loan.solvency_position_id, loan.draw_order)
+        positions.rollback_ledger(loan.solvency_position_id, loan.draw_order)
     PartnerLoan.objects.update(total_repaid=0)
     follow.follow_chain()
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from loans.models import LoanStatus
-from loans.states import TRANSITIONS, UNDOINGS, IllegalTransition, require_transition, require_undoing
+from loans.states import ROLLBACKS, TRANSITIONS, IllegalTransition, require_rollback, require_transition
 
 P, A, R, D, L, F = (
     *(LoanStatus.PENDING, LoanStatus.ACTIVE, LoanStatus.REPAID),
@@ -17,7 +17,7 @@ EVERY_EDGE = sorted(itertools.product(LoanStatus, LoanStatus))
 
 
 def test_the_tables_know_every_status() -> None:
-    assert set(TRANSITIONS) == set(UNDOINGS) == set(LoanStatus)
+    assert set(TRANSITIONS) == set(ROLLBACKS) == set(LoanStatus)
 
 
 @pytest.mark.parametrize(("current", "new"), [edge for edge in EVERY_EDGE if edge in ALLOWED])
@@ -34,7 +34,7 @@ def test_a_loan_goes_nowhere_else(current: LoanStatus, new: LoanStatus) -> None:
 @pytest.mark.parametrize(("current", "former"), EVERY_EDGE)
 def test_a_reorg_takes_a_loan_back_along_these_edges_only(current: LoanStatus, former: LoanStatus) -> None:
     if (current, former) in UNDONE:
-        require_undoing(current, former)
+        require_rollback(current, former)
     else:
         with pytest.raises(IllegalTransition):
-            require_undoing(current, former)
+            require_rollback(current, former)

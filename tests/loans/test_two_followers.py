@@ -123,7 +123,7 @@ def test_a_row_that_moves_between_the_look_and_the_write_is_left_to_the_next_pas
     follow.follow_chain()
     revalue(chain, chain.users[USER], 60_000 * DOLLAR)
     monkeypatch.setattr(applying, "is_behind", lambda *_: False)
-    original = mirror.follow
+    original = mirror.set_collateral
 
     def follow_and_be_overtaken(position: SolvencyPosition, event: ChainEvent) -> None:
         row.update(ledger_order=position.ledger_order + 1)

@@ -90,7 +90,7 @@ def release_the_credit_twice() -> None:
     """A failed loan's reservation of the OAID's credit is given back two times."""
     from loans.positions import credit
 
-    replace(credit, "release", twice)
+    replace(credit, "release_reservation", twice)
 
 
 def release_the_limits_twice() -> None:

@@ -14,7 +14,7 @@ from django.db.models import Model
 from audit.models import AuditEntry
 from chain.lending.encoding import DEBT_UPDATED_TOPIC, REPAID_TOPIC, uint_topic
 from chain.models import FundingTransfer, Operation
-from loans.ledger.ledger import order_of
+from loans.ledger.movement import order_of
 from loans.models import (
     FundingSource,
     LoanStatus,

@@ -32,7 +32,7 @@ def test_what_the_reading_leaves_is_reserved_to_the_last_base_unit(
 ) -> None:
     row = credit_row()
     remaining: list[int] = []
-    changes, made = changed_by(lambda: remaining.append(credit.reserve(limit(seen=seen), amount)))
+    changes, made = changed_by(lambda: remaining.append(credit.reserve_credit(limit(seen=seen), amount)))
     assert (remaining, made) == ([left], [])
     assert changes == {row.pk: {"reserved": 300 + amount, "version": 6}}
 
@@ -57,7 +57,7 @@ def test_what_stands_against_it_is_named_and_nothing_is_reserved(
     credit_row(**fields)
     before = everything()
     with pytest.raises(PlatformError if isinstance(error, ErrorCode) else error) as refused:
-        run_in_transaction(lambda: credit.reserve(how, amount))
+        run_in_transaction(lambda: credit.reserve_credit(how, amount))
     if isinstance(error, ErrorCode):
         assert refused.value.code == error
     if error == ErrorCode.INSUFFICIENT_CREDIT:
@@ -70,11 +70,11 @@ def test_an_oaid_without_a_row_gets_one_and_the_transaction_runs_again(world: Bo
 
     def accept() -> int:
         ran.append(1)
-        return run_in_transaction(lambda: credit.reserve(limit(), 10))
+        return run_in_transaction(lambda: credit.reserve_credit(limit(), 10))
 
-    assert credit.with_row(OAID, accept) == 990
+    assert credit.accept_with_row(OAID, accept) == 990
     assert len(ran) == 2
-    assert credit.with_row(OAID, accept) == 980
+    assert credit.accept_with_row(OAID, accept) == 980
     assert len(ran) == 3
     row = OaidCredit.objects.get(oaid_token_id=OAID)
     assert (row.reserved, row.version, row.settled_block) == (20, 2, 0)
@@ -90,20 +90,22 @@ def test_a_loan_that_landed_ends_its_reservation_and_the_newest_landing_is_remem
     world: BooksRows, block: int, settled: int | None
 ) -> None:
     row = credit_row()
-    changes, _ = changed_by(lambda: credit.landed(OAID, 300, block))
+    changes, _ = changed_by(lambda: credit.end_reservation(OAID, 300, block))
     remembered = {} if settled is None else {"settled_block": settled}
     assert changes == {row.pk: {"reserved": 0, "version": 6, **remembered}}
 
 
 def test_a_reservation_is_given_back_and_taken_again(world: BooksRows) -> None:
     row = credit_row()
-    changes, _ = changed_by(lambda: credit.release(OAID, 300))
+    changes, _ = changed_by(lambda: credit.release_reservation(OAID, 300))
     assert changes == {row.pk: {"reserved": 0, "version": 6}}
-    changes, _ = changed_by(lambda: credit.reserve_again(OAID, 250))
+    changes, _ = changed_by(lambda: credit.restore_reservation(OAID, 250))
     assert changes == {row.pk: {"reserved": 250, "version": 7}}
 
 
-@pytest.mark.parametrize("act", [credit.release, lambda oaid, amount: credit.landed(oaid, amount, BLOCK + 1)])
+@pytest.mark.parametrize(
+    "act", [credit.release_reservation, lambda oaid, amount: credit.end_reservation(oaid, amount, BLOCK + 1)]
+)
 @pytest.mark.parametrize("oaid", [OAID, 778])
 def test_a_reservation_that_is_not_held_is_a_named_invariant(world: BooksRows, act: Any, oaid: int) -> None:
     credit_row()
@@ -115,7 +117,7 @@ def test_a_reservation_that_is_not_held_is_a_named_invariant(world: BooksRows, a
 
 def test_a_reservation_of_an_oaid_that_is_not_there_is_not_taken_again(world: BooksRows) -> None:
     with pytest.raises(InvariantViolation, match="M1: OAID 778 holds no reservation of 1"):
-        credit.reserve_again(778, 1)
+        credit.restore_reservation(778, 1)
 
 
 @pytest.mark.parametrize(("unused", "claimed"), [(200, 150), (150, 150), (149, 100), (100, 100)])

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from loans.ledger.ledger import LedgerGap, order_of
-from loans.ledger.movements import movement_of
+from loans.ledger.errors import LedgerGap
+from loans.ledger.movement import movement_of, order_of
 from loans.models import LoanStatus, PartnerLoan
 from loans.services.settle_borrow import Draw, activate_all, settle_borrow
 from partner_platform.core.clock import isoformat

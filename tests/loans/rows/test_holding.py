@@ -8,7 +8,7 @@ from pytest_django.fixtures import Settings
 
 from chain.models import Operation
 from loans.models import SolvencyPosition
-from loans.positions import holding, waiting
+from loans.positions import holding, overdue
 from tests.loans.rows.conftest import NOW
 from tests.support.books_rows import BLOCK, BooksRows, changed_by
 
@@ -21,12 +21,12 @@ def test_each_time_it_is_held_counts_and_the_row_in_hand_says_what_was_written(w
     held: dict[str, Any] = {"follow_after": UNTIL, "follow_error": "no word", "waiting_since_block": BLOCK}
 
     def hold() -> None:
-        holding.hold(row, until=UNTIL, block=BLOCK, why=RuntimeError("no word"), operation=operation)
+        holding.hold_position(row, until=UNTIL, block=BLOCK, why=RuntimeError("no word"), operation=operation)
 
     assert changed_by(hold) == ({row.pk: {**held, "follow_failures": 1, "held_for": operation.pk}}, [])
 
     def hold_again() -> None:
-        holding.hold(row, until=LATER, block=BLOCK + 1, why=RuntimeError("still none"))
+        holding.hold_position(row, until=LATER, block=BLOCK + 1, why=RuntimeError("still none"))
 
     again = {"follow_after": LATER, "follow_error": "still none", "follow_failures": 2, "held_for": None}
     assert changed_by(hold_again) == ({row.pk: again}, [])  # and it waits since the lower block
@@ -38,7 +38,7 @@ def test_each_time_it_is_held_counts_and_the_row_in_hand_says_what_was_written(w
 
 def test_it_waits_since_the_lowest_block_that_it_was_held_for(world: BooksRows) -> None:
     row = world.position(waiting_since_block=BLOCK)
-    holding.hold(row, until=UNTIL, block=BLOCK - 1, why=RuntimeError("no word"))
+    holding.hold_position(row, until=UNTIL, block=BLOCK - 1, why=RuntimeError("no word"))
     assert SolvencyPosition.objects.get(pk=row.pk).waiting_since_block == BLOCK - 1
 
 
@@ -52,10 +52,10 @@ def test_behind_it_wait_pending_draws_and_pending_repayments_and_none_that_ended
     pending = world.repayment(paying, 100, status="PENDING", operation=world.operation(kind="repay"))
     by_chain = world.repayment(paying, 100, status="PENDING", operation=None, funding="ONCHAIN")
     assert by_chain.operation_id is None
-    holding.hold(row, until=UNTIL, block=BLOCK, why=RuntimeError("no word"))
+    holding.hold_position(row, until=UNTIL, block=BLOCK, why=RuntimeError("no word"))
     Operation.objects.update(settle_after=NOW)
 
-    holding.put_off_all_behind(row)
+    holding.postpone_all_operations(row)
 
     put_off = {op.pk: op.settle_error for op in Operation.objects.filter(settle_after=UNTIL)}
     assert put_off.keys() == {drawn.borrow_operation_id, pending.operation_id}
@@ -68,10 +68,10 @@ def test_what_waited_behind_it_is_looked_at_again_once_it_is_let_go(world: Books
     paying = world.loan(world.partner(), row, repayment_in_flight=True)
     pending, elsewhere = world.operation(kind="repay"), world.operation(kind="repay")
     world.repayment(paying, 100, status="PENDING", operation=pending)
-    holding.hold(row, until=UNTIL, block=BLOCK, why=RuntimeError("no word"))
+    holding.hold_position(row, until=UNTIL, block=BLOCK, why=RuntimeError("no word"))
     Operation.objects.update(settle_after=UNTIL)
 
-    holding.let_go(row)
+    holding.end_hold(row)
 
     assert Operation.objects.get(pk=pending.pk).settle_after is None
     assert Operation.objects.get(pk=elsewhere.pk).settle_after == UNTIL
@@ -92,7 +92,7 @@ def waits(world: BooksRows, since: int) -> SolvencyPosition:
     """A position with a pending draw behind it."""
     row = world.position()
     world.loan(world.partner(), row, status="PENDING")
-    holding.hold(row, until=LATER, block=since, why=RuntimeError("no word"))
+    holding.hold_position(row, until=LATER, block=since, why=RuntimeError("no word"))
     return row
 
 
@@ -101,7 +101,7 @@ def test_a_position_is_told_of_once_after_more_than_the_blocks_that_are_long(
 ) -> None:
     longest, long, not_yet = waits(world, BLOCK - 5), waits(world, BLOCK), waits(world, BLOCK + 1)
 
-    waiting.tell_overdue(head=BLOCK + 21)
+    overdue.report_overdue_positions(head=BLOCK + 21)
 
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
         f"position {longest.position_id} waits since block {BLOCK - 5}, for 26 blocks: no word",
@@ -109,10 +109,10 @@ def test_a_position_is_told_of_once_after_more_than_the_blocks_that_are_long(
     ]
     told = set(SolvencyPosition.objects.filter(waiting_told=True).values_list("pk", flat=True))
     assert told == {longest.pk, long.pk}
-    assert waiting.counts() == {"waiting": 1, "overdue": 2}
+    assert overdue.count_held_positions() == {"waiting": 1, "overdue": 2}
     assert not_yet.pk not in told
     caplog.clear()
-    waiting.tell_overdue(head=BLOCK + 21)
+    overdue.report_overdue_positions(head=BLOCK + 21)
     assert caplog.records == []
 
 
@@ -120,8 +120,8 @@ def test_a_position_behind_which_nothing_waits_any_more_is_let_go_and_not_told_o
     world: BooksRows, soon: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     row = world.position()
-    holding.hold(row, until=LATER, block=BLOCK, why=RuntimeError("no word"))
-    waiting.tell_overdue(head=BLOCK + 21)
+    holding.hold_position(row, until=LATER, block=BLOCK, why=RuntimeError("no word"))
+    overdue.report_overdue_positions(head=BLOCK + 21)
     assert caplog.records == []
     assert SolvencyPosition.objects.get(pk=row.pk).waiting_since_block is None
-    assert waiting.counts() == {"waiting": 0, "overdue": 0}
+    assert overdue.count_held_positions() == {"waiting": 0, "overdue": 0}

@@ -6,7 +6,7 @@ import pytest
 
 from chain.models import Operation
 from chain.reconciling import ReferenceBlock
-from loans.ledger.ledger import order_of
+from loans.ledger.movement import order_of
 from loans.models import PartnerLoan
 from loans.reconciliation import records
 from loans.reconciliation.landings import Landed, Landings

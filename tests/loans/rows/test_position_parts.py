@@ -6,7 +6,7 @@ import pytest
 
 from chain.models import ChainEvent
 from loans.debt.interest import SCALE
-from loans.ledger.ledger import order_of
+from loans.ledger.movement import order_of
 from loans.models import SolvencyPosition
 from loans.reconciliation import records
 from loans.reconciliation.loans import OfPosition

@@ -9,10 +9,11 @@ from chain.lending.operations import PoolDebt
 from chain.models import ChainEvent, FundingTransfer, Operation
 from loans import selectors
 from loans.debt import payoffs
-from loans.debt.interest import OWN, SCALE, Part, PositionDebt
+from loans.debt.interest import SCALE, Part, PositionSums
 from loans.funding import trusted
-from loans.ledger import ledger
-from loans.ledger.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
+from loans.ledger import apply, entries
+from loans.ledger.errors import LedgerContended, LedgerGap, LedgerPassed
+from loans.ledger.movement import Movement, order_of
 from loans.models import FundingSource, PartnerLoan, PartnerSpending, Repayment, SolvencyPosition
 from loans.selectors import Payment
 from loans.services import onchain
@@ -338,8 +339,8 @@ def test_the_interest_of_a_positions_other_loan_is_figured_anew_and_nothing_else
         "ledger_order": ORDER,
     }
     stood = entry["before"]["loans"]
-    assert set(stood[str(first.pk)]) == set(ledger.PART_FIELDS)
-    assert set(stood[str(second.pk)]) == {*ledger.PART_FIELDS, *ledger.CREDIT_FIELDS}
+    assert set(stood[str(first.pk)]) == set(entries.PART_FIELDS)
+    assert set(stood[str(second.pk)]) == {*entries.PART_FIELDS, *entries.PAYMENT_FIELDS}
     assert {"status", "total_repaid"} <= set(stood[str(second.pk)])
 
 
@@ -481,14 +482,14 @@ def test_a_loan_that_changed_since_it_was_read_is_not_credited(
     loan = world.loan(partner, position, 1_000, repayment_in_flight=True)
     operation = paying(world, position, 300, (700, 0))
     repayment = world.repayment(loan, 300, operation=operation)
-    pay = ledger.pay
+    apply_payment = apply.apply_payment
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
-        found = pay(*args, **kwargs)
+        found = apply_payment(*args, **kwargs)
         PartnerLoan.objects.filter(pk=loan.pk).update(**changed)
         return found
 
-    monkeypatch.setattr(ledger, "pay", overtaken)
+    monkeypatch.setattr("loans.services.settle_repayment.apply_payment", overtaken)
     with pytest.raises(
         InvariantViolation, match=f"M4: loan {loan.internal_loan_id} changed while it was being credited"
     ):
@@ -500,7 +501,7 @@ def movement(position: SolvencyPosition, *, order: tuple[int, int] = (BLOCK, 3),
         position_id=position.position_id,
         block_number=order[0],
         log_index=order[1],
-        moment=MOMENT,
+        timestamp=MOMENT,
         tx_hash="0x" + "ab" * 32,
         after=after,
     )
@@ -511,23 +512,23 @@ def test_a_position_that_moved_since_it_was_read_is_contended(
     world: BooksRows, changed: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     position = world.position(**at_the_pool(1_000))
-    read = ledger.read
+    read = apply.read_position
 
     def overtaken(position_id: int) -> SolvencyPosition:
         row = read(position_id)
         SolvencyPosition.objects.filter(pk=row.pk).update(**changed)
         return row
 
-    monkeypatch.setattr(ledger, "read", overtaken)
+    monkeypatch.setattr(apply, "read_position", overtaken)
     with pytest.raises(LedgerContended, match=f"position {position.position_id} moved meanwhile"):
-        run_in_transaction(lambda: ledger.draw_by_user(movement(position), 5))
+        run_in_transaction(lambda: apply.apply_user_draw(movement(position), 5))
 
 
 @pytest.mark.parametrize("order", [(BLOCK - 1, 0), (BLOCK - 2, 9)])
 def test_an_event_that_the_ledger_is_past_is_refused_with_its_place(world: BooksRows, order: tuple[int, int]) -> None:
     position = world.position(**at_the_pool(1_000))
     with pytest.raises(LedgerPassed, match=f"past block {order[0]}") as passed:
-        ledger.draw_by_user(movement(position, order=order), 5)
+        apply.apply_user_draw(movement(position, order=order), 5)
     assert (passed.value.position_id, passed.value.order) == (position.position_id, order_of(*order))
 
 
@@ -535,7 +536,7 @@ def test_an_event_of_a_position_that_is_not_mirrored_waits(world: BooksRows) -> 
     position = world.position()
     SolvencyPosition.objects.filter(pk=position.pk).delete()
     with pytest.raises(LedgerGap, match=f"position {position.position_id} is not mirrored yet"):
-        ledger.draw_by_user(movement(position), 5)
+        apply.apply_user_draw(movement(position), 5)
 
 
 @pytest.mark.parametrize("status", ["PENDING", "FAILED"])
@@ -543,14 +544,14 @@ def test_a_payment_of_a_loan_that_is_not_drawn_waits_for_its_draw(world: BooksRo
     position = world.position(**at_the_pool(1_000))
     loan = world.loan(world.partner(), position, 1_000, status)
     with pytest.raises(LedgerGap, match=f"loan {loan.internal_loan_id} is {status}: its draw comes first"):
-        ledger.pay(movement(position), lambda debt: (debt, {}), only=loan)
+        apply.apply_payment(movement(position), lambda debt: (debt, {}), target=loan)
 
 
 def test_loans_that_owe_more_than_their_position_are_a_named_invariant(world: BooksRows) -> None:
     position = world.position(**at_the_pool(999))
     world.loan(world.partner(), position, 1_000)
     with pytest.raises(InvariantViolation, match="M5: the loans of a position owe more than it does"):
-        ledger.liquidate(movement(position), 10)
+        apply.apply_liquidation(movement(position), 10)
 
 
 @pytest.mark.parametrize(("carried", "holds"), [(299, False), (300, True)])
@@ -730,6 +731,6 @@ def test_what_the_pool_was_owed_before_the_first_event_follows_from_that_event(w
     position = world.position()
     first = movement(position, after=PoolDebt(principal=700, accrued=9, rate_bps=RATE))
     for drawn, paid, principal in ((0, 0, 700), (200, 0, 500), (0, 300, 1_000)):
-        before = ledger._pool_before(position, first, **({"drawn": drawn} if drawn else {"paid": paid}))
-        assert before == PositionDebt({OWN: Part(principal, 9)}, RATE, MOMENT)
-    assert ledger._pool_before(position, first) == PositionDebt({OWN: Part(700, 9)}, RATE, MOMENT)
+        before = apply._sums_before(position, first, **({"drawn": drawn} if drawn else {"paid": paid}))
+        assert before == PositionSums(Part(principal, 9), Part(0, 0), RATE, MOMENT)
+    assert apply._sums_before(position, first) == PositionSums(Part(700, 9), Part(0, 0), RATE, MOMENT)

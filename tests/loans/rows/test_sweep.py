@@ -8,10 +8,11 @@ import pytest
 
 from chain import selectors as chain_selectors
 from chain.models import Operation
-from loans.ledger.ledger import LedgerContended, LedgerGap, LedgerPassed, Movement, order_of
+from loans.ledger.errors import LedgerContended, LedgerGap, LedgerPassed
+from loans.ledger.movement import order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
 from loans.positions import holding
-from loans.rollback import unwind
+from loans.rollback.operations import rollback_operation
 from loans.services import settle, settle_together, settling_work
 from loans.services.settle import settle_due
 from loans.services.settle_together import DRAWS_AT_ONCE, runs
@@ -82,7 +83,7 @@ def test_what_waited_behind_one_that_settles_after_its_pause_is_settled_in_the_s
         operation = world.operation(block_number=BLOCK + number, outcome_logs=logs, settle_failures=2 - number)
         loans.append(world.loan(partner, position, 1_000, "PENDING", operation=operation))
     first, behind = (loan.borrow_operation_id for loan in loans)
-    holding.hold(position, until=NOW, block=BLOCK + 1, why=RuntimeError("no word"))
+    holding.hold_position(position, until=NOW, block=BLOCK + 1, why=RuntimeError("no word"))
     Operation.objects.filter(pk=first).update(settle_after=NOW)
     Operation.objects.filter(pk=behind).update(settle_after=NOW + LONGEST_FIRST_PAUSE)
     assert settle_due() == 2
@@ -170,7 +171,7 @@ def follow(loan: PartnerLoan) -> bool:
     """What the chain told fits now, and the position is let go, as where one of its events was applied."""
     good = [pool_log(POOL, loan.solvency_position_id, 1_000, 0, 500)]
     Operation.objects.filter(pk=loan.borrow_operation_id).update(outcome_logs=good)
-    holding.let_go(SolvencyPosition.objects.get(position_id=loan.solvency_position_id))
+    holding.end_hold(SolvencyPosition.objects.get(position_id=loan.solvency_position_id))
     return True
 
 
@@ -242,7 +243,7 @@ def test_the_chain_is_not_followed_where_nothing_waits(world: BooksRows, monkeyp
     assert settle_due() == 1
 
 
-def test_what_a_reorg_undid_is_taken_back_before_anything_is_settled(world: BooksRows) -> None:
+def test_what_a_reorg_undid_is_rolled_back_before_anything_is_settled(world: BooksRows) -> None:
     failed, repayment = pending_loan(world, state="FAILED"), pending_repayment(world)
     settle_due()
     undone: Any = [failed.borrow_operation_id, repayment.operation_id]
@@ -253,7 +254,7 @@ def test_what_a_reorg_undid_is_taken_back_before_anything_is_settled(world: Book
     assert PartnerLoan.objects.get(pk=repayment.loan_id).total_repaid == 0
 
 
-def test_what_cannot_be_taken_back_is_told_and_holds_up_no_other(
+def test_what_cannot_be_rolled_back_is_logged_and_holds_up_no_other(
     world: BooksRows, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = pending_loan(world, state="FAILED"), pending_loan(world, state="FAILED")
@@ -261,23 +262,22 @@ def test_what_cannot_be_taken_back_is_told_and_holds_up_no_other(
     Operation.objects.filter(pk__in=[first.borrow_operation_id, second.borrow_operation_id]).update(
         state="BUNDLED", reopened=True
     )
-    take_back = unwind.take_back
 
     def stumble(operation: Operation) -> None:
         if operation.pk == first.borrow_operation_id:
             raise RuntimeError("its own trouble")
-        take_back(operation)
+        rollback_operation(operation)
 
-    monkeypatch.setattr(unwind, "take_back", stumble)
+    monkeypatch.setattr("loans.services.settle.rollback_operation", stumble)
     settle_due()
     assert (status(first), status(second)) == ("FAILED", "PENDING")
     key = Operation.objects.get(pk=first.borrow_operation_id).key
-    assert f"could not take back {key}; it is put off by itself" in caplog.text
+    assert f"could not roll back {key}; it is put off by itself" in caplog.text
     stuck = Operation.objects.get(pk=first.borrow_operation_id)
     assert (stuck.reopened, stuck.acknowledged, stuck.settle_failures) == (True, True, 1)
     assert stuck.settle_error == "its own trouble"
 
-    monkeypatch.setattr(unwind, "take_back", take_back)
+    monkeypatch.setattr("loans.services.settle.rollback_operation", rollback_operation)
     settle_due()
     assert status(first) == "FAILED"  # until its pause is over
     later(monkeypatch)
@@ -299,12 +299,12 @@ def test_a_contended_position_is_tried_five_times(world: BooksRows, monkeypatch:
     assert not is_acknowledged(repayment)
 
 
-def test_a_ledger_that_went_too_far_is_unwound_and_the_operation_tried_again(
+def test_a_ledger_that_went_too_far_is_rolled_back_and_the_operation_tried_again(
     world: BooksRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repayment = pending_repayment(world)
-    unwound: list[tuple[int, int]] = []
-    passed = LedgerPassed(Movement(position_id=7, block_number=8, log_index=9, moment=1, tx_hash="0x", after=None))
+    rolled_back: list[tuple[int, int]] = []
+    passed = LedgerPassed(position_id=7, block_number=8, order=order_of(8, 9))
     ends = [passed, None]
 
     def end(*_: object) -> None:
@@ -313,9 +313,9 @@ def test_a_ledger_that_went_too_far_is_unwound_and_the_operation_tried_again(
             raise error
 
     monkeypatch.setattr(settling_work, "settle_repayment", end)
-    monkeypatch.setattr(unwind, "unwind", lambda *where: unwound.append(where))
+    monkeypatch.setattr(settle, "rollback_ledger", lambda *where: rolled_back.append(where))
     assert settle_due() == 1
-    assert unwound == [(7, order_of(8, 9))]
+    assert rolled_back == [(7, order_of(8, 9))]
     assert is_acknowledged(repayment)
 
 

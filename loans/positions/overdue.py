@@ -1,4 +1,4 @@
-"""Positions that wait for long: somebody is told, once, and they are counted."""
+"""Held positions that wait for too long: each is reported at ERROR once, and all are counted."""
 
 import logging
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from loans.positions import holding
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 200  # looked at in a pass
-NAMED = 20  # told in a line of their own
+AT_ONCE = 200  # checked in a pass
+NAMED = 20  # reported in a line of their own
 
 
-def tell_overdue(*, head: int) -> None:
-    """Tell of positions whose next event or operation waits for more than `CHAIN_OVERDUE_BLOCKS` at block `head`."""
+def report_overdue_positions(*, head: int) -> None:
+    """Report positions whose next event or operation waits for more than `CHAIN_OVERDUE_BLOCKS` at block `head`."""
     waiting: list[SolvencyPosition] = []
-    for row in overdue_query(head)[:AT_ONCE]:
-        if holding.is_waited_for(row):
+    for row in overdue_positions_query(head)[:AT_ONCE]:
+        if holding.has_work_left(row):
             waiting.append(row)
         else:
-            holding.let_go(row)
+            holding.end_hold(row)
     if not waiting:
         return
     for row in waiting[:NAMED]:
@@ -38,19 +38,19 @@ def tell_overdue(*, head: int) -> None:
     SolvencyPosition.objects.filter(pk__in=[row.pk for row in waiting]).update(waiting_told=True)
 
 
-def overdue_query(head: int) -> Any:
-    """The positions to tell of, for the index tests too; who waits longest comes first."""
+def overdue_positions_query(head: int) -> Any:
+    """The positions to report, for the index tests too; those that wait longest come first."""
     oldest = head - settings.CHAIN_OVERDUE_BLOCKS
-    untold = SolvencyPosition.objects.filter(waiting_told__in=[False], waiting_since_block__lt=oldest)
-    return untold.order_by("waiting_since_block")
+    unreported = SolvencyPosition.objects.filter(waiting_told__in=[False], waiting_since_block__lt=oldest)
+    return unreported.order_by("waiting_since_block")
 
 
 def _names(rows: Sequence[SolvencyPosition]) -> str:
     return ", ".join(str(row.position_id) for row in rows)
 
 
-def counts() -> dict[str, int]:
-    """Positions that are held: those that somebody was told of, as `overdue`, and the others. For metrics."""
+def count_held_positions() -> dict[str, int]:
+    """How many positions are held: those that were reported, as `overdue`, and the others. For metrics."""
     held = SolvencyPosition.objects.filter(waiting_since_block__gte=0)
     overdue = held.filter(waiting_told__in=[True]).count()
     return {"waiting": held.filter(waiting_told__in=[False]).count(), "overdue": overdue}

@@ -10,7 +10,7 @@ from chain.lending.readings import ReadingRefused
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable
 from loans.debt.interest import SCALE
-from loans.ledger.ledger import LOGS_PER_BLOCK, order_of
+from loans.ledger.movement import LOGS_PER_BLOCK, order_of
 from loans.models import (
     FundingSource,
     LedgerEntry,
@@ -20,7 +20,7 @@ from loans.models import (
     Repayment,
     SolvencyPosition,
 )
-from loans.rollback import unwind
+from loans.rollback import operations, positions
 from loans.selectors import Payment
 from loans.services import onchain
 from loans.services.settle_borrow import settle_borrow
@@ -40,7 +40,7 @@ EARLIER = TIME - dt.timedelta(minutes=1)
 
 
 def undo(position: SolvencyPosition) -> None:
-    unwind.unwind(position.position_id, order_of(BLOCK, 0))
+    positions.rollback_ledger(position.position_id, order_of(BLOCK, 0))
 
 
 def difference(before: dict[Any, Any], after: dict[Any, Any]) -> dict[Any, Any]:
@@ -193,9 +193,9 @@ def test_what_cannot_be_undone_is_owed_from_the_lowest_place_and_holds_its_posit
     world: BooksRows, monkeypatch: pytest.MonkeyPatch, owed_before: int | None, owed: int
 ) -> None:
     position = world.position(ledger_order=ORDER, undo_from=owed_before)
-    monkeypatch.setattr(unwind, "_roll_back_one", lambda *_: 1 / 0)
+    monkeypatch.setattr(positions, "_rollback_position", lambda *_: 1 / 0)
 
-    unwind.roll_back(BLOCK)
+    positions.rollback_positions(BLOCK)
 
     held = SolvencyPosition.objects.get(pk=position.pk)
     assert (held.undo_from, held.waiting_since_block, held.follow_failures) == (owed, owed // LOGS_PER_BLOCK, 1)
@@ -277,7 +277,7 @@ def test_a_failure_that_was_told_is_taken_back_with_its_reservations(world: Book
     Operation.objects.filter(pk=operation.pk).update(reopened=reopened)
     failed = everything()
 
-    unwind.take_back(Operation.objects.get(pk=operation.pk))
+    operations.rollback_operation(Operation.objects.get(pk=operation.pk))
 
     credit = OaidCredit.objects.get(oaid_token_id=position.oaid_token_id).pk
     if reopened:
@@ -298,7 +298,7 @@ def test_a_failed_repayment_that_is_taken_back_holds_its_loan_and_no_funds(world
     settle(lambda: settle_repayment(repayment, operation), operation)
     Operation.objects.filter(pk=operation.pk).update(reopened=True)
 
-    changes, made = changed_by(lambda: unwind.take_back(Operation.objects.get(pk=operation.pk)))
+    changes, made = changed_by(lambda: operations.rollback_operation(Operation.objects.get(pk=operation.pk)))
 
     without = {"funding": FundingSource.TRUSTED, "funding_transfer_id": None} if transfer else {}
     assert changes == {
@@ -315,7 +315,7 @@ def test_a_failed_repayment_is_not_taken_back_beside_another_that_is_under_way(w
     operation = world.operation("FAILED", kind="repay", acknowledged=True, reopened=True)
     world.repayment(loan, 300, operation=operation, status="FAILED")
     with pytest.raises(InvariantViolation, match=f"M3: loan {loan.pk} has another repayment under way"):
-        unwind.take_back(operation)
+        operations.rollback_operation(operation)
 
 
 def test_a_settled_borrow_or_repayment_is_taken_back_with_all_that_came_after_it(world: BooksRows) -> None:
@@ -332,11 +332,11 @@ def test_a_settled_borrow_or_repayment_is_taken_back_with_all_that_came_after_it
     settle(lambda: settle_repayment(repayment, repay), repay)
     Operation.objects.filter(pk__in=[operation.pk, repay.pk]).update(reopened=True)
 
-    unwind.take_back(Operation.objects.get(pk=repay.pk))
+    operations.rollback_operation(Operation.objects.get(pk=repay.pk))
     assert PartnerLoan.objects.get(pk=loan.pk).total_repaid == 0
     assert PartnerLoan.objects.get(pk=loan.pk).status == "ACTIVE"
     settle(lambda: settle_repayment(Repayment.objects.get(pk=repayment.pk), repay), repay)
-    unwind.take_back(Operation.objects.get(pk=operation.pk))
+    operations.rollback_operation(Operation.objects.get(pk=operation.pk))
 
     assert PartnerLoan.objects.get(pk=loan.pk).status == "PENDING"
     assert Repayment.objects.get(pk=repayment.pk).status == "PENDING"
@@ -350,7 +350,7 @@ def test_what_is_owed_is_found_once_its_pause_is_over_from_the_first_place_on(wo
     also = world.position(undo_from=ORDER, follow_after=NOW - dt.timedelta(seconds=1))
     world.position(undo_from=ORDER, follow_after=NOW + dt.timedelta(milliseconds=1))
     world.position(undo_from=None, follow_after=NOW)
-    assert {row.pk for row in unwind.owing(10)} == {due.pk, also.pk}
+    assert {row.pk for row in positions.pending_rollbacks(10)} == {due.pk, also.pk}
 
 
 def test_a_reading_that_the_node_refuses_is_owed_and_a_node_that_does_not_answer_stops_the_whole(
@@ -363,11 +363,11 @@ def test_a_reading_that_the_node_refuses_is_owed_and_a_node_that_does_not_answer
     def refuse(*_: object) -> None:
         raise failures.pop(0)
 
-    monkeypatch.setattr(unwind, "_roll_back_one", refuse)
-    unwind.roll_back(BLOCK)
+    monkeypatch.setattr(positions, "_rollback_position", refuse)
+    positions.rollback_positions(BLOCK)
     owed = SolvencyPosition.objects.filter(undo_from__isnull=False).values_list("position_id", "undo_from")
     assert dict(owed) == {first.position_id: START, second.position_id: START}
 
     with pytest.raises(ChainUnavailable, match="silent"):
-        unwind.roll_back(BLOCK)
+        positions.rollback_positions(BLOCK)
     assert failures == []

@@ -5,9 +5,9 @@ import pytest
 from chain.lending import readings
 from chain.lending.readings import PositionReading
 from chain.models import ChainEvent
-from loans.ledger.ledger import order_of
+from loans.ledger.movement import order_of
 from loans.models import SolvencyPosition
-from loans.rollback import rewind
+from loans.rollback import mirror
 from tests.support.books_rows import BLOCK, TOKEN, USER, BooksRows
 
 
@@ -33,11 +33,11 @@ def test_it_is_read_at_a_block_that_was_not_remembered_from_before_the_reorg(
 
     monkeypatch.setattr(readings, "forget_block", lambda: done.append("forgot the newest block"))
     monkeypatch.setattr(readings, "read_position", read)
-    rewind.rewind_mirror(position.position_id, order_of(BLOCK, 0))
+    mirror.rollback_mirror(position.position_id, order_of(BLOCK, 0))
     assert done == ["forgot the newest block", "read"]
     row = SolvencyPosition.objects.get(pk=position.pk)
     assert (row.collateral_value_usd, row.synced_block, row.active) == (1_234, BLOCK + 7, True)
 
     done.clear()
-    rewind.rewind_mirror(position.position_id, order_of(BLOCK + 1, 0))  # nothing of it is undone
+    mirror.rollback_mirror(position.position_id, order_of(BLOCK + 1, 0))  # nothing of it is undone
     assert done == []

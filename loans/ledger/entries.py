@@ -1,0 +1,95 @@
+"""The snapshot before a movement: written with it, and restored where a reorg undoes it. Both directions are here.
+
+A snapshot holds the columns that are named here, and restoring one writes exactly those: a column added to a list is
+both stored and restored. Numbers are stored as text, for exact interest is larger than what JSON holds on MongoDB.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import Model
+
+from loans.ledger.movement import Movement
+from loans.ledger.shares import AppliedPayment
+from loans.models import LedgerEntry, LedgerEntryKind, PartnerLoan, SolvencyPosition
+
+# What a movement changes of the position.
+POOL_FIELDS = (
+    *("pool_principal", "pool_accrued", "pool_rate", "pool_since", "loans_principal", "loans_accrued"),
+    *("ledger_order", "total_partner_debt"),
+)
+# What it changes of a loan's share of the debt.
+PART_FIELDS = ("bearing_principal", "accrued_scaled", "prior_principal", "prior_accrued", "interest_since")
+# What it changes besides of a loan that was paid, or lost in a liquidation.
+PAYMENT_FIELDS = (
+    *("status", "outstanding_principal", "interest_paid", "total_repaid", "written_off_principal"),
+    *("written_off_interest", "last_repayment_at", "repay_tx_hash", "schedule", "next_due_at", "defaulted_at"),
+)
+
+
+def new_entry(
+    row: SolvencyPosition,
+    movement: Movement,
+    kind: LedgerEntryKind,
+    amount: int,
+    payments: Sequence[AppliedPayment] = (),
+    *,
+    drawn_by: PartnerLoan | None = None,
+) -> LedgerEntry:
+    """The movement with the figures from before it, not saved; a second entry of one event breaks the unique
+    constraint. `row` and the loans in `payments` are as they were read.
+    """
+    return LedgerEntry(
+        position_id=row.position_id,
+        order=movement.order,
+        kind=kind,
+        amount=amount,
+        loan_id=drawn_by.pk if drawn_by is not None else None,
+        moment=movement.timestamp,
+        tx_hash=movement.tx_hash,
+        before={
+            "position": _snapshot(row, POOL_FIELDS),
+            "loans": {str(payment.loan.pk): _loan_snapshot(payment) for payment in payments},
+        },
+    )
+
+
+def position_before(entry: LedgerEntry) -> dict[str, Any]:
+    """The position's columns and their values before the movement."""
+    return _restored(SolvencyPosition, entry.before["position"])
+
+
+def loans_before(entry: LedgerEntry) -> dict[str, dict[str, Any]]:
+    """The columns and values from before the movement of each loan it changed, by the loan's key, in its order.
+
+    `was_paid` tells those with all `PAYMENT_FIELDS` from those of which only the share of the debt changed.
+    """
+    return {key: _restored(PartnerLoan, entry.before["loans"][key]) for key in sorted(entry.before["loans"])}
+
+
+def was_paid(loan_before: Mapping[str, Any]) -> bool:
+    """Whether the movement paid the loan, or lost it, or was meant for it."""
+    return "status" in loan_before
+
+
+def _loan_snapshot(payment: AppliedPayment) -> dict[str, Any]:
+    if not payment.paid and not payment.lost and not payment.is_target:
+        return _snapshot(payment.loan, PART_FIELDS)
+    return _snapshot(payment.loan, (*PART_FIELDS, *PAYMENT_FIELDS))
+
+
+def _snapshot(row: Model, names: Sequence[str]) -> dict[str, Any]:
+    return {name: _stored(getattr(row, name)) for name in names}
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, int) else value
+
+
+def _restored(model: type[Model], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored values as the model's own columns read them."""
+    columns = {column.name: column for column in model._meta.concrete_fields}
+    return {name: columns[name].to_python(value) for name, value in stored.items()}

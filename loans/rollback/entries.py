@@ -1,0 +1,125 @@
+"""The rollback of one ledger entry: all that its event did to loans and partners, in one transaction.
+
+An operation of ours is unacknowledged again and its loan or repayment PENDING: it is settled anew when it is mined
+again. What others did is applied again when the watcher reads it.
+"""
+
+from typing import Any
+
+from chain import services as chain_services
+from chain.models import Operation
+from loans.funding import trusted
+from loans.ledger.entries import PART_FIELDS, loans_before, position_before, was_paid
+from loans.ledger.movement import block_of
+from loans.loan_audit import record_loan_change
+from loans.models import (
+    FundingSource,
+    LedgerEntry,
+    LoanStatus,
+    PartnerLoan,
+    Repayment,
+    RepaymentStatus,
+    SolvencyPosition,
+)
+from loans.positions import credit
+from loans.states import REPAYABLE, require_rollback
+from partner_platform.core import clock
+from partner_platform.core.invariants import InvariantViolation
+from partners import limits
+
+REASON = "a reorganization of the chain"
+
+
+def rollback_entry(entry: LedgerEntry) -> None:
+    """Restore the snapshot of the entry, its repayments and its draw, and delete it, in the caller's transaction."""
+    _rollback_position_row(entry)
+    for key, before in loans_before(entry).items():
+        _rollback_loan(entry, PartnerLoan.objects.get(pk=key), before)
+    if entry.loan_id is not None:
+        _rollback_draw(PartnerLoan.objects.get(pk=entry.loan_id))
+    # With it, not after all of them: stopped in between, no event is left that nothing would apply again.
+    chain_services.unapply_events(position_id=entry.position_id, from_block=block_of(entry.order))
+    entry.delete()
+
+
+def _rollback_position_row(entry: LedgerEntry) -> None:
+    applied = SolvencyPosition.objects.filter(position_id=entry.position_id, ledger_order__gte=entry.order)
+    if applied.update(**position_before(entry), updated_at=clock.now()) != 1:
+        raise InvariantViolation(f"M5: {entry} was never applied to its position")
+
+
+def _rollback_loan(entry: LedgerEntry, loan: PartnerLoan, before: dict[str, Any]) -> None:
+    changes = dict(before)
+    if was_paid(before):
+        if loan.status in REPAYABLE and before["status"] in REPAYABLE and loan.default_reason:
+            changes.pop("status")  # staff marked or cured it since: that decision is kept
+        elif before["status"] != loan.status:
+            require_rollback(loan.status, before["status"])
+        limits.undo_repayment(
+            partner_id=loan.partner_id,
+            amount=loan.total_repaid - before["total_repaid"],
+            principal=before["outstanding_principal"] - loan.outstanding_principal,
+            counted=_counted(loan.status, changes.get("status", loan.status)),
+        )
+        changes |= _rollback_repayments(entry, loan)
+        record_loan_change(loan, "loan.undone", status=changes.get("status", loan.status), reason=REASON)
+    PartnerLoan.objects.filter(pk=loan.pk).update(**changes, updated_at=clock.now())
+
+
+def _counted(status: str, former: str) -> dict[str, int]:
+    """How the partner's counters of loans move as a loan of this status goes back to the former one."""
+    return {
+        "active_loans": (former in REPAYABLE) - (status in REPAYABLE),
+        "repaid_loans": (former == LoanStatus.REPAID) - (status == LoanStatus.REPAID),
+    }
+
+
+def _rollback_repayments(entry: LedgerEntry, loan: PartnerLoan) -> dict[str, Any]:
+    """The event's repayment of the loan: one of ours is PENDING again, another never happened.
+
+    Returns what changes of the loan with it.
+    """
+    changes: dict[str, Any] = {}
+    for repayment in Repayment.objects.filter(loan=loan.pk, chain_order=entry.order, status=RepaymentStatus.SETTLED):
+        own: dict[str, Any]
+        if repayment.funding == FundingSource.ONCHAIN:
+            own = {"status": RepaymentStatus.FAILED, "failure_reason": "undone by a reorganization of the chain"}
+        else:
+            claimed = repayment.amount - repayment.platform_covered
+            own = {"status": RepaymentStatus.PENDING, "amount": claimed, "tx_hash": "", "settled_at": None}
+            changes["repayment_in_flight"] = True
+            operation = _operation_of(repayment)
+            trusted.undone(repayment, operation, claimed)
+            chain_services.unacknowledge(operation_id=operation.pk)
+        blank = {"chain_order": 0, "principal_paid": 0, "interest_paid": 0, "platform_covered": 0}
+        Repayment.objects.filter(pk=repayment.pk).update(**blank, **own)
+    return changes
+
+
+def _operation_of(repayment: Repayment) -> Operation:
+    if repayment.operation is None:
+        raise InvariantViolation(f"M3: repayment {repayment.pk} was settled without an operation")
+    return repayment.operation
+
+
+def _rollback_draw(loan: PartnerLoan) -> None:
+    """The loan is PENDING again, with its reservation; the limits counted it all along."""
+    drawn = PartnerLoan.objects.filter(pk=loan.pk, status__in=sorted(REPAYABLE), total_repaid=0)
+    moved = drawn.update(
+        status=LoanStatus.PENDING,
+        borrow_tx_hash="",
+        borrowed_at=None,
+        platform_fee_paid=False,
+        schedule=[],
+        next_due_at=None,
+        defaulted_at=None,
+        draw_order=0,
+        **dict.fromkeys((*PART_FIELDS, "interest_rate"), 0),
+        updated_at=clock.now(),
+    )
+    if moved != 1:
+        raise InvariantViolation(f"M2: loan {loan.internal_loan_id} was repaid before it was undone")
+    credit.restore_reservation(loan.oaid_token_id, loan.principal_amount)
+    limits.undo_borrow(partner_id=loan.partner_id, amount=loan.principal_amount)
+    chain_services.unacknowledge(operation_id=loan.borrow_operation_id)
+    record_loan_change(loan, "loan.undone", status=LoanStatus.PENDING, reason=REASON)
