@@ -1,27 +1,21 @@
-"""What other apps ask of the engine: take an operation, note that an outcome was acted on, wake the driver."""
+"""What other apps ask of the engine: take an operation, note that an outcome was acted on."""
 
 import datetime as dt
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from celery.exceptions import CeleryError
 from django.conf import settings
 from django.db.models import F
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
 from chain.lending.encoding import Call, uid_of
 from chain.models import ChainEvent, Operation, PlatformWallet
-from chain.settlement import bell
+from chain.settlement.waking import wake_driver
 from chain.wallet import freezing
 from partner_platform.core import backoff, clock
 from partner_platform.core.database.batches import batched
 from partner_platform.core.database.transactions import on_commit
-
-logger = logging.getLogger(__name__)
 
 REASON_LENGTH = 300
 NOT_PUT_OFF = {"settle_failures": 0, "settle_after": None, "settle_error": ""}
@@ -145,18 +139,6 @@ def unapply_events(*, position_id: int, from_block: int) -> None:
     """The consumer took back what it did about a position's events since `from_block`: they are to be applied again."""
     since = ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block)
     since.update(applied=False, follow_after=None)
-
-
-def wake_driver() -> None:
-    """Wake the driver, or have one started. Never raises: the beat's sweep finds what a lost nudge leaves."""
-    if bell.ring():
-        return
-    from chain.tasks import drive_settlement  # tasks stand above services
-
-    try:
-        drive_settlement.delay()
-    except (CeleryError, KombuError, RedisError, OSError) as error:
-        logger.warning("could not nudge the driver, the sweep will: %s", error)
 
 
 def freeze_wallets(*, reason: str, address: str = "") -> int:

@@ -1,12 +1,12 @@
-"""Celery's way in. A task is a nudge: what is due stands in the database."""
+"""Celery's way in. A task carries no news: what is due is read from the database."""
 
 import logging
 
 from celery import shared_task
 
 from chain import anchoring
-from chain.services import wake_driver
 from chain.settlement.driver import drive_wallet
+from chain.settlement.waking import wake_driver
 
 logger = logging.getLogger(__name__)
 

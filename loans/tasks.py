@@ -1,4 +1,4 @@
-"""Celery's way in. A task is a nudge: the sweep finds what is due."""
+"""Celery's way in. A task carries no news: the sweep finds what is due."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The Celery application. Tasks are nudges: what is due stands in the database and beat sweeps it up."""
+"""The Celery application. Tasks carry no news: what is due is in the database, and beat's sweeps find it."""
 
 import os
 

@@ -15,10 +15,10 @@ from chain.models import AttemptKind, ChainTransaction, PlatformWallet, Platform
 from chain.operators.inspection import WalletReport
 from chain.operators.review import DecisionRefused
 from chain.rpc.clients import ChainClient
-from chain.services import wake_driver
 from chain.settlement import sending
 from chain.settlement.engine import Engine
 from chain.settlement.reorgs import roll_back_orphaned
+from chain.settlement.waking import wake_driver
 from chain.states import IN_FLIGHT_STATES
 from chain.wallet import freezing, lease
 from chain.wallet.signer import SignerUnavailable

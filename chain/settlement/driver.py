@@ -2,7 +2,7 @@
 
 It takes the lease, recovers, then sends bundles and tracks its transactions once a block until nothing is live. Between
 two passes it sleeps until it is woken (a new operation then goes out at once), and polls the newest block's number a
-few times a second while something is live. It ends after a short time without work; `services.wake_driver` or Celery's
+few times a second while something is live. It ends after a short time without work; `waking.wake_driver` or Celery's
 beat starts the next one.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from chain import hooks, selectors
 from chain.models import PlatformWallet
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
-from chain.settlement import bell, overdue, silence
+from chain.settlement import overdue, silence, waking
 from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
 from chain.settlement.recovery import recover
@@ -21,6 +21,7 @@ from chain.settlement.tracking import track_transactions
 from chain.wallet import lease
 from chain.wallet.lease import LeaseLost
 from chain.wallet.wallets import platform_wallet
+from partner_platform.core.redis import wakeup
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def drive_wallet(*, wallet: PlatformWallet | None = None, max_seconds: float) ->
     try:
         return _Loop(engine, max_seconds).run()
     finally:
-        bell.stop_listening()
+        wakeup.stop_listening(waking.DRIVER)
         engine.lease.release()
 
 
@@ -150,7 +151,7 @@ class _Loop:
         engine = self._engine
         engine.lease.renew_if_due()
         if time.monotonic() >= self._next_listen:
-            bell.listen()
+            wakeup.listen(waking.DRIVER, waking.LISTENING_SECONDS)
             self._next_listen = time.monotonic() + LISTEN_EVERY_SECONDS
         if not self._recovered:
             recover(engine)
@@ -195,7 +196,7 @@ class _Loop:
 
     def _end(self) -> bool:
         """Stop listening, then look for work once more: a wake-up before that started no task, one after it does."""
-        bell.stop_listening()
+        wakeup.stop_listening(waking.DRIVER)
         self._next_listen = 0.0
         if not selectors.has_live_work(self._engine.wallet):
             return True
@@ -211,4 +212,4 @@ class _Loop:
         if self._report.live and time.monotonic() - self._engine.last_bundle_at < GATHER_POLL_SECONDS:
             time.sleep(GATHER_POLL_SECONDS)
             return
-        bell.sleep(seconds)
+        wakeup.wait(waking.DRIVER, seconds)

@@ -24,7 +24,8 @@ from loans.transactions import Selection
 from partner_platform.core import clock
 from partner_platform.core.errors import BadRequest, ErrorCode, NotFound
 from partner_platform.core.openapi.operations import described
-from partner_platform.core.web import prefer, wakeup
+from partner_platform.core.redis import wakeup
+from partner_platform.core.web import prefer
 from partner_platform.core.web.contract_view import ContractView
 from partner_platform.core.web.pagination import Page
 from partners.access.admission import PublicThrottle

@@ -81,7 +81,7 @@ def request_repay(*, partner: Partner, request: RepayRequest, on_accepted: OnAcc
 
 
 def operation_key(repayment: Repayment) -> str:
-    """The idempotency key of the repayment's chain operation, and the name of the bell that its settlement rings."""
+    """The idempotency key of the repayment's chain operation, and the name that its settlement wakes."""
     return f"{OPERATION_KIND}:{repayment.pk}"
 
 

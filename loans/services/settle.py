@@ -26,8 +26,8 @@ from loans.services import borrow, repay, settle_together
 from loans.services.follow import follow_chain_quietly
 from loans.services.settling_work import Nobodys, Work
 from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.redis import wakeup
 from partner_platform.core.text.wording import reason
-from partner_platform.core.web import wakeup
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class _Sweep:
     def _note_settled(self, run: list[Operation], work: Work) -> None:
         self.settled += len(run)
         self._moved += len(run)
-        wakeup.ring(*(operation.key for operation in run))
+        wakeup.wake(*(operation.key for operation in run))
         for operation in run:
             if (row := work.position_of(operation)) is not None:
                 self.gaps.pop(row.position_id, None)

@@ -13,8 +13,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from audit.calls.client_address import client_address
-from partner_platform.core.errors import TooManyRequests
-from partner_platform.core.web import wakeup
+from partner_platform.core.errors import ErrorCode, TooManyRequests, Unavailable
 from partners.access import concurrency, last_used, rate_limit, signing
 from partners.access.rate_limit import Decision, Once
 from partners.models import ApiKey, Partner
@@ -38,7 +37,7 @@ def admit(request: HttpRequest, api_key: ApiKey, *, moves_money: bool) -> None:
         logger.warning("rate limits are not kept: %s", error)
         _note_admitted(request)
         if moves_money:
-            raise wakeup.queue_unavailable() from error
+            raise _queue_unavailable() from error
         if use is not None:
             last_used.note(api_key)
         return
@@ -75,6 +74,11 @@ def _enter(request: HttpRequest, partner: Partner) -> None:
 def _note_admitted(request: HttpRequest) -> None:
     """From here on it is the partner's call, whatever becomes of it: it has its row in the call log."""
     request.api_call_is_admitted = True  # type: ignore[attr-defined]
+
+
+def _queue_unavailable() -> Unavailable:
+    """503 where Redis is down: what would be accepted now could not be driven, so nothing is accepted."""
+    return Unavailable(ErrorCode.QUEUE_UNAVAILABLE, "Settlement is not available; this request changed nothing")
 
 
 def _address(request: HttpRequest | Request) -> str | None:

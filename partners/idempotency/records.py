@@ -29,7 +29,7 @@ from partners.models import IdempotencyKey
 logger = logging.getLogger(__name__)
 
 LIFETIME = dt.timedelta(days=7)
-LOCK_SECONDS = 6  # above the longest pause between two signs of life (`wakeup.BLOCK_SECONDS`)
+LOCK_SECONDS = 6  # above the longest pause between two signs of life (`wakeup.LOOK_EVERY_SECONDS`)
 SWEEP_BATCH = 500
 
 OnAccepted = Callable[[uuid.UUID], object]

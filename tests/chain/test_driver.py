@@ -1,4 +1,4 @@
-"""The loop itself: wakes at a bell, announces what is final, leaves when nothing is live."""
+"""The loop itself: is woken, announces what is final, leaves when nothing is live."""
 
 import threading
 
@@ -8,13 +8,15 @@ from django.test.utils import CaptureQueriesContext
 from kombu.exceptions import OperationalError
 from pytest_django.fixtures import Settings
 
-from chain import hooks, services, tasks
+from chain import hooks, services
 from chain.checks import check_chain_settings
 from chain.models import ChainTransaction, Operation, OperationState
 from chain.rpc.clients import get_client
-from chain.settlement import bell, driver
+from chain.settlement import driver, waking
 from chain.wallet.signer import SignerUnavailable
 from chain.wallet.wallets import platform_wallet
+from partner_platform.celery import app
+from partner_platform.core.redis import wakeup
 from tests.chain.book import Book, wallet
 from tests.support.waiting import eventually
 
@@ -29,7 +31,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return keys
 
 
-def test_an_operation_that_comes_while_a_driver_runs_needs_only_the_bell(book: Book, told: list[str]) -> None:
+def test_an_operation_that_comes_while_a_driver_runs_only_wakes_it(book: Book, told: list[str]) -> None:
     first = book.borrow()
     reports: list[driver.DriveReport] = []
 
@@ -41,14 +43,14 @@ def test_an_operation_that_comes_while_a_driver_runs_needs_only_the_bell(book: B
     worker.start()
     eventually(lambda: ChainTransaction.objects.count() == 1)
     second = book.borrow()
-    assert bell.ring() is True
+    assert wakeup.wake_listener(waking.DRIVER) is True
     eventually(lambda: ChainTransaction.objects.count() == 2, seconds=2)
     with book.chain.mining():
         worker.join(timeout=20)
     assert not worker.is_alive()
     assert (reports[0].live, reports[0].settled) == (False, 2)
     assert told == [first.key, second.key]
-    assert bell.ring() is False
+    assert wakeup.wake_listener(waking.DRIVER) is False
     book.check(confirmed=[first, second])
 
 
@@ -72,11 +74,11 @@ def test_a_driver_with_nothing_to_do_leaves_at_once(book: Book) -> None:
 
 
 def test_a_broker_that_is_down_is_no_error_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
+    def fail(_: str) -> None:
         raise OperationalError("no broker")
 
-    monkeypatch.setattr(tasks.drive_settlement, "delay", fail)
-    services.wake_driver()
+    monkeypatch.setattr(app, "send_task", fail)
+    waking.wake_driver()
 
 
 def test_a_key_that_is_none_is_never_shown(settings: Settings) -> None:

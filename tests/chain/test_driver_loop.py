@@ -40,8 +40,12 @@ class World:
             monkeypatch.setattr(driver, function, self.step(name, 0 if name == "bundle" else None))
         monkeypatch.setattr(
             driver,
-            "bell",
-            SimpleNamespace(listen=self.step("listen"), stop_listening=self.step("deaf"), sleep=self._sleep("sleep")),
+            "wakeup",
+            SimpleNamespace(
+                listen=self.step("listen"),
+                stop_listening=self.step("deaf"),
+                wait=lambda _, seconds: self._sleep("sleep")(seconds),
+            ),
         )
         monkeypatch.setattr("chain.selectors.has_live_work", lambda _: self.live.pop(0) if self.live else False)
         monkeypatch.setattr("chain.hooks.announce_settled", lambda keys: self.did.append(f"announce {' '.join(keys)}"))

@@ -100,17 +100,17 @@ def test_an_unfrozen_wallets_driver_is_woken_and_no_other_wallet_works_again(
     book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver.drive_once()
-    wakes: list[str] = []
-    monkeypatch.setattr(operating, "wake_driver", lambda: wakes.append(wallet_states()[0][0]))
+    woken: list[str] = []
+    monkeypatch.setattr(operating, "wake_driver", lambda: woken.append(wallet_states()[0][0]))
     bystander = PlatformWallet.objects.create(address="0x" + "a1" * 20, chain_id=wallet().chain_id, fee_cap_wei=1)
     services.freeze_wallets(reason=MISMATCH)
     shown = inspect_wallet(clients.get_client(), PlatformWallet.objects.exclude(pk=bystander.pk).get())
     operating.unfreeze_by_operator(shown, actor="operator:x")
     assert wallet_states() == [("ACTIVE", ""), ("FROZEN", MISMATCH)]
-    assert wakes == ["ACTIVE"]  # it is committed by then
+    assert woken == ["ACTIVE"]  # it is committed by then
     with pytest.raises(DecisionRefused, match="changed since it was shown: it is ACTIVE"):
         operating.unfreeze_by_operator(shown, actor="operator:x")
-    assert wakes == ["ACTIVE"]
+    assert woken == ["ACTIVE"]
 
 
 def wallet_states() -> list[tuple[str, str]]:

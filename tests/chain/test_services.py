@@ -21,7 +21,7 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def wakes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """One entry for each time the driver was woken."""
     found: list[str] = []
     monkeypatch.setattr(services, "wake_driver", lambda: found.append("woken"))
@@ -60,23 +60,23 @@ def flags(*operations: Operation) -> list[tuple[bool, bool]]:
 
 
 def test_an_operation_is_taken_with_all_that_it_needs_and_the_driver_is_woken_after_the_commit(
-    wakes: list[str],
+    woken: list[str],
 ) -> None:
     calls = [Call("0xa1", 5, "0x12")]
     effect: list[dict[str, Any]] = [{"address": "0xb2", "topics": [], "data": None}]
 
     def take() -> Operation:
         made = services.enqueue(key="borrow:1", kind="borrow", calls=calls, effect=effect)
-        assert wakes == []
+        assert woken == []
         return made
 
     made = Operation.objects.get(pk=run_in_transaction(take).pk)
     assert (made.key, made.uid, made.kind, made.state) == ("borrow:1", uid_of("borrow:1"), "borrow", "QUEUED")
     assert (made.calls, made.effect) == ([{"to": "0xa1", "value": 5, "data": "0x12"}], effect)
-    assert wakes == ["woken"]
+    assert woken == ["woken"]
     with pytest.raises(IntegrityError):
         run_in_transaction(take)
-    assert wakes == ["woken"]
+    assert woken == ["woken"]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_positions_events_are_to_be_applied_again_from_a_block_on() -> None:
     assert applied() == {before.pk, other.pk}
 
 
-def test_whatever_works_is_frozen_with_the_reason(wakes: list[str]) -> None:
+def test_whatever_works_is_frozen_with_the_reason(woken: list[str]) -> None:
     active, paused = wallet("ACTIVE"), wallet("PAUSED", status_reason="no gas money")
     frozen = wallet("FROZEN", status_reason="another")
     assert services.freeze_wallets(reason="r" * 301) == 3
@@ -195,7 +195,7 @@ def test_whatever_works_is_frozen_with_the_reason(wakes: list[str]) -> None:
     }
     assert services.freeze_wallets(reason="r" * 301) == 0
     assert set(PlatformWallet.objects.values_list("status_changes", flat=True)) == {1}
-    assert wakes == []
+    assert woken == []
 
 
 def test_one_wallet_is_frozen_by_its_address_and_none_of_another_chain() -> None:
@@ -206,24 +206,3 @@ def test_one_wallet_is_frozen_by_its_address_and_none_of_another_chain() -> None
     assert services.freeze_wallets(reason="why") == 1
     assert set(PlatformWallet.objects.exclude(status="FROZEN")) == {elsewhere}
     assert PlatformWallet.objects.get(pk=bystander.pk).status_reason == "why"
-
-
-@pytest.mark.parametrize(("listens", "started"), [(True, 0), (False, 1)])
-def test_a_driver_is_started_only_where_none_listens(
-    monkeypatch: pytest.MonkeyPatch, listens: bool, started: int
-) -> None:
-    delayed: list[int] = []
-    monkeypatch.setattr("chain.settlement.bell.ring", lambda: listens)
-    monkeypatch.setattr("chain.tasks.drive_settlement.delay", lambda: delayed.append(1))
-    services.wake_driver()
-    assert len(delayed) == started
-
-
-@pytest.mark.parametrize("error", [OSError("down"), ConnectionError("reset")])
-def test_a_broker_that_is_down_is_nobodys_error(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def fail() -> None:
-        raise error
-
-    monkeypatch.setattr("chain.settlement.bell.ring", lambda: False)
-    monkeypatch.setattr("chain.tasks.drive_settlement.delay", fail)
-    services.wake_driver()

@@ -97,21 +97,21 @@ def test_the_key_signs_for_the_configured_chain(node: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("live", "busy", "woken"), [(True, False, 1), (True, True, 0), (False, False, 0), (False, True, 0)]
+    ("live", "busy", "wakes"), [(True, False, 1), (True, True, 0), (False, False, 0), (False, True, 0)]
 )
 def test_the_task_drives_for_a_while_and_another_goes_on_where_work_is_left(
-    monkeypatch: pytest.MonkeyPatch, live: bool, busy: bool, woken: int
+    monkeypatch: pytest.MonkeyPatch, live: bool, busy: bool, wakes: int
 ) -> None:
     from chain.settlement.driver import DriveReport
 
     driven: list[float] = []
-    wakes: list[int] = []
+    woken: list[int] = []
 
     def drive(*, max_seconds: float) -> DriveReport:
         driven.append(max_seconds)
         return DriveReport(live=live, busy=busy)
 
-    monkeypatch.setattr("chain.tasks.drive", drive)
-    monkeypatch.setattr("chain.tasks.wake_driver", lambda: wakes.append(1))
+    monkeypatch.setattr("chain.tasks.drive_wallet", drive)
+    monkeypatch.setattr("chain.tasks.wake_driver", lambda: woken.append(1))
     drive_settlement()
-    assert (driven, len(wakes)) == ([DRIVE_SECONDS], woken)
+    assert (driven, len(woken)) == ([DRIVE_SECONDS], wakes)

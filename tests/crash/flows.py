@@ -8,10 +8,11 @@ from unittest.mock import patch
 from django.conf import settings
 
 from chain.models import Operation
-from chain.settlement import bell, driver
+from chain.settlement import driver
 from chain.states import FINAL_OPERATION_STATES
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from partner_platform.celery import app
+from partner_platform.core.redis import wakeup
 from partners.services import create_partner
 from tests.loans.conftest import DOLLAR, PartnerClient
 from tests.support.actors import approve_usdc, set_operator, transfer_usdc
@@ -71,7 +72,7 @@ def open_world(chain: Chain) -> World:
 def work(chain: Chain) -> None:
     """A worker's life until nothing is open: beat's money tasks in turn; the chain mines whenever the driver sleeps."""
     no_waiting = patch.multiple(driver, POLL_SECONDS=0.0, GATHER_POLL_SECONDS=0.0, QUIET_SECONDS=0.0)
-    with no_waiting, patch.object(bell, "sleep", lambda _: chain.mine()):
+    with no_waiting, patch.object(wakeup, "wait", lambda *_: chain.mine()):
         _work_until_done()
 
 

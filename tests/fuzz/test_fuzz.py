@@ -47,7 +47,7 @@ def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 10**6)
     for module in ("services", "operators.operating"):
         monkeypatch.setattr(f"chain.{module}.wake_driver", lambda: None)
-    monkeypatch.setattr("chain.hooks._callbacks", [])  # it only wakes; the rules say when something is settled
+    monkeypatch.setattr("chain.hooks._callbacks", [])  # a nudge only; the rules say when something is settled
     monkeypatch.setattr("chain.lending.readings.HEAD_SECONDS", 10**6)
     monkeypatch.setattr("chain.reconciling.EVERYWHERE_SECONDS", 0)
     monkeypatch.setattr("loans.reconciliation.run.POLL_SECONDS", 0)

@@ -10,7 +10,7 @@ from django.db import connections
 from loans.api import waiting_threads
 from loans.models import LoanStatus, PartnerLoan, Repayment
 from partner_platform.core.fair_share import FairShare
-from partner_platform.core.web import wakeup
+from partner_platform.core.redis import wakeup
 from partners.access import concurrency
 
 pytestmark = pytest.mark.django_db(transaction=True)

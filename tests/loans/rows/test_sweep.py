@@ -18,7 +18,7 @@ from loans.services.settle import settle_due
 from loans.services.settle_together import DRAWS_AT_ONCE, runs
 from loans.services.settling_work import Work
 from partner_platform.core import backoff, clock
-from partner_platform.core.web import wakeup
+from partner_platform.core.redis import wakeup
 from tests.loans.rows.conftest import NOW, POOL
 from tests.loans.rows.test_repayments import at_the_pool, paying
 from tests.support.books_rows import BLOCK, BooksRows, pool_log
@@ -52,16 +52,16 @@ def test_more_than_a_batch_is_settled_in_one_sweep(world: BooksRows, monkeypatch
     assert set(found) == {"ACTIVE"}
 
 
-def test_a_sweep_goes_on_while_anything_moves_and_rings_for_each_that_was_settled(
+def test_a_sweep_goes_on_while_anything_moves_and_wakes_whoever_waits_for_each_that_was_settled(
     world: BooksRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settle, "BATCH", 1)
-    rung: list[str] = []
-    monkeypatch.setattr(wakeup, "ring", lambda *keys: rung.extend(keys))
+    woken: list[str] = []
+    monkeypatch.setattr(wakeup, "wake", lambda *keys: woken.extend(keys))
     loans = [pending_loan(world), pending_loan(world, state="FAILED"), pending_loan(world)]
     assert settle_due() == 3
     keys = Operation.objects.filter(pk__in=[loan.borrow_operation_id for loan in loans]).values_list("key", flat=True)
-    assert sorted(rung) == sorted(keys)
+    assert sorted(woken) == sorted(keys)
 
 
 def test_a_position_of_which_something_was_settled_is_held_no_more(world: BooksRows) -> None:
