@@ -9,11 +9,8 @@ class ChainConfig(AppConfig):
     verbose_name = "Chain settlement"
 
     def ready(self) -> None:
-        from audit.trail import anchors
-        from chain import scraped_metrics
-        from chain.anchoring import read_anchors
+        from chain import receivers, scraped_metrics  # noqa: F401 - receivers connect themselves
         from chain.checks import check_chain_settings
 
-        anchors.register(read_anchors)
         checks.register(check_chain_settings)
         scraped_metrics.register_settlement_metrics()

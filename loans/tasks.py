@@ -87,8 +87,3 @@ def _reconcile_due() -> int:
     except ChainUnavailable as error:
         logger.warning("the reconciliation waits for the chain: %s", error)
         return 0
-
-
-def nudge_settlement(keys: list[str]) -> None:
-    """Called by the chain engine after operations became final."""
-    settle_loans.delay()

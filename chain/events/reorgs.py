@@ -1,7 +1,7 @@
 """How the watcher handles a reorg: events of blocks that are no longer on the chain are rolled back.
 
 `roll_back_replaced` is called before new blocks are read. It compares the blocks whose hashes are kept with the chain,
-newest first, to find the fork; `roll_back_events` has the consumers undo first (`hooks.announce_rollback`; a crash in
+newest first, to find the fork; `roll_back_events` has the consumers undo first (`signals.rollback_begins`; a crash in
 between only repeats that) and then deletes events and blocks in one transaction.
 
 Evidence: a node without the block proves nothing, it may lag; and no endpoint may still have the old block. Where even
@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from chain import hooks, metrics
+from chain import metrics
 from chain.events.cursor import move_cursor
 from chain.models import SYSTEM_CURSOR, ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc.clients import ChainClient, ChainUnavailable
 from chain.rpc.evidence import hash_of
 from chain.rpc.log_ranges import HEADERS_PER_POST, header_calls
+from chain.signals import rollback_begins
 from partner_platform.core.database.transactions import run_in_transaction
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def roll_back_events(fork: int, next_block: int) -> Fork:
     """Undo everything from block `fork` on, the consumers first; returns where to read on."""
     logger.warning("blocks %d to %d are read again: their events are undone", fork, next_block - 1)
     metrics.reorgs.inc()
-    hooks.announce_rollback(fork)
+    rollback_begins.send(sender=ChainEvent, block=fork)
 
     def delete() -> None:
         move_cursor(next_block, fork)

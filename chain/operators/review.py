@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.services import record_change
-from chain import hooks, selectors
+from chain import selectors
 from chain.lending import readings
 from chain.models import ChainTransaction, Operation, OperationState
 from chain.rpc.clients import ChainUnavailable, RpcError
@@ -17,6 +17,7 @@ from chain.settlement.adoption import Execution, find_execution
 from chain.settlement.engine import Engine
 from chain.settlement.transitions import NO_OUTCOME, NO_TRANSACTION, leave_transaction, move_operations, store_verdicts
 from chain.settlement.verdicts import OperationVerdict
+from chain.signals import operations_final
 from chain.states import LIVE_TRANSACTION_STATES
 
 logger = logging.getLogger(__name__)
@@ -233,7 +234,7 @@ def _decide(
         _record(evidence, actor, action, verdict.state, reason=verdict.reason)
 
     engine.lease.write(write)
-    hooks.announce_settled([evidence.operation.key])
+    operations_final.send_robust(sender=Operation, keys=[evidence.operation.key])
 
 
 def _record(evidence: Evidence, actor: str, action: str, state: OperationState, **after: str) -> None:

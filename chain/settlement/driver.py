@@ -10,14 +10,15 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from chain import hooks, selectors
-from chain.models import PlatformWallet
+from chain import selectors
+from chain.models import Operation, PlatformWallet
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.settlement import overdue, silence, waking
 from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
 from chain.settlement.recovery import recover
 from chain.settlement.tracking import track_transactions
+from chain.signals import operations_final
 from chain.wallet import lease
 from chain.wallet.lease import LeaseLost
 from chain.wallet.wallets import platform_wallet
@@ -112,7 +113,7 @@ def _report_stuck(engine: Engine) -> None:
 def _announce(engine: Engine) -> int:
     keys, engine.settled_keys = engine.settled_keys, []
     if keys:
-        hooks.announce_settled(keys)
+        operations_final.send_robust(sender=Operation, keys=keys)
     return len(keys)
 
 

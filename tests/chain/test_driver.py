@@ -1,6 +1,7 @@
 """The loop itself: is woken, announces what is final, leaves when nothing is live."""
 
 import threading
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -8,16 +9,18 @@ from django.test.utils import CaptureQueriesContext
 from kombu.exceptions import OperationalError
 from pytest_django.fixtures import Settings
 
-from chain import hooks, services
+from chain import services
 from chain.checks import check_chain_settings
 from chain.models import ChainTransaction, Operation, OperationState
 from chain.rpc.clients import get_client
 from chain.settlement import driver, waking
+from chain.signals import operations_final
 from chain.wallet.signer import SignerUnavailable
 from chain.wallet.wallets import platform_wallet
 from partner_platform.celery import app
 from partner_platform.core.redis import wakeup
 from tests.chain.book import Book, wallet
+from tests.support.signals import heard_by
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,10 +28,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The keys that listeners were told about."""
-    keys: list[str] = []
-    monkeypatch.setattr(hooks, "_callbacks", [keys.extend])
-    return keys
+    """The keys that receivers were told about."""
+    told: list[str] = []
+    heard_by(monkeypatch, operations_final, lambda keys, **_: told.extend(keys))
+    return told
 
 
 def test_an_operation_that_comes_while_a_driver_runs_only_wakes_it(book: Book, told: list[str]) -> None:
@@ -54,13 +57,13 @@ def test_an_operation_that_comes_while_a_driver_runs_only_wakes_it(book: Book, t
     book.check(confirmed=[first, second])
 
 
-def test_a_listener_that_raises_stops_neither_the_others_nor_the_driver(
+def test_a_receiver_that_raises_stops_neither_the_others_nor_the_driver(
     book: Book, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: list[str]) -> None:
-        raise RuntimeError("a listener's own trouble")
+    def fail(**_: Any) -> None:
+        raise RuntimeError("a receiver's own trouble")
 
-    monkeypatch.setattr(hooks, "_callbacks", [fail, told.extend])
+    heard_by(monkeypatch, operations_final, fail, lambda keys, **_: told.extend(keys))
     operation = book.borrow()
     driver.drive_once()
     book.settle()

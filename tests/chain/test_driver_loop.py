@@ -9,7 +9,9 @@ import pytest
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.settlement import driver
 from chain.settlement.driver import DriveReport
+from chain.signals import operations_final
 from chain.wallet.lease import LeaseLost
+from tests.support.signals import heard_by
 
 STARTED = 1_000.0
 
@@ -48,7 +50,7 @@ class World:
             ),
         )
         monkeypatch.setattr("chain.selectors.has_live_work", lambda _: self.live.pop(0) if self.live else False)
-        monkeypatch.setattr("chain.hooks.announce_settled", lambda keys: self.did.append(f"announce {' '.join(keys)}"))
+        heard_by(monkeypatch, operations_final, lambda keys, **_: self.did.append(f"announce {' '.join(keys)}"))
         monkeypatch.setattr("chain.settlement.silence.note_head", lambda number: self.did.append(f"head {number}"))
         monkeypatch.setattr("chain.settlement.silence.note_failure", lambda error: self.did.append(f"failure {error}"))
         monkeypatch.setattr("chain.settlement.overdue.report_overdue_if_due", self.step("overdue"))

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain import hooks
 from chain.events import reorgs, watcher
 from chain.events.cursor import CursorMoved
 from chain.events.reorgs import Fork
 from chain.models import SYSTEM_CURSOR, ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc.clients import get_client
+from chain.signals import rollback_begins
 from partner_platform.core import metrics
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
+from tests.support.signals import heard_by
 
 FORK, NEXT = 7, 10
 
@@ -46,7 +47,7 @@ def kept() -> tuple[list[int], list[int]]:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """From which block the consumers were told to take back, and how many events were stored then."""
     heard: list[tuple[int, int]] = []
-    monkeypatch.setattr(hooks, "announce_rollback", lambda fork: heard.append((fork, ChainEvent.objects.count())))
+    heard_by(monkeypatch, rollback_begins, lambda block, **_: heard.append((block, ChainEvent.objects.count())))
     return heard
 
 

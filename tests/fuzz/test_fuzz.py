@@ -20,6 +20,7 @@ from chain.lending import deployment
 from chain.lending.encoding import encode_call
 from chain.models import PlatformWallet, WalletStatus
 from chain.rpc.clients import ChainClient, get_client
+from chain.signals import operations_final
 from loans.models import LoanStatus, PartnerLoan
 from partners.services import create_partner
 from sandbox.furnish import fund_partner
@@ -32,6 +33,7 @@ from tests.fuzz.platform import DOLLAR, EXECUTOR_IS_PAUSED, Lender, Platform
 from tests.support.chain import Chain
 from tests.support.clocks import shift_clock
 from tests.support.invariants import Invariants
+from tests.support.signals import heard_by
 from tests.support.snapshots import Snapshot, forget
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,7 +49,7 @@ def platform(chain: Chain, settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 10**6)
     for module in ("services", "operators.operating"):
         monkeypatch.setattr(f"chain.{module}.wake_driver", lambda: None)
-    monkeypatch.setattr("chain.hooks._callbacks", [])  # a nudge only; the rules say when something is settled
+    heard_by(monkeypatch, operations_final)  # by nobody: the rules say when something is settled
     monkeypatch.setattr("chain.lending.readings.HEAD_SECONDS", 10**6)
     monkeypatch.setattr("chain.reconciling.EVERYWHERE_SECONDS", 0)
     monkeypatch.setattr("loans.reconciliation.run.POLL_SECONDS", 0)

@@ -10,6 +10,7 @@ from chain.events import second_reading, watcher
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc import clients
 from chain.settlement import driver
+from chain.signals import rollback_begins
 from loans import books
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.services import follow
@@ -18,6 +19,7 @@ from tests.loans.conftest import DOLLAR, PartnerClient
 from tests.support.actors import repay_on_chain
 from tests.support.chain import FINAL_AFTER_BLOCKS, Chain
 from tests.support.rpc_proxy import RpcProxy
+from tests.support.signals import heard_by
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -218,7 +220,7 @@ def test_what_is_older_is_not_looked_for_where_somebody_misses_an_event(
 def rollbacks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The blocks from which on something is taken back."""
     taken_back: list[int] = []
-    monkeypatch.setattr("chain.hooks.announce_rollback", taken_back.append)
+    heard_by(monkeypatch, rollback_begins, lambda block, **_: taken_back.append(block))
     return taken_back
 
 

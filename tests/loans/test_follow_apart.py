@@ -7,10 +7,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from chain import hooks
 from chain.events import watcher
 from chain.models import ChainEvent, WatchCursor
 from chain.settlement import driver
+from chain.signals import rollback_begins
 from loans import books, tasks
 from loans.ledger.movement import order_of
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, SolvencyPosition
@@ -290,7 +290,7 @@ def test_what_is_owed_to_a_reorg_is_made_up_for_though_nothing_new_comes(
     repay_on_chain(chain, chain.users[0].wallet, chain.users[0], 40 * DOLLAR)
     follow.follow_chain()
     Partner.objects.filter(pk=two_lent[0].partner.pk).update(total_repaid=0)
-    hooks.announce_rollback(block + 1)
+    rollback_begins.send(sender=ChainEvent, block=block + 1)
     assert row_of(chain.users[0]).undo_from is not None
     ChainEvent.objects.filter(block_number__gt=block).delete()  # as the watcher goes on then
     WatchCursor.objects.update(next_block=block + 1)

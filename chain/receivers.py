@@ -1,0 +1,15 @@
+"""What the chain engine answers other apps' signals; connected when Django starts (`apps`)."""
+
+from typing import Any
+
+from django.dispatch import receiver
+
+from audit.signals import anchors_asked_for
+from audit.trail.anchors import Anchor
+from chain import anchoring
+
+
+@receiver(anchors_asked_for)
+def read_anchors(**_: Any) -> list[Anchor] | None:
+    """Those that the executor has put on the chain."""
+    return anchoring.read_anchors()
