@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from schemathesis.core.failures import FailureGroup
 
-from loans.api import presenters
+from loans.api import public
 from loans.api.views import LoanViewSet
 from partner_platform.core.errors import BadRequest, Conflict, ErrorCode
 from tests.api import fuzzing
@@ -39,8 +39,8 @@ def test_the_truth_passes(failures: Callable[..., str], world: World) -> None:
 
 
 def test_a_field_that_the_schema_does_not_tell_of_fails(failures: Callable[..., str], monkeypatch: Any) -> None:
-    told = presenters.credit_line
-    monkeypatch.setattr(presenters, "credit_line", lambda reading: {**told(reading), "surprise": 1})
+    told = public.present_credit_line
+    monkeypatch.setattr(public, "present_credit_line", lambda reading: {**told(reading), "surprise": 1})
 
     assert "surprise" in failures(
         "GET /partners/public/oaid/{oaidTokenId}/credit-line", path_parameters={"oaidTokenId": "1"}
@@ -48,8 +48,8 @@ def test_a_field_that_the_schema_does_not_tell_of_fails(failures: Callable[..., 
 
 
 def test_a_missing_field_fails(failures: Callable[..., str], monkeypatch: Any) -> None:
-    told = presenters.credit_line
-    monkeypatch.setattr(presenters, "credit_line", lambda reading: {**told(reading), "owner": None})
+    told = public.present_credit_line
+    monkeypatch.setattr(public, "present_credit_line", lambda reading: {**told(reading), "owner": None})
 
     assert "owner" in failures(
         "GET /partners/public/oaid/{oaidTokenId}/credit-line", path_parameters={"oaidTokenId": "1"}
@@ -70,7 +70,7 @@ def test_a_status_a_code_or_a_bug_that_is_not_the_operations_fails(
     def fail(**_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("loans.api.views.selectors.list_user_loans", fail)
+    monkeypatch.setattr("loans.api.user_loans.selectors.list_user_loans", fail)
 
     assert told in failures(LOANS, path_parameters={"userWallet": world.users[0].wallet})
 

@@ -8,7 +8,7 @@ from audit.models import ApiLog, AuditEntry
 from chain.lending import readings
 from chain.models import Operation
 from chain.settlement import driver
-from loans.api import presenters
+from loans.api import public
 from loans.models import OaidCredit, PartnerLoan
 from loans.services.settle import settle_due
 from partners.models import PartnerDailyUsage
@@ -104,7 +104,7 @@ def test_the_id_of_an_oaid_may_be_sent_as_the_string_that_answers_have_too(chain
 def test_an_id_that_javascript_would_round_is_whole_in_the_string():
     oaid = readings.OaidReading(2**200 + 1, "0x" + "1" * 40, 0, 0, True, position_id=0, block_number=1)
 
-    shown = json.loads(json.dumps(presenters.credit_line(oaid)), parse_int=float)
+    shown = json.loads(json.dumps(public.present_credit_line(oaid)), parse_int=float)
 
     assert shown["oaidTokenId"] != 2**200 + 1
     assert int(shown["oaidTokenIdString"]) == 2**200 + 1

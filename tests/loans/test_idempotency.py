@@ -9,7 +9,7 @@ from django_redis import get_redis_connection
 
 from chain.models import Operation
 from loans import books
-from loans.api import views
+from loans.api import repay as repay_endpoint
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from loans.services import borrow as borrow_service
 from loans.services import repay as repay_service
@@ -211,7 +211,7 @@ def test_a_pending_loans_repayment_may_be_asked_for_again_with_its_key(chain, le
 def test_a_bugs_500_is_retryable_with_a_key_which_then_does_it_once(chain, lender, settle, monkeypatch, accepted):
     lender.borrow(chain.users[0], 100)
     settle()
-    broken = (views, "_repay_answer") if accepted else (repay_service, "_open_repayment")
+    broken = (repay_endpoint, "present_repayment") if accepted else (repay_service, "_open_repayment")
     with monkeypatch.context() as patch:
         patch.setattr(*broken, lambda *args, **kwargs: 1 / 0)
         answer = repay(lender, 20)
@@ -300,7 +300,7 @@ def test_a_crash_after_the_acceptance_leaves_a_key_that_knows_its_loan(chain, le
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("loans.api.views._borrowed", die)
+        patch.setattr("loans.api.borrow.respond", die)
         with pytest.raises(Killed):
             borrow(lender, user)
     get_redis_connection("default").flushdb()  # the lock of a dead process ends by itself

@@ -1,0 +1,177 @@
+"""Endpoint 3: borrow for a user."""
+
+# ruff: noqa: N815 - the contract's names
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from loans import selectors
+from loans.api.borrow_terms import TERMS, BorrowTerms
+from loans.api.common import (
+    BORROW_TX,
+    INTERNAL_ID,
+    MONEY_HEADERS,
+    WHEN_PENDING,
+    PartnerViewSet,
+    loan_links,
+    partner_of,
+    pending_example,
+    validated,
+)
+from loans.api.consent import UNSIGNED, UserAuthorizationBody
+from loans.api.settlement_wait import accepted, settlement_failed, wait_for
+from loans.models import LoanStatus, PartnerLoan
+from loans.services.borrow import request_borrow
+from partner_platform.core.errors import ErrorCode
+from partner_platform.core.openapi.fields import BaseUnits, Hash, Success
+from partner_platform.core.openapi.operations import (
+    BODY_ERRORS,
+    IDEMPOTENCY_ERRORS,
+    Answer,
+    Operation,
+    described,
+)
+from partner_platform.core.web.serializers import MetadataField
+from partners.idempotency.view import idempotent, on_accepted
+from partners.models import Scope
+
+
+class BorrowBody(BorrowTerms):
+    """A borrow on a user's credit line."""
+
+    # Source: plan, endpoint 3. The names are the contract's.
+    userAuthorization = UserAuthorizationBody(
+        required=False, allow_null=True, default=None, help_text="Where the platform asks for the user's consent."
+    )
+    metadata = MetadataField(
+        required=False, allow_null=True, default=None, help_text="Yours, at most 8 KiB; answered with the loan."
+    )
+
+
+class _BorrowFields(serializers.Serializer):
+    success = Success()
+    internalLoanId = serializers.UUIDField()
+    borrowedAmount = BaseUnits()
+    netAmountTransferred = BaseUnits(help_text="What the settlement address gets: the amount less the fee.")
+    platformFee = BaseUnits()
+    remainingCredit = BaseUnits()
+    message = serializers.CharField()
+
+
+class Borrowed(_BorrowFields):
+    """A loan that was drawn."""
+
+    txHash = Hash()
+
+
+class BorrowPending(_BorrowFields):
+    """A loan that is accepted and being settled."""
+
+    status = serializers.ChoiceField(choices=["PENDING"])
+
+
+BORROW_EXAMPLE = {**TERMS, "metadata": {"partnerUserId": "user_xyz_456", "loanPurpose": "working_capital"}}
+BORROW_WITH_CONSENT = {**TERMS, "userAuthorization": {**UNSIGNED, "signature": "0x" + "5c" * 65}}
+BORROWED = {
+    "success": True,
+    "internalLoanId": INTERNAL_ID,
+    "borrowedAmount": "5000000000",
+    "netAmountTransferred": "4975000000",
+    "platformFee": "25000000",
+    "remainingCredit": "3000000000",
+    "txHash": BORROW_TX,
+    "message": "Loan successfully processed",
+}
+
+BORROW = Operation(
+    id="borrow",
+    tag="Loans",
+    summary="Borrow for a user",
+    description="Checked, reserved and accepted in one transaction, then settled on the chain.",
+    headers=MONEY_HEADERS,
+    body=BorrowBody,
+    body_examples={"borrow": BORROW_EXAMPLE, "withConsent": BORROW_WITH_CONSENT},
+    answers=(
+        Answer(
+            status=201,
+            when="The loan is drawn and paid out",
+            body=Borrowed,
+            example=BORROWED,
+            links=loan_links("$request.body#/partnerLoanId"),
+        ),
+        Answer(
+            status=202,
+            when=WHEN_PENDING,
+            body=BorrowPending,
+            example=pending_example(BORROWED, "Loan accepted, settlement is pending"),
+            headers=("Location", "RetryAfter"),
+            links=loan_links("$request.body#/partnerLoanId"),
+        ),
+    ),
+    errors=(
+        *BODY_ERRORS,
+        *IDEMPOTENCY_ERRORS,
+        ErrorCode.LOAN_BELOW_MINIMUM,
+        ErrorCode.CONSENT_REQUIRED,
+        ErrorCode.CONSENT_EXPIRED,
+        ErrorCode.CONSENT_INVALID,
+        ErrorCode.OAID_NOT_FOUND,
+        ErrorCode.NOT_OAID_OWNER,
+        ErrorCode.CREDIT_LINE_INACTIVE,
+        ErrorCode.INSUFFICIENT_CREDIT,
+        ErrorCode.POSITION_FROZEN,
+        ErrorCode.DAILY_LIMIT_EXCEEDED,
+        ErrorCode.TOTAL_LIMIT_EXCEEDED,
+        ErrorCode.DUPLICATE_LOAN_ID,
+        ErrorCode.CONSENT_USED,
+        ErrorCode.NO_ACTIVE_POSITION,
+        ErrorCode.POSITION_HAS_LOAN,
+        ErrorCode.SETTLEMENT_FAILED,
+        ErrorCode.QUEUE_UNAVAILABLE,
+        ErrorCode.CHAIN_UNAVAILABLE,
+    ),
+)
+
+
+class BorrowViewSet(PartnerViewSet):
+    """Borrowing."""
+
+    @action(detail=False, methods=["post"], required_scope=Scope.BORROW)
+    @described(BORROW)
+    @idempotent(replay=lambda request, loan_id: respond(request, selectors.loan_by_key(loan_id)), is_once=True)
+    def borrow(self, request: Request) -> Response:
+        """Endpoint 3: 201 when settled, 202 when still pending, 400 when the chain refused it."""
+        body = BorrowBody(data=request.data)
+        validated(body)
+        loan = request_borrow(partner=partner_of(request), request=body.to_request(), on_accepted=on_accepted(request))
+        return respond(request, loan)
+
+
+def respond(request: Request, loan: PartnerLoan) -> Response:
+    """The response to an accepted borrow, once it is settled or the caller's wait is over."""
+    if loan.status == LoanStatus.PENDING:
+        loan = wait_for(request, loan.borrow_operation.key, lambda: selectors.borrow_outcome(loan.pk)) or loan
+    if loan.status == LoanStatus.FAILED:
+        raise settlement_failed("Loan", loan.failure_reason, {"internalLoanId": str(loan.internal_loan_id)})
+    if loan.status == LoanStatus.PENDING:
+        return accepted(present_borrow(loan), f"/partners/loan/{loan.partner_loan_id}")
+    return Response(present_borrow(loan), status=201)
+
+
+def present_borrow(loan: PartnerLoan) -> dict[str, Any]:
+    """The fields of `Borrowed`, or of `BorrowPending`."""
+    body = {
+        "success": True,
+        "internalLoanId": str(loan.internal_loan_id),
+        "borrowedAmount": str(loan.principal_amount),
+        "netAmountTransferred": str(loan.net_amount),
+        "platformFee": str(loan.platform_fee_charged),
+        "remainingCredit": str(loan.remaining_credit),
+    }
+    if loan.status == LoanStatus.PENDING:
+        return {**body, "status": "PENDING", "message": "Loan accepted, settlement is pending"}
+    return {**body, "txHash": loan.borrow_tx_hash, "message": "Loan successfully processed"}

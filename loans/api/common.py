@@ -1,0 +1,64 @@
+"""What several groups of endpoints share: the base of their views, and pieces of their documentation."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import ViewSet
+
+from partner_platform.core.openapi import headers
+from partner_platform.core.openapi.operations import Answer, Link, Serializer
+from partner_platform.core.web.contract_view import ContractView
+from partners.models import Partner, Scope
+
+# Values of the examples, the plan's where it has them.
+WALLET = "0x580F5b09765E71D64613c8F4403234f8790DD7D3"
+LOAN_ID = "xyz_loan_12345"
+INTERNAL_ID = "7c3f4b1e-52a6-4d8e-9a58-0f6f1d0e2b11"
+BORROW_TX = "0x" + "a1" * 32
+REPAY_TX = "0x" + "b2" * 32
+
+MONEY_HEADERS = (headers.IDEMPOTENCY_KEY, headers.PREFER)
+WHEN_PENDING = "Accepted and being settled; it will end by itself. Read Location, or repeat the request with its key"
+
+
+class PartnerViewSet(ContractView, ViewSet):
+    """Endpoints for an authenticated partner; its key needs the scope `read` where an action names no other."""
+
+    required_scope = Scope.READ
+
+
+def validated(serializer: BaseSerializer[Any]) -> Any:
+    """The serializer's validated data; raises 400 `invalid_request` with each field's problems."""
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
+
+
+def partner_of(request: Request) -> Partner:
+    """The partner whose key the request was sent with."""
+    principal: Any = request.user  # a PartnerPrincipal: our authentication lets nothing else through
+    partner: Partner = principal.partner
+    return partner
+
+
+def returned(when: str, body: Serializer | dict[str, Any], example: object, **more: Any) -> Answer:
+    """The documentation of a 200."""
+    return Answer(status=200, when=when, body=body, example=example, **more)
+
+
+def loan_links(expression: str) -> dict[str, Link]:
+    """What a client can do next with the loan whose id the runtime expression finds."""
+    loan = {"partnerLoanId": expression}
+    return {
+        "TheLoan": Link(operation="getLoan", parameters=loan),
+        "ItsPayoff": Link(operation="getPayoff", parameters=loan),
+        "ItsRepayment": Link(operation="repay", body={**loan, "repaymentAmount": "1000000"}),
+    }
+
+
+def pending_example(example: dict[str, Any], message: str) -> dict[str, Any]:
+    """The example of the 202, made of the one of the settled response: a status in place of the transaction's hash."""
+    fields = {name: value for name, value in example.items() if name != "txHash"}
+    if "loanStatus" in fields:
+        fields |= {"remainingDebt": "5000000000", "loanStatus": "ACTIVE"}
+    return {**fields, "status": "PENDING", "message": message}

@@ -1,0 +1,181 @@
+"""Endpoint 5: a loan and all that became of it."""
+
+# ruff: noqa: N815 - the contract's names
+
+from collections.abc import Iterable
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from loans import selectors
+from loans.api.common import (
+    BORROW_TX,
+    INTERNAL_ID,
+    REPAY_TX,
+    WALLET,
+    PartnerViewSet,
+    loan_links,
+    partner_of,
+    returned,
+)
+from loans.api.user_loans import LOAN_ROW, LoanRow, present_row
+from loans.debt import payoffs
+from loans.debt.interest_clock import interest_moment
+from loans.debt.schedules import DUE, MISSED, PAID
+from loans.models import PartnerLoan, RepaymentSource
+from loans.selectors import Payment
+from partner_platform.core.clock import isoformat
+from partner_platform.core.errors import ErrorCode
+from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, IdText, Moment
+from partner_platform.core.openapi.operations import Operation, described
+from partner_platform.core.web.serializers import LoanIdField
+
+
+class LoanIdPath(serializers.Serializer):
+    """A loan's id in a path: any text there that is none of the partner's loans is 404."""
+
+    partnerLoanId = LoanIdField()
+
+
+class HistoryRow(serializers.Serializer):
+    """A settled repayment, whoever paid it."""
+
+    amount = BaseUnits()
+    timestamp = Moment()
+    txHash = Hash()
+    repaidBy = serializers.ChoiceField(choices=RepaymentSource.values)
+
+
+class Instalment(serializers.Serializer):
+    """A part of the principal and when it is due."""
+
+    number = Count()
+    dueAt = Moment()
+    amount = BaseUnits()
+    status = serializers.ChoiceField(choices=[DUE, PAID, MISSED])
+
+
+class Loan(LoanRow):
+    """A loan and all that became of it."""
+
+    internalLoanId = serializers.UUIDField()
+    userWallet = Address()
+    oaidTokenId = Count()
+    oaidTokenIdString = IdText()
+    outstandingPrincipal = BaseUnits()
+    accruedInterest = BaseUnits()
+    totalRepaid = BaseUnits()
+    interestPaid = BaseUnits()
+    interestRate = Count(help_text="A year's, in basis points.")
+    platformFee = BaseUnits()
+    netAmountTransferred = BaseUnits()
+    borrowTxHash = Hash(allow_null=True)
+    repayTxHash = Hash(allow_null=True)
+    failureReason = serializers.CharField(allow_null=True)
+    repaymentInFlight = serializers.BooleanField(help_text="A repayment is accepted and being settled.")
+    repaymentHistory = HistoryRow(
+        many=True,
+        help_text="Oldest first; of more than 100 the newest. All are in `GET /partners/my/transactions?type=REPAY`.",
+    )
+    loanDuration = Count(allow_null=True, help_text="Seconds.")
+    numberOfInstallments = Count(allow_null=True)
+    schedule = Instalment(many=True)
+    defaultedAt = Moment(allow_null=True)
+    defaultReason = serializers.CharField(allow_null=True)
+    writtenOff = BaseUnits()
+    metadata = AnyObject(allow_null=True)
+
+
+LOAN = {
+    **LOAN_ROW,
+    "remainingDebt": "0",
+    "status": "REPAID",
+    "internalLoanId": INTERNAL_ID,
+    "userWallet": WALLET,
+    "oaidTokenId": 123,
+    "oaidTokenIdString": "123",
+    "outstandingPrincipal": "0",
+    "accruedInterest": "0",
+    "totalRepaid": "5000000000",
+    "interestPaid": "0",
+    "interestRate": 0,
+    "platformFee": "25000000",
+    "netAmountTransferred": "4975000000",
+    "borrowTxHash": BORROW_TX,
+    "repayTxHash": REPAY_TX,
+    "failureReason": None,
+    "repaymentInFlight": False,
+    "repaymentHistory": [
+        {"amount": "5000000000", "timestamp": "2026-01-10T15:20:00Z", "txHash": REPAY_TX, "repaidBy": "PARTNER"}
+    ],
+    "loanDuration": None,
+    "numberOfInstallments": None,
+    "schedule": [],
+    "defaultedAt": None,
+    "defaultReason": None,
+    "writtenOff": "0",
+    "metadata": {"partnerUserId": "user_xyz_456"},
+}
+
+GET_LOAN = Operation(
+    id="getLoan",
+    tag="Loans",
+    summary="A loan",
+    path=LoanIdPath,
+    answers=(returned("The loan", Loan, LOAN, links=loan_links("$request.path.partnerLoanId")),),
+    errors=(ErrorCode.LOAN_NOT_FOUND,),
+)
+
+
+class SingleLoanViewSet(PartnerViewSet):
+    """A loan by the partner's own id."""
+
+    @action(detail=False, url_path=r"loan/(?P<partner_loan_id>[^/]+)")
+    @described(GET_LOAN)
+    def loan(self, request: Request, partner_loan_id: str) -> Response:
+        """Endpoint 5."""
+        loan = selectors.get_loan(partner=partner_of(request), partner_loan_id=partner_loan_id)
+        return Response(present_loan(loan, interest_moment([loan]), selectors.repayment_history(loan)))
+
+
+def present_loan(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> dict[str, Any]:
+    """The fields of `Loan`; debt and interest as of `moment`, seconds since the epoch, `history` oldest first."""
+    return {
+        **present_row(loan, moment),
+        "internalLoanId": str(loan.internal_loan_id),
+        "userWallet": loan.user_wallet,
+        "oaidTokenId": loan.oaid_token_id,
+        "oaidTokenIdString": str(loan.oaid_token_id),
+        "outstandingPrincipal": str(loan.outstanding_principal),
+        "accruedInterest": str(payoffs.accrued_interest(loan, moment)),
+        "totalRepaid": str(loan.total_repaid),
+        "interestPaid": str(loan.interest_paid),
+        "interestRate": loan.interest_rate,
+        "platformFee": str(loan.platform_fee_charged),
+        "netAmountTransferred": str(loan.net_amount),
+        "borrowTxHash": loan.borrow_tx_hash or None,
+        "repayTxHash": loan.repay_tx_hash or None,
+        "failureReason": loan.failure_reason or None,
+        "repaymentInFlight": loan.repayment_in_flight,
+        "repaymentHistory": [_present_payment(payment) for payment in history],
+        "loanDuration": loan.loan_duration,
+        "numberOfInstallments": loan.number_of_installments,
+        "schedule": loan.schedule,
+        "defaultedAt": isoformat(loan.defaulted_at),
+        "defaultReason": loan.default_reason or None,
+        "writtenOff": str(loan.written_off_principal + loan.written_off_interest),
+        "metadata": loan.metadata,
+    }
+
+
+def _present_payment(payment: Payment) -> dict[str, Any]:
+    """The fields of `HistoryRow`."""
+    return {
+        "amount": str(payment.amount),
+        "timestamp": isoformat(payment.settled_at),
+        "txHash": payment.tx_hash,
+        "repaidBy": payment.repaid_by,
+    }

@@ -1,0 +1,110 @@
+"""Endpoint 6: a user's loans through the partner."""
+
+# ruff: noqa: N815 - the contract's names
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from loans import selectors
+from loans.api.common import LOAN_ID, PartnerViewSet, partner_of, returned, validated
+from loans.api.lists import PAGE, PageFields, PageQuery, present_page
+from loans.debt import payoffs
+from loans.debt.interest_clock import interest_moment
+from loans.models import LoanStatus, PartnerLoan
+from partner_platform.core.clock import isoformat
+from partner_platform.core.errors import ErrorCode
+from partner_platform.core.openapi.fields import BaseUnits, Moment
+from partner_platform.core.openapi.operations import Link, Operation, described
+from partner_platform.core.web.serializers import AddressField, OneOfField
+
+
+class UserLoansQuery(PageQuery):
+    """`GET /partners/user/{userWallet}/loans` (plan, endpoint 6)."""
+
+    userWallet = AddressField()
+    status = OneOfField(choices=LoanStatus.choices, required=False, default=None)
+
+
+class LoanRow(serializers.Serializer):
+    """A loan in a list."""
+
+    partnerLoanId = serializers.CharField()
+    principalAmount = BaseUnits()
+    remainingDebt = BaseUnits(help_text="Interest included.")
+    status = serializers.ChoiceField(choices=LoanStatus.values)
+    borrowedAt = Moment(allow_null=True)
+
+
+class LoanPage(PageFields):
+    """Loans, newest first."""
+
+    loans = LoanRow(many=True)
+
+
+LOAN_ROW = {
+    "partnerLoanId": LOAN_ID,
+    "principalAmount": "5000000000",
+    "remainingDebt": "3000000000",
+    "status": "ACTIVE",
+    "borrowedAt": "2026-01-05T10:30:00Z",
+}
+LOAN_PAGE = {**PAGE, "loans": [LOAN_ROW]}
+
+LIST_USER_LOANS = Operation(
+    id="listUserLoans",
+    tag="Loans",
+    summary="A user's loans through this partner, newest first",
+    query=UserLoansQuery,
+    answers=(
+        returned(
+            "A page of loans",
+            LoanPage,
+            LOAN_PAGE,
+            links={
+                "NextPage": Link(
+                    operation="listUserLoans",
+                    parameters={"userWallet": "$request.path.userWallet", "cursor": "$response.body#/next"},
+                ),
+                "FirstLoan": Link(
+                    operation="getLoan", parameters={"partnerLoanId": "$response.body#/loans/0/partnerLoanId"}
+                ),
+            },
+        ),
+    ),
+    errors=(ErrorCode.INVALID_REQUEST,),
+)
+
+
+class UserLoansViewSet(PartnerViewSet):
+    """Loans of a user."""
+
+    @action(detail=False, url_path=r"user/(?P<user_wallet>[^/]+)/loans")
+    @described(LIST_USER_LOANS)
+    def user_loans(self, request: Request, user_wallet: str) -> Response:
+        """Endpoint 6."""
+        query = validated(UserLoansQuery(data={**request.query_params.dict(), "userWallet": user_wallet}))
+        page = selectors.list_user_loans(
+            partner=partner_of(request),
+            user_wallet=query["userWallet"],
+            status=query["status"],
+            limit=query["limit"],
+            offset=query["offset"],
+            cursor=query["cursor"],
+        )
+        moment = interest_moment(page.rows)
+        return Response({**present_page(page, query), "loans": [present_row(loan, moment) for loan in page.rows]})
+
+
+def present_row(loan: PartnerLoan, moment: int) -> dict[str, Any]:
+    """The fields of `LoanRow`; the debt as of `moment`, seconds since the epoch."""
+    return {
+        "partnerLoanId": loan.partner_loan_id,
+        "principalAmount": str(loan.principal_amount),
+        "remainingDebt": str(payoffs.debt_at(loan, moment)),
+        "status": loan.status,
+        "borrowedAt": isoformat(loan.borrowed_at),
+    }
