@@ -1,7 +1,9 @@
 """What makes a borrow or a repayment acceptable: pure checks with the plan's own sentences, in its order."""
 
 from chain.lending.dialects import dialect
-from chain.lending.readings import OaidReading, PositionReading
+from chain.lending.readings import Backing, OaidReading, PositionReading
+from loans.debt import payoffs
+from loans.debt.payoffs import Quote
 from loans.models import LoanStatus, PartnerLoan
 from loans.states import REPAYABLE
 from partner_platform.core.errors import BadRequest, Conflict, ErrorCode, Forbidden, NotFound
@@ -20,23 +22,20 @@ def check_minimum(amount: int, minimum: int) -> None:
         )
 
 
-def require_oaid(reading: OaidReading | None, token_id: int) -> OaidReading:
-    """404 where the token was never minted."""
-    if reading is None:
-        raise NotFound(ErrorCode.OAID_NOT_FOUND, f"OAID {token_id} does not exist")
-    return reading
+def oaid_not_found(token_id: int) -> NotFound:
+    """404: the token was never minted."""
+    return NotFound(ErrorCode.OAID_NOT_FOUND, f"OAID {token_id} does not exist")
 
 
-def check_ownership(reading: OaidReading, user_wallet: str) -> None:
-    """Check 1a: the user owns the OAID."""
-    if reading.owner.lower() != user_wallet.lower():
+def require_credit_line(backing: Backing | None, token_id: int, user_wallet: str) -> Backing:
+    """Checks 1a and 1b: the OAID exists (404), the user owns it (403), and its credit line is active (400)."""
+    if backing is None:
+        raise oaid_not_found(token_id)
+    if backing.oaid.owner.lower() != user_wallet.lower():
         raise Forbidden(ErrorCode.NOT_OAID_OWNER, "User does not own this OAID")
-
-
-def check_credit_line(reading: OaidReading) -> None:
-    """Check 1b: the credit line is active."""
-    if not reading.active:
+    if not backing.oaid.active:
         raise BadRequest(ErrorCode.CREDIT_LINE_INACTIVE, "OAID credit line is not active")
+    return backing
 
 
 def insufficient_credit(available: int) -> BadRequest:
@@ -86,14 +85,23 @@ def check_repayable(loan: PartnerLoan) -> None:
         )
 
 
-def check_repayment_amount(amount: int, debt: int) -> None:
-    """A repayment is at most the debt, both in base units."""
-    if amount > debt:
+def check_repayment(loan: PartnerLoan, amount: int, moment: int) -> Quote:
+    """Check that the loan can take a repayment of `amount` base units; returns what closes it.
+
+    `moment` is what interest is counted to, in seconds since the epoch. Refused in this order: a loan that cannot be
+    repaid, one with a repayment in flight, an amount above what closes it.
+    """
+    check_repayable(loan)
+    if loan.repayment_in_flight:
+        raise repayment_in_progress()
+    quote = payoffs.quote(loan, moment)
+    if amount > quote.amount:
         raise BadRequest(
             ErrorCode.REPAYMENT_EXCEEDS_DEBT,
-            f"Repayment exceeds remaining debt of {format_dollars(debt)}",
-            details={"remainingDebt": str(debt)},
+            f"Repayment exceeds remaining debt of {format_dollars(quote.debt)}",
+            details={"remainingDebt": str(quote.debt)},
         )
+    return quote
 
 
 def repayment_in_progress() -> Conflict:

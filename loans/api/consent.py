@@ -14,8 +14,7 @@ from loans import rules
 from loans.api.borrow_terms import TERMS, BorrowTerms
 from loans.api.common import LOAN_ID, WALLET, PartnerViewSet, partner_of, returned, validated
 from loans.consent import verification
-from loans.consent.message import V1, V2, VERSIONS, Borrow, borrow_from, typed_data
-from loans.consent.verification import UserAuthorization
+from loans.consent.message import V1, V2, VERSIONS, Borrow, UserAuthorization, borrow_from, typed_message
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count
 from partner_platform.core.openapi.operations import BODY_ERRORS, Operation, described
@@ -202,4 +201,5 @@ class ConsentViewSet(PartnerViewSet):
 
 def present_typed_data(borrow: Borrow, version: str) -> dict[str, Any]:
     """The fields of `TypedData`."""
-    return {"typedData": typed_data(borrow, version), "userAuthorization": verification.unsigned(borrow, version)}
+    signable = typed_message(borrow, version)
+    return {"typedData": signable.data, "userAuthorization": verification.unsigned(borrow, version)}

@@ -122,7 +122,9 @@ class PublicViewSet(ContractView, ViewSet):
     def credit_line(self, request: Request, oaid_token_id: str) -> Response:
         """Endpoint 1: the OAID's credit line, as of the newest block."""
         number = validated(TokenIdPath(data={"oaidTokenId": oaid_token_id}))["oaidTokenId"]
-        reading = rules.require_oaid(readings.read_oaid(number) if number < 2**256 else None, number)
+        reading = readings.read_oaid(number) if number < 2**256 else None
+        if reading is None:
+            raise rules.oaid_not_found(number)
         return Response(present_credit_line(reading))
 
     @action(detail=False, url_path=r"position/(?P<position_id>[^/]+)/details")

@@ -25,7 +25,8 @@ from loans.api.common import (
 from loans.api.settlement_wait import accepted, settlement_failed, wait_for
 from loans.debt import payoffs
 from loans.models import LoanStatus, Repayment, RepaymentSource, RepaymentStatus
-from loans.services.repay import RepayRequest, operation_key, request_repay
+from loans.services.open_repayment import operation_key
+from loans.services.repay import RepayRequest, request_repay
 from loans.transactions import TransactionStatus, status_of_repayment
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
@@ -222,8 +223,8 @@ class RepayViewSet(PartnerViewSet):
 def respond(request: Request, repayment: Repayment) -> Response:
     """The response to an accepted repayment, once it is settled or the caller's wait is over."""
     if repayment.status == RepaymentStatus.PENDING:
-        key, pk = operation_key(repayment), repayment.pk
-        repayment = wait_for(request, key, lambda: selectors.repayment_outcome(pk)) or repayment
+        pk = repayment.pk
+        repayment = wait_for(request, operation_key(pk), lambda: selectors.repayment_outcome(pk)) or repayment
     if repayment.status == RepaymentStatus.FAILED:
         raise settlement_failed("Repayment", repayment.failure_reason, {"repaymentId": str(repayment.pk)})
     body = present_repayment(repayment)

@@ -2,16 +2,19 @@
 
 Version 1 covers partner, OAID, amount and loan id. Version 2 covers what decides the user's debt and where the money
 goes as well: the duration, the number of instalments, the fee and the settlement address. Domain: our name, the
-version, the chain's id and the executor contract, so that a consent for one chain, deployment or version means nothing
-for another. Source: DESIGN, Consent; docs/consent.md.
+version, the chain's id and the executor contract, so that a consent for one chain, deployment or version is not valid
+for another. Source: docs/consent.md.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from django.conf import settings
 from eth_account.messages import SignableMessage, encode_typed_data
 
+from chain.lending.signatures import digest_of
 from partner_platform.core.money import fee_on
 from partners.models import Partner
 
@@ -66,9 +69,26 @@ class Borrow:
     deadline: int
 
 
-class Asked(Protocol):
-    """What a borrow's request says of the borrow."""
+@dataclass(frozen=True, kw_only=True)
+class UserAuthorization:
+    """The user's signature, and what of the message the request does not say otherwise.
 
+    `message` holds the fields that were signed, as the caller knows them; `version` is that of the message, None where
+    the caller names none.
+    """
+
+    deadline: int
+    nonce: int
+    signature: bytes
+    version: str | None = None
+    message: Mapping[str, str] | None = None
+
+
+class BorrowTerms(Protocol):
+    """The parts of a borrow request that the user signs, with the user and the signature."""
+
+    @property
+    def user_wallet(self) -> str: ...
     @property
     def oaid_token_id(self) -> int: ...
     @property
@@ -79,18 +99,48 @@ class Asked(Protocol):
     def loan_duration(self) -> int | None: ...
     @property
     def number_of_installments(self) -> int | None: ...
+    @property
+    def user_authorization(self) -> UserAuthorization | None: ...
 
 
-def borrow_from(partner: Partner, asked: Asked, *, nonce: int, deadline: int) -> Borrow:
+@dataclass(frozen=True)
+class TypedMessage:
+    """A borrow's message in one version; `data` is the whole of it, as `eth_signTypedData_v4` takes it."""
+
+    data: dict[str, Any]
+
+    @property
+    def version(self) -> str:
+        version: str = self.data["domain"]["version"]
+        return version
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields that this version covers; uint256 values as decimal strings."""
+        fields: dict[str, str] = self.data["message"]
+        return fields
+
+    @cached_property
+    def signable(self) -> SignableMessage:
+        """The form that is hashed and signed; made once, for hashing is slow."""
+        return encode_typed_data(full_message=self.data)
+
+    @property
+    def digest(self) -> str:
+        """The 32 bytes that a signature is over, as 0x-hex."""
+        return "0x" + digest_of(self.signable).hex()
+
+
+def borrow_from(partner: Partner, terms: BorrowTerms, *, nonce: int, deadline: int) -> Borrow:
     """The borrow as the platform would make it now, on the partner's present terms."""
     return Borrow(
         partner_id=partner.partner_id,
-        oaid_token_id=asked.oaid_token_id,
-        amount=asked.borrow_amount,
-        partner_loan_id=asked.partner_loan_id,
-        loan_duration=asked.loan_duration or 0,
-        number_of_installments=asked.number_of_installments or 0,
-        platform_fee=fee_on(asked.borrow_amount, partner.platform_fee_percentage),
+        oaid_token_id=terms.oaid_token_id,
+        amount=terms.borrow_amount,
+        partner_loan_id=terms.partner_loan_id,
+        loan_duration=terms.loan_duration or 0,
+        number_of_installments=terms.number_of_installments or 0,
+        platform_fee=fee_on(terms.borrow_amount, partner.platform_fee_percentage),
         settlement_address=partner.settlement_address,
         nonce=nonce,
         deadline=deadline,
@@ -124,22 +174,19 @@ def message(borrow: Borrow, version: str) -> dict[str, str]:
     return {name: values[name] for name in _FIELDS_OF[version]}
 
 
-def typed_data(borrow: Borrow, version: str) -> dict[str, Any]:
-    """The whole message, as `eth_signTypedData_v4` takes it."""
+def typed_message(borrow: Borrow, version: str) -> TypedMessage:
+    """The message of the borrow in this version, for this deployment."""
     return assembled(domain=domain(version), message=message(borrow, version))
 
 
-def assembled(*, domain: dict[str, Any], message: dict[str, str]) -> dict[str, Any]:
-    """Typed data of a domain, whose version says which fields there are, and a message."""
+def assembled(*, domain: dict[str, Any], message: dict[str, str]) -> TypedMessage:
+    """The message with its domain, whose version decides which fields it has."""
     borrow_type = [{"name": name, "type": kind} for name, kind in _FIELDS_OF[domain["version"]].items()]
-    return {
-        "types": {"EIP712Domain": _DOMAIN_TYPE, "Borrow": borrow_type},
-        "primaryType": "Borrow",
-        "domain": domain,
-        "message": message,
-    }
-
-
-def signable(data: dict[str, Any]) -> SignableMessage:
-    """What is hashed and signed of typed data."""
-    return encode_typed_data(full_message=data)
+    return TypedMessage(
+        {
+            "types": {"EIP712Domain": _DOMAIN_TYPE, "Borrow": borrow_type},
+            "primaryType": "Borrow",
+            "domain": domain,
+            "message": message,
+        }
+    )

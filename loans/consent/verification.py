@@ -1,92 +1,67 @@
-"""The user's consent to a borrow: an EIP-712 signature over its terms (`loans.consent.message`), used once.
+"""The user's consent to a borrow: an EIP-712 signature over its terms (`loans.consent.message`), valid once.
 
-Without it any partner could draw on any OAID whose owner it can name. A consent cannot be replayed: its loan id is the
-partner's once, its nonce the wallet's once (a unique constraint), its deadline passes. Which versions of the message
-are taken is the platform's to say (`BORROW_CONSENT_VERSIONS`): a caller cannot choose one that covers less. The
-signature is always checked over the borrow as it will be made, never over values that the caller sent: those only
-serve to name what differs. Source: DESIGN, Consent; docs/consent.md.
+Without it any partner could draw on any OAID whose owner it can name. A consent cannot be replayed: a partner uses a
+loan id once, a wallet a nonce once (a unique constraint), and the deadline passes. The platform decides which versions
+of the message it accepts (`BORROW_CONSENT_VERSIONS`): a caller cannot choose one that covers less. The signature is
+always checked over the borrow as it will be made, never over values that the caller sent: those only serve to name what
+differs. Source: docs/consent.md.
 """
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from eth_account import Account
-from eth_account.messages import SignableMessage
 
 from chain.lending.signatures import first_signed_by, is_signed_by_key
-from loans.consent.message import V2, VERSIONS, Borrow, message, signable, typed_data
+from loans.consent import evidence
+from loans.consent.message import (
+    V2,
+    VERSIONS,
+    Borrow,
+    BorrowTerms,
+    TypedMessage,
+    UserAuthorization,
+    borrow_from,
+    message,
+    typed_message,
+)
 from partner_platform.core import clock
 from partner_platform.core.errors import Conflict, ErrorCode, Forbidden
+from partners.models import Partner
 
 DEFAULT_VALIDITY_SECONDS = 30 * 60
 
 
-@dataclass(frozen=True, kw_only=True)
-class UserAuthorization:
-    """The user's signature, and what of the message the request does not say otherwise.
+def require_consent(partner: Partner, terms: BorrowTerms) -> dict[str, Any] | None:
+    """The proof that the user consents to this borrow, to be kept with the loan; None where none is needed nor given.
 
-    `message` is what was signed, as the caller has it; `version` of the message, None where the caller does not say.
+    A consent that is given is checked also where none is required. The loan must then be made for this same `partner`
+    object: its terms are the ones that were signed, whatever changes meanwhile.
+
+    Raises 403 `consent_required`, `consent_expired` or `consent_invalid`, which names what differs, and
+    `ChainUnavailable` where a contract wallet cannot be asked.
     """
-
-    deadline: int
-    nonce: int
-    signature: bytes
-    version: str | None = None
-    message: Mapping[str, str] | None = None
-
-
-def sign(borrow: Borrow, private_key: str, version: str = V2) -> dict[str, Any]:
-    """The `userAuthorization` of a user with a key of its own; for the sandbox, tests and integrators' scripts."""
-    signed = Account.sign_message(_signable(borrow, version), private_key)
-    return {**unsigned(borrow, version), "signature": "0x" + signed.signature.hex()}
-
-
-def unsigned(borrow: Borrow, version: str) -> dict[str, Any]:
-    """A borrow's `userAuthorization`, but for the signature."""
-    said: dict[str, Any] = {"version": version, "deadline": borrow.deadline, "nonce": str(borrow.nonce)}
-    return {**said, "message": message(borrow, version)} if version == V2 else said
-
-
-def versions() -> list[str]:
-    """The versions of the message that are taken here, the newest first."""
-    return sorted(settings.BORROW_CONSENT_VERSIONS, reverse=True)
-
-
-def new_nonce() -> int:
-    """A nonce nobody used: 128 random bits."""
-    return secrets.randbits(128)
-
-
-def default_deadline() -> int:
-    """Half an hour from now."""
-    return int(clock.now().timestamp()) + DEFAULT_VALIDITY_SECONDS
-
-
-def require_none_needed() -> None:
-    """Raise 403 `consent_required` where the platform demands a signature for each borrow."""
-    if settings.BORROW_CONSENT == "required":
-        raise Forbidden(ErrorCode.CONSENT_REQUIRED, "The user's authorization (userAuthorization) is required")
-
-
-def require_signed(*, wallet: str, borrow: Borrow, given: UserAuthorization) -> str:
-    """The version that the wallet signed of exactly this borrow; checked also where no consent is required.
-
-    Raises 403 `consent_expired` or `consent_invalid`, which names what differs, and `ChainUnavailable` where a
-    contract wallet cannot be asked.
-    """
-    if borrow.deadline <= clock.now().timestamp():
-        raise Forbidden(ErrorCode.CONSENT_EXPIRED, "The user's authorization has expired")
-    candidates = _versions_of(given)
-    if given.message is not None:
-        _require_same(signed=given.message, made=message(borrow, V2))
-    signables = {version: _signable(borrow, version) for version in candidates}
-    found = first_signed_by(wallet=wallet, messages=signables.values(), signature=given.signature)
-    if found is None:
-        raise _not_signed(wallet, borrow, given, candidates)
-    return next(version for version in candidates if signables[version] is found)
+    given = terms.user_authorization
+    if given is None:
+        if settings.BORROW_CONSENT == "required":
+            raise Forbidden(ErrorCode.CONSENT_REQUIRED, "The user's authorization (userAuthorization) is required")
+        return None
+    accepted = _versions_to_try(given)
+    borrow = borrow_from(partner, terms, nonce=given.nonce, deadline=given.deadline)
+    messages = {version: typed_message(borrow, version) for version in VERSIONS}
+    if given.message is not None and (differences := _differences(given.message, messages[V2].fields)):
+        text = f"The user signed another borrow; what differs: {', '.join(differences)}"
+        raise Forbidden(ErrorCode.CONSENT_INVALID, text, details=differences)
+    signed = first_signed_by(
+        wallet=terms.user_wallet,
+        messages=[messages[version].signable for version in accepted],
+        signature=given.signature,
+    )
+    if signed is None:
+        raise _not_signed(terms.user_wallet, given, messages, accepted)
+    of_version = next(version for version in accepted if messages[version].signable is signed)
+    return evidence.to_keep(messages[of_version], given)
 
 
 def used() -> Conflict:
@@ -94,8 +69,31 @@ def used() -> Conflict:
     return Conflict(ErrorCode.CONSENT_USED, "The nonce of the user's authorization was used before")
 
 
-def _versions_of(given: UserAuthorization) -> list[str]:
-    """The versions that the signature may be of; 403 where the caller names one that is not taken."""
+def unsigned(borrow: Borrow, version: str) -> dict[str, Any]:
+    """A borrow's `userAuthorization`, but for the signature."""
+    authorization: dict[str, Any] = {"version": version, "deadline": borrow.deadline, "nonce": str(borrow.nonce)}
+    return {**authorization, "message": message(borrow, version)} if version == V2 else authorization
+
+
+def versions() -> list[str]:
+    """The versions of the message that the platform accepts, the newest first."""
+    return sorted(settings.BORROW_CONSENT_VERSIONS, reverse=True)
+
+
+def new_nonce() -> int:
+    """A nonce that no wallet has used: 128 random bits."""
+    return secrets.randbits(128)
+
+
+def default_deadline() -> int:
+    """Half an hour from now, in seconds since the epoch."""
+    return int(clock.now().timestamp()) + DEFAULT_VALIDITY_SECONDS
+
+
+def _versions_to_try(given: UserAuthorization) -> list[str]:
+    """The versions that the signature may be of; 403 where it has expired, or names a version that is not accepted."""
+    if given.deadline <= clock.now().timestamp():
+        raise Forbidden(ErrorCode.CONSENT_EXPIRED, "The user's authorization has expired")
     named = V2 if given.message is not None else given.version
     if named is None:
         return versions()
@@ -104,23 +102,22 @@ def _versions_of(given: UserAuthorization) -> list[str]:
     return [named]
 
 
-def _require_same(*, signed: Mapping[str, str], made: Mapping[str, str]) -> None:
-    """403 naming each field in which the message that was signed is not the borrow that would be made."""
-    differences = {name: [f"This borrow has {value}."] for name, value in made.items() if signed[name] != value}
-    if differences:
-        text = f"The user signed another borrow; what differs: {', '.join(differences)}"
-        raise Forbidden(ErrorCode.CONSENT_INVALID, text, details=differences)
+def _differences(signed: Mapping[str, str], due: Mapping[str, str]) -> dict[str, list[str]]:
+    """Each field in which the message that was signed is not the borrow that would be made."""
+    return {name: [f"This borrow has {value}."] for name, value in due.items() if signed[name] != value}
 
 
-def _not_signed(wallet: str, borrow: Borrow, given: UserAuthorization, candidates: list[str]) -> Forbidden:
-    """Why no candidate was signed, as far as the signature alone tells: a version not taken, or something differs."""
-    for version in set(VERSIONS) - set(candidates):
-        if is_signed_by_key(wallet=wallet, message=_signable(borrow, version), signature=given.signature):
-            return _wrong_version(version, candidates)
+def _not_signed(
+    wallet: str, given: UserAuthorization, messages: Mapping[str, TypedMessage], accepted: list[str]
+) -> Forbidden:
+    """Why the signature is of none of the accepted versions: it is of another one, or of another borrow or wallet."""
+    for version in set(VERSIONS) - set(accepted):
+        if is_signed_by_key(wallet=wallet, message=messages[version].signable, signature=given.signature):
+            return _wrong_version(version, accepted)
     return Forbidden(
         ErrorCode.CONSENT_INVALID,
         "The user's authorization is not this wallet's for this loan",
-        details={"signature": ["Is not the wallet's over `message`."], "message": message(borrow, candidates[0])},
+        details={"signature": ["Is not the wallet's over `message`."], "message": messages[accepted[0]].fields},
     )
 
 
@@ -130,7 +127,3 @@ def _wrong_version(signed: str, needed: list[str]) -> Forbidden:
         f"The user's authorization is of version {signed} of the message",
         details={"version": [f"Must be {' or '.join(needed)}."]},
     )
-
-
-def _signable(borrow: Borrow, version: str) -> SignableMessage:
-    return signable(typed_data(borrow, version))

@@ -8,10 +8,9 @@ the open uids it had run at B. That judgement holds for the very reservations it
 counted in `OaidCredit.version`, for one loan may leave while another of the same amount enters.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -23,8 +22,6 @@ from loans.models import OaidCredit
 from partner_platform.core.errors import ErrorCode, Unavailable
 from partner_platform.core.invariants import InvariantViolation
 from partner_platform.core.money import MAX_BASE_UNITS
-
-T = TypeVar("T")
 
 MAX_READINGS = 25
 
@@ -47,19 +44,19 @@ class CreditLimit:
     seen_version: int | None = None
 
 
-def limit_from(reading: OaidReading) -> CreditLimit:
-    """The limit as the chain shows it, which counts a loan twice between its landing and its settlement."""
-    return CreditLimit(reading.oaid_token_id, min(reading.available, MAX_BASE_UNITS), reading.block_number)
+def limit_of(reading: OaidReading, *, exactly: bool) -> CreditLimit:
+    """The limit as the chain shows it, which counts a loan twice between its landing and its settlement.
 
-
-def exact_limit(reading: OaidReading) -> CreditLimit:
-    """The limit with every open loan that the reading already contains counted once; costs two queries and one call."""
+    `exactly`: with every open loan that the reading already contains counted once; costs two queries and one call.
+    """
+    headroom = min(reading.available, MAX_BASE_UNITS)
+    if not exactly:
+        return CreditLimit(reading.oaid_token_id, headroom, reading.block_number)
     version = selectors.credit_version(reading.oaid_token_id)  # before the rest: what moves from here on is seen
     in_flight = selectors.operations_in_flight(reading.oaid_token_id)
     landed = readings.read_executed(list(in_flight), reading.block_number) if in_flight else set()
     counted = sum(principal for (_, uid), principal in in_flight.items() if uid in landed)
-    headroom = min(reading.available, MAX_BASE_UNITS) + counted
-    return CreditLimit(reading.oaid_token_id, headroom, reading.block_number, seen_version=version)
+    return CreditLimit(reading.oaid_token_id, headroom + counted, reading.block_number, seen_version=version)
 
 
 def reserve_credit(limit: CreditLimit, amount: int) -> int:
@@ -90,15 +87,6 @@ def reserve_credit(limit: CreditLimit, amount: int) -> int:
     if amount <= limit.headroom - current.reserved:
         raise ReadingTooOld  # on PostgreSQL the row may appear or change between the two statements: judge again
     raise rules.insufficient_credit(limit.headroom - current.reserved)
-
-
-def accept_with_row(oaid_token_id: int, accept: Callable[[], T]) -> T:
-    """Run the transaction `accept`; an OAID's first one finds no row of reservations, makes it, and runs once more."""
-    try:
-        return accept()
-    except OaidCredit.DoesNotExist:
-        ensure_row(oaid_token_id)
-    return accept()
 
 
 def ensure_row(oaid_token_id: int) -> None:

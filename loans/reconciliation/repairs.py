@@ -32,7 +32,7 @@ from partners.models import Partner, PartnerDailyUsage
 
 ACTOR = "system:reconcile"
 UNDRAWN = (LoanStatus.PENDING, LoanStatus.FAILED)
-# Columns that count the moves of another, for decisions that were made on it (`credit.exact_limit`).
+# Columns that count the moves of another, for decisions that were made on it (`credit.limit_of`).
 COUNTERS: dict[str, str] = {"loans.OaidCredit": "version"}
 
 

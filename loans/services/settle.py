@@ -22,8 +22,10 @@ from loans.ledger.gaps import find_missing
 from loans.positions import holding
 from loans.rollback.operations import rollback_operation
 from loans.rollback.positions import rollback_ledger
-from loans.services import borrow, repay, settle_together
+from loans.services import settle_together
 from loans.services.follow import follow_chain_quietly
+from loans.services.open_loan import BORROW_KIND
+from loans.services.open_repayment import REPAY_KIND
 from loans.services.settling_work import Nobodys, Work
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.redis import wakeup
@@ -31,7 +33,7 @@ from partner_platform.core.text.wording import reason
 
 logger = logging.getLogger(__name__)
 
-KINDS = (borrow.OPERATION_KIND, repay.OPERATION_KIND)
+KINDS = (BORROW_KIND, REPAY_KIND)
 BATCH = 100
 AGAIN = 20  # operations that failed before, in a sweep: whatever their number, a sweep stays short
 MAX_TRIES = 5

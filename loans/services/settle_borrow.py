@@ -12,6 +12,7 @@ from loans.ledger.apply import apply_draws
 from loans.ledger.movement import Movement, movement_of
 from loans.models import LoanStatus, PartnerLoan
 from loans.positions import credit
+from loans.services import reservations
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.invariants import InvariantViolation
 from partners import limits
@@ -94,8 +95,7 @@ def _fail(loan: PartnerLoan, operation: Operation) -> None:
         failure_code=str(ErrorCode.SETTLEMENT_FAILED),
         outstanding_principal=0,
     )
-    credit.release_reservation(loan.oaid_token_id, loan.principal_amount)
-    limits.release(partner_id=loan.partner_id, amount=loan.principal_amount, day=loan.daily_usage_day)
+    reservations.release(loan)
     record_changes([_change(loan, "loan.failed", LoanStatus.FAILED, reason=operation.reason[:300])])
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from chain.models import Operation
-from loans.consent import evidence, verification
+from loans.consent import evidence
 from loans.consent.message import V1, Borrow
 from loans.models import PartnerLoan
 from sandbox.keys import key_pair
 from tests.loans.conftest import DOLLAR
+from tests.support.consent import sign
 from tests.support.wallets import smart_wallet_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,7 +41,7 @@ def the_borrow(lender, user, dollars=100, loan_id="loan-1", **changes):
 
 def signed(borrow, key):
     """Of version 1, as callers send it who know of no other."""
-    authorization = verification.sign(borrow, key, V1)
+    authorization = sign(borrow, key, V1)
     return {name: authorization[name] for name in ("deadline", "nonce", "signature")}
 
 

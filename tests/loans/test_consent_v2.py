@@ -16,12 +16,13 @@ from eth_utils.crypto import keccak
 from chain.lending.signatures import digest_of
 from chain.models import Operation
 from loans.consent import evidence, verification
-from loans.consent.message import V1, V2, Borrow, borrow_from, signable, typed_data
+from loans.consent.message import V1, V2, Borrow, borrow_from, typed_message
 from loans.models import PartnerLoan
 from loans.services.borrow import BorrowRequest
 from partners.services import update_partner
 from sandbox.keys import key_pair
 from tests.loans.conftest import DOLLAR
+from tests.support.consent import sign
 from tests.support.wallets import smart_wallet_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -100,15 +101,15 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def test_every_field_of_the_message_has_its_case(chain, lender):
-    assert list(typed_data(agreed_to(lender, chain.users[0]), V2)["message"]) == list(CHANGES)
+    assert list(typed_message(agreed_to(lender, chain.users[0]), V2).fields) == list(CHANGES)
 
 
 @pytest.mark.parametrize("field", CHANGES)
 def test_a_signature_over_another_value_of_one_field_is_refused_and_names_the_field(chain, lender, field):
     user, made = chain.users[0], agreed_to(lender, chain.users[0])
-    signed = verification.sign(replace(made, **CHANGES[field]), user.private_key)
+    signed = sign(replace(made, **CHANGES[field]), user.private_key)
     as_asked = {**signed, "deadline": made.deadline, "nonce": str(made.nonce)}
-    due = typed_data(made, V2)["message"][field]
+    due = typed_message(made, V2).fields[field]
 
     answer = borrow(lender, user, as_asked)
 
@@ -214,7 +215,7 @@ def test_without_a_due_date_the_user_signs_zero_and_no_other_request_goes_with_i
 
 def test_where_only_version_2_counts_nobody_is_talked_down_to_version_1(chain, lender):
     user = chain.users[0]
-    old = verification.sign(agreed_to(lender, user), user.private_key, V1)
+    old = sign(agreed_to(lender, user), user.private_key, V1)
     refused = (403, "consent_invalid", {"version": ["Must be 2."]})
 
     assert refusal(borrow(lender, user, old)) == refused  # it says what it is
@@ -227,7 +228,7 @@ def test_where_only_version_2_counts_nobody_is_talked_down_to_version_1(chain, l
 def test_where_only_version_1_counts_version_2_is_refused_by_name(chain, lender, settings):
     settings.BORROW_CONSENT_VERSIONS = ["1"]
     user = chain.users[0]
-    new = verification.sign(agreed_to(lender, user), user.private_key)
+    new = sign(agreed_to(lender, user), user.private_key)
     assert refusal(borrow(lender, user, new)) == (403, "consent_invalid", {"version": ["Must be 1."]})
     assert refusal(borrow(lender, user, bare(new))) == (403, "consent_invalid", {"version": ["Must be 1."]})
 
@@ -238,7 +239,7 @@ def test_where_both_count_each_is_taken_for_what_it_is(chain, lender, settings):
     for number, version in enumerate((V1, V2)):
         loan_id = f"loan-{version}"
         agreed = replace(made, partner_loan_id=loan_id, nonce=number)
-        authorization = bare(verification.sign(agreed, user.private_key, version))
+        authorization = bare(sign(agreed, user.private_key, version))
         assert borrow(lender, user, authorization, partnerLoanId=loan_id).status_code == 202
         assert kept(PartnerLoan.objects.get(partner_loan_id=loan_id))["version"] == version
     assert lender.post("/partners/borrow/typed-data", body_of(user)).json()["userAuthorization"]["version"] == "2"
@@ -255,8 +256,8 @@ def test_a_contract_wallet_consents_to_version_2_by_erc_1271(chain, lender):
     user = smart_wallet_user(chain, owner)
     made = agreed_to(lender, user)
 
-    refused = borrow(lender, user, verification.sign(made, stranger.private_key))
-    accepted = borrow(lender, user, verification.sign(made, owner.private_key))
+    refused = borrow(lender, user, sign(made, stranger.private_key))
+    accepted = borrow(lender, user, sign(made, owner.private_key))
 
     assert (refused.status_code, refused.json()["code"]) == (403, "consent_invalid")
     assert accepted.status_code == 202
@@ -266,15 +267,15 @@ def test_a_contract_wallet_consents_to_version_2_by_erc_1271(chain, lender):
 def test_the_proof_holds_whatever_changes_later_and_not_for_another_loan(chain, lender, settings):
     user = chain.users[0]
     made = agreed_to(lender, user)
-    assert borrow(lender, user, verification.sign(made, user.private_key)).status_code == 202
-    signed = typed_data(made, V2)
+    assert borrow(lender, user, sign(made, user.private_key)).status_code == 202
+    signed = typed_message(made, V2)
     update_partner(partner=lender.partner, actor="staff:anna", platform_fee_percentage=75)
     update_partner(partner=lender.partner, actor="staff:anna", settlement_address=OTHER_ADDRESS)
     settings.CHAIN_ID, settings.PLATFORM_EXECUTOR_ADDRESS = 1, OTHER_ADDRESS
 
     loan = PartnerLoan.objects.get()
-    assert kept(loan)["digest"] == "0x" + digest_of(signable(signed)).hex()
-    assert evidence.typed_data_of(loan) == signed
+    assert kept(loan)["digest"] == "0x" + digest_of(signed.signable).hex()
+    assert evidence.message_of(loan) == signed
     assert evidence.problems_with(loan) == []
 
     loan.platform_fee_charged += 1
@@ -289,11 +290,11 @@ def test_the_proof_holds_whatever_changes_later_and_not_for_another_loan(chain, 
 def test_a_proof_of_before_versions_were_kept_is_still_one(chain, lender, settings):
     settings.BORROW_CONSENT_VERSIONS = ["1", "2"]
     user, made = chain.users[0], agreed_to(lender, chain.users[0])
-    assert borrow(lender, user, verification.sign(made, user.private_key, V1)).status_code == 202
+    assert borrow(lender, user, sign(made, user.private_key, V1)).status_code == 202
     loan = PartnerLoan.objects.get()
     loan.user_authorization = bare(kept(loan))
 
-    assert evidence.typed_data_of(loan) == typed_data(made, V1)
+    assert evidence.message_of(loan) == typed_message(made, V1)
     assert evidence.problems_with(loan) == []
     loan.principal_amount += 1
     assert evidence.problems_with(loan) == ["signature is not the wallet's"]
@@ -302,7 +303,7 @@ def test_a_proof_of_before_versions_were_kept_is_still_one(chain, lender, settin
 def test_operators_are_shown_the_proof_of_a_loan_and_told_where_it_does_not_hold(chain, lender):
     user, out = chain.users[0], StringIO()
     made = agreed_to(lender, user)
-    assert borrow(lender, user, verification.sign(made, user.private_key)).status_code == 202
+    assert borrow(lender, user, sign(made, user.private_key)).status_code == 202
 
     call_command("prove_consent", lender.partner.partner_id, "loan-1", stdout=out)
 
@@ -311,7 +312,7 @@ def test_operators_are_shown_the_proof_of_a_loan_and_told_where_it_does_not_hold
         "wallet": user.wallet,
         "signature": kept(PartnerLoan.objects.get())["signature"],
         "digest": kept(PartnerLoan.objects.get())["digest"],
-        "typedData": typed_data(made, V2),
+        "typedData": typed_message(made, V2).data,
     }
     assert verdict == "The wallet signed this, and it is the loan that was drawn.\n"
     PartnerLoan.objects.update(platform_fee_charged=1)
@@ -365,14 +366,14 @@ def test_the_digest_is_the_one_that_eip_712_defines(settings, version):
             ],
         )
     )
-    message = encode_typed_data(full_message=json.loads(json.dumps(typed_data(made, version))))
+    message = encode_typed_data(full_message=json.loads(json.dumps(typed_message(made, version).data)))
     assert digest_of(message) == keccak(b"\x19\x01" + domain + struct)
-    assert digest_of(message) == digest_of(signable(typed_data(made, version)))
+    assert digest_of(message) == digest_of(typed_message(made, version).signable)
 
 
 def test_acceptance_with_a_consent_takes_no_query_more(chain, lender, django_assert_max_num_queries):
     user, made = chain.users[0], agreed_to(lender, chain.users[0])
     first = replace(made, partner_loan_id="warm-up", nonce=8)
-    borrow(lender, user, verification.sign(first, user.private_key), partnerLoanId="warm-up")
+    borrow(lender, user, sign(first, user.private_key), partnerLoanId="warm-up")
     with django_assert_max_num_queries(15):
-        assert borrow(lender, user, verification.sign(made, user.private_key)).status_code == 202
+        assert borrow(lender, user, sign(made, user.private_key)).status_code == 202

@@ -11,8 +11,8 @@ from chain.models import Operation
 from loans import books
 from loans.api import repay as repay_endpoint
 from loans.models import OaidCredit, PartnerLoan, Repayment
-from loans.services import borrow as borrow_service
 from loans.services import repay as repay_service
+from loans.services import reservations
 from partner_platform.core import clock
 from partners.idempotency import records
 from partners.models import IdempotencyKey
@@ -211,7 +211,7 @@ def test_a_pending_loans_repayment_may_be_asked_for_again_with_its_key(chain, le
 def test_a_bugs_500_is_retryable_with_a_key_which_then_does_it_once(chain, lender, settle, monkeypatch, accepted):
     lender.borrow(chain.users[0], 100)
     settle()
-    broken = (repay_endpoint, "present_repayment") if accepted else (repay_service, "_open_repayment")
+    broken = (repay_endpoint, "present_repayment") if accepted else (repay_service, "open_repayment")
     with monkeypatch.context() as patch:
         patch.setattr(*broken, lambda *args, **kwargs: 1 / 0)
         answer = repay(lender, 20)
@@ -228,14 +228,14 @@ def test_a_key_in_flight_is_409_and_says_to_come_back_in_a_second(chain, lender,
     """The second request comes while the first is inside its acceptance."""
     user = chain.users[0]
     answers: list = []
-    real = borrow_service._accept
+    real = reservations.reserve_and
 
-    def accept(*args):
+    def reserve_and(*args, **kwargs):
         if not answers:
             answers.extend([borrow(lender, user), borrow(lender, user, dollars=7)])
-        return real(*args)
+        return real(*args, **kwargs)
 
-    monkeypatch.setattr(borrow_service, "_accept", accept)
+    monkeypatch.setattr(reservations, "reserve_and", reserve_and)
 
     first = borrow(lender, user)
 

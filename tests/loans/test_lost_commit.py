@@ -77,7 +77,7 @@ class TestABorrow:
     def test_asked_again_with_its_partner_loan_id_is_one_loan(self, chain, lender, settle, cut_after, was_done):
         user, settlement = chain.users[0], lender.partner.settlement_address
         before = chain.usdc_balance(settlement)
-        cut_after(borrow, "_open_loan")
+        cut_after(borrow, "open_loan")
 
         demand_open(lender.borrow(user, 1_000))
         again = lender.borrow(user, 1_000)
@@ -94,7 +94,7 @@ class TestABorrow:
 
     def test_asked_again_with_its_key_is_one_loan(self, chain, lender, settle, cut_after, was_done):
         key = {"Idempotency-Key": "one"}
-        cut_after(borrow, "_open_loan")
+        cut_after(borrow, "open_loan")
 
         demand_open(_post_borrow(lender, chain.users[0], key))
         again = _post_borrow(lender, chain.users[0], key)
@@ -112,7 +112,7 @@ class TestARepayment:
         lender.borrow(chain.users[0], 1_000)
         settle()
         body, key = {"partnerLoanId": "loan-1", "repaymentAmount": str(400 * DOLLAR)}, {"Idempotency-Key": "two"}
-        cut_after(repay, "_open_repayment")
+        cut_after(repay, "open_repayment")
 
         demand_open(lender.post("/partners/repay", body, **key))
         settle()
@@ -130,7 +130,7 @@ class TestARepayment:
     ):
         lender.borrow(chain.users[0], 1_000)
         settle()
-        cut_after(repay, "_open_repayment")
+        cut_after(repay, "open_repayment")
 
         answer = lender.repay(400 * DOLLAR)
 

@@ -3,8 +3,10 @@
 import time
 from typing import Any
 
+from eth_account import Account
+
 from loans.consent import verification
-from loans.consent.message import V2, borrow_from
+from loans.consent.message import V2, Borrow, borrow_from, typed_message
 from loans.services.borrow import BorrowRequest
 from partners.models import Partner
 
@@ -22,4 +24,10 @@ def authorization_for(
         number_of_installments=body.get("numberOfInstallments"),
     )
     borrow = borrow_from(partner, asked, nonce=nonce, deadline=int(time.time()) + 600)
-    return verification.sign(borrow, private_key, version)
+    return sign(borrow, private_key, version)
+
+
+def sign(borrow: Borrow, private_key: str, version: str = V2) -> dict[str, Any]:
+    """The `userAuthorization` of a user with a key of its own."""
+    signed = Account.sign_message(typed_message(borrow, version).signable, private_key)
+    return {**verification.unsigned(borrow, version), "signature": "0x" + signed.signature.hex()}

@@ -26,11 +26,12 @@ class Command(BaseCommand):
         partner = require_partner(options["partner_id"])
         try:
             loan = selectors.get_loan(partner=partner, partner_loan_id=options["partner_loan_id"])
+            signed = evidence.message_of(loan)
             shown = {
                 "wallet": loan.user_wallet,
                 "signature": (loan.user_authorization or {}).get("signature"),
-                "digest": evidence.digest_for(loan),
-                "typedData": evidence.typed_data_of(loan),
+                "digest": signed.digest,
+                "typedData": signed.data,
             }
             problems = evidence.problems_with(loan)
         except (NotFound, ChainUnavailable, ValueError) as error:

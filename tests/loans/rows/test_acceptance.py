@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 
+from loans.funding.sources import Funds
 from loans.models import FundingSource, OaidCredit, PartnerLoan
 from loans.positions import credit
 from loans.positions.credit import CreditContended, CreditLimit, ReadingTooOld
-from loans.services import repay
+from loans.services import reservations
+from loans.services.open_repayment import hold_loan, operation_key
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, PlatformError
 from partner_platform.core.invariants import InvariantViolation
-from tests.support.books_rows import BLOCK, MOMENT, BooksRows, changed_by, everything
+from tests.support.books_rows import BLOCK, DAY, MOMENT, BooksRows, changed_by, everything
 
 OAID = 777
 
@@ -65,19 +67,28 @@ def test_what_stands_against_it_is_named_and_nothing_is_reserved(
     assert everything() == before
 
 
-def test_an_oaid_without_a_row_gets_one_and_the_transaction_runs_again(world: BooksRows) -> None:
-    ran: list[int] = []
+def test_an_oaid_without_a_row_gets_one_and_the_transaction_runs_again(
+    world: BooksRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partner, ran, reserve = world.partner(), [], credit.reserve_credit
 
-    def accept() -> int:
-        ran.append(1)
-        return run_in_transaction(lambda: credit.reserve_credit(limit(), 10))
+    def count_and_reserve(limit: CreditLimit, amount: int) -> int:
+        ran.append(amount)
+        return reserve(limit, amount)
 
-    assert credit.accept_with_row(OAID, accept) == 990
+    monkeypatch.setattr(credit, "reserve_credit", count_and_reserve)
+
+    def reserve_ten() -> int:
+        return reservations.reserve_and(lambda remaining: remaining, partner=partner, limit=limit(), amount=10, day=DAY)
+
+    assert reserve_ten() == 990
     assert len(ran) == 2
-    assert credit.accept_with_row(OAID, accept) == 980
+    assert reserve_ten() == 980
     assert len(ran) == 3
     row = OaidCredit.objects.get(oaid_token_id=OAID)
     assert (row.reserved, row.version, row.settled_block) == (20, 2, 0)
+    partner.refresh_from_db()
+    assert partner.current_outstanding == 20
     before = everything()
     credit.ensure_row(OAID)
     assert everything() == before
@@ -126,15 +137,15 @@ def test_a_payoff_claims_what_may_be_owed_when_it_lands_where_the_transfer_has_i
 ) -> None:
     transfer = world.transfer(1_000, 1_000 - unused)
     found: list[int] = []
-    funds = repay._Funds(FundingSource.TRANSFER, transfer)
-    changes, _ = changed_by(lambda: found.append(repay._claim(funds, 100, 150)))
+    funds = Funds(FundingSource.TRANSFER, transfer)
+    changes, _ = changed_by(lambda: found.append(funds.claim(100, 150)))
     assert found == [claimed]
     assert changes == {transfer.pk: {"used": 1_000 - unused + claimed}}
 
 
 def test_what_is_pulled_claims_nothing(world: BooksRows) -> None:
     before = everything()
-    assert repay._claim(repay._Funds(FundingSource.PULLED), 100, 150) == 100
+    assert Funds(FundingSource.PULLED).claim(100, 150) == 100
     assert everything() == before
 
 
@@ -146,7 +157,7 @@ def a_loan(world: BooksRows, status: str = "ACTIVE", **fields: Any) -> PartnerLo
 @pytest.mark.parametrize("status", ["ACTIVE", "DEFAULTED"])
 def test_a_loan_is_held_for_its_repayment(world: BooksRows, status: str) -> None:
     loan = a_loan(world, status)
-    changes, _ = changed_by(lambda: repay._hold_loan(loan, 300, MOMENT))
+    changes, _ = changed_by(lambda: hold_loan(loan, 300, MOMENT))
     assert changes == {loan.pk: {"repayment_in_flight": True}}
 
 
@@ -170,11 +181,11 @@ def test_a_loan_that_changed_since_it_was_read_is_not_held(
     PartnerLoan.objects.filter(pk=loan.pk).update(**changed)
     before = everything()
     with pytest.raises(PlatformError) as refused:
-        run_in_transaction(lambda: repay._hold_loan(loan, 300, MOMENT))
+        run_in_transaction(lambda: hold_loan(loan, 300, MOMENT))
     assert refused.value.code == code
     assert everything() == before
 
 
 def test_the_name_of_a_repayments_operation(world: BooksRows) -> None:
     repayment = world.repayment(a_loan(world), 300)
-    assert repay.operation_key(repayment) == f"repay:{repayment.pk}"
+    assert operation_key(repayment.pk) == f"repay:{repayment.pk}"
