@@ -28,7 +28,7 @@ from partner_platform.core.secrets import crypto
 from partners import credentials, keys
 from partners.access import signing
 from partners.models import Partner
-from partners.services import create_partner
+from tests.factories import open_lender
 from tests.support.chain import Chain
 from tests.support.consent import authorization_for
 from tests.support.console import act, send
@@ -86,16 +86,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
 ) -> None:
     traces = Traces()
     settings.METRICS_TOKEN = METRICS_TOKEN
-    partner, key = create_partner(
-        actor="test",
-        partner_name="Lender",
-        key_label="len",
-        daily_borrow_limit="100000000000",
-        total_borrow_limit="500000000000",
-        settlement_address=chain.world.partners[0].settlement_address,
-        contact_email="dev@lender.example",
-        tier="ENTERPRISE",
-    )
+    partner, key = open_lender(chain.world.partners[0].settlement_address, tier="ENTERPRISE")
     Partner.objects.update(webhook_secret=crypto.encrypt(WEBHOOK_SECRET))
     console, shown = _console(traces, partner)
     signature = _calls(traces, chain, key, shown["signing secret"], partner, settings)

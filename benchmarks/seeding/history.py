@@ -11,11 +11,13 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from partner_platform.core.money import BASE_UNITS_PER_DOLLAR
+
 LOANS_PER_POSITION = 20
 LOANS_PER_PARTNER = 50_000
 LOANS_PER_BLOCK = 40
 FIRST_POSITION = 1_000_001  # above those that a sandbox opens
-DOLLAR = 10**6
+DOLLAR = BASE_UNITS_PER_DOLLAR
 YEAR = 365 * 86_400
 WEEK = 7 * 86_400
 FEE_BPS = 50

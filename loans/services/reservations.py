@@ -20,7 +20,7 @@ T = TypeVar("T")
 def reserve_and(open_loan: Callable[[int], T], *, partner: Partner, limit: CreditLimit, amount: int, day: dt.date) -> T:
     """Reserve `amount` (base units) and open the loan in one transaction; `open_loan` gets the credit that remains.
 
-    Raises what `credit.reserve_credit`, then `limits.reserve`, then `open_loan` raises; nothing stays reserved. The rows that
+    Raises what `reserve_credit`, `limits.reserve` and `open_loan` raise; then nothing stays reserved. The rows that
     are reserved on are made outside the transaction. The partner's row of a UTC day is missing once a day; an OAID's
     row once: to look for that each time would cost every borrow a query, so the transaction runs again where it was
     not found.

@@ -20,11 +20,10 @@ from partners.access import signing
 from partners.access.concurrency import calls_in_flight
 from partners.credentials import allow_signature_v1, rotate_signing_secret, set_signing_required
 from partners.models import Partner
-from partners.services import activate_partner, create_partner, suspend_partner, update_partner
+from partners.services import activate_partner, suspend_partner, update_partner
 from sandbox.world import SandboxPartner
-from tests.factories import ApiKeyFactory
+from tests.factories import ApiKeyFactory, open_lender
 
-DOLLAR = 10**6
 ALLOWED, NOT_ALLOWED = "203.0.113.7", "198.51.100.7"
 SCOPES = ("read", "borrow", "repay")
 
@@ -150,16 +149,7 @@ class Callers:
 
 def open_partner(number: int, settlement: SandboxPartner) -> Identity:
     """A partner with limits that do not get in the way."""
-    partner, key = create_partner(
-        actor="test",
-        partner_name=f"Lender {number}",
-        key_label=f"len{number}",
-        tier="ENTERPRISE",
-        daily_borrow_limit=str(100_000 * DOLLAR),
-        total_borrow_limit=str(500_000 * DOLLAR),
-        settlement_address=settlement.settlement_address,
-        contact_email="dev@lender.example",
-    )
+    partner, key = open_lender(settlement.settlement_address, number=number, tier="ENTERPRISE")
     partner = update_partner(partner=partner, actor="test", ip_allow_list=["203.0.113.0/24"])
     allow_signature_v1(partner=partner, actor="test", allowed=False)
     secret = rotate_signing_secret(partner=partner, actor="test")

@@ -9,12 +9,12 @@ import pytest
 from eth_utils.address import to_checksum_address
 
 from tests.api.fuzzing import World
+from tests.factories import DOLLAR
 from tests.loans.conftest import PartnerClient, make_client, settle
 from tests.support.actors import approve_usdc, fund_usdc
 
 __all__ = ["make_client", "settle"]
 
-DOLLAR = 10**6
 NO_LIMIT = 10**9
 GAS_MONEY_WEI = 10**18
 FIRST_ADDRESS = 0xA11CE << 128

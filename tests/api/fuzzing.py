@@ -20,8 +20,8 @@ from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig
 
 from partner_platform.core.fields import MAX_BASE_UNITS, MAX_UINT256
 from partner_platform.core.openapi import document
+from tests.factories import DOLLAR
 
-DOLLAR = 10**6
 SEED = int(os.environ.get("API_SEED") or 5003)
 EXAMPLES = int(os.environ.get("API_EXAMPLES") or {"sqlite": 30}.get(os.environ.get("DB") or "sqlite", 10))
 SETTLED_LATER = 202

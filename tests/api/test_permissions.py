@@ -22,7 +22,7 @@ from chain.settlement import driver
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from loans.services.settle import settle_due
 from partners.models import IdempotencyKey, Partner, PartnerDailyUsage
-from tests.api.callers import DOLLAR, Call, Callers, Identity, open_partner
+from tests.api.callers import Call, Callers, Identity, open_partner
 from tests.api.endpoints import console_pages, endpoints
 from tests.api.permission_table import (
     CALLERS,
@@ -37,6 +37,7 @@ from tests.api.permission_table import (
     TABLE,
     Row,
 )
+from tests.factories import DOLLAR
 from tests.support.chain import Chain
 from tests.support.consent import authorization_for
 

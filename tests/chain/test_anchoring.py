@@ -13,6 +13,7 @@ from chain import anchoring
 from chain.anchoring import ACTOR, KIND, anchor_due
 from chain.models import Operation
 from partner_platform.core import clock
+from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,9 +33,8 @@ def _a_day_with_something_to_anchor(settings: Settings, monkeypatch: pytest.Monk
 
 
 def attempted(attempt: int, state: str, **fields: Any) -> Operation:
-    number = next(_numbers)
     values = {"key": f"anchor:2026-01-05:{attempt}", "kind": KIND, "acknowledged": True}
-    return Operation.objects.create(uid=f"0x{number:064x}", calls=[], effect=[], state=state, **{**values, **fields})
+    return OperationFactory.create(state=state, **{**values, **fields})
 
 
 def told(action: str) -> list[Any]:

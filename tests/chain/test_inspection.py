@@ -9,6 +9,7 @@ from pytest_django.fixtures import Settings
 from chain.models import ChainTransaction, Operation, PlatformWallet, TransactionAttempt
 from chain.operators import inspection
 from chain.operators.inspection import SHOWN, ChainView, WalletReport, transaction_line
+from tests.factories import OperationFactory
 
 ADDRESS, EXECUTOR = "0x" + "a1" * 20, "0x" + "e1" * 20
 WALLET = {"address": ADDRESS, "chain_id": 5003, "fee_cap_wei": 1, "next_nonce": 9}
@@ -172,12 +173,11 @@ def test_an_attempt_is_shown_with_what_was_said_to_it(chain: ChainView | None, k
 def test_without_the_chain_what_somebody_was_told_of_is_shown_the_oldest_first(settings: Settings) -> None:
     settings.PLATFORM_PRIVATE_KEY = ""
     wallet = PlatformWallet.objects.create(**WALLET)
-    fields = {"kind": "test", "calls": [], "effect": [], "chain_id": 5003, "settle_error": "no word"}
+    fields = {"chain_id": 5003, "settle_error": "no word"}
 
     def operation(key: str, state: str, *, told: bool, since: int = 7, acknowledged: bool = False) -> None:
-        Operation.objects.create(
+        OperationFactory.create(
             key=key,
-            uid=key,
             state=state,
             overdue_told=told,
             open_since_block=since,

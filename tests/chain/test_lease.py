@@ -9,6 +9,7 @@ from django.db import connection
 from chain.models import Operation, OperationState, PlatformWallet
 from chain.wallet import lease
 from partner_platform.core import clock
+from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -17,7 +18,7 @@ MOMENT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 @pytest.fixture
 def wallet() -> PlatformWallet:
-    Operation.objects.create(key="k", uid="0x" + "22" * 32, kind="test", calls=[], effect=[])
+    OperationFactory.create()
     return PlatformWallet.objects.create(address="0x" + "11" * 20, chain_id=1, fee_cap_wei=1)
 
 

@@ -1,6 +1,5 @@
 """What is told of settlement: counted where it happens, read from the database where it stands."""
 
-import uuid
 from typing import Any
 
 import pytest
@@ -18,16 +17,14 @@ from chain.models import (
 )
 from partner_platform.core import clock
 from partner_platform.core import metrics as core
+from tests.factories import OperationFactory
 from tests.support.planner import assert_uses_index
 
 pytestmark = pytest.mark.django_db
 
 
 def operation(state: OperationState, **fields: Any) -> Operation:
-    key = uuid.uuid4().hex
-    return Operation.objects.create(
-        key=key, uid="0x" + key * 2, kind="test", calls=[], effect=[], state=state, **fields
-    )
+    return OperationFactory.create(state=state, **fields)
 
 
 def wallet(number: int, status: WalletStatus) -> None:

@@ -6,13 +6,13 @@ import pytest
 
 from chain.models import Operation
 from chain.settlement import reorgs
+from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db
 
 
 def operation(key: str, state: str, *, acknowledged: bool, **fields: Any) -> Operation:
-    values = {"chain_id": 5003, "kind": "test", "calls": [], "effect": []}
-    return Operation.objects.create(key=key, uid=key, state=state, acknowledged=acknowledged, **{**values, **fields})
+    return OperationFactory.create(key=key, state=state, acknowledged=acknowledged, **fields)
 
 
 def test_those_that_were_acted_on_and_are_not_final_any_more_are_marked() -> None:

@@ -9,6 +9,7 @@ from chain.models import ChainTransaction, Operation, PlatformWallet
 from chain.operators import review
 from chain.operators.review import DecisionRefused
 from chain.rpc.clients import ChainUnavailable, RpcError
+from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -19,13 +20,10 @@ def evidence() -> Any:
     wallet = PlatformWallet.objects.create(address="0x" + "a1" * 20, chain_id=5003, fee_cap_wei=1)
     transaction = ChainTransaction.objects.create(wallet=wallet, nonce=0, gas_limit=1, state="NEEDS_REVIEW")
     attempt(transaction, "0x01")
-    operation = Operation.objects.create(
+    operation = OperationFactory.create(
         key="a",
         uid="a",
-        kind="test",
         chain_id=5003,
-        calls=[],
-        effect=[],
         state="NEEDS_REVIEW",
         reason="nonce 0 was spent",
         transaction=transaction,

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chain.models import Operation
 from chain.operators import rotation
 from chain.operators.rotation import ExecutorView, RotationRefused, require_can_replace, require_executor_is_unused
+from tests.factories import OperationFactory
 
 OLD, NEW, WALLET, USDC = ("0x" + pair * 20 for pair in ("e1", "e2", "a1", "c1"))
 
@@ -19,11 +19,8 @@ def _addresses(settings: Settings) -> None:
 
 
 def operation(executor: str, state: str, *, acknowledged: bool, settings: Settings, **fields: Any) -> None:
-    key = f"{executor}-{state}-{acknowledged}-{len(fields)}"
-    values = {"chain_id": settings.CHAIN_ID, "kind": "test", "calls": [], "effect": []}
-    Operation.objects.create(
-        key=key, uid=key, executor=executor, state=state, acknowledged=acknowledged, **{**values, **fields}
-    )
+    values = {"chain_id": settings.CHAIN_ID, **fields}
+    OperationFactory.create(executor=executor, state=state, acknowledged=acknowledged, **values)
 
 
 @pytest.mark.django_db

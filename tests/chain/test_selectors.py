@@ -19,6 +19,7 @@ from chain.models import (
     WatchCursor,
 )
 from partner_platform.core import clock
+from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -33,10 +34,7 @@ def _without_a_key(settings: Settings) -> None:
 
 def operation(age: int = 0, **fields: Any) -> Operation:
     """An operation made so many seconds ago."""
-    number = next(_numbers)
-    values = {"key": f"key-{number}", "uid": f"0x{number:064x}", "kind": "test", "calls": [], "effect": []}
-    values["chain_id"] = settings.CHAIN_ID
-    made = Operation.objects.create(**{**values, **fields})
+    made = OperationFactory.create(**{"chain_id": settings.CHAIN_ID, **fields})
     Operation.objects.filter(pk=made.pk).update(created_at=clock.now() - dt.timedelta(seconds=age))
     return made
 

@@ -14,6 +14,7 @@ from chain.lending.encoding import Call, uid_of
 from chain.models import ChainEvent, Operation, PlatformWallet
 from partner_platform.core import backoff, clock
 from partner_platform.core.database.transactions import run_in_transaction
+from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,9 +30,7 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def operation(state: str = "CONFIRMED", **fields: Any) -> Operation:
-    number = next(_numbers)
-    values = {"key": f"key-{number}", "uid": f"0x{number:064x}", "kind": "test", "calls": [], "effect": []}
-    return Operation.objects.create(state=state, **{"block_hash": "0xb1", **values, **fields})
+    return OperationFactory.create(state=state, **{"block_hash": "0xb1", **fields})
 
 
 def event(block: int, position: int | None, *, applied: bool = False) -> ChainEvent:

@@ -16,6 +16,7 @@ from chain.settlement.transitions import (
     store_verdicts,
 )
 from chain.settlement.verdicts import OperationVerdict
+from tests.factories import OperationFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -29,10 +30,7 @@ def transaction() -> ChainTransaction:
 
 
 def operation(state: str = "BUNDLED", **fields: Any) -> Operation:
-    number = next(_numbers)
-    return Operation.objects.create(
-        key=f"key-{number}", uid=f"0x{number:064x}", kind="test", calls=[], effect=[], state=state, **fields
-    )
+    return OperationFactory.create(state=state, **fields)
 
 
 def row(one: Operation) -> Operation:

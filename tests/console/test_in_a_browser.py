@@ -13,6 +13,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from partners.models import ApiKey, Partner
 from tests.factories import ApiKeyFactory, PartnerFactory
+from tests.support.console import NEW_PARTNER
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium on the machine"),
@@ -21,14 +22,8 @@ pytestmark = [
 
 PASSWORD = "a long password indeed"
 KEY = re.compile(r"pk_[a-z0-9]+_sandbox_[a-z0-9]{32}")
-FORM = {
-    "partner_name": "New Lending Platform",
-    "key_label": "nlp",
-    "daily_borrow_limit": "50000",
-    "total_borrow_limit": "200000",
-    "settlement_address": "0x7d650b01ea0700f7553d9260a76546ab1a97a1d7",
-    "contact_email": "api@newplatform.com",
-}
+LEFT_AS_DRAWN = ("tier", "platform_fee_percentage", "repayment_funding")
+FORM = {name: value for name, value in NEW_PARTNER.items() if name not in LEFT_AS_DRAWN}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from partners.console import sent_forms
 from partners.models import ApiKey, Partner, PartnerStatus, SentForm
 from tests.core.concurrency import at_once
 from tests.factories import ApiKeyFactory, PartnerFactory
-from tests.support.console import act, hidden_fields, new_token, send, token_in
+from tests.support.console import NEW_PARTNER, act, hidden_fields, new_token, send, token_in
 
 pytestmark = pytest.mark.django_db
 
@@ -29,17 +29,6 @@ LIST = "/console/partners/partner/"
 ADD = f"{LIST}add/"
 NEW_KEY = "/console/partners/apikey/add/"
 SECRET = re.compile(r"[ps]k_[a-z0-9]+_sandbox_[a-z0-9]{32,48}")
-FORM = {
-    "partner_name": "New Lending Platform",
-    "key_label": "nlp",
-    "tier": "BASIC",
-    "daily_borrow_limit": "50000",
-    "total_borrow_limit": "200000",
-    "platform_fee_percentage": "75",
-    "settlement_address": "0x7d650b01ea0700f7553d9260a76546ab1a97a1d7",
-    "repayment_funding": "PROVEN",
-    "contact_email": "api@newplatform.com",
-}
 
 
 def secrets_in(page: Any) -> list[str]:
@@ -57,7 +46,7 @@ def rotate(action: str) -> Callable[[Client, Partner], dict[str, Any]]:
 
 
 def open_partner(console: Client, partner: Partner) -> dict[str, Any]:
-    return {**FORM, "form_token": token_in(console.get(ADD))}
+    return {**NEW_PARTNER, "form_token": token_in(console.get(ADD))}
 
 
 def make_key(console: Client, partner: Partner) -> dict[str, Any]:
@@ -210,20 +199,20 @@ def test_a_form_without_a_token_does_nothing(console: Client, token: dict[str, s
 
     action = {"action": "rotate_key_now", "_selected_action": [str(partner.pk)], "index": "0"}
     assert console.post(LIST, {**action, **token}).status_code in (302, 400)
-    drawn_again = console.post(ADD, {**FORM, **token})
+    drawn_again = console.post(ADD, {**NEW_PARTNER, **token})
 
     assert made() == before
     assert "The form was incomplete: nothing was done. Send it again." in drawn_again.content.decode()
-    assert console.post(ADD, {**FORM, "form_token": token_in(drawn_again)}).status_code == 302
+    assert console.post(ADD, {**NEW_PARTNER, "form_token": token_in(drawn_again)}).status_code == 302
     assert Partner.objects.count() == 2
 
 
 def test_a_form_with_a_mistake_in_it_can_be_sent_again_with_the_same_token(console: Client) -> None:
     token = token_in(console.get(ADD))
-    wrong = console.post(ADD, {**FORM, "daily_borrow_limit": "0", "form_token": token})
+    wrong = console.post(ADD, {**NEW_PARTNER, "daily_borrow_limit": "0", "form_token": token})
     assert token_in(wrong) == token
     assert not SentForm.objects.exists()
-    assert console.post(ADD, {**FORM, "form_token": token}).status_code == 302
+    assert console.post(ADD, {**NEW_PARTNER, "form_token": token}).status_code == 302
     assert Partner.objects.count() == 1
 
 
@@ -243,7 +232,7 @@ def test_a_refused_key_does_not_use_its_form_up(console: Client) -> None:
 def test_terms_that_are_sent_again_do_not_undo_what_came_after(console: Client) -> None:
     partner = PartnerFactory.create()
     change = f"{LIST}{partner.pk}/change/"
-    form = {**FORM, "api_keys-TOTAL_FORMS": "0", "api_keys-INITIAL_FORMS": "0"}
+    form = {**NEW_PARTNER, "api_keys-TOTAL_FORMS": "0", "api_keys-INITIAL_FORMS": "0"}
     form["form_token"] = token_in(console.get(change))
     assert console.post(change, form).status_code == 302
     services.update_partner(partner=partner, actor="staff:bob", daily_borrow_limit="7")
@@ -339,7 +328,7 @@ def test_a_form_that_is_sent_twice_at_the_same_moment_acts_once(console: Client,
 
 def test_a_name_that_another_partner_has_is_asked_about(console: Client) -> None:
     PartnerFactory.create(partner_id="partner_old", partner_name="New Lending  Platform")
-    form = {**FORM, "partner_name": " new lending platform "}
+    form = {**NEW_PARTNER, "partner_name": " new lending platform "}
 
     page = send(console, ADD, form)
 
@@ -354,7 +343,7 @@ def test_a_name_that_another_partner_has_is_asked_about(console: Client) -> None
 
 def test_a_partner_that_keeps_its_name_is_not_asked_about_it(console: Client) -> None:
     first, second = PartnerFactory.create_batch(2, partner_name="Twin Lending")
-    form = {**FORM, "partner_name": "Twin Lending", "api_keys-TOTAL_FORMS": "0", "api_keys-INITIAL_FORMS": "0"}
+    form = {**NEW_PARTNER, "partner_name": "Twin Lending", "api_keys-TOTAL_FORMS": "0", "api_keys-INITIAL_FORMS": "0"}
     assert send(console, f"{LIST}{first.pk}/change/", form, follow=False).status_code == 302
     page = send(console, f"{LIST}{second.pk}/change/", {**form, "partner_name": "Twin lending"}, follow=False)
     assert list(page.context["adminform"].form.errors) == ["partner_name", "settlement_address"]

@@ -20,7 +20,7 @@ from partners.models import Partner
 from sandbox.servers import mongodb, postgres
 from sandbox.servers.ports import free_port
 from sandbox.servers.process import ServerError
-from tests.core.test_engine import make_loan
+from tests.factories import LoanFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,7 +50,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def fill() -> None:
-    loan = make_loan()
+    loan = LoanFactory.create(partner__partner_id="p", borrow_operation__key="borrow:1")
     Partner.objects.filter(pk=loan.partner_id).update(updated_at=LONG_AGO)
     for number in range(2):
         OaidCredit.objects.create(oaid_token_id=2**256 - 1 - number, reserved=2**63 - 1)

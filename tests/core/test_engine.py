@@ -10,50 +10,15 @@ from django.db.models import OuterRef, ProtectedError, Q, Subquery, Value
 from django.db.models.functions import Lower
 from django.test import Client
 
-from chain.lending.encoding import uid_of
 from chain.models import Operation
-from loans.models import OaidCredit, PartnerLoan, Repayment
-from partner_platform.core import clock
+from loans.models import OaidCredit, Repayment
 from partners.models import Partner
+from tests.factories import LoanFactory, OperationFactory
 from tests.support.planner import assert_uses_index
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ADDRESS = "0x" + "1" * 40
 PASSWORD = "correct horse battery"
-
-
-def make_operation(key: str) -> Operation:
-    return Operation.objects.create(key=key, uid=uid_of(key), kind="borrow", calls=[], effect=[])
-
-
-def make_loan() -> PartnerLoan:
-    partner = Partner.objects.create(
-        partner_id="p",
-        partner_name="P",
-        key_label="p",
-        daily_borrow_limit=1,
-        total_borrow_limit=1,
-        settlement_address=ADDRESS,
-        contact_email="a@example.com",
-        created_by="test",
-    )
-    return PartnerLoan.objects.create(
-        partner=partner,
-        partner_loan_id="L-1",
-        partner_name="P",
-        user_wallet=ADDRESS,
-        oaid_token_id=1,
-        solvency_position_id=1,
-        principal_amount=100,
-        outstanding_principal=100,
-        platform_fee_charged=1,
-        net_amount=99,
-        remaining_credit=0,
-        settlement_address=ADDRESS,
-        borrow_operation=make_operation("borrow:1"),
-        daily_usage_day=clock.today(),
-    )
 
 
 def test_iexact_reads_its_text_as_text_so_that_a_pattern_logs_nobody_in() -> None:
@@ -97,7 +62,7 @@ def test_an_index_serves_every_unique_column_nullable_or_not() -> None:
 
 
 def test_a_nullable_unique_column_holds_many_nulls_and_each_value_once() -> None:
-    loan, operation = make_loan(), make_operation("repay:1")
+    loan, operation = LoanFactory.create(), OperationFactory.create(kind="repay")
     values = {"loan": loan, "partner": loan.partner, "amount": 1, "funding": "TRUSTED"}
     Repayment.objects.create(**values)
     Repayment.objects.create(**values)
@@ -148,7 +113,7 @@ def test_staff_add_change_and_delete_a_user_in_the_console_with_its_history() ->
 
 
 def test_deleting_what_others_point_at_is_refused_by_django_where_the_database_cannot() -> None:
-    loan = make_loan()
+    loan = LoanFactory.create()
     for row in (loan.partner, loan.borrow_operation):
         with pytest.raises(ProtectedError):
             row.delete()

@@ -13,6 +13,7 @@ from loans.models import OaidCredit
 from partner_platform.core import clock
 from partner_platform.core.database import transactions
 from partner_platform.core.fields import MAX_BASE_UNITS, Uint256Field, UUIDPrimaryKey
+from tests.factories import OperationFactory
 from tests.support.planner import assert_uses_index
 
 pytestmark = pytest.mark.django_db
@@ -82,9 +83,7 @@ def test_a_lookup_by_key_is_the_fastest_that_mongodb_has() -> None:
 
 def test_times_keep_their_milliseconds_and_their_zone() -> None:
     moment = clock.now()
-    operation = Operation.objects.create(
-        key="k", uid="0x" + "1" * 64, kind="borrow", calls=[], effect=[], block_time=moment
-    )
+    operation = OperationFactory.create(block_time=moment)
     assert Operation.objects.get(pk=operation.pk).block_time == moment
     assert moment.tzinfo is dt.UTC
     assert moment.microsecond % 1000 == 0
@@ -92,7 +91,7 @@ def test_times_keep_their_milliseconds_and_their_zone() -> None:
 
 def test_json_comes_back_as_it_was_with_the_keys_a_database_might_mistake() -> None:
     calls = [{"$where": "1", "a.b": {"": None, "ключ": [True, 1.5, 2**53]}}, "0xff"]
-    operation = Operation.objects.create(key="k", uid="0x" + "1" * 64, kind="borrow", calls=calls, effect=[])
+    operation = OperationFactory.create(calls=calls)
     assert Operation.objects.get(pk=operation.pk).calls == calls
     Operation.objects.filter(pk=operation.pk).update(calls=[{"$set": {"state": "x"}}, "$state"])
     assert Operation.objects.get(pk=operation.pk).calls == [{"$set": {"state": "x"}}, "$state"]

@@ -9,23 +9,14 @@ from loans.models import SolvencyPosition
 from partner_platform.core.database.rows import ZERO_UINT256, as_day, as_uint256, as_uuid, stored_rows
 from partner_platform.core.fields import MAX_UINT256
 from partners.models import Partner, PartnerDailyUsage
-from partners.services import create_partner
+from tests.factories import PartnerFactory
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def partner() -> Partner:
-    partner, _ = create_partner(
-        actor="test",
-        partner_name="Lender",
-        key_label="len",
-        daily_borrow_limit="1",
-        total_borrow_limit="1",
-        settlement_address="0x" + "1" * 40,
-        contact_email="dev@lender.example",
-    )
-    return partner
+    return PartnerFactory.create()
 
 
 def test_keys_days_and_amounts_are_read_as_they_are_stored(partner: Partner) -> None:

@@ -13,8 +13,8 @@ from chain.states import FINAL_OPERATION_STATES
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from partner_platform.celery import app
 from partner_platform.core.redis import wakeup
-from partners.services import create_partner
-from tests.loans.conftest import DOLLAR, PartnerClient
+from tests.factories import DOLLAR, open_lender
+from tests.loans.conftest import PartnerClient
 from tests.support.actors import approve_usdc, set_operator, transfer_usdc
 from tests.support.chain import Chain
 
@@ -56,17 +56,7 @@ class Flow:
 
 def open_world(chain: Chain) -> World:
     app.loader.import_default_modules()  # Celery's tasks, before the first fork
-    partner, key = create_partner(
-        actor="test",
-        partner_name="Lender",
-        key_label="len",
-        daily_borrow_limit=str(100_000 * DOLLAR),
-        total_borrow_limit=str(500_000 * DOLLAR),
-        platform_fee_percentage=50,
-        settlement_address=chain.world.partners[0].settlement_address,
-        contact_email="dev@lender.example",
-    )
-    return World(chain, PartnerClient(partner, key))
+    return World(chain, PartnerClient(*open_lender(chain.world.partners[0].settlement_address)))
 
 
 def work(chain: Chain) -> None:

@@ -8,9 +8,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from chain.lending import readings
 from chain.lending.encoding import encode_call
 from partner_platform.core import clock
+from tests.factories import DOLLAR
 from tests.fuzz.nodes import LIES, NAMES
 from tests.fuzz.people import UNLIMITED
-from tests.fuzz.platform import ACCEPTED, DEEPEST_REORG, DOLLAR, MINING, WORK, Lender, Platform, demand
+from tests.fuzz.platform import ACCEPTED, DEEPEST_REORG, MINING, WORK, Lender, Platform, demand
 
 AMOUNTS = st.sampled_from([1, 999_999, 400 * DOLLAR, 1_000 * DOLLAR, 2_500 * DOLLAR, 9_000 * DOLLAR, 40_000 * DOLLAR])
 # The first is refused, the next ones are the smallest that are not.

@@ -40,7 +40,6 @@ from tests.support.clocks import SteppedClock
 from tests.support.invariants import Invariants
 from tests.support.snapshots import RESTART_SECONDS, Snapshot
 
-DOLLAR = 10**6
 BEGIN = dt.datetime(2026, 1, 5, 22, 0, tzinfo=dt.UTC)
 ACCEPTED = 202
 REFUSALS = (400, 401, 403, 404, 409, 422, 503)  # in order; a 500 never is

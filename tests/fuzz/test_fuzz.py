@@ -22,14 +22,14 @@ from chain.models import PlatformWallet, WalletStatus
 from chain.rpc.clients import ChainClient, get_client
 from chain.signals import operations_final
 from loans.models import LoanStatus, PartnerLoan
-from partners.services import create_partner
 from sandbox.furnish import fund_partner
 from sandbox.keys import key_pair
 from sandbox.world import SandboxPartner
+from tests.factories import DOLLAR, open_lender
 from tests.fuzz.machine import History
 from tests.fuzz.nodes import Nodes
 from tests.fuzz.people import UNLIMITED, People
-from tests.fuzz.platform import DOLLAR, EXECUTOR_IS_PAUSED, Lender, Platform
+from tests.fuzz.platform import EXECUTOR_IS_PAUSED, Lender, Platform
 from tests.support.chain import Chain
 from tests.support.clocks import shift_clock
 from tests.support.invariants import Invariants
@@ -167,15 +167,11 @@ def deploy_second_executor(chain: Chain) -> str:
 
 
 def _open_lender(account: SandboxPartner, name: str) -> Lender:
-    partner, key = create_partner(
-        actor="test",
+    partner, key = open_lender(
+        account.settlement_address,
         partner_id=f"partner_{name}",
         partner_name=f"Lender {name}",
-        key_label="len",
         daily_borrow_limit=str(60_000 * DOLLAR),
         total_borrow_limit=str(120_000 * DOLLAR),
-        platform_fee_percentage=50,
-        settlement_address=account.settlement_address,
-        contact_email="dev@lender.example",
     )
     return Lender(partner.pk, key, account)

@@ -15,14 +15,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from partners.services import create_partner
 from sandbox import programs
 from sandbox.folder import Folder
 from sandbox.servers.ports import LOOPBACK, free_port
 from sandbox.servers.process import Server
+from tests.factories import DOLLAR, open_lender
 from tests.support.chain import Chain
-
-DOLLAR = 10**6
 
 
 @dataclass(frozen=True)
@@ -44,19 +42,8 @@ class Platform:
 
     def new_partner(self, number: int = 0, **terms: Any) -> str:
         """A partner at one of the funded settlement addresses; answers its key."""
-        _, key = create_partner(
-            actor="test",
-            **{
-                "partner_name": f"Lender {number}",
-                "key_label": f"len{number}",
-                "tier": "ENTERPRISE",  # the limits on requests have a journey of their own
-                "daily_borrow_limit": str(100_000 * DOLLAR),
-                "total_borrow_limit": str(500_000 * DOLLAR),
-                "settlement_address": self.chain.world.partners[number].settlement_address,
-                "contact_email": "dev@lender.example",
-                **terms,
-            },
-        )
+        terms = {"tier": "ENTERPRISE", **terms}  # the limits on requests have a journey of their own
+        _, key = open_lender(self.chain.world.partners[number].settlement_address, number=number, **terms)
         return key
 
     def request(self, method: str, path: str, key: str, body: Any = None, **headers: str) -> Answer:

@@ -11,7 +11,8 @@ import pytest
 from chain.models import FundingTransfer
 from loans import books
 from loans.models import PartnerLoan, Repayment
-from tests.journeys.conftest import DOLLAR, Platform, at_once
+from tests.factories import DOLLAR
+from tests.journeys.conftest import Platform, at_once
 from tests.support.actors import transfer_usdc
 from tests.support.waiting import eventually
 

@@ -8,7 +8,8 @@ import pytest
 from loans import books
 from loans.models import LoanStatus, PartnerLoan
 from partners.models import Partner, PartnerDailyUsage
-from tests.journeys.conftest import DOLLAR, Platform, at_once
+from tests.factories import DOLLAR
+from tests.journeys.conftest import Platform, at_once
 
 pytestmark = [pytest.mark.journey]
 

@@ -20,7 +20,8 @@ from loans.models import LoanStatus, PartnerLoan
 from sandbox.servers import mongodb, postgres
 from sandbox.servers.process import Server, ServerError
 from tests.core.test_failover import interrupt
-from tests.journeys.conftest import DOLLAR, Answer, Platform
+from tests.factories import DOLLAR
+from tests.journeys.conftest import Answer, Platform
 from tests.support.invariants import Invariants
 from tests.support.waiting import eventually
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.factories import DOLLAR
 from tests.support.running_sandbox import PROJECT, RunningSandbox, exists
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.journey]
-DOLLAR = 10**6
 DATABASE = ("--db", settings.DB_ENGINE)
 PROCESSES = 5 + (settings.DB_ENGINE != "sqlite")  # redis, anvil, web, worker, beat; and the database's own
 

@@ -4,7 +4,8 @@ import pytest
 
 from loans import books
 from loans.models import LoanStatus, PartnerLoan
-from tests.journeys.conftest import DOLLAR, Platform
+from tests.factories import DOLLAR
+from tests.journeys.conftest import Platform
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.journey]

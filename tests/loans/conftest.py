@@ -13,10 +13,8 @@ from loans import books
 from loans.funding import early_deposits
 from loans.services.settle import settle_due
 from partners.models import Partner
-from partners.services import create_partner
+from tests.factories import DOLLAR, open_lender
 from tests.support.chain import Chain
-
-DOLLAR = 10**6
 
 
 @dataclass(frozen=True)
@@ -60,19 +58,8 @@ def make_client(chain: Chain) -> Callable[..., PartnerClient]:
     """A partner at one of the chain's settlement addresses, which has funds and gave its allowance."""
 
     def make(index: int = 0, **terms: Any) -> PartnerClient:
-        partner, key = create_partner(
-            actor="test",
-            **{
-                "partner_name": f"Lender {index}",
-                "key_label": f"len{index}",
-                "daily_borrow_limit": str(100_000 * DOLLAR),
-                "total_borrow_limit": str(500_000 * DOLLAR),
-                "platform_fee_percentage": 50,
-                "settlement_address": chain.world.partners[index].settlement_address,
-                "contact_email": "dev@lender.example",
-                **terms,
-            },
-        )
+        address = terms.pop("settlement_address", chain.world.partners[index].settlement_address)
+        partner, key = open_lender(address, number=index, **terms)
         early_deposits.note_new()  # as the beat does within two seconds
         return PartnerClient(partner, key)
 

@@ -12,7 +12,7 @@ from loans.api import public
 from loans.models import OaidCredit, PartnerLoan
 from loans.services.settle import settle_due
 from partners.models import PartnerDailyUsage
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import set_operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from loans.consent import evidence
 from loans.consent.message import V1, Borrow
 from loans.models import PartnerLoan
 from sandbox.keys import key_pair
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.consent import sign
 from tests.support.wallets import smart_wallet_user
 

@@ -21,7 +21,7 @@ from loans.models import PartnerLoan
 from loans.services.borrow import BorrowRequest
 from partners.services import update_partner
 from sandbox.keys import key_pair
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.consent import sign
 from tests.support.wallets import smart_wallet_user
 

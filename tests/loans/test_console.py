@@ -9,7 +9,7 @@ from loans import tasks
 from loans.models import PartnerLoan
 from loans.services import follow
 from loans.services.lifecycle import cure, mark_defaulted
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support import console
 from tests.support.actors import revalue
 

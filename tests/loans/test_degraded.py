@@ -4,7 +4,7 @@ import pytest
 
 from chain.models import Operation
 from loans.models import OaidCredit, PartnerLoan, Repayment
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

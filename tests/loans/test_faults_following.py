@@ -15,7 +15,8 @@ from loans import books
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.services import follow
 from loans.services.settle import settle_due
-from tests.loans.conftest import DOLLAR, PartnerClient
+from tests.factories import DOLLAR
+from tests.loans.conftest import PartnerClient
 from tests.support.actors import repay_on_chain
 from tests.support.chain import FINAL_AFTER_BLOCKS, Chain
 from tests.support.rpc_proxy import RpcProxy

@@ -20,7 +20,8 @@ from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus
 from loans.services.settle import settle_due
 from partners.models import Partner, PartnerDailyUsage
-from tests.loans.conftest import DOLLAR, PartnerClient
+from tests.factories import DOLLAR
+from tests.loans.conftest import PartnerClient
 from tests.support.actors import set_operator
 from tests.support.backup import Backup
 from tests.support.chain import FINAL_AFTER_BLOCKS, Chain

@@ -15,7 +15,7 @@ from loans.reconciliation.run import reconcile
 from loans.services import follow
 from loans.services.settle import settle_due
 from partners.models import Partner
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import draw_on_chain, liquidate, repay_on_chain, revalue, set_interest_rate
 
 pytestmark = pytest.mark.django_db(transaction=True)

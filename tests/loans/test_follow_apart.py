@@ -20,7 +20,8 @@ from loans.services import applying, follow
 from loans.services.settle import settle_due
 from partner_platform.core import metrics
 from partners.models import Partner
-from tests.loans.conftest import DOLLAR, PartnerClient
+from tests.factories import DOLLAR
+from tests.loans.conftest import PartnerClient
 from tests.support.actors import draw_on_chain, repay_on_chain, revalue
 from tests.support.chain import Chain
 from tests.support.clocks import shift_clock

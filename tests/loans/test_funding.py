@@ -17,7 +17,7 @@ from loans.models import FundingSource, Repayment
 from loans.services.settle import settle_due
 from partners.models import Partner, RepaymentFunding
 from tests.core.concurrency import at_once
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import approve_usdc, send_as, transfer_usdc
 from tests.support.rpc_proxy import RpcProxy
 

@@ -12,7 +12,8 @@ from chain.rpc import clients
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from partner_platform.core.database.transactions import atomic
 from partner_platform.core.errors import BadRequest
-from tests.loans.conftest import DOLLAR, PartnerClient
+from tests.factories import DOLLAR
+from tests.loans.conftest import PartnerClient
 from tests.loans.test_funding import signed_transfer
 from tests.support.actors import transfer_usdc
 from tests.support.chain import Chain

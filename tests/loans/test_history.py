@@ -11,7 +11,7 @@ from loans import selectors
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.services import follow
 from partner_platform.core import clock
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import liquidate, repay_on_chain, revalue, transfer_usdc
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -17,7 +17,7 @@ from partner_platform.core import clock
 from partners.idempotency import records
 from partners.models import IdempotencyKey
 from tests.core.concurrency import at_once
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import approve_usdc, set_operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

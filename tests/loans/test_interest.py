@@ -3,7 +3,7 @@
 import pytest
 
 from loans.models import PartnerLoan, Repayment
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import approve_usdc, draw_on_chain, set_interest_rate, transfer_usdc
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from loans.positions.health import positions_at_risk
 from loans.services import follow
 from loans.services.lifecycle import cure, mark_defaulted
 from partner_platform.core.errors import BadRequest
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import repay_on_chain, revalue, set_interest_rate
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,8 +12,8 @@ from django.test import Client
 
 from loans import transactions
 from partner_platform.core import clock
+from tests.factories import DOLLAR
 
-DOLLAR = 10**6
 pytestmark = pytest.mark.django_db(transaction=True)
 
 

@@ -15,7 +15,7 @@ from loans.models import PartnerLoan, Repayment
 from loans.services import borrow, repay
 from partner_platform.core.errors import OUTCOME_UNKNOWN
 from partners.models import IdempotencyKey
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -31,7 +31,7 @@ from loans.debt.interest import (
 from loans.ledger import shares
 from loans.models import PartnerLoan, SolvencyPosition
 from loans.services import follow
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import draw_on_chain, repay_on_chain, set_interest_rate
 
 AMOUNTS = st.one_of(st.sampled_from([1, 2, 3]), st.integers(1, 10**13))

@@ -9,7 +9,8 @@ from chain.settlement import driver
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
 from loans.services.settle import settle_due
 from loans.tasks import follow_now
-from tests.loans.conftest import DOLLAR, PartnerClient
+from tests.factories import DOLLAR
+from tests.loans.conftest import PartnerClient
 from tests.support.actors import send_as
 from tests.support.chain import Chain
 from tests.support.invariants import Invariants

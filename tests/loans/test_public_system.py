@@ -17,7 +17,7 @@ from chain.rpc.clients import RpcError, get_client
 from loans.models import PartnerLoan, SolvencyPosition
 from loans.reconciliation.run import reconcile
 from loans.services import follow
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import fund_usdc, liquidate, repay_on_chain, revalue, set_interest_rate
 from tests.support.chain import Chain
 

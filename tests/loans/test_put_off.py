@@ -18,7 +18,8 @@ from loans.services import follow, settle
 from loans.services.settle import settle_due
 from loans.tasks import follow_now
 from partners.models import Partner
-from tests.loans.conftest import DOLLAR, PartnerClient
+from tests.factories import DOLLAR, OperationFactory
+from tests.loans.conftest import PartnerClient
 from tests.support.actors import draw_on_chain
 from tests.support.chain import Chain
 from tests.support.clocks import shift_clock
@@ -307,9 +308,7 @@ def test_logs_that_cannot_be_read_stop_only_their_own_operation(
 def test_an_operation_that_no_loan_was_made_for_is_told_once_and_stops_nobody(
     chain: Chain, lender: PartnerClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nobodys = Operation.objects.create(
-        key="borrow:nobody", uid="0x" + "ab" * 32, kind="borrow", calls=[], effect=[], state=OperationState.REFUSED
-    )
+    nobodys = OperationFactory.create(key="borrow:nobody", kind="borrow", state=OperationState.REFUSED)
     lender.borrow(chain.users[0], 10, "healthy")
     until_confirmed(chain)
 

@@ -17,7 +17,7 @@ from loans.reconciliation import landings
 from loans.reconciliation.run import reconcile
 from loans.services import follow
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import repay_on_chain, set_interest_rate, transfer_usdc
 from tests.support.chain import FINAL_AFTER_BLOCKS
 

@@ -16,7 +16,7 @@ from loans.reconciliation.findings import differs
 from loans.reconciliation.run import Report, reconcile
 from loans.services import follow
 from partners.models import Partner, PartnerStatus
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import draw_on_chain
 
 pytestmark = pytest.mark.django_db(transaction=True)

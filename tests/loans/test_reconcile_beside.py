@@ -26,7 +26,7 @@ from loans.services.settle import settle_due
 from partners.models import Partner, PartnerStatus
 from partners.services import update_partner
 from sandbox.keys import key_pair
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import draw_on_chain, repay_on_chain, send_as, set_interest_rate, transfer_usdc
 from tests.support.between_reads import between_reads
 from tests.support.wallets import smart_wallet_user

@@ -27,7 +27,7 @@ from loans.reconciliation import run as module
 from loans.reconciliation.run import due, reconcile
 from loans.services import follow
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import draw_on_chain, repay_on_chain, transfer_usdc
 from tests.support.between_reads import between_reads
 from tests.support.clocks import shift_clock

@@ -5,7 +5,7 @@ import pytest
 from chain.models import FundingTransfer, Operation
 from loans.models import Repayment
 from partners.models import Partner, RepaymentFunding
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import approve_usdc, set_operator, transfer_usdc
 
 pytestmark = pytest.mark.django_db(transaction=True)

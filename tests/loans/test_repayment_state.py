@@ -10,7 +10,7 @@ from chain.lending import deployment
 from chain.lending.encoding import Call, encode_call
 from chain.rpc.clients import get_client
 from loans.models import Repayment
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,7 +13,8 @@ from loans.services import settle, settle_together
 from loans.services.settle import settle_due
 from loans.services.settling_work import Work
 from partners.models import Partner
-from tests.loans.conftest import DOLLAR, PartnerClient
+from tests.factories import DOLLAR
+from tests.loans.conftest import PartnerClient
 from tests.support.chain import Chain
 from tests.support.invariants import Invariants
 

@@ -7,7 +7,7 @@ from chain.models import FundingTransfer
 from loans.models import FundingSource, Repayment
 from partner_platform.core.errors import BadRequest
 from partners.services import update_partner
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import approve_usdc, fund_usdc, send_as, transfer_usdc
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -21,7 +21,7 @@ from loans.tasks import follow_now
 from partners.models import Partner
 from partners.services import update_partner
 from tests.core.concurrency import at_once
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import approve_usdc, fund_usdc, send_as, set_interest_rate, transfer_usdc
 from tests.support.rpc_proxy import RpcProxy
 

@@ -12,7 +12,7 @@ from loans.positions import mirror
 from loans.reconciliation.run import reconcile
 from loans.services import applying, follow
 from tests.core.concurrency import at_once
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import repay_on_chain, revalue
 from tests.support.chain import Chain
 

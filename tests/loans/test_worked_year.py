@@ -17,7 +17,7 @@ from loans.positions.health import health_of
 from loans.reconciliation.run import reconcile
 from loans.services import follow
 from partners.models import Partner
-from tests.loans.conftest import DOLLAR
+from tests.factories import DOLLAR
 from tests.support.actors import approve_usdc, fund_usdc, liquidate, repay_on_chain, revalue, set_interest_rate
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,17 +20,7 @@ pytestmark = pytest.mark.django_db
 
 LIST = "/console/partners/partner/"
 KEY = re.compile(r"pk_[a-z0-9]+_sandbox_[a-z0-9]{32}")
-FORM = {
-    "partner_name": "New Lending Platform",
-    "key_label": "nlp",
-    "tier": "BASIC",
-    "daily_borrow_limit": "50000",
-    "total_borrow_limit": "200000.5",
-    "platform_fee_percentage": "75",
-    "settlement_address": "0x7d650b01ea0700f7553d9260a76546ab1a97a1d7",
-    "repayment_funding": "PROVEN",
-    "contact_email": "api@newplatform.com",
-}
+FORM = {**support.NEW_PARTNER, "total_borrow_limit": "200000.5"}
 
 
 @pytest.fixture

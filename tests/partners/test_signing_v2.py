@@ -16,8 +16,7 @@ from partner_platform.core.web.request_target import request_target
 from partners import credentials
 from partners.access import signing
 from partners.models import Partner
-from partners.services import create_partner
-from tests.factories import PartnerFactory, partner_with_key
+from tests.factories import PartnerFactory, open_lender, partner_with_key
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
 
@@ -174,15 +173,7 @@ def test_a_new_partner_may_sign_version_1_in_sandbox_and_not_live(
     settings: Any, is_sandbox: bool, allowed: bool
 ) -> None:
     settings.IS_SANDBOX = is_sandbox
-    partner, _ = create_partner(
-        actor="test",
-        partner_name="New Lender",
-        key_label="new",
-        daily_borrow_limit="1",
-        total_borrow_limit="1",
-        settlement_address="0x" + "5e" * 20,
-        contact_email="dev@lender.example",
-    )
+    partner, _ = open_lender("0x" + "5e" * 20)
     assert Partner.objects.get(pk=partner.pk).signature_v1_allowed is allowed
 
 

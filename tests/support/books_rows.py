@@ -26,7 +26,7 @@ from loans.models import (
 )
 from partner_platform.core.database.transactions import run_in_transaction
 from partners.models import Partner, PartnerDailyUsage
-from tests.factories import PartnerFactory
+from tests.factories import LoanFactory, OperationFactory, PartnerFactory
 
 DAY = dt.date(2026, 1, 5)
 BLOCK = 1_000  # where operations were executed
@@ -79,15 +79,7 @@ class BooksRows:
             "block_time": TIME,
             "outcome_logs": [],
         }
-        return Operation.objects.create(
-            key=f"{kind}:{number}",
-            uid=f"0x{number:064x}",
-            kind=kind,
-            calls=[],
-            effect=[],
-            state=state,
-            **{**values, **fields},
-        )
+        return OperationFactory.create(key=f"{kind}:{number}", kind=kind, state=state, **{**values, **fields})
 
     def loan(
         self,
@@ -108,18 +100,13 @@ class BooksRows:
             "draw_order": order_of(10, number) if drawn else 0,
             "interest_since": MOMENT if drawn else 0,
         }
-        return PartnerLoan.objects.create(
+        return LoanFactory.create(
             partner=partner,
             partner_loan_id=f"loan-{number}",
-            partner_name=partner.partner_name,
             user_wallet=position.user_wallet,
             oaid_token_id=position.oaid_token_id,
             solvency_position_id=position.position_id,
             principal_amount=principal,
-            platform_fee_charged=0,
-            net_amount=principal,
-            remaining_credit=0,
-            settlement_address=partner.settlement_address,
             status=status,
             daily_usage_day=DAY,
             **{**values, **fields},

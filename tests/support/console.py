@@ -7,6 +7,19 @@ from typing import Any
 
 from django.test import Client
 
+# What staff types into the form of a new partner: $50,000 a day, $200,000 in all, a fee of 0.75 %.
+NEW_PARTNER = {
+    "partner_name": "New Lending Platform",
+    "key_label": "nlp",
+    "tier": "BASIC",
+    "daily_borrow_limit": "50000",
+    "total_borrow_limit": "200000",
+    "platform_fee_percentage": "75",
+    "settlement_address": "0x7d650b01ea0700f7553d9260a76546ab1a97a1d7",
+    "repayment_funding": "PROVEN",
+    "contact_email": "api@newplatform.com",
+}
+
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 
 
