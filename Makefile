@@ -80,6 +80,10 @@ api-check: $(VENV) $(ANVIL) $(DB_TOOLS) ## Try the API against its schema, the p
 faults: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the fault suite and print its table (TIMES=10, DB=, ARGS="-k f12")
 	@DB=$(DB) $(BIN)/python -m tests.faults --times $(TIMES) $(ARGS)
 
+.PHONY: fault-table
+fault-table: $(VENV) ## Write the table of docs/faults.md from the fault suite
+	@$(BIN)/python -m tests.faults.page
+
 .PHONY: mutations
 mutations: $(VENV) $(ANVIL) $(MUTATIONS) ## Change the code in small ways, one after the other, and print how many the tests notice (SAMPLE=600, SEED=1, ARGS=)
 	@PYTHONPATH=.tools/mutations/packages $(BIN)/python -m tools.mutations --sample $(SAMPLE) --seed $(or $(SEED),1) $(ARGS)

@@ -76,9 +76,15 @@ def files() -> list[Path]:
 
 def suite() -> dict[int, list[str]]:
     """The names of the tests of each fault, in the order of their files."""
-    found: dict[int, list[str]] = defaultdict(list)
+    return {number: [name for names in tests.values() for name in names] for number, tests in suite_by_file().items()}
+
+
+def suite_by_file() -> dict[int, dict[str, list[str]]]:
+    """The tests of each fault by their file, as the project names it; files and tests in their order."""
+    found: dict[int, dict[str, list[str]]] = defaultdict(dict)
     for path in files():
+        file = path.relative_to(TESTS.parent).as_posix()
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and (number := number_of(node.name)) is not None:
-                found[number].append(node.name)
+                found[number].setdefault(file, []).append(node.name)
     return found

@@ -1,10 +1,14 @@
-"""The suite is whole: no fault without a test, no test without a fault, and docs/settlement.md says the same."""
+"""The suite is whole: no fault without a test, no test without a fault, and docs/faults.md says the same."""
 
 import re
+from collections import defaultdict
 
-from tests.faults.catalog import FAULTS, TESTS, suite
+import pytest
 
-ROW = re.compile(r"^\| F(\d+) \| ([^|]+) \| ([^|]+) \|$")
+from tests.faults import page
+from tests.faults.catalog import FAULTS, suite
+
+ROW = re.compile(r"^\| F(\d+) \| ([^|]+) \| [^|]+ \| ([^|]+) \|$")
 
 
 def test_every_fault_has_its_tests_and_every_test_its_fault() -> None:
@@ -13,8 +17,19 @@ def test_every_fault_has_its_tests_and_every_test_its_fault() -> None:
 
 
 def test_the_documentation_names_every_fault_and_exactly_its_tests() -> None:
-    lines = (TESTS.parent / "docs" / "settlement.md").read_text().splitlines()
-    rows = [match.groups() for line in lines if (match := ROW.match(line))]
-    documented = {int(number): (what, re.findall(r"`(\w+)`", tests)) for number, what, tests in rows}
+    rows = [match.groups() for line in page.PAGE.read_text().splitlines() if (match := ROW.match(line))]
+    named: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for number, what, tests in rows:
+        named[int(number), what] += re.findall(r"`(\w+)`", tests)
     proven = suite()
-    assert documented == {number: (what, proven[number]) for number, what in FAULTS.items()}
+    assert named == {(number, what): proven[number] for number, what in FAULTS.items()}
+
+
+def test_the_documentation_is_what_make_fault_table_writes() -> None:
+    text = page.PAGE.read_text()
+    assert page.written(text) == text
+
+
+def test_a_page_without_its_markers_is_refused_and_not_written_over() -> None:
+    with pytest.raises(ValueError, match=r"faults.md has lost its markers"):
+        page.written("# The fault suite\n")
