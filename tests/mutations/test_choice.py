@@ -61,12 +61,12 @@ def test_what_is_too_long_for_the_rest_of_the_time_makes_room_for_a_shorter_one(
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("from chain import nonces\n\nnonces._is_too_high(1)", Bond.FUNCTION),
+        ("from chain.settlement import nonces\n\nnonces._is_too_high(1)", Bond.FUNCTION),
         ("from chain.settlement.nonces import Counter\n\nset(Counter, '_is_too_high')", Bond.FUNCTION),
         ("from chain.settlement.nonces import _is_too_high", Bond.FUNCTION),
         ("import chain.settlement.nonces", Bond.MODULE),
         ("def test() -> None:\n    from chain.settlement.nonces import recover", Bond.MODULE),
-        ("from chain import sending\n\n_is_too_high(nonces)", Bond.NONE),
+        ("from chain.settlement import sending\n\n_is_too_high(nonces)", Bond.NONE),
         ("from chain.nonces_of_others import _is_too_high", Bond.NONE),
         ("from . import nonces", Bond.NONE),
     ],
@@ -76,4 +76,4 @@ def test_a_file_of_tests_is_close_to_what_it_imports_and_names(source: str, expe
 
 
 def test_code_outside_functions_has_no_name_to_be_named_by() -> None:
-    assert bond("from chain import nonces\n\nx = ''", "chain.settlement.nonces", "") == Bond.MODULE
+    assert bond("from chain.settlement import nonces\n\nx = ''", "chain.settlement.nonces", "") == Bond.MODULE
