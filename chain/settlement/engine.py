@@ -1,6 +1,4 @@
-"""What every step of a driver's pass works with: the wallet under its lease, the chain, the key, and what was seen
-last.
-"""
+"""The state that every step of a driver works on: the wallet under its lease, the client, the key, the newest block."""
 
 import logging
 from dataclasses import dataclass, field
@@ -25,7 +23,7 @@ DEFAULT_TIP_WEI = 1_000_000_000  # where a node has no eth_maxPriorityFeePerGas
 
 @dataclass(frozen=True)
 class ChainHead:
-    """The newest block: number, hash, its time (seconds since the epoch), and what it costs to get into the next."""
+    """The newest block: number, hash, time (seconds since the epoch), and the fees of the next one."""
 
     number: int
     hash: str
@@ -36,7 +34,7 @@ class ChainHead:
 
 @dataclass(frozen=True)
 class Deferral:
-    """An operation stays QUEUED before this block, and why."""
+    """An operation stays QUEUED until this block, and why."""
 
     until_block: int
     why: str
@@ -46,8 +44,8 @@ class Deferral:
 class Engine:
     """The state of one driver. `wallet` is a copy of the row; the row is written through `lease` only.
 
-    `verified` is the newest block whose chain all that is settled was compared with, `final` the newest of these that
-    every endpoint called final. Both stand on the wallet's row too, written with whatever else is written there.
+    `verified` is the newest block whose chain everything settled was compared with, `final` the newest of these that
+    every endpoint called final. Both are columns of the wallet too, written along with its next update.
     """
 
     wallet: PlatformWallet
@@ -56,14 +54,14 @@ class Engine:
     head: ChainHead | None = None
     verified: Checkpoint | None = None
     final: Checkpoint | None = None
-    final_asked_at: int | None = None  # the head at which every endpoint was asked for its final block last
-    suspended: str = ""  # why nothing new is sent now, although the wallet is ACTIVE
+    final_asked_at: int | None = None  # the head when every endpoint was last asked for its final block
+    suspended: str = ""  # why nothing new is sent although the wallet is ACTIVE; empty where it is
     known_executors: set[str] = field(default_factory=set)  # whose rows are there
-    deferred: dict[UUID, Deferral] = field(default_factory=dict)  # queued operations that are not tried now
+    deferred: dict[UUID, Deferral] = field(default_factory=dict)  # queued operations that wait for a block
     settled_keys: list[str] = field(default_factory=list)  # made final by this driver, to be announced
     sent_count: int = 0
     last_bundle_at: float = 0.0
-    bundle_not_before: float = 0.0  # no key, or too dear: there is no use in trying at every poll
+    bundle_not_before: float = 0.0  # no key, or the base fee above the cap: not tried at every poll
 
     def __post_init__(self) -> None:
         wallet = self.wallet
@@ -74,7 +72,7 @@ class Engine:
 
     @property
     def signer(self) -> Signer:
-        """The wallet's key, asked for when something is signed: `SignerUnavailable` stops that and nothing else."""
+        """The wallet's key, read when something is signed; raises `SignerUnavailable`."""
         return get_signer(self.wallet.address)
 
     @property
@@ -83,21 +81,21 @@ class Engine:
 
     @property
     def is_current(self) -> bool:
-        """True for the wallet of the configured key; what a wallet whose key was rotated away has is only followed."""
+        """True for the wallet of the configured key; any other wallet sends nothing new."""
         return not selectors.is_retired(self.wallet)
 
     def note_verified(self, verified: Checkpoint) -> None:
-        """All that is settled was compared with the chain of this block: to be stored with the next write."""
+        """Everything settled was compared with the chain of this block; stored with the next write."""
         self.verified = verified
         self.lease.notes |= {"verified_block": verified.number, "verified_hash": verified.hash}
 
     def note_final(self, final: Checkpoint) -> None:
-        """All that is settled up to this block is final: to be stored with the next write."""
+        """Everything settled up to this block is final; stored with the next write."""
         self.final = final
         self.lease.notes |= {"final_block": final.number, "final_hash": final.hash}
 
     def fetch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
-        """The results of a batch in which no call may be refused; a refusal is raised."""
+        """The results of a batch; raises the `RpcError` of a call that was refused."""
         results = self.client.batch(calls)
         for result in results:
             if isinstance(result, RpcError):
@@ -105,10 +103,10 @@ class Engine:
         return results
 
     def read_head(self, *calls: tuple[str, list[Any]]) -> list[Any]:
-        """Read the newest block and the market, and answer `calls` from the same node in the same post.
+        """Read the newest block and its fees; returns the results of `calls`, from the same node in the same post.
 
-        Raises `ChainUnavailable` where that node lags behind what another one still shows (F41); where the head of
-        all has fallen (F39) the lower one is the head.
+        Raises `ChainUnavailable` where that node lags behind a block that another one still shows (F41). Where the head
+        of all has fallen (F39) the lower one becomes the head.
         """
         self.client.check_heads()
         block, tip, *results = self.client.batch(
@@ -127,14 +125,14 @@ class Engine:
         return all(int(number, 16) < self.require_head().number for number in numbers)
 
     def require_head(self) -> ChainHead:
-        """The newest block this driver has seen; it looks where it has seen none."""
+        """The newest block that this driver has seen; read where it has seen none."""
         if self.head is None:
             self.read_head()
         assert self.head is not None  # noqa: S101 - read_head() sets it or raises
         return self.head
 
     def set_status(self, status: WalletStatus, reason: str = "", *, from_states: tuple[WalletStatus, ...]) -> bool:
-        """Move the wallet's status in a transaction of its own; False where it was in none of `from_states`."""
+        """Change the wallet's status in a transaction of its own; False where it was in none of `from_states`."""
 
         def move() -> bool:
             mine = PlatformWallet.objects.filter(pk=self.wallet.pk, status__in=from_states)
@@ -144,11 +142,11 @@ class Engine:
         if moved:
             self.wallet.status, self.wallet.status_reason = status, reason[:300]
             level = logging.INFO if status == WalletStatus.ACTIVE else logging.ERROR
-            logger.log(level, "wallet %s is %s: %s", self.wallet.address, status, reason or "all well again")
+            logger.log(level, "wallet %s is %s: %s", self.wallet.address, status, reason or "it works again")
         return moved
 
     def freeze(self, reason: str) -> None:
-        """Stop bundling until a person has looked; what is in flight is followed on. Nothing is lost."""
+        """Send nothing new until a person has looked; what is in flight is still followed."""
         if self.lease.write(lambda: freezing.freeze_wallet(self.wallet.pk, reason)):
             self.wallet.refresh_from_db(fields=["status", "status_reason"])
             logger.error("wallet %s is %s: %s", self.wallet.address, self.wallet.status, self.wallet.status_reason)

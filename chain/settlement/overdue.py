@@ -1,9 +1,9 @@
-"""What is open for long is told of, once, at ERROR and with its reason, and counted.
+"""Logs once, at ERROR and with its reason, what is open for more than `CHAIN_OVERDUE_BLOCKS`, and counts it.
 
-An operation is open until its owner acted on its final state; NEEDS_REVIEW is told when it happens. A transaction is
-open while the driver follows it: a noop that carries nothing can be stuck too. Age is counted in blocks from when a
-driver first saw it; where no blocks come, `chain.settlement.silence` tells. A final state begins a new age: from then
-on it is the owner that is waited for. Why it is open is found in `chain.settlement.reasons`.
+An operation is open until its owner acted on its final state; NEEDS_REVIEW is logged when it happens. A transaction is
+open while the driver follows it, a noop too. Age is counted in blocks since a driver first saw it (where no blocks
+come, `chain.settlement.silence` logs that), and anew from a final state on, when the owner has to act. The reason is
+found in `chain.settlement.reasons`.
 """
 
 import logging
@@ -22,31 +22,31 @@ from chain.states import LIVE_TRANSACTION_STATES
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_BLOCKS = 10
-AT_ONCE = 500  # told of at one look; the others at the next
-NAMED = 20  # keys in one line
+EVERY_BLOCKS = 10
+AT_ONCE = 500  # reported in one pass; the others in the next
+KEYS_PER_LINE = 20
 OPEN_STATES = [state for state in OperationState if state != OperationState.NEEDS_REVIEW]
-_looked: dict[UUID, int] = {}  # at which block this process looked last, by wallet
+_reported_at: dict[UUID, int] = {}  # the block at which this process reported last, by wallet
 
 
 def report_overdue_if_due(engine: Engine) -> None:
-    """Tell of what is open for more than `CHAIN_OVERDUE_BLOCKS`; for each tick: it looks once in ten blocks.
+    """Report what is overdue, once in `EVERY_BLOCKS`; called at each block.
 
-    The driver of the wallet that sends looks for all of it; one that only follows a retired wallet does not know why
-    the queue waits.
+    Only the driver of the current wallet does: that of a wallet whose key was rotated away does not know why the queue
+    waits.
     """
     head = engine.require_head().number
-    if not engine.is_current or 0 <= head - _looked.get(engine.wallet.pk, -LOOK_EVERY_BLOCKS) < LOOK_EVERY_BLOCKS:
+    if not engine.is_current or 0 <= head - _reported_at.get(engine.wallet.pk, -EVERY_BLOCKS) < EVERY_BLOCKS:
         return
-    _looked[engine.wallet.pk] = head
+    _reported_at[engine.wallet.pk] = head
     try:
         report_overdue(engine)
     except Exception:  # the driver's work does not depend on it
-        logger.exception("what is open for long could not be looked for")
+        logger.exception("what is open for long could not be reported")
 
 
 def report_overdue(engine: Engine) -> None:
-    """The same at once: date what was not seen before, tell of what is overdue."""
+    """Report now: date what has no date yet, log what is overdue."""
     head = engine.require_head().number
     if undated_operations_query().exists():
         undated_operations_query().update(open_since_block=head)
@@ -57,7 +57,7 @@ def report_overdue(engine: Engine) -> None:
     why = Circumstances.of_engine(engine)
     lines = {operation.pk: f"{operation.state}: {why.of_operation(operation)}" for operation in operations}
     for reason in sorted(set(lines.values())):
-        _tell_operations([operation for operation in operations if lines[operation.pk] == reason], reason, head)
+        _log_operations([operation for operation in operations if lines[operation.pk] == reason], reason, head)
     for transaction in transactions:
         age = head - (transaction.open_since_block or 0)
         logger.error("a transaction is open for %d blocks, %s", age, why.of_transaction(transaction))
@@ -66,12 +66,12 @@ def report_overdue(engine: Engine) -> None:
 
 
 def undated_operations_query() -> QuerySet[Operation]:
-    """Open operations that no driver dated yet, for the index tests too."""
+    """Open operations without a date. For the index tests too."""
     return _open_operations(told=[False]).filter(open_since_block__isnull=True)
 
 
 def overdue_operations_query(head: int, *, told: Iterable[bool] = (False,)) -> QuerySet[Operation]:
-    """Operations that are open for too long at block `head`, for the index tests too; as a rule those not told of."""
+    """Operations that are overdue at block `head`; by default those not reported yet. For the index tests too."""
     found = _open_operations(told=list(told)).filter(open_since_block__lt=head - settings.CHAIN_OVERDUE_BLOCKS)
     return (
         found.order_by("open_since_block")
@@ -81,7 +81,7 @@ def overdue_operations_query(head: int, *, told: Iterable[bool] = (False,)) -> Q
 
 
 def reported_operations_query() -> QuerySet[Operation]:
-    """Open operations that somebody was told of."""
+    """Overdue operations that were reported."""
     told = _open_operations(told=[True]).order_by("open_since_block")
     return told.select_related("transaction__wallet").prefetch_related("transaction__attempts")
 
@@ -91,22 +91,22 @@ def _open_operations(*, told: list[bool]) -> QuerySet[Operation]:
 
 
 def _overdue_reopened(head: int) -> list[Operation]:
-    """Whose owner acted on a state that a reorg undid, and could not take that back for as long."""
+    """Operations whose owner acted on a state that a reorg undid, and has not undone that for as long."""
     rows = list(Operation.objects.filter(reopened__in=[True], overdue_told=False)[:AT_ONCE])
-    unseen = [row.pk for row in rows if row.open_since_block is None]
-    if unseen:
-        Operation.objects.filter(pk__in=unseen).update(open_since_block=head)
+    undated = [row.pk for row in rows if row.open_since_block is None]
+    if undated:
+        Operation.objects.filter(pk__in=undated).update(open_since_block=head)
     return [row for row in rows if _is_overdue(row, head)]
 
 
 def _overdue_transactions(wallet: PlatformWallet, head: int) -> list[ChainTransaction]:
-    """Of any wallet on the chain: another one may have no driver."""
+    """Overdue transactions of any wallet on the chain: another one may have no driver."""
     wallets = list(PlatformWallet.objects.filter(chain_id=wallet.chain_id).values_list("pk", flat=True))
     live = ChainTransaction.objects.filter(wallet__in=wallets, state__in=LIVE_TRANSACTION_STATES)
     rows = list(live.select_related("wallet").prefetch_related("attempts"))
-    unseen = [row.pk for row in rows if row.open_since_block is None]
-    if unseen:
-        ChainTransaction.objects.filter(pk__in=unseen).update(open_since_block=head)
+    undated = [row.pk for row in rows if row.open_since_block is None]
+    if undated:
+        ChainTransaction.objects.filter(pk__in=undated).update(open_since_block=head)
     return sorted((row for row in rows if not row.overdue_told and _is_overdue(row, head)), key=lambda row: row.nonce)
 
 
@@ -115,18 +115,18 @@ def _is_overdue(row: Operation | ChainTransaction, head: int) -> bool:
     return since is not None and since < head - settings.CHAIN_OVERDUE_BLOCKS
 
 
-def _tell_operations(operations: Sequence[Operation], reason: str, head: int) -> None:
-    """One line for all that wait for the same; it names those that were accepted first."""
+def _log_operations(operations: Sequence[Operation], reason: str, head: int) -> None:
+    """One line for all operations with the same reason; it names those that were accepted first."""
     oldest = min(operation.open_since_block or 0 for operation in operations)
-    first = sorted(operations, key=lambda operation: operation.created_at)[:NAMED]
+    first = sorted(operations, key=lambda operation: operation.created_at)[:KEYS_PER_LINE]
     keys = ", ".join(operation.key for operation in first)
-    more = f" and {len(operations) - NAMED} more" if len(operations) > NAMED else ""
+    more = f" and {len(operations) - KEYS_PER_LINE} more" if len(operations) > KEYS_PER_LINE else ""
     what = "operation is" if len(operations) == 1 else "operations are"
     logger.error("%d %s open for up to %d blocks, %s (%s%s)", len(operations), what, head - oldest, reason, keys, more)
 
 
 def count_overdue() -> dict[str, int]:
-    """What somebody was told of and is still open: operations by their state, and `TRANSACTION`. For metrics."""
+    """What was reported and is still open: operations by state, and `TRANSACTION`. For metrics."""
     found: dict[str, Any] = dict.fromkeys((*(state.value for state in OPEN_STATES), "TRANSACTION"), 0)
     found |= selectors.count_by_state(_open_operations(told=[True]))
     wallets = list(PlatformWallet.objects.values_list("pk", flat=True))

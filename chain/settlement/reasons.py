@@ -1,4 +1,4 @@
-"""Why an operation or a transaction is still open, in a sentence for the person who is woken. Reads only."""
+"""Why an operation or a transaction is still open, in one sentence for the operator. Reads only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ ANSWER_LENGTH = 200
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What bears on everything that is open: the wallet that would carry it, what is under way, the key, the market."""
+    """What keeps operations open: the state of the wallet, what is under way, the key, the base fee."""
 
     wallet: PlatformWallet
     live: Sequence[ChainTransaction]  # of that wallet, in nonce order, their attempts prefetched
@@ -47,7 +47,7 @@ class Circumstances:
 
     @classmethod
     def of_wallet(cls, wallet: PlatformWallet, *, market: Market | None = None) -> Self:
-        """As the database shows them; `market` None: nothing is said of fees."""
+        """As the database shows them; without `market` nothing is said about fees."""
         queued = selectors.queued_operations(1)
         return cls(
             wallet=wallet,
@@ -68,14 +68,14 @@ class Circumstances:
         return self.of_transaction(operation.transaction)
 
     def of_transaction(self, transaction: ChainTransaction) -> str:
-        """Why the transaction is not final: who waits for whom, and what its last attempts were answered."""
+        """Why the transaction is not final: what it waits for, and the nodes' answers to its last attempts."""
         return "; ".join(
             [
                 *self._before(transaction),
                 *self._of_wallet(transaction.wallet),
                 f"nonce {transaction.nonce} is {transaction.state}" + _in_block(transaction),
                 *_answers(transaction),
-                *self._too_dear(transaction),
+                *self._above_cap(transaction),
             ]
         )
 
@@ -92,10 +92,10 @@ class Circumstances:
             return self.deferred[operation.pk].why
         if self.first_queued and self.first_queued != operation.key:
             return f"queued behind {self.first_queued}"
-        return "nothing is known to stand in its way: does a driver run?"
+        return "nothing is known to prevent it: does a driver run?"
 
     def _before(self, transaction: ChainTransaction) -> list[str]:
-        """A nonce that must be mined before: the wallet's lowest that is still in flight."""
+        """The wallet's lowest nonce in flight, which must be mined first."""
         first = next((row for row in self.live if row.state in IN_FLIGHT_STATES), None)
         is_behind = first is not None and first.wallet_id == transaction.wallet_id and first.nonce < transaction.nonce
         if first is None or not is_behind:
@@ -107,8 +107,8 @@ class Circumstances:
             return []
         return [f"wallet {wallet.address} is {wallet.status}: {wallet.status_reason or 'no reason was given'}"]
 
-    def _too_dear(self, transaction: ChainTransaction) -> list[str]:
-        """Where the next bid for its nonce would pass the wallet's cap."""
+    def _above_cap(self, transaction: ChainTransaction) -> list[str]:
+        """Said where the next fee for its nonce would be above the wallet's cap."""
         attempts = transaction.attempts.all()
         if self.market is None or transaction.state not in IN_FLIGHT_STATES or not attempts:
             return []
@@ -126,7 +126,7 @@ def _failures(operation: Operation) -> str:
 
 
 def _answers(transaction: ChainTransaction) -> list[str]:
-    """The newest attempts, and what the nodes said to each at its last send."""
+    """The newest attempts, and the nodes' answer to the last send of each."""
     attempts = sorted(transaction.attempts.all(), key=lambda attempt: attempt.created_at)
     if not attempts:
         return ["nothing is signed for it"]
@@ -137,10 +137,10 @@ def _answers(transaction: ChainTransaction) -> list[str]:
 
 
 def _answer(attempt: TransactionAttempt) -> str:
-    words = shown(attempt.last_error, ANSWER_LENGTH)
+    error = shown(attempt.last_error, ANSWER_LENGTH)
     if attempt.last_error_class:
-        return f"answered {attempt.last_error_class}: {words}"
-    return "was taken by a node" + (f"; another one refused it: {words}" if attempt.last_error else "")
+        return f"answered {attempt.last_error_class}: {error}"
+    return "was taken by a node" + (f"; another one refused it: {error}" if attempt.last_error else "")
 
 
 def _in_block(transaction: ChainTransaction) -> str:

@@ -33,10 +33,10 @@ UNLISTED = [
 @pytest.fixture(autouse=True)
 def _new_process() -> Iterator[None]:
     """Nothing is known of another test's chain."""
-    overdue._looked.clear()
-    silence.forget()
+    overdue._reported_at.clear()
+    silence._known = silence._Known()
     yield
-    silence.forget()
+    silence._known = silence._Known()
 
 
 @pytest.fixture
@@ -101,16 +101,16 @@ def test_the_age_is_counted_from_when_it_was_first_seen_open(
     driver.drive_once()
     since = Operation.objects.get().open_since_block
     assert since is None or since == book.chain.block_number()
-    overdue._looked.clear()
+    overdue._reported_at.clear()
     driver.drive_once()
     assert Operation.objects.get().open_since_block == book.chain.block_number()
     assert ChainTransaction.objects.get().open_since_block == book.chain.block_number()
     book.chain.mine(20)
-    overdue._looked.clear()
+    overdue._reported_at.clear()
     driver.drive_once()
     assert errors(caplog) == []
     book.chain.mine()
-    overdue._looked.clear()
+    overdue._reported_at.clear()
     driver.drive_once()
     assert [message.partition(",")[0] for message in errors(caplog)] == [
         "1 operation is open for up to 21 blocks",
@@ -170,17 +170,17 @@ def test_an_error_in_the_look_stops_no_driver(
 def tell(book: Book, blocks: int = 21) -> None:
     """Time for a look at what is there now, and one after it became long."""
     for _ in range(2):
-        overdue._looked.clear()
+        overdue._reported_at.clear()
         driver.drive_once()
         book.chain.mine(blocks)
-    overdue._looked.clear()
+    overdue._reported_at.clear()
     driver.drive_once()
 
 
 def test_operations_that_wait_for_the_same_are_told_in_one_line(
     book: Book, soon: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overdue, "NAMED", 3)
+    monkeypatch.setattr(overdue, "KEYS_PER_LINE", 3)
     driver.drive_once()
     services.freeze_wallets(reason="reconciliation: account usdc is 5, adds up to 4")
     operations = book.borrows(5)
@@ -376,7 +376,7 @@ def test_another_wallets_transaction_is_told_of_by_whoever_looks(
 
 def tell_of_first(book: Book) -> None:
     for _ in range(3):
-        overdue._looked.clear()
+        overdue._reported_at.clear()
         engine = driver._take_lease(PlatformWallet.objects.order_by("created_at").first())
         assert engine is not None
         recovery.recover(engine)
@@ -443,7 +443,7 @@ def test_a_chain_that_does_not_answer_is_told_once(chain: Any, moment: Any, capl
 
 def test_of_several_processes_one_tells(chain: Any, moment: Any, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
-        silence.forget()
+        silence._known = silence._Known()
         for _ in range(2):
             silence.note_head(7)
             moment[0] += 200
