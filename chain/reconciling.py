@@ -1,8 +1,8 @@
-"""What the chain says at one block, for a reconciliation: debts, collateral, nonces, balances.
+"""Reads the chain at one block, for a reconciliation: debts, collateral, nonces, balances.
 
-The block is the last that the watcher had read, and every reading names it by its hash: a node that follows another
-fork, or has not got it yet, refuses and is not believed. What a wallet would be frozen for, and whatever would be a
-finding, is read from every endpoint. Everything is read in batches; amounts are USDC base units.
+The block is the last that the watcher has read. Every read names it by its hash, so that a node on another fork, or one
+that does not have it yet, refuses. Whatever would be a finding, or freeze a wallet, is read from every endpoint. All in
+batches; amounts are USDC base units.
 """
 
 import logging
@@ -13,11 +13,11 @@ from typing import Any
 
 from django.conf import settings
 
-from chain import metrics
+from chain import metrics, selectors
 from chain.lending import abis
 from chain.lending.dialects import DIALECTS, dialect
 from chain.lending.encoding import encode_call
-from chain.models import SYSTEM_CURSOR, ChainTransaction, PlatformWallet, WatchCursor, WatchedBlock
+from chain.models import ChainTransaction, PlatformWallet, WatchedBlock
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.rpc.evidence import hash_of, number_of
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
@@ -33,12 +33,15 @@ VAULTS = tuple(dict.fromkeys(each.vault for each in DIALECTS.values()))
 
 
 class BlockGone(ChainUnavailable):
-    """The block that the books were read at is not on the chain any more: read both again."""
+    """The block that the books were read at is no longer on the chain: read both again."""
 
 
 @dataclass(frozen=True)
 class ReferenceBlock:
-    """A block; `timestamp` in seconds since the epoch, `watched` the hashes of the blocks before it that are kept."""
+    """The block at which books and chain are compared.
+
+    `timestamp` in seconds since the epoch; `watched` the hashes that the watcher keeps, of this block and those before.
+    """
 
     block_number: int
     block_hash: str
@@ -46,13 +49,13 @@ class ReferenceBlock:
     watched: dict[int, str] = field(default_factory=dict, repr=False)
 
     @property
-    def reference(self) -> dict[str, Any]:
+    def as_parameter(self) -> dict[str, Any]:
         """The block as a parameter of a call (EIP-1898): of this very hash."""
         return {"blockHash": self.block_hash, "requireCanonical": True}
 
     @property
     def final_block(self) -> int:
-        """The last block that was read twice, the second time as a final one: no hash is kept of it."""
+        """The last block that was verified when it was final: the newest one whose hash is not kept."""
         return min(self.watched, default=self.block_number + 1) - 1
 
     def is_orphan(self, block_number: int, block_hash: str) -> bool:
@@ -73,7 +76,7 @@ class ChainPosition:
 
 @dataclass(frozen=True)
 class Nonces:
-    """How many transactions of a wallet the books expect in the chain at a block: `fewest` to `most`."""
+    """How many transactions of a wallet the database expects to be mined at a block: `fewest` to `most`."""
 
     fewest: int
     most: int
@@ -81,19 +84,18 @@ class Nonces:
 
 
 def last_watched_block() -> tuple[int, str, dict[int, str]]:
-    """The last block that the watcher read (-1: none), its hash and those before it; `""` where it is not kept."""
-    cursor = WatchCursor.objects.filter(name=SYSTEM_CURSOR).first()
-    number = -1 if cursor is None else cursor.next_block - 1
+    """The last block that the watcher read (-1: none), its hash (`""`: not kept), and all kept hashes by number."""
+    number = selectors.watched_until()
     watched = dict(WatchedBlock.objects.values_list("number", "hash"))
     return number, watched.get(number, ""), watched
 
 
 def reference_block(number: int, block_hash: str, watched: dict[int, str]) -> ReferenceBlock:
-    """The block as every endpoint has it. Raises `BlockGone` where another stands there, or none."""
+    """The block as every endpoint has it. Raises `BlockGone` where one of them has another block, or none."""
     if number < 0:
         raise ChainUnavailable("The chain was not followed yet: there is no block to compare with")
     calls: list[tuple[str, list[Any]]] = [("eth_getBlockByNumber", [hex(number), False])]
-    if block_hash:  # it is not kept far behind the head, where no block is replaced any more
+    if block_hash:  # it is not kept for final blocks
         calls = [("eth_getBlockByHash", [block_hash, False])]
     blocks = _shown_by_all(calls, number)
     if len({hash_of(block) for block in blocks}) > 1:
@@ -102,7 +104,7 @@ def reference_block(number: int, block_hash: str, watched: dict[int, str]) -> Re
 
 
 def _shown_by_all(calls: Sequence[tuple[str, list[Any]]], number: int) -> list[Any]:
-    """The block of this number, by each endpoint; a slower one is waited for."""
+    """The block of this number from each endpoint; waits `EVERYWHERE_SECONDS` for the slower ones."""
     until = time.monotonic() + EVERYWHERE_SECONDS
     while True:
         blocks = [block for [block] in get_client().everyone(calls)]
@@ -114,15 +116,15 @@ def _shown_by_all(calls: Sequence[tuple[str, list[Any]]], number: int) -> list[A
         time.sleep(POLL_SECONDS)
 
 
-def is_on_chain(block_number: int, block_hash: str, moment: ReferenceBlock) -> bool:
-    """Whether the chain of the moment has this block: by the hashes that are kept, else by the node's."""
-    if block_number in moment.watched:
-        return not moment.is_orphan(block_number, block_hash)
+def is_on_chain(block_number: int, block_hash: str, reference: ReferenceBlock) -> bool:
+    """True where this block is on the chain of the reference block: by the kept hashes, else by a node's."""
+    if block_number in reference.watched:
+        return not reference.is_orphan(block_number, block_hash)
     return hash_of(get_client().call("eth_getBlockByNumber", [hex(block_number), False])) == block_hash
 
 
 def read_positions(
-    position_ids: Sequence[int], moment: ReferenceBlock, *, by_all: bool = False
+    position_ids: Sequence[int], reference: ReferenceBlock, *, by_all: bool = False
 ) -> dict[int, ChainPosition]:
     """The positions there are among these; `by_all`: as every endpoint has them."""
     names = [item["name"] for item in abis.entry(dialect().vault, "function", "positions")["outputs"]]
@@ -131,7 +133,7 @@ def read_positions(
     for start in range(0, len(position_ids), CALLS_PER_POST):
         chosen = position_ids[start : start + CALLS_PER_POST]
         calls = [(settings.SOLVENCY_VAULT_ADDRESS, f"{selector}{position_id:064x}") for position_id in chosen]
-        for position_id, answer in zip(chosen, _views(calls, moment, by_all=by_all), strict=True):
+        for position_id, answer in zip(chosen, _views(calls, reference, by_all=by_all), strict=True):
             position = _position(names, answer)
             if position is not None:
                 found[position_id] = position
@@ -155,36 +157,38 @@ def _position(names: Sequence[str], answer: str) -> ChainPosition | None:
     )
 
 
-def read_balances(accounts: Sequence[str], moment: ReferenceBlock) -> dict[str, int]:
+def read_balances(accounts: Sequence[str], reference: ReferenceBlock) -> dict[str, int]:
     """The USDC of each account, by every endpoint."""
     calls = [(settings.USDC_ADDRESS, encode_call("balanceOf(address)", [account])) for account in accounts]
-    return {account: int(held, 16) for account, held in zip(accounts, _views(calls, moment, by_all=True), strict=True)}
+    return {
+        account: int(held, 16) for account, held in zip(accounts, _views(calls, reference, by_all=True), strict=True)
+    }
 
 
-def read_nonces(addresses: Sequence[str], moment: ReferenceBlock) -> dict[str, int]:
+def read_nonces(addresses: Sequence[str], reference: ReferenceBlock) -> dict[str, int]:
     """How many transactions of each account are mined up to the block, by every endpoint."""
-    calls = [("eth_getTransactionCount", [address, moment.reference]) for address in addresses]
+    calls = [("eth_getTransactionCount", [address, reference.as_parameter]) for address in addresses]
     counts = _read(calls, by_all=True)
     return {address: int(count, 16) for address, count in zip(addresses, counts, strict=True)}
 
 
-def final_nonce(address: str, moment: ReferenceBlock) -> int:
-    """How many transactions of the account are final: the least that any endpoint counts at the moment's final block;
-    0 where one of them cannot tell.
+def final_nonce(address: str, reference: ReferenceBlock) -> int:
+    """How many transactions of the account are final: the lowest count of any endpoint at the final block; 0 where one
+    of them does not answer.
     """
-    if moment.final_block < 0:
+    if reference.final_block < 0:
         return 0
-    counts = get_client().everyone([("eth_getTransactionCount", [address, hex(moment.final_block)])])
+    counts = get_client().everyone([("eth_getTransactionCount", [address, hex(reference.final_block)])])
     return min(int(count, 16) if isinstance(count, str) else 0 for [count] in counts)
 
 
-def head_distance(moment: ReferenceBlock) -> int:
-    """How many blocks the chain is ahead of the moment."""
-    return max(get_client().block_number() - moment.block_number, 0)
+def head_distance(reference: ReferenceBlock) -> int:
+    """How many blocks the chain is ahead of the reference block."""
+    return max(get_client().block_number() - reference.block_number, 0)
 
 
-def expected_nonces(wallet: PlatformWallet, moment: ReferenceBlock) -> Nonces:
-    """From the wallet's transactions, newest first, until one that stands in a block of before the moment.
+def expected_nonces(wallet: PlatformWallet, reference: ReferenceBlock) -> Nonces:
+    """From the wallet's transactions, newest first, until one in a block up to the reference block.
 
     Nonces are mined in their order, so everything below that one is mined too.
     """
@@ -192,10 +196,10 @@ def expected_nonces(wallet: PlatformWallet, moment: ReferenceBlock) -> Nonces:
     since: list[int] = []
     for transaction in _newest_first(wallet):
         block = transaction.block_number
-        if block is None or moment.is_orphan(block, transaction.block_hash):
+        if block is None or reference.is_orphan(block, transaction.block_hash):
             still_open += 1
-            since.append(transaction.open_since_block or moment.block_number)
-        elif block > moment.block_number:
+            since.append(transaction.open_since_block or reference.block_number)
+        elif block > reference.block_number:
             later += 1
         else:
             break
@@ -215,8 +219,10 @@ def _newest_first(wallet: PlatformWallet) -> Iterable[ChainTransaction]:
         below = found[-1].nonce
 
 
-def _views(calls: Sequence[tuple[str, str]], moment: ReferenceBlock, *, by_all: bool) -> list[str]:
-    return _read([("eth_call", [{"to": to, "data": data}, moment.reference]) for to, data in calls], by_all=by_all)
+def _views(calls: Sequence[tuple[str, str]], reference: ReferenceBlock, *, by_all: bool) -> list[str]:
+    return _read(
+        [("eth_call", [{"to": to, "data": data}, reference.as_parameter]) for to, data in calls], by_all=by_all
+    )
 
 
 def _read(calls: Sequence[tuple[str, list[Any]]], *, by_all: bool) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What the database knows of settlement, read when the metrics page is built, also where no process drives."""
+"""Metrics that are read from the database when the page is built, also where no driver runs."""
 
 from chain import selectors
 from chain.settlement import overdue
@@ -6,7 +6,7 @@ from partner_platform.core import metrics
 
 
 def register_settlement_metrics() -> None:
-    """Put it on the page."""
+    """Register them; called when Django starts."""
     metrics.read_at_scrape(
         "settlement_operations",
         "Operations that are not settled, by state",

@@ -1,4 +1,4 @@
-"""What other apps ask of the engine: take an operation, note that an outcome was acted on."""
+"""What other apps ask of settlement: enqueue an operation, acknowledge its outcome, put it off, freeze wallets."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -22,12 +22,11 @@ NOT_PUT_OFF = {"settle_failures": 0, "settle_after": None, "settle_error": ""}
 
 
 def enqueue(*, key: str, kind: str, calls: list[Call], effect: list[dict[str, Any]]) -> Operation:
-    """Take an operation to be done at most once, ever; wakes the driver when the caller's transaction commits.
+    """Store an operation that is to be done at most once, ever; wakes the driver when the caller's transaction commits.
 
-    It is the configured executor's on the configured chain, whatever the settings say when it is done.
-    `key` is the idempotency key and decides the uid on the chain; `effect` lists the logs that prove it was done. A
-    key that was used before raises the database's `IntegrityError`: it is the caller's transaction that decides what
-    that means.
+    It is for the executor and the chain that the settings name now, also if they change before it is done. `key` is the
+    idempotency key and decides the uid on the chain; `effect` lists the logs that prove it was done. Raises
+    `IntegrityError` for a key that was used before.
     """
     operation = Operation.objects.create(
         key=key,
@@ -43,15 +42,15 @@ def enqueue(*, key: str, kind: str, calls: list[Call], effect: list[dict[str, An
 
 
 def acknowledge(*, operation: Operation) -> bool:
-    """Note that the owner acts on a final state, in the owner's transaction; True for the one caller who was first.
+    """Note that the owner acts on a final state, in the owner's transaction; True for the first caller only.
 
-    False too where the operation is no longer as the caller read it: a reorg undid that state, or moved it elsewhere.
+    False too where the operation changed since the caller read it: a reorg undid its state, or changed its block.
     """
     return acknowledge_all(operations=[operation])
 
 
 def acknowledge_all(*, operations: Sequence[Operation]) -> bool:
-    """`acknowledge` for many at once; False, and the transaction must be given up, where one is not as it was read."""
+    """`acknowledge` for many at once; False where one changed: the caller must roll its transaction back."""
     blocks: dict[tuple[str, str], list[UUID]] = {}
     for operation in operations:
         blocks.setdefault((operation.state, operation.block_hash), []).append(operation.pk)
@@ -63,9 +62,9 @@ def acknowledge_all(*, operations: Sequence[Operation]) -> bool:
 
 
 def put_off(*, operation: Operation, why: str) -> dt.datetime:
-    """The owner could not act on a final state, or take back one: tried again after a pause that grows each time.
+    """The owner could not act on a final state, or undo one: it is tried again after a pause that grows each time.
 
-    In a transaction of its own, after the one that failed. Answers when it is tried again; `why` is kept and shown.
+    In a transaction of its own, after the one that failed. Returns when it is tried again; `why` is stored and shown.
     """
     until = backoff.next_try(operation.settle_failures + 1)
     as_read = Operation.objects.filter(pk=operation.pk, acknowledged=operation.acknowledged, state=operation.state)
@@ -74,9 +73,9 @@ def put_off(*, operation: Operation, why: str) -> dt.datetime:
 
 
 def put_off_behind(*, operation_ids: Sequence[UUID], until: dt.datetime, why: str, if_due: bool = False) -> None:
-    """These come after one that was put off: they are not tried before it. No failure of theirs.
+    """Put off operations that come after one that was put off; it does not count as a failure of theirs.
 
-    `if_due`: those of them alone that were put off before and whose pause is over.
+    With `if_due` only those whose own pause is over.
     """
     for chosen in batched(operation_ids):
         waiting = Operation.objects.filter(pk__in=chosen, acknowledged=False)
@@ -86,31 +85,31 @@ def put_off_behind(*, operation_ids: Sequence[UUID], until: dt.datetime, why: st
 
 
 def retry_operations_now(*, operation_ids: Sequence[UUID]) -> None:
-    """What these were put off for may be over: they are tried at once."""
+    """Try these at once, although they were put off: the cause may be gone."""
     for chosen in batched(operation_ids):
         waiting = Operation.objects.filter(pk__in=chosen, acknowledged=False, settle_after__isnull=False)
         waiting.update(settle_after=None)
 
 
 def acknowledge_reopened(*, operation_id: UUID) -> bool:
-    """Note that the owner takes back what it did about a state that a reorg undid, in the owner's transaction.
+    """Note that the owner undoes what it did about a state that a reorg undid, in the owner's transaction.
 
-    True for the one caller who was first; from then on the operation's next final state is the owner's business again.
+    True for the first caller only; the owner has to act on the operation's next final state again.
     """
     reopened = Operation.objects.filter(pk=operation_id, reopened=True)
     return reopened.update(reopened=False, acknowledged=False, **NOT_PUT_OFF) == 1
 
 
 def unacknowledge(*, operation_id: UUID) -> None:
-    """The owner took back what it did about a final state, in its transaction: that state is to be acted on again."""
+    """The owner undid what it did about a final state, in its transaction: it has to act on that state again."""
     acted_on = Operation.objects.filter(pk=operation_id, acknowledged=True)
     acted_on.update(acknowledged=False, reopened=False)
 
 
 def note_applied(*, event_ids: Sequence[UUID]) -> bool:
-    """Note that the consumer acted on these events of the chain, in its transaction.
+    """Note that the consumer applied these events, in its transaction.
 
-    False where another had acted on some of them already, or a reorg took them: the transaction must be given up.
+    False where some are applied already, or a reorg deleted them: the caller must roll its transaction back.
     """
     noted = 0
     for chosen in batched(event_ids):
@@ -120,7 +119,7 @@ def note_applied(*, event_ids: Sequence[UUID]) -> bool:
 
 
 def put_off_events(*, event_ids: Sequence[UUID], until: dt.datetime) -> None:
-    """The consumer cannot act on these events now: they are not looked at before `until`."""
+    """The consumer cannot apply these events now: they are not tried before `until`."""
     for chosen in batched(event_ids):
         ChainEvent.objects.filter(pk__in=chosen).put_off(until)
 
@@ -131,21 +130,20 @@ def put_off_events_of(*, position_id: int, from_block: int, until: dt.datetime) 
 
 
 def retry_events_now(*, position_id: int) -> None:
-    """What a position's events were put off for may be over: they are looked at at once."""
+    """Try a position's events at once, although they were put off: the cause may be gone."""
     ChainEvent.objects.filter(position_id=position_id, follow_after__isnull=False).put_off(None)
 
 
 def unapply_events(*, position_id: int, from_block: int) -> None:
-    """The consumer took back what it did about a position's events since `from_block`: they are to be applied again."""
+    """The consumer undid what it did about a position's events since `from_block`: they are to be applied again."""
     since = ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block)
     since.update(applied=False, follow_after=None)
 
 
 def freeze_wallets(*, reason: str, address: str = "") -> int:
-    """Stop sending until a person has looked: books and chain disagree about money.
+    """Freeze all wallets of the chain, or the one with this address: books and chain disagree about money.
 
-    All wallets of the configured chain, or the one with this address. A wallet that is frozen for something else is
-    frozen for this too. Answers for how many the reason is new.
+    A wallet that is frozen already gets this reason too. Returns for how many wallets the reason is new.
     """
     wallets = PlatformWallet.objects.filter(chain_id=settings.CHAIN_ID)
     wallets = wallets.filter(address=address) if address else wallets

@@ -1,4 +1,4 @@
-"""Celery's way in. A task carries no news: what is due is read from the database."""
+"""Celery tasks. A task only starts the work: what is due is in the database."""
 
 import logging
 

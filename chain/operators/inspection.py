@@ -1,4 +1,4 @@
-"""What an operator is shown before anything is done: the wallet, the chain, and where the two stand apart.
+"""What an operator is shown before anything is done: the wallet, the chain, and where the two differ.
 
 Reads only. Source: docs/settlement.md, "At three in the morning".
 """
@@ -35,17 +35,17 @@ class ChainView:
 
 @dataclass(frozen=True)
 class WalletReport:
-    """The wallet's row, what is under way, what waits for a person, and the chain's side where it answers.
+    """The wallet's row, what is under way, what needs review, and the chain's view where it answers.
 
-    Operations belong to the platform and not to one of its wallets: the report of a wallet whose key was rotated away
-    lists none. `wallet` is a copy that nothing refreshes: what a person saw is what their act is guarded by.
+    Operations belong to the platform, not to one of its wallets: the report of a wallet whose key was rotated away
+    lists none. `wallet` is a copy that is never refreshed: the operator's act is guarded by what they saw.
     """
 
     wallet: PlatformWallet
     live: list[ChainTransaction]
     states: dict[str, int]
     in_review: list[Operation]
-    overdue: list[str]  # the first SHOWN of what is open for long, each with its reason
+    overdue: list[str]  # the first SHOWN operations that are open for long, each with its reason
     overdue_count: int
     reopened: int
     chain: ChainView | None
@@ -88,7 +88,7 @@ class WalletReport:
 
 
 def inspect_wallet(client: ChainClient, wallet: PlatformWallet) -> WalletReport:
-    """Read it all. Never raises for a chain that does not answer: that is part of what there is to see."""
+    """Read everything. Does not raise where the chain does not answer: the report says so."""
     wallet = PlatformWallet.objects.get(pk=wallet.pk)
     live, retired = live_transactions(wallet), is_retired(wallet)
     operations = Operation.objects.none() if retired else Operation.objects.all()
@@ -117,7 +117,7 @@ def inspect_wallet(client: ChainClient, wallet: PlatformWallet) -> WalletReport:
 
 
 def _overdue(wallet: PlatformWallet, view: ChainView | None) -> tuple[list[str], int]:
-    """What is open for long, told of or not; without the chain, which knows the newest block, what was told of."""
+    """What is open for long, and how many; without the chain, and so without a head, what was reported already."""
     query = overdue_operations_query(view.head, told=(False, True)) if view is not None else reported_operations_query()
     operations = list(query[:SHOWN])
     why = Circumstances.of_wallet(wallet) if operations else None

@@ -1,9 +1,9 @@
-"""What an operator may do to the wallet: freeze, unfreeze, send again, give a nonce to a noop. Each is audited.
+"""What an operator may do to a wallet: freeze, unfreeze, resend, send a noop. Each is audited.
 
 Decisions about single operations are in `chain.operators.review`. An operator takes the lease from a running driver:
 its epoch rises, so that the driver writes nothing more, and the next one recovers as after a crash.
 
-Each act is guarded by what the operator was shown: where that is no longer so it is refused, and they look again.
+Each act is refused where something changed since the operator was shown it.
 """
 
 import logging
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def operator_lease(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engine]:
-    """The lease, taken from whoever has it, given back at the end; then a driver is woken."""
+    """The lease, taken from any driver that has it and released at the end; then a driver is woken."""
     taken = lease.take_lease(wallet.pk, by_force=True)
     if taken is None:
         raise DecisionRefused("the lease could not be taken")
@@ -37,7 +37,9 @@ def operator_lease(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engi
         wallet.refresh_from_db()
         engine = Engine(wallet=wallet, client=client, lease=taken)
         engine.read_head()
-        roll_back_orphaned(engine)  # what is decided next is stored beside the block that all else was compared with
+        roll_back_orphaned(
+            engine
+        )  # what is decided is stored together with the block that everything else was compared with
         yield engine
     finally:
         taken.release()
@@ -45,9 +47,9 @@ def operator_lease(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engi
 
 
 def freeze_by_operator(wallet: PlatformWallet, *, actor: str, reason: str) -> None:
-    """Send nothing new until a person says so; what is under way is followed on. Works while a driver runs.
+    """Freeze the wallet: nothing new is sent, what is under way is still followed. Works while a driver runs.
 
-    What the wallet is frozen for already stays readable beside it.
+    Other reasons for which the wallet is frozen stay readable.
     """
 
     def write() -> None:
@@ -62,9 +64,9 @@ def freeze_by_operator(wallet: PlatformWallet, *, actor: str, reason: str) -> No
 
 
 def unfreeze_by_operator(report: WalletReport, *, actor: str) -> None:
-    """Work again. Refused while what froze it still stands, and where the report does not show all of that.
+    """Unfreeze the wallet. Refused while the cause is still there, and where the report does not show all reasons.
 
-    A wallet whose key was rotated away sends nothing new, so it does not matter whether the executor would take it.
+    For a wallet whose key was rotated away the state of the executor does not matter: it sends nothing new.
     """
     wallet, chain = report.wallet, report.chain
     if wallet.status != WalletStatus.FROZEN:
@@ -79,7 +81,7 @@ def unfreeze_by_operator(report: WalletReport, *, actor: str) -> None:
     def write() -> None:
         as_shown = _as_shown(wallet).filter(scan_pending__in=[False])
         if as_shown.change_status(status=WalletStatus.ACTIVE, status_reason="") != 1:
-            raise DecisionRefused(_news(wallet))
+            raise DecisionRefused(_what_changed(wallet))
         after = {"status": str(WalletStatus.ACTIVE), "reason": ""}
         _record(wallet, actor, "settlement.unfrozen", before=_status(wallet), after=after)
 
@@ -89,21 +91,21 @@ def unfreeze_by_operator(report: WalletReport, *, actor: str) -> None:
 
 
 def incident_seen(report: WalletReport, *, actor: str) -> None:
-    """A person has read the incidents of the report; refused where there is one more by now."""
+    """Clear the incidents that a person has read; refused where there is one more by now."""
     wallet = report.wallet
     if not wallet.incident:
         raise DecisionRefused("there is no incident")
 
     def write() -> None:
         if _as_shown(wallet).filter(incident=wallet.incident).update(incident="", incident_at=None) != 1:
-            raise DecisionRefused(_news(wallet))
+            raise DecisionRefused(_what_changed(wallet))
         _record(wallet, actor, "settlement.incident_seen", before={"incident": wallet.incident})
 
     run_in_transaction(write)
 
 
 def resend_by_operator(engine: Engine, transactions: list[ChainTransaction], *, actor: str) -> None:
-    """Send the stored bytes of the dearest attempts again; `transactions` as they were shown, attempts prefetched."""
+    """Send the attempts with the highest fee again; `transactions` as they were shown, attempts prefetched."""
     rows = [_require_as_shown(transaction) for transaction in transactions]
     numbers = [row.nonce for row in rows]
     run_in_transaction(lambda: _record(engine.wallet, actor, "settlement.resent", after={"nonces": numbers}))
@@ -111,7 +113,7 @@ def resend_by_operator(engine: Engine, transactions: list[ChainTransaction], *, 
 
 
 def send_noop_by_operator(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
-    """Sign and send one that does nothing for the same nonce; whichever is mined, the operations are done once.
+    """Sign and send a noop for the same nonce; whichever of the two is mined, the operations are done once.
 
     `transaction` as it was shown, its attempts prefetched.
     """
@@ -129,9 +131,9 @@ def send_noop_by_operator(engine: Engine, transaction: ChainTransaction, *, acto
 
 
 def _require_key(engine: Engine) -> None:
-    """A wallet's key may have been rotated away, and taken out of the settings since."""
+    """Refuse where the wallet's key was rotated away and is no longer in the settings."""
     try:
-        engine.signer  # noqa: B018 - asked for to see whether there is one
+        engine.signer  # noqa: B018 - raises where there is none
     except SignerUnavailable as error:
         raise DecisionRefused(
             f"{error}: neither PLATFORM_PRIVATE_KEY nor PLATFORM_RETIRED_PRIVATE_KEYS holds it, so nothing can be"
@@ -146,17 +148,17 @@ def _as_shown(wallet: PlatformWallet) -> PlatformWalletQuerySet:
     )
 
 
-def _news(shown: PlatformWallet) -> str:
-    """What a refused operator did not know."""
+def _what_changed(shown: PlatformWallet) -> str:
+    """The message of a refusal: what changed since the operator was shown the wallet."""
     now = PlatformWallet.objects.get(pk=shown.pk)
-    said = [f"it is {now.status}" + (f", because {now.status_reason}" if now.status_reason else "")]
+    changes = [f"it is {now.status}" + (f", because {now.status_reason}" if now.status_reason else "")]
     if now.incident != shown.incident:
-        said.append(f"incident: {now.incident or 'none'}")
-    return f"the wallet changed since it was shown: {'; '.join(said)}. Look again"
+        changes.append(f"incident: {now.incident or 'none'}")
+    return f"the wallet changed since it was shown: {'; '.join(changes)}. Look again"
 
 
 def _require_as_shown(shown: ChainTransaction) -> ChainTransaction:
-    """The transaction as it is now, which must be as it was shown: its state, its block, its attempts."""
+    """The transaction as it is now; refused where its state, its block or its attempts changed since it was shown."""
     now = ChainTransaction.objects.prefetch_related("attempts").get(pk=shown.pk)
     if _seen(now) != _seen(shown):
         attempts = len(now.attempts.all())

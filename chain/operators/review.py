@@ -1,7 +1,7 @@
 """What a person decides about an operation that NEEDS_REVIEW, on evidence that is read at that moment.
 
-Each decision has guards that a hurried person cannot pass by: what the chain executed is never declared failed or sent
-again, and what may still be mined is never declared failed. Source: docs/settlement.md, "At three in the morning".
+Whatever a hurried person asks for, what the chain executed is never declared failed or sent again, and what may still
+be mined is never declared failed. Source: docs/settlement.md, "At three in the morning".
 """
 
 import logging
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class DecisionRefused(Exception):
-    """The evidence is against it; the message says what stands in the way."""
+    """The evidence is against the decision; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,29 @@ class Evidence:
     execution: Execution | None
     transaction: ChainTransaction | None
     attempts: tuple[str, ...]  # the hashes of its transaction's attempts
-    known_hashes: tuple[str, ...]  # of its transaction's attempts, those that some endpoint still knows
-    former_nonces: tuple[int, ...]  # of the transactions that it left, those that may run it after all
+    known_hashes: tuple[str, ...]  # those of `attempts` that some endpoint still knows
+    former_nonces: tuple[int, ...]  # of its former transactions that may still run it
     finalized_nonce: int
     confirmations: int
 
     @property
     def nonce_is_spent(self) -> bool:
-        """True where no attempt of its transaction, or of one that it left, can be mined any more."""
-        return not self.former_nonces and self._is_past_its_transaction
+        """True where no attempt of its transaction, or of a former one, can be mined any more."""
+        return not self.former_nonces and self._is_nonce_final
 
     @property
     def may_be_queued(self) -> bool:
         """True where its transaction is not under way."""
         transaction = self.transaction
-        return transaction is None or transaction.state not in LIVE_TRANSACTION_STATES or self._is_past_its_transaction
+        return transaction is None or transaction.state not in LIVE_TRANSACTION_STATES or self._is_nonce_final
 
     @property
-    def _is_past_its_transaction(self) -> bool:
+    def _is_nonce_final(self) -> bool:
         return self.transaction is None or self.finalized_nonce > self.transaction.nonce
 
     @property
     def decisive(self) -> tuple[object, ...]:
-        """What a decision rests on: where it differs, somebody else acted or the chain went on."""
+        """Everything that the decision depends on: it differs where somebody else acted or the chain changed."""
         operation, transaction, execution = self.operation, self.transaction, self.execution
         return (
             *(operation.state, operation.reason, operation.transaction_id, operation.tx_hash, operation.block_hash),
@@ -75,7 +75,7 @@ class Evidence:
 
     @property
     def advice(self) -> str:
-        """What a careful person would do."""
+        """What the operator should do."""
         if self.execution is not None and self.execution.verdict.state == OperationState.CONFIRMED:
             return "adopt: the chain executed it, and every expected log is there"
         if self.executed_latest:
@@ -85,7 +85,7 @@ class Evidence:
         return "requeue: the chain never executed it, and its nonce is gone; or fail, where it is not wanted any more"
 
     def lines(self) -> list[str]:
-        """The same for a person."""
+        """The evidence as text."""
         operation, execution = self.operation, self.execution
         told = f"{operation.kind} {operation.key}: {operation.state}, acknowledged {operation.acknowledged}"
         seen = f"{_yes(self.executed_latest)} at the newest block, {_yes(self.executed_finalized)} at the finalized one"
@@ -106,16 +106,16 @@ class Evidence:
 
 
 def require_same(shown: Evidence, now: Evidence) -> None:
-    """Raise `DecisionRefused` unless a person decides on what is still so: `shown` to them, and gathered again."""
+    """Raise `DecisionRefused` where the evidence `now` differs from what was shown to the person who decides."""
     if shown.decisive != now.decisive:
         raise DecisionRefused("it is not as it was shown any more. Look again:\n" + "\n".join(now.lines()))
 
 
 def gather_evidence(engine: Engine, operation: Operation) -> Evidence:
-    """Read everything that bears on the operation, of every endpoint; of each answer the one that is the most careful.
+    """Read everything about the operation at every endpoint; where answers differ, the most cautious one counts.
 
-    By the executor it was promised to and the wallet that carried it, whatever the settings name now. Raises
-    `ChainUnavailable`: without the chain, or one of its endpoints, nothing is decided.
+    From its own executor and the wallet that sent it, whatever the settings name now. Raises `ChainUnavailable`:
+    without the chain, or one of its endpoints, nothing is decided.
     """
     operation = Operation.objects.select_related("transaction__wallet").get(pk=operation.pk)
     engine.read_head()
@@ -176,13 +176,13 @@ def _seen_by(results: list[Any]) -> _Seen:
     )
 
 
-def _is_true(word: str) -> bool:
-    """A view's bool; nothing at all where the executor was not there yet."""
-    return bool(int(word, 16)) if len(word) > len("0x") else False
+def _is_true(answer: str) -> bool:
+    """A view's bool; false where the executor was not deployed yet."""
+    return bool(int(answer, 16)) if len(answer) > len("0x") else False
 
 
 def adopt_operation(engine: Engine, evidence: Evidence, *, actor: str, without_proof: bool = False) -> None:
-    """It was executed: CONFIRMED with its own logs; `without_proof` takes all logs of an execution that lacks some."""
+    """CONFIRMED, with the logs of its execution; `without_proof` accepts an execution that lacks expected logs."""
     _require_open(evidence)
     execution = evidence.execution
     if execution is None:
@@ -198,7 +198,7 @@ def adopt_operation(engine: Engine, evidence: Evidence, *, actor: str, without_p
 
 
 def fail_operation(engine: Engine, evidence: Evidence, *, actor: str, reason: str) -> None:
-    """It is not done and will not be: FAILED; its owner releases what it holds."""
+    """FAILED: it was not done and will not be; its owner releases what it reserved."""
     _require_open(evidence)
     _require_not_executed(evidence)
     if not evidence.nonce_is_spent:
@@ -208,7 +208,7 @@ def fail_operation(engine: Engine, evidence: Evidence, *, actor: str, reason: st
 
 
 def requeue_operation(engine: Engine, evidence: Evidence, *, actor: str) -> None:
-    """Do it after all, under a new nonce; the uid sees to it that it is done once."""
+    """QUEUED again, to be sent under a new nonce; the uid guarantees that it is done once."""
     _require_open(evidence)
     _require_not_executed(evidence)
     if not evidence.may_be_queued:

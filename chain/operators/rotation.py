@@ -1,10 +1,10 @@
 """The platform's key and its executor, replaced while loans are under way.
 
-Whatever was promised to an executor is done by that one, and whatever a wallet sent is followed to its end under that
-wallet, also when the settings name others (`Operation.executor`, `ChainTransaction.wallet`). So a rotation is three
-steps: the new one is allowed, the settings change, and the old one is retired once nothing of it is open. These
-functions say what stands in the way of each, and make the calls that the executor's owner signs. Source:
-docs/settlement.md, "Rotating the key, replacing the executor".
+An operation is executed by the executor it was made for, and a transaction is followed under the wallet that sent it,
+also when the settings name others (`Operation.executor`, `ChainTransaction.wallet`). So a rotation has three steps: the
+new one is allowed, the settings change, and the old one is retired once nothing of it is open. These functions refuse a
+step that is not possible yet, and make the calls that the executor's owner signs. Source: docs/settlement.md, "Rotating
+the key, replacing the executor".
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from partner_platform.core.database.transactions import run_in_transaction
 
 
 class RotationRefused(Exception):
-    """Something stands in the way; the message says what."""
+    """The step is not possible yet; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +65,22 @@ def inspect_executor(executor: str, wallets: list[str]) -> ExecutorView:
 
 
 def executors_in_use() -> list[str]:
-    """The configured executor, and those that operations which are not finished were promised to."""
+    """The configured executor, and every other one that has open operations."""
     return [
         address for address in selectors.executor_addresses() if address == _configured() or open_operations(address)
     ]
 
 
 def open_operations(executor: str) -> int:
-    """How many operations that were promised to the executor are not finished, or not acted on by their owner."""
+    """How many operations of the executor are not final, or not acted on by their owner."""
     mine = Operation.objects.filter(executor=executor, chain_id=settings.CHAIN_ID)
     unfinished = mine.exclude(state__in=FINAL_OPERATION_STATES).count()
     return unfinished + mine.filter(state__in=FINAL_OPERATION_STATES, acknowledged__in=[False]).count()
 
 
 def set_operator_calls(wallet: str, *, allowed: bool, executors: list[str]) -> list[Call]:
-    """What the owner signs so that a wallet may send bundles to these executors, or may not any more; only what changes
-    something.
+    """The calls that the owner signs so that a wallet may, or may no longer, send bundles to these executors; none for
+    an executor where that is so already.
     """
     data = encode_call("setOperator(address,bool)", [wallet, allowed])
     return [Call(to, 0, data) for to in executors if inspect_executor(to, [wallet]).allows[wallet] != allowed]
@@ -89,8 +89,8 @@ def set_operator_calls(wallet: str, *, allowed: bool, executors: list[str]) -> l
 def require_key_is_unused(address: str, *, is_compromised: bool) -> None:
     """Refuse to retire a key that new transactions are signed with, or whose transactions are under way.
 
-    Where it is compromised the second is no reason: what is under way reverts as a whole, and is queued again for the
-    new key.
+    The latter is allowed where the key is compromised: its transactions then revert as a whole, and their operations
+    are queued again for the new key.
     """
     if signing_address() == address:
         raise RotationRefused(
@@ -108,7 +108,7 @@ def require_key_is_unused(address: str, *, is_compromised: bool) -> None:
 
 
 def require_can_replace(view: ExecutorView, wallet: str) -> None:
-    """Refuse an executor that could not do the platform's work."""
+    """Refuse an executor that pays another token, is paused, or does not accept the wallet."""
     if view.usdc.lower() != settings.USDC_ADDRESS.lower():
         raise RotationRefused(f"it pays {view.usdc}, the platform {settings.USDC_ADDRESS}")
     if view.is_paused:
@@ -126,7 +126,7 @@ def require_executor_is_unused(address: str) -> None:
 
 
 def follow_executors(*addresses: str) -> None:
-    """See to it that the events of these executors are followed, before and after the settings change."""
+    """Follow the events of these executors, from before the settings change."""
     for address in addresses:
         try:
             follow_executor(address)

@@ -18,7 +18,7 @@ class Fees:
 
 @dataclass(frozen=True)
 class Market:
-    """What the chain asks now."""
+    """The fees of the next block: base fee, and the tip that the node suggests."""
 
     base_fee: int
     tip: int
@@ -30,9 +30,7 @@ class Market:
 
 
 def quote_fees(market: Market, *, cap: int) -> Fees | None:
-    """The first bid of a transaction, at most `cap`; None where even the bare base fee is above it, so that it must
-    wait.
-    """
+    """The first bid of a transaction, at most `cap`; None where the base fee alone is above it."""
     if market.base_fee > cap:
         return None
     max_fee = min(market.bid.max_fee, cap)
@@ -47,7 +45,7 @@ def bump_fees(best: Fees, market: Market, *, cap: int) -> Fees | None:
     tip = max(market.bid.tip, _raised(best.tip))
     max_fee = max(max_fee, tip)
     if max_fee > cap:
-        # The market's headroom is a wish, the raise is a must: bid the cap where that is still a valid replacement.
+        # The headroom is optional, the raise is not: bid the cap where that is still a valid replacement.
         max_fee = cap
         tip = min(tip, cap)
         if max_fee < _raised(best.max_fee) or tip < _raised(best.tip):

@@ -1,8 +1,8 @@
 """One driver at a time: a lease on the wallet's row, with a fencing epoch.
 
-Taking the lease raises `lease_epoch`. Every transaction of the engine begins with `Lease.renew`, a guarded update of
-that row with our epoch in its filter: a driver that lost the lease matches no row, raises, and its transaction leaves
-nothing behind. The same update renews the lease, and serializes the engine's writers on databases with row locks.
+Taking the lease raises `lease_epoch`. Every database transaction of the engine begins with `Lease.renew`, a guarded
+update of that row with our epoch in its filter: for a driver that lost the lease it matches no row and raises, and the
+transaction is rolled back. On databases with row locks the same update serializes the writers.
 """
 
 import datetime as dt
@@ -21,13 +21,13 @@ from partner_platform.core.database.transactions import run_in_transaction
 
 T = TypeVar("T")
 
-# A killed worker's lease runs out after this; with the beat every 2 s, work goes on within 10 s of the kill.
+# After this the lease of a killed worker ends; with the beat every 2 s, work goes on within 10 s of the kill.
 LEASE_SECONDS = 6.0
 RENEW_AFTER_SECONDS = 1.5
 
 
 class LeaseLost(Exception):
-    """Another driver has the wallet now; this one stops and has written nothing since."""
+    """Another driver has the lease now; this one stops, and has written nothing since it lost it."""
 
 
 class Lease:
@@ -37,23 +37,23 @@ class Lease:
         self.wallet_id = wallet_id
         self.epoch = epoch
         self.holder = holder
-        self.notes: dict[str, Any] = {}  # columns of the wallet's row that every hold writes along
+        self.notes: dict[str, Any] = {}  # columns of the wallet that every renewal writes too
         self._renewed_at = time.monotonic()
 
     def renew(self, *, where: dict[str, Any] | None = None, **changes: Any) -> None:
-        """The first statement of each of the engine's transactions: `LeaseLost` unless the lease is ours.
+        """Renew the lease, or raise `LeaseLost`: the first statement of each database transaction of the engine.
 
-        `where` adds conditions on the wallet and `changes` writes it in the same guarded update.
+        `where` adds conditions on the wallet, `changes` writes more of its columns in the same guarded update.
         """
         mine = PlatformWallet.objects.filter(pk=self.wallet_id, lease_epoch=self.epoch, **(where or {}))
-        # Counted, so that it is a write on MongoDB whatever the clock says: one that changes nothing fences nobody off.
-        held = {"lease_until": _until(), "lease_holds": F("lease_holds") + 1}
-        if mine.update(**{**held, **self.notes, **changes}) != 1:
+        # Counted, because on MongoDB an update that changes nothing (the same millisecond) conflicts with no other one.
+        renewed = {"lease_until": _until(), "lease_holds": F("lease_holds") + 1}
+        if mine.update(**{**renewed, **self.notes, **changes}) != 1:
             raise LeaseLost(f"{self.holder} lost the lease of epoch {self.epoch}")
         self._renewed_at = time.monotonic()
 
     def write(self, fn: Callable[[], T], *, where: dict[str, Any] | None = None, **changes: Any) -> T:
-        """Run `fn` in a transaction that commits only while the lease is ours; it may run again, as any transaction."""
+        """Run `fn` in a database transaction that commits only while the lease is ours. `fn` may run more than once."""
 
         def fenced() -> T:
             self.renew(where=where, **changes)
@@ -67,15 +67,16 @@ class Lease:
             self.renew()
 
     def release(self) -> None:
-        """Let the next driver start at once; nothing where the lease is another's by now."""
+        """Let the next driver start at once; no-op where another driver has the lease by now."""
         PlatformWallet.objects.filter(pk=self.wallet_id, lease_epoch=self.epoch).update(
             lease_until=None, lease_holder="", **self.notes
         )
 
 
 def take_lease(wallet_id: uuid.UUID, *, by_force: bool = False) -> Lease | None:
-    """The lease of a wallet, None where another driver has it. Raises the epoch, so that a stale driver writes
-    nothing; `by_force` it is taken from a running one too, which ends as if it had been killed.
+    """The lease of a wallet; None where another driver has it. Raises the epoch, so that a stale driver writes nothing.
+
+    With `by_force` it is taken from a running driver too, which then ends as if it had been killed.
     """
     holder = f"{socket.gethostname()[:30]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 

@@ -1,4 +1,4 @@
-"""Signing with the platform's key. The key stays in this module; where there is none, nothing is signed and nothing
+"""Signing with the platform's key. The key never leaves this module; without one, nothing is signed and nothing is
 lost.
 
 eth_account signs through coincurve (libsecp256k1) where that is installed, ten times faster than in Python; a
@@ -20,7 +20,7 @@ from chain.wallet.fees import Fees
 
 
 class SignerUnavailable(Exception):
-    """There is no key to sign with now. Whoever needed one keeps what it has and tries again later."""
+    """There is no key to sign with now; the caller tries again later."""
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def test_an_error_in_the_look_stops_no_driver(
     operation = book.borrow()
     steps(book, 4)
     book.check(confirmed=[operation])
-    assert errors(caplog) == ["what is open for long could not be looked for"]
+    assert errors(caplog) == ["what is open for long could not be reported"]
 
 
 # --- reasons ---
