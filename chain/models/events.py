@@ -11,7 +11,7 @@ SYSTEM_CURSOR = "system"  # the watcher's cursor: it follows the contracts of th
 
 
 class WatchCursor(models.Model):
-    """How far a watcher has read the chain: the next block it will ask for. Moves by a guarded update."""
+    """How far the watcher has read the chain: the next block to read. Moves by a guarded update."""
 
     id = UUIDPrimaryKey()
     name = models.CharField(max_length=40, unique=True)
@@ -24,7 +24,7 @@ class WatchCursor(models.Model):
 
 
 class WatchedBlock(models.Model):
-    """A recent block the watcher has read, by its hash: where the chain shows another, what came after is undone."""
+    """A block that the watcher has read and that was not final: where the chain has another one, it is rolled back."""
 
     id = UUIDPrimaryKey()
     number = models.PositiveBigIntegerField(unique=True)
@@ -50,7 +50,7 @@ class ChainEvent(models.Model):
     """An event of one of the system's contracts, in a canonical block; `applied` by the consumer that acted on it.
 
     `name` is `{Contract}.{Event}`, `args` its arguments by name (numbers as strings), `operation_uid` the operation of
-    ours in which it happened, empty where it was somebody else's doing.
+    ours that caused it, empty for anybody else's transaction.
     """
 
     id = UUIDPrimaryKey()
@@ -64,7 +64,7 @@ class ChainEvent(models.Model):
     operation_uid = HashField(blank=True, default="")
     args = models.JSONField()
     applied = models.BooleanField(default=False)
-    follow_after = models.DateTimeField(null=True, blank=True)  # its consumer could not act on it: not before then
+    follow_after = models.DateTimeField(null=True, blank=True)  # the consumer could not apply it: not tried before
 
     objects = ChainEventQuerySet.as_manager()
 

@@ -73,9 +73,9 @@ class PlatformWallet(models.Model):
     id = UUIDPrimaryKey()
     address = AddressField()
     chain_id = models.PositiveBigIntegerField()
-    next_nonce = models.PositiveBigIntegerField(default=0)  # moved by what is final alone (`chain.settlement.nonces`)
-    # Nonces below it were spent before the books knew of them: before the wallet's row, or before a backup was
-    # restored.
+    next_nonce = models.PositiveBigIntegerField(default=0)  # moved on final evidence only (`chain.settlement.nonces`)
+    # Nonces below it were used before this database knew of them: before the wallet's row was made, or after the backup
+    # that it was restored from.
     nonces_from = models.PositiveBigIntegerField(default=0)
     # The database may be older than the chain: nothing is sent until `executed(uid)` was read for all that is open
     # (F12).
@@ -84,16 +84,21 @@ class PlatformWallet(models.Model):
     fee_cap_wei = models.PositiveBigIntegerField(help_text="Highest max fee per gas that is ever bid, wei")
     status = models.CharField(max_length=10, choices=WalletStatus, default=WalletStatus.ACTIVE)
     status_reason = models.CharField(max_length=300, blank=True, default="")
-    status_changes = models.PositiveBigIntegerField(default=0)  # counted, so that a decision meets what it was made on
-    incident = models.CharField(max_length=300, blank=True, default="")  # what was undone last, until a person saw it
+    status_changes = models.PositiveBigIntegerField(
+        default=0
+    )  # counted, so that an update can require that nothing changed
+    incident = models.CharField(
+        max_length=300, blank=True, default=""
+    )  # what a reorg undid, until a person has read it
     incident_at = models.DateTimeField(null=True, blank=True)
     lease_epoch = models.PositiveBigIntegerField(default=0)  # fencing token: a driver with an older one writes nothing
     lease_holder = models.CharField(max_length=64, blank=True, default="")
     lease_until = models.DateTimeField(null=True, blank=True)
-    # Counted at every hold: on MongoDB an update that changes nothing (the same millisecond) conflicts with nobody's.
+    # Counted at every renewal: on MongoDB an update that changes nothing (the same millisecond) conflicts with no
+    # other.
     lease_holds = models.PositiveBigIntegerField(default=0)
-    # The newest block up to which the engine itself verified what it settled, and the newest of these that every
-    # endpoint called final; reorgs are looked for from there, whatever is final by then (`chain.settlement.reorgs`).
+    # The newest block whose chain everything settled was compared with, and the newest of these that every endpoint
+    # called final: a comparison starts there (`chain.settlement.reorgs`).
     verified_block = models.PositiveBigIntegerField(null=True, blank=True)
     verified_hash = HashField(blank=True, default="")
     final_block = models.PositiveBigIntegerField(null=True, blank=True)
@@ -112,12 +117,12 @@ class PlatformWallet(models.Model):
 
 
 class ChainTransaction(models.Model):
-    """A transaction: one nonce of one wallet, spent on up to ~10 operations (or on a noop)."""
+    """A transaction: one nonce of one wallet, used for a bundle of up to ~10 operations, or for a noop."""
 
     id = UUIDPrimaryKey()
     wallet = models.ForeignKey(PlatformWallet, on_delete=models.PROTECT, related_name="transactions")
     nonce = models.PositiveBigIntegerField()
-    executor = AddressField(blank=True, default="")  # whom it calls; empty where it carries nothing
+    executor = AddressField(blank=True, default="")  # the contract that it calls; empty for a noop without operations
     state = models.CharField(max_length=12, choices=TransactionState, default=TransactionState.SIGNED)
     gas_limit = models.PositiveBigIntegerField()
     mined_hash = HashField(blank=True, default="")
@@ -172,16 +177,16 @@ class Operation(models.Model):
 
     `calls` is `[{"to", "value", "data"}]`; `effect` lists the logs that prove it, `[{"address", "topics", "data"}]` (a
     null or missing `data`, or a null topic, matches anything); `outcome_logs` are the logs that did. `acknowledged` is
-    set by the owner (the app that enqueued it) in the transaction in which it acted on a final state, so that a lost
-    message heals itself. `reopened` says that a reorg undid a state its owner acted on: the owner takes that back
-    before it acts again (F40).
+    set by the owner (the app that enqueued it) in the database transaction in which it acted on a final state: where
+    the signal was lost, its sweep finds the operation. `reopened`: a reorg undid a state that the owner acted on; the
+    owner undoes that before it acts again (F40).
     """
 
     id = UUIDPrimaryKey()
     key = models.CharField(max_length=120, unique=True)  # idempotency key; uid = keccak(key)
     uid = HashField(unique=True)
     kind = models.CharField(max_length=20)
-    # Where it is to be done and was promised: stored, for the settings may name another executor tomorrow.
+    # The chain and the executor that it was made for: the settings may name others later.
     chain_id = models.PositiveBigIntegerField(default=0)
     executor = AddressField(blank=True, default="")
     calls = models.JSONField()
@@ -191,7 +196,7 @@ class Operation(models.Model):
         ChainTransaction, null=True, blank=True, on_delete=models.PROTECT, related_name="operations"
     )
     position_in_bundle = models.PositiveSmallIntegerField(default=0)
-    # Keys of the transactions it left when it was queued again: until their blocks are final, one may run it after all.
+    # Keys of the transactions it was in before it was queued again: until their blocks are final, one may still run it.
     former_transactions = models.JSONField(default=list, blank=True)
     group_size_limit = models.PositiveSmallIntegerField(
         default=0
@@ -204,12 +209,11 @@ class Operation(models.Model):
     outcome_logs = models.JSONField(null=True, blank=True)
     acknowledged = models.BooleanField(default=False)
     reopened = models.BooleanField(default=False)
-    # Its owner could not act on it: how often, why, and when it is tried again (`services.put_off`). Null: at once.
+    # The owner could not act on it: how often, why, and when it is tried again (`services.put_off`; null: at once).
     settle_failures = models.PositiveIntegerField(default=0)
     settle_after = models.DateTimeField(null=True, blank=True)
     settle_error = models.CharField(max_length=300, blank=True, default="")
-    # The head when a driver first saw it open, and whether somebody was told that it is open for long
-    # (`chain.settlement.overdue`).
+    # The head when a driver first saw it open, and whether it was reported as overdue (`chain.settlement.overdue`).
     open_since_block = models.PositiveBigIntegerField(null=True, blank=True)
     overdue_told = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)
@@ -231,7 +235,7 @@ class Operation(models.Model):
 
 
 class Executor(models.Model):
-    """An executor that operations were made for: its events are followed for as long as the platform lives."""
+    """An executor that operations were made for; its events are followed for good."""
 
     id = UUIDPrimaryKey()
     address = AddressField()

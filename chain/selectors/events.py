@@ -11,7 +11,9 @@ from partner_platform.core.database.batches import batched
 
 
 def unapplied_events(limit: int, *, after: tuple[int, int] = (-1, -1)) -> list[ChainEvent]:
-    """Events nobody tried to act on yet, in the order of the chain, from behind `after` (block, log)."""
+    """Events that their consumer has not tried to apply, in the order of the chain, after the place `after` (block,
+    log).
+    """
     return list(unapplied_events_query(after)[:limit])
 
 
@@ -26,7 +28,7 @@ def unapplied_events_query(after: tuple[int, int]) -> QuerySet[ChainEvent]:
 
 
 def events_due_again(limit: int) -> list[ChainEvent]:
-    """Events that could not be acted on and whose pause is over, at most `limit`; whose was over first come first."""
+    """Events that could not be applied and whose pause is over, at most `limit`; the longest overdue first."""
     return list(events_due_again_query(clock.now())[:limit])
 
 
@@ -36,13 +38,13 @@ def events_due_again_query(now: dt.datetime) -> QuerySet[ChainEvent]:
 
 
 def unapplied_events_of(position_id: int, *, from_block: int, limit: int) -> list[ChainEvent]:
-    """A position's first events since a block that nobody acted on, put off or not, in the order of the chain."""
+    """A position's first unapplied events since a block, put off or not, in the order of the chain."""
     found = ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block).unapplied()
     return list(found.order_by("block_number", "log_index")[:limit])
 
 
 def positions_put_off(position_ids: Iterable[int]) -> set[int]:
-    """Which of these positions have events that nobody acted on and that were put off."""
+    """Those of these positions that have unapplied events which were put off."""
     found: set[int] = set()
     for chosen in batched(sorted(position_ids)):
         waiting = ChainEvent.objects.unapplied().filter(position_id__in=chosen, follow_after__isnull=False)
@@ -76,7 +78,7 @@ def last_event_before(position_id: int, *, block_number: int, log_index: int, na
 
 
 def watched_block() -> WatchedBlock | None:
-    """The newest block that the watcher has read; None where it has read none, or is further behind than it keeps."""
+    """The newest block that the watcher has read; None where it has read none, or its hash is no longer kept."""
     newest = WatchedBlock.objects.order_by("-number").first()
     return newest if newest is not None and newest.number == watched_until() else None
 
@@ -88,7 +90,7 @@ def watched_until() -> int:
 
 
 def verified_until() -> int:
-    """The number of the newest block whose events were read again when it was final, alike; -1 where there is none."""
+    """The number of the newest block that was compared when it was final (`second_reading`); -1 where there is none."""
     cursor = WatchCursor.objects.filter(name=SYSTEM_CURSOR).first()
     return -1 if cursor is None else cursor.verified_block
 
@@ -105,7 +107,7 @@ def transfers_query(first: int, last: int) -> QuerySet[ChainEvent]:
 
 
 def last_block_of(events: int, *, first: int, until: int) -> int:
-    """The block up to which there are at most so many events from `first` on, `until` at most; at least `first`."""
+    """The last block (from `first` to `until`) up to which there are at most `events` events from `first` on."""
     numbers = _events_between(first, until).order_by("block_number", "log_index").values_list("block_number", flat=True)
     beyond = list(numbers[events : events + 1])
     return max(beyond[0] - 1, first) if beyond else until

@@ -27,7 +27,7 @@ def unacknowledged_query(kinds: str | Sequence[str]) -> QuerySet[Operation]:
 
 
 def due_again(kinds: str | Sequence[str], limit: int) -> list[Operation]:
-    """The same where the owner could not act and the pause after that is over; whose was over first comes first."""
+    """Final operations that their owner could not act on and whose pause is over; the longest overdue first."""
     return list(due_again_query(kinds, clock.now())[:limit])
 
 
@@ -37,7 +37,7 @@ def due_again_query(kinds: str | Sequence[str], now: dt.datetime) -> QuerySet[Op
 
 
 def unacknowledged_among(operation_ids: Iterable[uuid.UUID]) -> list[tuple[int, uuid.UUID]]:
-    """Which of these are final and not acted on, put off or not: block and key of each, in the order of blocks."""
+    """Those that are final and not acted on, put off or not: block and key of each, by block."""
     found: list[tuple[int, uuid.UUID]] = []
     for chosen in batched(operation_ids):
         final = Operation.objects.filter(pk__in=chosen, acknowledged=False, state__in=FINAL_OPERATION_STATES)
@@ -52,16 +52,16 @@ def _final_and_unacknowledged(kinds: str | Sequence[str]) -> QuerySet[Operation]
 
 
 def reopened(kinds: str | Sequence[str], limit: int) -> list[Operation]:
-    """Operations of these kinds whose owner acted on a state that a reorg undid since, and may take that back now.
+    """Operations of these kinds whose owner acted on a state that a reorg undid since, and may undo that now.
 
-    Newest first; those that could not be taken back only once their pause is over.
+    Newest first; those that could not be undone before follow once their pause is over.
     """
     fresh = list(reopened_query(kinds)[:limit])
     return [*fresh, *reopened_again_query(kinds, clock.now())[: limit - len(fresh)]] if len(fresh) < limit else fresh
 
 
 def reopened_query(kinds: str | Sequence[str]) -> QuerySet[Operation]:
-    """The query of `reopened` for those that nothing was tried with yet, for the index tests too."""
+    """The query of `reopened` for those that were not tried yet. For the index tests too."""
     return _reopened(kinds).filter(settle_after__isnull=True).order_by("-created_at", "id")
 
 
@@ -77,7 +77,7 @@ def _reopened(kinds: str | Sequence[str]) -> QuerySet[Operation]:
 
 
 def queued_operations(limit: int, *, without: Collection[uuid.UUID] = ()) -> list[Operation]:
-    """Operations of this chain that wait for a transaction, oldest first, but those of `without`."""
+    """The queued operations of this chain, oldest first, except those of `without`."""
     queued = queued_query().exclude(pk__in=list(without)) if without else queued_query()
     return list(queued.order_by("created_at", "id")[:limit])
 
@@ -132,7 +132,7 @@ def count_by_state(operations: QuerySet[Operation]) -> dict[str, int]:
 
 
 def put_off_count() -> int:
-    """Final operations that their owner could not act on, or that wait behind one of these. For metrics."""
+    """How many final operations are put off: their owner could not act on them, or on one before them. For metrics."""
     waiting = Operation.objects.filter(acknowledged__in=[False], settle_after__isnull=False)
     return waiting.filter(state__in=FINAL_OPERATION_STATES).count()
 
@@ -143,11 +143,11 @@ def open_operations_count() -> int:
 
 
 def open_operations_by_state() -> dict[str, int]:
-    """How many operations are in each state that is not final, 0 included; the settled ones are not looked at."""
+    """How many operations are in each state that is not final, zeros included."""
     rows = open_operations_query().values_list("state").annotate(count=Count("pk"))
     return {**{str(state): 0 for state in OPEN_OPERATION_STATES}, **dict(rows)}
 
 
 def open_operations_query() -> QuerySet[Operation]:
-    """The operations that are not final, by their states, for which there is an index; for the index tests too."""
+    """Operations that are not final, by state, for which there is an index. For the index tests too."""
     return Operation.objects.filter(state__in=OPEN_OPERATION_STATES)

@@ -19,7 +19,7 @@ def executor_addresses() -> list[str]:
 
 
 def has_live_work(wallet: PlatformWallet) -> bool:
-    """True while a driver has something to do: transactions to follow, or operations that may be bundled."""
+    """True while a driver has something to do: transactions to follow, or queued operations that may be sent."""
     if ChainTransaction.objects.filter(wallet=wallet, state__in=LIVE_TRANSACTION_STATES).exists():
         return True
     if is_retired(wallet):
@@ -29,7 +29,7 @@ def has_live_work(wallet: PlatformWallet) -> bool:
 
 
 def is_retired(wallet: PlatformWallet) -> bool:
-    """True where its key was rotated away: new transactions are signed with another one."""
+    """True where its key was rotated away: new transactions are signed with another key."""
     return signing_address() not in ("", wallet.address)
 
 
@@ -57,10 +57,10 @@ def signing_wallet() -> PlatformWallet | None:
 
 
 def retired_wallets() -> list[PlatformWallet]:
-    """Wallets whose key was rotated away and that have something to follow still: live transactions, a comparison after
-    a restore, or what was settled under them in a block that is not final.
+    """Wallets whose key was rotated away and that still have to be followed: they have live transactions, a pending
+    comparison after a restore, or settled operations in a block that is not final.
 
-    Without any key none of several wallets is the platform's: then all of them are only followed.
+    Where no key is configured and there are several wallets, all of them count as rotated away.
     """
     current = signing_address()
     wallets = wallets_of_the_chain()
@@ -82,7 +82,7 @@ def _has_unfinished(wallet: PlatformWallet) -> bool:
 
 def live_transactions(wallet: PlatformWallet) -> list[ChainTransaction]:
     """The transactions the driver follows, in nonce order, their attempts prefetched."""
-    # Sorted here: they are few, and for an ORDER BY nonce SQLite walks all the wallet ever sent.
+    # Sorted here: they are few, and for ORDER BY nonce SQLite reads everything that the wallet ever sent.
     live = live_transactions_query(wallet.pk).prefetch_related("attempts")
     return sorted(live, key=lambda transaction: transaction.nonce)
 
@@ -93,5 +93,5 @@ def live_transactions_query(wallet_id: uuid.UUID) -> QuerySet[ChainTransaction]:
 
 
 def frozen_wallets_count() -> int:
-    """Wallets that send nothing new until a person looks."""
+    """How many wallets are frozen."""
     return PlatformWallet.objects.filter(status=WalletStatus.FROZEN).count()
