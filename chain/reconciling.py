@@ -20,6 +20,7 @@ from chain.lending.encoding import encode_call
 from chain.models import ChainTransaction, PlatformWallet, WatchedBlock
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.rpc.evidence import hash_of, number_of
+from partner_platform.core.database.batches import batched
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
 
 logger = logging.getLogger(__name__)
@@ -40,13 +41,15 @@ class BlockGone(ChainUnavailable):
 class ReferenceBlock:
     """The block at which books and chain are compared.
 
-    `timestamp` in seconds since the epoch; `watched` the hashes that the watcher keeps, of this block and those before.
+    `timestamp` in seconds since the epoch; `watched` the hashes that the watcher keeps, of this block and those before;
+    `older` the hashes of final blocks that settlement has not compared since, as every endpoint shows them.
     """
 
     block_number: int
     block_hash: str
     timestamp: int
     watched: dict[int, str] = field(default_factory=dict, repr=False)
+    older: dict[int, str] = field(default_factory=dict, repr=False)
 
     @property
     def as_parameter(self) -> dict[str, Any]:
@@ -59,8 +62,9 @@ class ReferenceBlock:
         return min(self.watched, default=self.block_number + 1) - 1
 
     def is_orphan(self, block_number: int, block_hash: str) -> bool:
-        """True where the watcher read another block at this height."""
-        return self.watched.get(block_number, block_hash) != block_hash
+        """True where another block is on the chain at this height, as far as that is known."""
+        known = self.watched.get(block_number) or self.older.get(block_number)
+        return known is not None and known != block_hash
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,25 @@ def reference_block(number: int, block_hash: str, watched: dict[int, str]) -> Re
     blocks = _shown_by_all(calls, number)
     if len({hash_of(block) for block in blocks}) > 1:
         raise BlockGone(f"The endpoints disagree about block {number}, which the watcher read last")
-    return ReferenceBlock(number, blocks[0]["hash"], int(blocks[0]["timestamp"], 16), watched)
+    older = _hashes_of(selectors.blocks_to_compare(below=min(watched, default=number + 1)))
+    return ReferenceBlock(number, blocks[0]["hash"], int(blocks[0]["timestamp"], 16), watched, older)
+
+
+def _hashes_of(numbers: Sequence[int]) -> dict[int, str]:
+    """The hashes of final blocks, which must be the same on every endpoint.
+
+    A reorg that became final while no driver ran has changed nothing in the settlement's rows yet, and the watcher
+    keeps no hash of a final block: only the chain can tell that a transaction's block was replaced.
+    """
+    found: dict[int, str] = {}
+    for chosen in batched(numbers, CALLS_PER_POST):
+        heard = get_client().everyone([("eth_getBlockByNumber", [hex(number), False]) for number in chosen])
+        shown = {tuple(hash_of(block) for block in blocks) for blocks in heard}
+        [hashes] = shown if len(shown) == 1 else [(None,)]
+        if None in hashes:
+            raise ChainUnavailable("The endpoints do not show the same final blocks")
+        found |= {number: str(name) for number, name in zip(chosen, hashes, strict=True)}
+    return found
 
 
 def _shown_by_all(calls: Sequence[tuple[str, list[Any]]], number: int) -> list[Any]:

@@ -8,6 +8,7 @@ from chain.selectors.events import (
     position_events,
     positions_put_off,
     positions_since,
+    replaced_blocks,
     transfers_between,
     transfers_query,
     unapplied_events,
@@ -39,6 +40,7 @@ from chain.selectors.operations import (
     unacknowledged_query,
 )
 from chain.selectors.wallets import (
+    blocks_to_compare,
     executor_addresses,
     frozen_wallets_count,
     has_live_work,
@@ -53,6 +55,7 @@ from chain.selectors.wallets import (
 
 __all__ = [
     "OPEN_OPERATION_STATES",
+    "blocks_to_compare",
     "count_by_state",
     "due_again",
     "due_again_query",
@@ -81,6 +84,7 @@ __all__ = [
     "reopened",
     "reopened_again_query",
     "reopened_query",
+    "replaced_blocks",
     "retired_wallets",
     "signing_wallet",
     "transfers_between",

@@ -1,13 +1,16 @@
 """Reads of the watcher's rows: the events of the system's contracts, and how far the chain has been read."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from chain.models import SYSTEM_CURSOR, ChainEvent, WatchCursor, WatchedBlock
 from partner_platform.core import clock
 from partner_platform.core.database.batches import batched
+
+Place = tuple[int, str]  # a block's number and hash
 
 
 def unapplied_events(limit: int, *, after: tuple[int, int] = (-1, -1)) -> list[ChainEvent]:
@@ -75,6 +78,23 @@ def last_event_before(position_id: int, *, block_number: int, log_index: int, na
     if name:
         found = found.filter(name=name)
     return found.order_by("-block_number", "-log_index").first()
+
+
+def replaced_blocks(places: Collection[Place]) -> set[Place]:
+    """Those of these blocks with events (number, hash) that are known to be no longer on the chain.
+
+    The watcher keeps another hash of that height; or, where it is final and no hash is kept, there is no event in it.
+    """
+    numbers = [number for number, _ in places]
+    kept = dict(WatchedBlock.objects.filter(number__in=numbers).values_list("number", "hash"))
+    older = {place for place in places if place[0] not in kept and place[0] >= settings.WATCH_FROM_BLOCK}
+    found = {place for place in places if kept.get(place[0], place[1]) != place[1]}
+    if older:
+        verified = verified_until()
+        final = {place for place in older if place[0] < verified}
+        events = ChainEvent.objects.filter(block_number__in=[number for number, _ in final])
+        found |= final - set(events.values_list("block_number", "block_hash"))
+    return found
 
 
 def watched_block() -> WatchedBlock | None:

@@ -80,6 +80,23 @@ def _has_unfinished(wallet: PlatformWallet) -> bool:
     return adopted.filter(block_number__gt=final, block_number__lte=verified).exists()
 
 
+def blocks_to_compare(*, below: int) -> list[int]:
+    """Blocks below this one in which settlement was done and which it has not compared with the chain as final ones.
+
+    None are left once a driver has run after they became final.
+    """
+    found: set[int | None] = set()
+    wallets = wallets_of_the_chain()
+    for wallet in wallets:
+        mine = ChainTransaction.objects.filter(wallet=wallet.pk, block_number__gt=wallet.final_block or 0)
+        found |= set(mine.filter(block_number__lt=below).values_list("block_number", flat=True))
+    newest = max((wallet.final_block or 0 for wallet in wallets), default=0)
+    adopted = Operation.objects.filter(transaction__isnull=True, state=OperationState.CONFIRMED)
+    later = adopted.filter(block_number__gt=newest, block_number__lt=below)
+    found |= set(later.values_list("block_number", flat=True))
+    return sorted(number for number in found if number is not None)
+
+
 def live_transactions(wallet: PlatformWallet) -> list[ChainTransaction]:
     """The transactions the driver follows, in nonce order, their attempts prefetched."""
     # Sorted here: they are few, and for ORDER BY nonce SQLite reads everything that the wallet ever sent.

@@ -12,11 +12,12 @@ oldest first; then a few of those whose pause is over.
 
 import logging
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain.lending import readings
-from chain.models import Operation
+from chain.models import Operation, OperationState
 from loans.ledger.errors import LedgerContended, LedgerGap, LedgerPassed
 from loans.ledger.gaps import find_missing
 from loans.positions import holding
@@ -61,6 +62,10 @@ def _rollback_reopened() -> None:
             chain_services.put_off(operation=operation, why=reason(error))
 
 
+class BlockReplaced(Exception):
+    """The operation was confirmed in a block that the chain does not have any more."""
+
+
 class _Sweep:
     """One pass over all that is due."""
 
@@ -87,7 +92,8 @@ class _Sweep:
         readings.forget_block()  # whoever is told of a settled loan must not be shown the chain as it was before it
         work, self._moved = Work(operations), 0
         behind: dict[int, list[Operation]] = {}
-        for run in settle_together.runs(work.operations, work.loans):
+        replaced = self._put_off_replaced(work)
+        for run in settle_together.runs([each for each in work.operations if each.pk not in replaced], work.loans):
             waiting = [operation for operation in run if work.must_wait(operation)]
             for operation in waiting:
                 behind.setdefault(work.position_id_of(operation), []).append(operation)
@@ -95,6 +101,21 @@ class _Sweep:
         for position_id, operations_behind in behind.items():
             self._moved += holding.postpone_operations(work.rows[position_id], operations_behind)
         return self._moved > 0
+
+    def _put_off_replaced(self, work: Work) -> set[UUID]:
+        """Put off what was confirmed in a block that a reorg replaced since: it is settled once a driver has seen that
+        and has confirmed it anew.
+        """
+        places = {
+            operation.pk: (operation.block_number, operation.block_hash)
+            for operation in work.operations
+            if operation.state == OperationState.CONFIRMED and operation.block_number is not None
+        }
+        gone = chain_selectors.replaced_blocks(set(places.values())) if places else set()
+        replaced = [operation for operation in work.operations if places.get(operation.pk) in gone]
+        for operation in replaced:
+            self._put_off(operation, work, BlockReplaced(f"block {operation.block_number} is no longer on the chain"))
+        return {operation.pk for operation in replaced}
 
     def _settle_run(self, run: list[Operation], work: Work) -> None:
         if len(run) > 1 and settle_together.settle_together(run, work.loans):
@@ -156,7 +177,9 @@ def _settle_one(operation: Operation, end: Callable[[], None]) -> bool:
 
 def _tell(operation: Operation, error: Exception, what: str) -> None:
     """At ERROR with its trace the first time; then a line. One that waits for an event is none yet."""
-    if isinstance(error, LedgerGap | LedgerContended):
+    if isinstance(error, BlockReplaced):
+        logger.warning("%s waits for the driver: %s", operation.key, error)
+    elif isinstance(error, LedgerGap | LedgerContended):
         logger.warning("%s waits for what happened before it: %s", operation.key, error)
     elif operation.settle_failures or isinstance(error, Nobodys):
         level = logging.WARNING if operation.settle_failures else logging.ERROR

@@ -11,7 +11,7 @@ from chain.lending.encoding import encode_call
 from chain.models import ChainTransaction, Operation, PlatformWallet, TransactionAttempt, WalletStatus
 from chain.rpc import clients
 from chain.settlement import driver
-from loans.models import OaidCredit, PartnerLoan
+from loans.models import LoanStatus, OaidCredit, PartnerLoan
 from loans.reconciliation.run import Report, reconcile
 from loans.services import follow
 from loans.services.settle import settle_due
@@ -19,9 +19,11 @@ from partners.models import Partner, PartnerDailyUsage
 from tests.support.actors import send_as
 from tests.support.backup import Backup
 from tests.support.chain import FINAL_AFTER_BLOCKS
+from tests.support.clocks import shift_clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+PAUSE = 400  # seconds, longer than any
 RESTORED = (PlatformWallet, ChainTransaction, TransactionAttempt, Operation)
 RESTORED_LOANS = (Partner, PartnerDailyUsage, OaidCredit, PartnerLoan)
 
@@ -78,6 +80,43 @@ def statuses() -> dict[str, str]:
 
 def plant(address: str, change: int = 7) -> None:
     PlatformWallet.objects.filter(address=address).update(next_nonce=F("next_nonce") + change)
+
+
+def follow_until_final(chain: Any) -> None:
+    """Whatever is mined becomes final, and the watcher alone sees it."""
+    for _ in range(3):
+        chain.mine(FINAL_AFTER_BLOCKS)
+        follow.follow_chain()
+
+
+def test_what_a_reorg_took_that_became_final_before_any_driver_ran_is_in_motion_and_freezes_nothing(
+    chain, client, settle
+):
+    """The watcher keeps no hash of a final block: the chain must say whether it still has the transaction's block."""
+    [transaction], wallet = ChainTransaction.objects.all(), PlatformWallet.objects.get()
+    chain.rpc("anvil_rollback", chain.block_number() - transaction.block_number + 1)
+    follow_until_final(chain)
+
+    report = twice(chain)
+
+    assert (report.findings, report.frozen) == ([], [])
+    assert f"wallet:{wallet.address}" in [motion.subject for motion in report.in_motion]
+    assert statuses() == {wallet.address: WalletStatus.ACTIVE}
+    assert PartnerLoan.objects.get().status == LoanStatus.PENDING  # not settled again: its block is gone
+
+    settle()
+    finalize(chain)
+    shift_clock(seconds=PAUSE)
+    settle()
+    shift_clock()
+    assert PartnerLoan.objects.get().status == LoanStatus.ACTIVE
+    assert (twice(chain).findings, twice(chain).in_motion) == ([], [])
+
+
+def test_a_final_transaction_that_no_driver_has_compared_yet_is_in_the_chain_and_no_motion(chain, client):
+    follow_until_final(chain)
+    assert (PlatformWallet.objects.get().final_block or 0) < ChainTransaction.objects.get().block_number
+    assert (twice(chain).findings, twice(chain).in_motion) == ([], [])
 
 
 class TestRotated:
