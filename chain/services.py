@@ -72,7 +72,7 @@ def put_off(*, operation: Operation, why: str) -> dt.datetime:
     return until
 
 
-def put_off_behind(*, operation_ids: Sequence[UUID], until: dt.datetime, why: str, if_due: bool = False) -> None:
+def put_off_operations(*, operation_ids: Sequence[UUID], until: dt.datetime, why: str, if_due: bool = False) -> None:
     """Put off operations that come after one that was put off; it does not count as a failure of theirs.
 
     With `if_due` only those whose own pause is over.
@@ -118,13 +118,13 @@ def note_applied(*, event_ids: Sequence[UUID]) -> bool:
     return noted == len(event_ids)
 
 
-def put_off_events(*, event_ids: Sequence[UUID], until: dt.datetime) -> None:
+def put_off_chain_events(*, event_ids: Sequence[UUID], until: dt.datetime) -> None:
     """The consumer cannot apply these events now: they are not tried before `until`."""
     for chosen in batched(event_ids):
         ChainEvent.objects.filter(pk__in=chosen).put_off(until)
 
 
-def put_off_events_of(*, position_id: int, from_block: int, until: dt.datetime) -> None:
+def put_off_position_events(*, position_id: int, from_block: int, until: dt.datetime) -> None:
     """The same for all of a position's events since a block, in one statement however many they are."""
     ChainEvent.objects.filter(position_id=position_id, block_number__gte=from_block).put_off(until)
 

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Collection, Iterable, Sequence
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 
 from chain.models import ChainTransaction, Operation, OperationState
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
@@ -135,11 +135,6 @@ def put_off_count() -> int:
     """How many final operations are put off: their owner could not act on them, or on one before them. For metrics."""
     waiting = Operation.objects.filter(acknowledged__in=[False], settle_after__isnull=False)
     return waiting.filter(state__in=FINAL_OPERATION_STATES).count()
-
-
-def open_operations_count() -> int:
-    """Operations that were accepted and are not final (M7)."""
-    return Operation.objects.filter(~Q(state__in=FINAL_OPERATION_STATES)).count()
 
 
 def open_operations_by_state() -> dict[str, int]:

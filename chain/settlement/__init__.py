@@ -4,8 +4,8 @@ The loop: `driver` holds the lease (`chain.wallet.lease`) and runs the steps on 
 
 - `recovery`: what a new driver does first. `nonces` checks the nonce counter; `restoring` compares the database with
   the chain after a backup was restored.
-- `bundling.send_queued`: queued operations become bundles, are simulated (`simulation`), signed (`attempts`), committed
-  and sent (`sending`).
+- `bundling.send_queued`: queued operations become bundles, are simulated (`simulation`), signed, committed and sent
+  (`sending`, which also bumps fees and sends noops).
 - `tracking.track_transactions`: once a block, what became of each transaction.
 - `settling.settle_mined`: a mined transaction settles its operations, by the logs that `verdicts` judges.
 - `reverts.requeue_bundle`: a transaction reverts.

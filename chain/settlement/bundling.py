@@ -19,9 +19,8 @@ from chain.lending.encoding import OutcomeStatus, describe_revert
 from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, WalletStatus
 from chain.rpc.clients import ChainUnavailable
 from chain.settlement.adoption import adopt_execution
-from chain.settlement.attempts import new_attempt
 from chain.settlement.engine import Deferral, Engine
-from chain.settlement.sending import send_attempts
+from chain.settlement.sending import new_attempt, send_attempts
 from chain.settlement.simulation import Simulation, simulate_bundles
 from chain.settlement.transitions import finish_operation
 from chain.settlement.verdicts import OperationVerdict

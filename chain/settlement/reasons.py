@@ -15,8 +15,8 @@ from chain.models import (
     TransactionState,
     WalletStatus,
 )
-from chain.settlement.attempts import best_attempt, fees_of
 from chain.settlement.engine import Deferral, Engine
+from chain.settlement.sending import best_attempt, fees_of
 from chain.states import FINAL_OPERATION_STATES, IN_FLIGHT_STATES
 from chain.wallet.fees import Market, bump_fees
 from chain.wallet.signer import SignerUnavailable, get_signer

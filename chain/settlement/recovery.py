@@ -12,10 +12,9 @@ from django.conf import settings
 
 from chain.models import ChainTransaction, TransactionAttempt
 from chain.settlement import nonces, restoring
-from chain.settlement.attempts import noop_attempt
 from chain.settlement.engine import Engine
 from chain.settlement.reorgs import roll_back_orphaned
-from chain.settlement.sending import Send, resend_transactions, send_attempts
+from chain.settlement.sending import Send, noop_attempt, resend_transactions, send_attempts
 from chain.states import IN_FLIGHT_STATES
 from chain.wallet.fees import Fees, quote_fees
 from chain.wallet.signer import SignerUnavailable

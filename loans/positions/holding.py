@@ -1,9 +1,9 @@
 """A position whose next event or operation cannot be applied is held: it waits by itself, and the others go on.
 
 A position's ledger takes its events in the order of the chain, so where one of them fails all later ones wait behind
-it, its operations of ours as well. A held position is not looked at before `follow_after`, a pause that grows with
-each failure; what waits is put off with it (`chain.services.put_off_behind`, `put_off_events`), so that thousands of
-such rows cost the sweeps nothing. It is looked at at once where what it waits for may have happened: something of it
+it, its operations of ours as well. A held position is not looked at before `follow_after`, a pause that grows with each
+failure; what waits is put off with it (`chain.services.put_off_operations`, `put_off_chain_events`), so that thousands
+of such rows cost the sweeps nothing. It is looked at at once where what it waits for may have happened: something of it
 was applied, or something came in from before the place where it waits.
 """
 
@@ -95,7 +95,7 @@ def postpone_operations(row: SolvencyPosition, operations: Sequence[Operation]) 
     """These operations of a held position are not tried before it is tried again; answers how many were put off."""
     if row.follow_after is None:
         return 0  # it was let go meanwhile
-    chain_services.put_off_behind(
+    chain_services.put_off_operations(
         operation_ids=[operation.pk for operation in operations],
         until=row.follow_after,
         why=_behind(row),
@@ -107,13 +107,13 @@ def postpone_all_operations(row: SolvencyPosition) -> None:
     """The same for all its operations whose pause is over, so that they do not come up one by one."""
     if row.follow_after is not None:
         ids = _operation_ids(row.position_id)
-        chain_services.put_off_behind(operation_ids=ids, until=row.follow_after, why=_behind(row), if_due=True)
+        chain_services.put_off_operations(operation_ids=ids, until=row.follow_after, why=_behind(row), if_due=True)
 
 
 def postpone_events(row: SolvencyPosition, events: Sequence[ChainEvent]) -> None:
     """These events of a held position are not looked at before it is tried again."""
     if row.follow_after is not None:
-        chain_services.put_off_events(event_ids=[event.pk for event in events], until=row.follow_after)
+        chain_services.put_off_chain_events(event_ids=[event.pk for event in events], until=row.follow_after)
 
 
 def first_waiting(position_id: int, limit: int) -> list[Operation]:

@@ -235,14 +235,14 @@ class _Pass:
             logger.error("position %d cannot be followed; it is put off by itself", row.position_id, exc_info=error)
         until = backoff.next_try(row.follow_failures + 1)
         holding.hold_position(row, until=until, block=block, why=error)
-        chain_services.put_off_events_of(position_id=row.position_id, from_block=block, until=until)
+        chain_services.put_off_position_events(position_id=row.position_id, from_block=block, until=until)
 
     def _put_off_unknown(self, position_id: int, events: Sequence[ChainEvent]) -> None:
         """There is no row of it, and the chain shows no such position now, or not to us."""
         if any(event.follow_after is None for event in events):
             logger.error("events of position %d wait: the chain does not show such a position", position_id)
         until = backoff.next_try(UNKNOWN_POSITION_FAILURES)
-        chain_services.put_off_events_of(position_id=position_id, from_block=events[0].block_number, until=until)
+        chain_services.put_off_position_events(position_id=position_id, from_block=events[0].block_number, until=until)
         self.report.waiting.add(position_id)
 
 

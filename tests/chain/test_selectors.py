@@ -230,7 +230,7 @@ def test_operations_by_uid_are_found_however_many_are_asked_for() -> None:
 def test_open_operations_are_those_that_are_not_final() -> None:
     for state in ("QUEUED", "BUNDLED", "EXECUTED", "NEEDS_REVIEW", "CONFIRMED", "REFUSED", "FAILED"):
         operation(state=state)
-    assert selectors.open_operations_count() == 4
+    assert selectors.open_operations_query().count() == 4
 
 
 # --- wallets ---
