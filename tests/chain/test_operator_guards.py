@@ -403,7 +403,7 @@ def test_who_loses_the_lease_to_another_operator_is_told_that_nothing_was_done(
         noop(engine, transaction, actor=actor)
 
     monkeypatch.setattr(operating, "send_noop_by_operator", overtaken)
-    with pytest.raises(CommandError, match="somebody else took the wallet"):
+    with pytest.raises(CommandError, match="another driver took the lease"):
         settlement("noop", "0", "--yes")
     assert TransactionAttempt.objects.count() == 1
 

@@ -16,6 +16,7 @@ from pytest_django.fixtures import Settings
 
 UPGRADED = "upgraded"  # the alias of a database beside the one of the tests
 BEFORE, EVIDENCE = "0004_funding_once_per_transaction_and_sender", "0005_evidence_and_authority"
+CARRIERS, BUNDLES = "0008_former_carriers", "0009_bundles_and_transactions"
 EXECUTOR = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
 
 
@@ -26,7 +27,7 @@ def test_no_model_says_more_than_its_migrations() -> None:
     assert said.getvalue() == "No changes detected\n"
 
 
-# --- chain 0005, on an installation of before ---
+# --- chain 0005 and 0009, on an installation of before ---
 
 
 @pytest.fixture
@@ -123,3 +124,15 @@ def test_where_there_are_no_operations_no_executor_is_needed_or_noted(
     settings.PLATFORM_EXECUTOR_ADDRESS = address
     assert executors(migrated_to(EVIDENCE)) == {"Operation": [], "ChainTransaction": [], "Executor": []}
     assert EVIDENCE in applied()
+
+
+def test_an_operation_keeps_its_transaction_its_place_and_its_former_transactions(before: Any) -> None:
+    old = migrated_to(CARRIERS)
+    wallet = rows(old, "PlatformWallet").create(address="0x" + "a1" * 20, chain_id=5003, fee_cap_wei=1)
+    carrier = rows(old, "ChainTransaction").create(wallet=wallet, nonce=0, gas_limit=1)
+    place = {"carrier": carrier, "position_in_carrier": 3, "former_carriers": ["one", "two"]}
+    rows(old, "Operation").create(key="borrow:1", uid="0x" + "01" * 32, kind="borrow", calls=[], effect=[], **place)
+    names = ("transaction_id", "position_in_bundle", "former_transactions")
+    assert rows(migrated_to(BUNDLES), "Operation").values_list(*names).get() == (carrier.pk, 3, ["one", "two"])
+    names = ("carrier_id", "position_in_carrier", "former_carriers")
+    assert rows(migrated_to(CARRIERS), "Operation").values_list(*names).get() == (carrier.pk, 3, ["one", "two"])

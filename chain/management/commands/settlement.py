@@ -1,7 +1,7 @@
-"""`manage.py settlement`: for the operator whom NEEDS_REVIEW wakes. Every action shows what it saw before it acts.
+"""`manage.py settlement`: for the operator when something needs review. Every action shows the state before it acts.
 
-Each concerns the wallet of the configured key, or the one that `--wallet` names: what a key that was rotated away has
-left behind is put right under its own wallet.
+Each concerns the wallet of the configured key, or the one that `--wallet` names: a wallet whose key was rotated away is
+put right under its own address.
 """
 
 import sys
@@ -32,10 +32,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         status = actions.add_parser("status", help="the wallets, what is under way, what waits for a person")
-        _of_one_wallet(status, default="the platform's, and each other one that somebody should look at")
-        freeze = _acting(actions.add_parser("freeze", help="send nothing new; what is under way is followed on"))
+        _of_one_wallet(status, default="the platform's, and each other one that needs attention")
+        freeze = _acting(actions.add_parser("freeze", help="send nothing new; what is under way is still followed"))
         freeze.add_argument("reason", help="for those who come after you")
-        _acting(actions.add_parser("unfreeze", help="work again, where nothing stands against it"))
+        _acting(actions.add_parser("unfreeze", help="send again, once what froze it is gone"))
         resend = _acting(actions.add_parser("resend", help="send stored transactions again, the same bytes"))
         resend.add_argument("--nonce", type=int, help="only this one")
         noop = _acting(actions.add_parser("noop", help="let a transaction that does nothing take a nonce"))
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         except (ChainUnavailable, RpcError) as error:
             raise CommandError(f"the chain does not answer, nothing was done: {error}") from error
         except LeaseLost as error:
-            raise CommandError(f"somebody else took the wallet, nothing was done: {error}") from error
+            raise CommandError(f"another driver took the lease, nothing was done: {error}") from error
         except SignerUnavailable as error:
             raise CommandError(str(error)) from error
 
@@ -167,7 +167,7 @@ class Command(BaseCommand):
 
 
 def _shown_by_status(address: str | None) -> list[PlatformWallet]:
-    """The platform's wallet, then those that somebody should look at; all where no key says which the platform's is."""
+    """The platform's wallet, then others that need attention; all of them where no key is configured."""
     if address:
         return [_wallet(address)]
     try:
