@@ -44,8 +44,8 @@ _undecided_since: dict[uuid.UUID, int | None] = {}
 def roll_back_orphaned(engine: Engine) -> bool:
     """Roll back every transaction whose block was orphaned since the last comparison; True where there was one.
 
-    Nothing is known of blocks above the head after it fell (F39), nor while endpoints show different blocks: then they
-    are compared again at each block until it is.
+    Blocks above the head after it fell (F39), and blocks about which endpoints disagree, cannot be compared yet: that
+    is tried again at each block.
     """
     head = engine.require_head()
     has_rolled_back = False

@@ -9,8 +9,8 @@
 - A revert in the simulation costs nothing: `bundling` refuses the operation (REFUSED), or freezes the wallet where the
   executor refuses the whole bundle.
 
-None of this is written before the block is `CHAIN_CONFIRMATIONS` deep: until then a reorg may turn a failure into a
-success (F30). `settling` calls what is here.
+A revert in a block is not written before the block is `CHAIN_CONFIRMATIONS` deep: until then a reorg may turn it into a
+success (F30). `settling.settle_mined` calls what is here.
 """
 
 from collections.abc import Sequence
