@@ -52,7 +52,7 @@ class ReferenceBlock:
     older: dict[int, str] = field(default_factory=dict, repr=False)
 
     @property
-    def as_parameter(self) -> dict[str, Any]:
+    def as_parameter(self) -> dict[str, object]:
         """The block as a parameter of a call (EIP-1898): of this very hash."""
         return {"blockHash": self.block_hash, "requireCanonical": True}
 

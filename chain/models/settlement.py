@@ -15,7 +15,7 @@ Invariants (M2, M7): a nonce is used once per wallet; an operation has at most o
 reaches a final state after any crash, or NEEDS_REVIEW. The states and their edges are in `chain.states`.
 """
 
-from typing import Any, Self
+from typing import Self
 
 from django.db import models
 from django.db.models import F
@@ -62,7 +62,7 @@ class PlatformWalletQuerySet(models.QuerySet["PlatformWallet"]):
         """The row of this wallet, unless its status, its reasons or its incident changed since `shown` was read."""
         return self.filter(pk=shown.pk, status_changes=shown.status_changes)
 
-    def change_status(self, **changes: Any) -> int:
+    def change_status(self, **changes: object) -> int:
         """Write status, reason or incident and count the change; returns how many rows matched."""
         return self.update(status_changes=F("status_changes") + 1, **changes)
 

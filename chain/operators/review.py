@@ -226,7 +226,7 @@ def requeue_operation(engine: Engine, evidence: Evidence, *, actor: str) -> None
 
 
 def _decide(
-    engine: Engine, evidence: Evidence, verdict: OperationVerdict, *, actor: str, action: str, **fields: Any
+    engine: Engine, evidence: Evidence, verdict: OperationVerdict, *, actor: str, action: str, **fields: object
 ) -> None:
     def write() -> None:
         _require_unmoved(evidence)

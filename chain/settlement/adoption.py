@@ -34,7 +34,7 @@ class Execution:
     verdict: OperationVerdict
     logs: list[dict[str, Any]]  # all that belong to it, expected or not
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """The fields of an operation that was executed there."""
         return {"tx_hash": self.tx_hash, **self.block.operation_fields()}
 

@@ -8,7 +8,6 @@ found in `chain.settlement.reasons`.
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -127,7 +126,7 @@ def _log_operations(operations: Sequence[Operation], reason: str, head: int) -> 
 
 def count_overdue() -> dict[str, int]:
     """What was reported and is still open: operations by state, and `TRANSACTION`. For metrics."""
-    found: dict[str, Any] = dict.fromkeys((*(state.value for state in OPEN_STATES), "TRANSACTION"), 0)
+    found: dict[str, int] = dict.fromkeys((*(state.value for state in OPEN_STATES), "TRANSACTION"), 0)
     found |= selectors.count_by_state(_open_operations(told=[True]))
     wallets = list(PlatformWallet.objects.values_list("pk", flat=True))
     live = ChainTransaction.objects.filter(wallet__in=wallets, state__in=LIVE_TRANSACTION_STATES)

@@ -13,11 +13,12 @@ another one; a node that lags proves nothing (F41). How the watcher handles a re
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from audit.services import record_change
 from chain import metrics
@@ -113,17 +114,17 @@ def _compare(engine: Engine) -> tuple[bool, bool]:
     return not found.undecided, True
 
 
-def _blocks_of(rows: Any) -> Any:
+def _blocks_of(rows: QuerySet[ChainTransaction] | QuerySet[Operation]) -> Iterable[tuple[str, Any]]:
     """`(hash, number)` of each block that one of the rows is in."""
     return rows.order_by().values_list("block_hash", "block_number").distinct()
 
 
-def watched_transactions(wallet_id: uuid.UUID, floor: int) -> Any:
+def watched_transactions(wallet_id: uuid.UUID, floor: int) -> QuerySet[ChainTransaction]:
     """Transactions mined above the block `floor`, which a reorg may orphan. For the index tests too."""
     return ChainTransaction.objects.filter(wallet=wallet_id, state__in=_WATCHED_STATES, block_number__gt=floor)
 
 
-def adopted_operations(floor: int) -> Any:
+def adopted_operations(floor: int) -> QuerySet[Operation]:
     """Operations settled from an execution above `floor` in a transaction that is not ours. For the index tests too."""
     return Operation.objects.filter(transaction__isnull=True, state=OperationState.CONFIRMED, block_number__gt=floor)
 

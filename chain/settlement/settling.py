@@ -47,7 +47,7 @@ class MinedTransaction:
     block: Block
     operations: list[Operation] = field(default_factory=list)
     judged: list[tuple[Operation, OperationVerdict]] = field(default_factory=list)
-    adopted: list[tuple[Operation, OperationVerdict, dict[str, Any]]] = field(default_factory=list)
+    adopted: list[tuple[Operation, OperationVerdict, dict[str, object]]] = field(default_factory=list)
     depth: int = 0
     is_deep: bool = False  # deep enough, and shown by every endpoint: what it did is final
 
@@ -147,7 +147,7 @@ def _write_settled(mined: MinedTransaction) -> None:
         store_verdicts([(operation, verdict)], **fields)
 
 
-def _transaction_fields(mined: MinedTransaction) -> dict[str, Any]:
+def _transaction_fields(mined: MinedTransaction) -> dict[str, object]:
     return {
         "mined_hash": mined.attempt.tx_hash,
         "gas_used": int(mined.receipt["gasUsed"], 16),
@@ -155,7 +155,7 @@ def _transaction_fields(mined: MinedTransaction) -> dict[str, Any]:
     }
 
 
-def _operation_fields(mined: MinedTransaction) -> dict[str, Any]:
+def _operation_fields(mined: MinedTransaction) -> dict[str, object]:
     return {"tx_hash": mined.attempt.tx_hash, **mined.block.operation_fields()}
 
 

@@ -35,21 +35,21 @@ class Block:
         time = dt.datetime.fromtimestamp(int(block["timestamp"], 16), dt.UTC)
         return cls(number=int(block["number"], 16), hash=block["hash"], time=time)
 
-    def operation_fields(self) -> dict[str, Any]:
+    def operation_fields(self) -> dict[str, object]:
         return {"block_number": self.number, "block_hash": self.hash, "block_time": self.time}
 
-    def transaction_fields(self) -> dict[str, Any]:
+    def transaction_fields(self) -> dict[str, object]:
         return {"block_number": self.number, "block_hash": self.hash}
 
 
-NO_BLOCK: dict[str, Any] = {"block_number": None, "block_hash": ""}
-NO_TRANSACTION: dict[str, Any] = {"transaction": None, "position_in_bundle": 0}
+NO_BLOCK: dict[str, object] = {"block_number": None, "block_hash": ""}
+NO_TRANSACTION: dict[str, object] = {"transaction": None, "position_in_bundle": 0}
 # With a final state the owner's part begins: it has not tried yet, and its waiting time counts from now.
-FRESHLY_FINAL: dict[str, Any] = {**NOT_PUT_OFF, "open_since_block": None, "overdue_told": False}
-NO_OUTCOME: dict[str, Any] = {"tx_hash": "", **NO_BLOCK, "block_time": None, "outcome_logs": None}
+FRESHLY_FINAL: dict[str, object] = {**NOT_PUT_OFF, "open_since_block": None, "overdue_told": False}
+NO_OUTCOME: dict[str, object] = {"tx_hash": "", **NO_BLOCK, "block_time": None, "outcome_logs": None}
 
 
-def move_operations(operations: Sequence[Operation], target: OperationState, **fields: Any) -> int:
+def move_operations(operations: Sequence[Operation], target: OperationState, **fields: object) -> int:
     """Move operations into `target` where the table of edges allows it, in one update; returns how many moved.
 
     Inside the caller's database transaction.
@@ -65,7 +65,7 @@ def move_operations(operations: Sequence[Operation], target: OperationState, **f
     return moved
 
 
-def move_transaction(transaction: ChainTransaction, target: TransactionState, **fields: Any) -> bool:
+def move_transaction(transaction: ChainTransaction, target: TransactionState, **fields: object) -> bool:
     """Move a transaction into `target`; False where the table of edges does not allow it. Inside a database
     transaction.
     """
@@ -73,7 +73,7 @@ def move_transaction(transaction: ChainTransaction, target: TransactionState, **
     return guarded.update(state=target, updated_at=clock.now(), **fields) == 1
 
 
-def store_verdicts(judged: Sequence[tuple[Operation, OperationVerdict]], **fields: Any) -> None:
+def store_verdicts(judged: Sequence[tuple[Operation, OperationVerdict]], **fields: object) -> None:
     """Write the final states of operations of one block: one update for the confirmed ones, one for all their logs."""
     confirmed = [operation for operation, verdict in judged if verdict.state == OperationState.CONFIRMED]
     move_operations(confirmed, OperationState.CONFIRMED, reason="", **FRESHLY_FINAL, **fields)
@@ -87,7 +87,7 @@ def store_verdicts(judged: Sequence[tuple[Operation, OperationVerdict]], **field
     Operation.objects.bulk_update(confirmed, ["outcome_logs"])
 
 
-def finish_operation(engine: Engine, operation: Operation, verdict: OperationVerdict, **fields: Any) -> None:
+def finish_operation(engine: Engine, operation: Operation, verdict: OperationVerdict, **fields: object) -> None:
     """Settle one operation in a database transaction of its own."""
     engine.lease.write(lambda: store_verdicts([(operation, verdict)], **fields))
     note_settled(engine, [(operation, verdict)])
@@ -102,6 +102,6 @@ def note_settled(engine: Engine, judged: Iterable[tuple[Operation, OperationVerd
             logger.error("operation %s needs review: %s", operation.key, verdict.reason)
 
 
-def leave_transaction(operation: Operation) -> dict[str, Any]:
+def leave_transaction(operation: Operation) -> dict[str, object]:
     """The fields of an operation that goes back to the queue: no transaction, and one more former transaction."""
     return {**NO_TRANSACTION, "former_transactions": [*operation.former_transactions, str(operation.transaction_id)]}

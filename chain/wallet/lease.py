@@ -11,7 +11,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db.models import F, Q
 
@@ -37,10 +37,10 @@ class Lease:
         self.wallet_id = wallet_id
         self.epoch = epoch
         self.holder = holder
-        self.notes: dict[str, Any] = {}  # columns of the wallet that every renewal writes too
+        self.notes: dict[str, object] = {}  # columns of the wallet that every renewal writes too
         self._renewed_at = time.monotonic()
 
-    def renew(self, *, where: dict[str, Any] | None = None, **changes: Any) -> None:
+    def renew(self, *, where: dict[str, object] | None = None, **changes: object) -> None:
         """Renew the lease, or raise `LeaseLost`: the first statement of each database transaction of the engine.
 
         `where` adds conditions on the wallet, `changes` writes more of its columns in the same guarded update.
@@ -52,7 +52,7 @@ class Lease:
             raise LeaseLost(f"{self.holder} lost the lease of epoch {self.epoch}")
         self._renewed_at = time.monotonic()
 
-    def write(self, fn: Callable[[], T], *, where: dict[str, Any] | None = None, **changes: Any) -> T:
+    def write(self, fn: Callable[[], T], *, where: dict[str, object] | None = None, **changes: object) -> T:
         """Run `fn` in a database transaction that commits only while the lease is ours. `fn` may run more than once."""
 
         def fenced() -> T:
