@@ -9,7 +9,7 @@ from django.utils.html import format_html, format_html_join
 
 from audit.differences import differences
 from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry, RefusedCalls
-from audit.trail.inspection import inspect
+from audit.trail.inspection import inspect_trail
 from partner_platform.core.console.model_admin import ReadOnlyAdmin
 
 
@@ -116,7 +116,7 @@ class AuditEntryAdmin(RecordAdmin):
 
     @admin.display(description="Verification")
     def state(self, entry: AuditEntry) -> str:
-        return inspect(entry).text
+        return inspect_trail(entry).text
 
     @admin.display(description="Before and after")
     def changes(self, entry: AuditEntry) -> str:

@@ -52,11 +52,11 @@ def record_changes(changes: Sequence[Change]) -> None:
 def _signed(change: Change) -> AuditEntry:
     request_id = context.current_request_id()
     entry = AuditEntry(**vars(change), request_id="" if request_id == "-" else request_id)
-    entry.mac = entry_mac(digest_of(entry), signing_key())
+    entry.mac = entry_mac(digest_of_entry(entry), signing_key())
     return entry
 
 
-def digest_of(entry: AuditEntry) -> str:
+def digest_of_entry(entry: AuditEntry) -> str:
     """The digest of an entry in memory, the same as of its stored columns."""
     before, after = (None if value is None else canonical_json(value) for value in (entry.before, entry.after))
     return entry_digest(

@@ -38,4 +38,4 @@ def archive_api_logs() -> int:
 @shared_task(name="audit.tasks.record_refused_calls")
 def record_refused_calls() -> int:
     """Move the counts of refused calls into the database; answers how many rows that made."""
-    return refused_calls.record()
+    return refused_calls.move_counts_into_rows()

@@ -77,7 +77,7 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 @dataclass(frozen=True)
-class Run:
+class VerificationRun:
     """One verification: how long it took, and the processor time of it and its processes."""
 
     seconds: float
@@ -89,15 +89,15 @@ class Run:
         return f"{self.seconds:.1f} s ({self.cpu:.1f} s of processor)"
 
 
-def _verify(processes: int) -> Run:
-    from audit.trail.verification import verify
+def _verify(processes: int) -> VerificationRun:
+    from audit.trail.verification import verify_trail
 
     began, cpu = time.perf_counter(), sum(os.times()[:4])
-    result = verify(processes=processes, with_anchors=False)
-    return Run(time.perf_counter() - began, sum(os.times()[:4]) - cpu, result.entries, result.findings)
+    result = verify_trail(processes=processes, with_anchors=False)
+    return VerificationRun(time.perf_counter() - began, sum(os.times()[:4]) - cpu, result.entries, result.findings)
 
 
-def _flip_and_find(column: str, entries: int, processes: int) -> tuple[Run, str]:
+def _flip_and_find(column: str, entries: int, processes: int) -> tuple[VerificationRun, str]:
     from django.db.models import QuerySet
 
     from audit.models import AuditBlock, AuditEntry
@@ -143,11 +143,11 @@ def _create(entries: int) -> None:
 
 
 def _block(previous: "AuditBlock | None", numbers: range) -> "tuple[AuditBlock, list[AuditEntry]]":
-    from audit.services import digest_of
+    from audit.services import digest_of_entry
     from audit.trail.sealing import make_block
 
     entries = [_entry(number) for number in numbers]
-    block = make_block(previous, [(entry.pk.hex, digest_of(entry)) for entry in entries])
+    block = make_block(previous, [(entry.pk.hex, digest_of_entry(entry)) for entry in entries])
     for entry in entries:
         entry.block = block.number
     return block, entries
@@ -155,7 +155,7 @@ def _block(previous: "AuditBlock | None", numbers: range) -> "tuple[AuditBlock, 
 
 def _entry(number: int) -> "AuditEntry":
     from audit.models import AuditEntry
-    from audit.services import digest_of
+    from audit.services import digest_of_entry
     from audit.trail.canonical import entry_mac
     from audit.trail.keys import signing_key
 
@@ -167,7 +167,7 @@ def _entry(number: int) -> "AuditEntry":
         after={"status": "ACTIVE", "principalAmount": str(number), "transactionHash": f"0x{number:064x}"},
         request_id=f"{number:032x}",
     )
-    entry.mac = entry_mac(digest_of(entry), signing_key())
+    entry.mac = entry_mac(digest_of_entry(entry), signing_key())
     return entry
 
 
@@ -216,19 +216,19 @@ def _start(stack: ExitStack, database: str, port: int, folder: Path) -> str:
         server = postgres.postgres(port=port, folder=folder / "postgres").start()
         stack.callback(server.stop)
         _create_database(port)
-        return postgres.url(port, "bench")
+        return postgres.postgres_url(port, "bench")
     if database == "mongodb":
         server = mongodb.mongodb(port=port, folder=folder / "mongodb").start()
         stack.callback(server.stop)
         mongodb.initiate(port)
-        return mongodb.url(port, "bench")
+        return mongodb.mongodb_url(port, "bench")
     return f"sqlite:///{folder / 'bench.sqlite3'}"
 
 
 def _create_database(port: int) -> None:
     import psycopg
 
-    with psycopg.connect(postgres.url(port, "postgres"), autocommit=True) as connection:
+    with psycopg.connect(postgres.postgres_url(port, "postgres"), autocommit=True) as connection:
         connection.execute("CREATE DATABASE bench")
 
 

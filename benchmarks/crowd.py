@@ -1,9 +1,10 @@
 """Many threads in many processes doing one thing at the same moment, through the platform's real code in each.
 
-`Crowd` starts the processes and hands them jobs; a process reads each job as a line of JSON and answers with one. Two
-things can be done: `reserve`, the guarded updates of a borrow's acceptance (the OAID's credit, the partner's total and
-daily limit) in one transaction; and `borrow`, a whole request through the WSGI application, authentication and audit
-log included, which asks not to wait for the settlement. Who is told 503 asks again, as Retry-After says.
+`CallerProcesses` starts the processes and hands them jobs; a process reads each job as a line of JSON and answers with
+one. There are two kinds of job: `reserve`, the guarded updates of a borrow's acceptance (the OAID's credit, the
+partner's total and daily limit) in one transaction; and `borrow`, a whole request through the WSGI application,
+authentication and audit log included, which asks not to wait for the settlement. A call that gets 503 is repeated after
+its Retry-After.
 """
 
 import datetime as dt
@@ -27,7 +28,7 @@ UNAVAILABLE = 503
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallResult:
     """An HTTP answer's status, its `code` where it is an error, and its Retry-After; `reserve` answers likewise."""
 
     status: int
@@ -36,11 +37,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class NamedCall:
     """One thing asked for under a name of its own, and every answer to it: more than one where the first was 503."""
 
     name: str
-    answers: list[Answer]
+    answers: list[CallResult]
 
     @property
     def is_accepted(self) -> bool:
@@ -52,7 +53,7 @@ class Done:
     """What all threads of all processes were told, and the wall time from the first's start to the last's end."""
 
     seconds: float
-    asked: list[Asked]
+    asked: list[NamedCall]
 
     @property
     def accepted(self) -> list[str]:
@@ -60,7 +61,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Crowd:
+class CallerProcesses:
     """Processes that wait for a job."""
 
     processes: list[subprocess.Popen[str]]
@@ -76,7 +77,11 @@ class Crowd:
         for process in self.processes:
             self._tell(process, "go")
         told = [json.loads(self._hear(process)) for process in self.processes]
-        asked = [Asked(name, [Answer(*answer) for answer in answers]) for one in told for name, answers in one["asked"]]
+        asked = [
+            NamedCall(name, [CallResult(*answer) for answer in answers])
+            for one in told
+            for name, answers in one["asked"]
+        ]
         return Done(max(one["ended"] for one in told) - min(one["began"] for one in told), asked)
 
     @staticmethod
@@ -95,7 +100,7 @@ class Crowd:
 
 
 @contextmanager
-def crowd(*, processes: int = 4, threads: int = 16) -> Iterator[Crowd]:
+def caller_processes(*, processes: int = 4, threads: int = 16) -> Iterator[CallerProcesses]:
     """Started on the environment as it is now, ended with the block."""
     environment = {
         **os.environ,
@@ -108,7 +113,7 @@ def crowd(*, processes: int = 4, threads: int = 16) -> Iterator[Crowd]:
         for _ in range(processes)
     ]
     try:
-        yield Crowd(started, threads)
+        yield CallerProcesses(started, threads)
     finally:
         for process in started:
             process.communicate()  # closes its input, which ends it

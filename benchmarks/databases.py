@@ -17,7 +17,7 @@ from benchmarks.world import running_servers
 from sandbox import databases
 
 if TYPE_CHECKING:
-    from benchmarks.crowd import Crowd, Done
+    from benchmarks.crowd import CallerProcesses, Done
 
 AMOUNT = 3 * 10**6 + 1
 ENOUGH = 10**15
@@ -84,14 +84,14 @@ def _measure(engine: str, each: int) -> dict[str, Any]:
     with running_servers(engine):
         from django.core.management import call_command
 
-        from benchmarks.crowd import crowd
+        from benchmarks.crowd import caller_processes
         from benchmarks.furnish import furnish
 
         call_command("migrate", verbosity=0)
         world = furnish(users=SPREAD)
         _point_at(world.environment())
         result: dict[str, Any] = {"rates": {}, "again": {}, "wrong": []}
-        with crowd(processes=PROCESSES, threads=THREADS) as everybody:
+        with caller_processes(processes=PROCESSES, threads=THREADS) as everybody:
             wallets = [(user.oaid_token_id, user.wallet) for user in world.users]
             _borrows(everybody, 1, wallets, 1)  # caches and connections warm
             for name, run in {
@@ -117,7 +117,7 @@ def _point_at(values: dict[str, str]) -> None:
         os.environ[name] = value
 
 
-def _updates(everybody: "Crowd", each: int) -> tuple["Done", list[str]]:
+def _updates(everybody: "CallerProcesses", each: int) -> tuple["Done", list[str]]:
     from loans.positions import credit
 
     room = _room(each, 1)
@@ -135,7 +135,9 @@ def _updates(everybody: "Crowd", each: int) -> tuple["Done", list[str]]:
     return done, _wrong(done, [partner], room, accepted=200)
 
 
-def _borrows(everybody: "Crowd", each: int, wallets: list[tuple[int, str]], partners: int) -> tuple["Done", list[str]]:
+def _borrows(
+    everybody: "CallerProcesses", each: int, wallets: list[tuple[int, str]], partners: int
+) -> tuple["Done", list[str]]:
     room = _room(each, partners)
     made = [_new_partner(room) for _ in range(partners)]
     done = everybody.run("borrow", each=each, keys=[key for _, key in made], wallets=wallets, amount=AMOUNT)

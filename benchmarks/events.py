@@ -38,7 +38,7 @@ UNLIMITED = 2**256 - 1
 
 
 @dataclass
-class Crowd:
+class PositionHolder:
     """A contract that owns the positions; it runs many calls in one transaction, which makes one block."""
 
     world: "World"
@@ -115,7 +115,7 @@ def _catch_up() -> tuple[float, Any]:
     return time.monotonic() - started, watched
 
 
-def _reorganize(crowd: Crowd) -> None:
+def _reorganize(crowd: PositionHolder) -> None:
     """The newest blocks are replaced by empty ones; the crowd's movements in them never happened."""
     from chain.rpc.clients import get_client
 
@@ -169,7 +169,7 @@ def _lend(world: "World") -> None:
     assert PartnerLoan.objects.filter(status=LoanStatus.ACTIVE).count() == len(world.users)
 
 
-def _gather(world: "World") -> Crowd:
+def _gather(world: "World") -> PositionHolder:
     """Deploy the crowd and open its positions, `EVENTS_PER_CALL` events each."""
     from chain.lending import deployment
     from chain.lending.encoding import decode_event, encode_call, topic_of
@@ -187,7 +187,7 @@ def _gather(world: "World") -> Crowd:
         operation_gas_floor=OPERATION_GAS,
     )
     get_client().call("anvil_setBalance", [deployer.address, hex(1_000_000 * deployment.ETHER)])
-    crowd = Crowd(world, address)
+    crowd = PositionHolder(world, address)
     token, vault = contracts["collateralToken"], contracts["solvencyVault"]
     approve = encode_call("approve(address,uint256)", [vault, UNLIMITED])
     mint = encode_call("mint(address,uint256)", [address, POSITIONS * 10**18])
@@ -207,12 +207,12 @@ def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-def _movements(crowd: Crowd) -> Iterator[Any]:
+def _movements(crowd: PositionHolder) -> Iterator[Any]:
     """Blocks of draws and, in the next round over the positions, smaller repayments; without end."""
     return _batched(_calls(crowd), CALLS_PER_BLOCK)
 
 
-def _calls(crowd: Crowd) -> Iterator[tuple[str, str]]:
+def _calls(crowd: PositionHolder) -> Iterator[tuple[str, str]]:
     from chain.lending.encoding import encode_call
 
     vault = crowd.world.contracts["solvencyVault"]

@@ -46,7 +46,7 @@ def run(target: Target, *, seconds: float, clients: int) -> tuple[int, float]:
     return sum(counts), time.perf_counter() - began
 
 
-def once(target: Target) -> bytes:
+def fetch_body(target: Target) -> bytes:
     """One answer's body."""
     with socket.create_connection((LOOPBACK, target.port)) as connection:
         connection.sendall(target.request())

@@ -162,7 +162,7 @@ def _stores() -> Iterator[Stores]:
             "DJANGO_ALLOWED_HOSTS": LOOPBACK,
             "PLATFORM_ENVIRONMENT": "sandbox",
             "REDIS_URL": f"redis://{LOOPBACK}:{redis_port}/0",
-            "DATABASE_URL": postgres.url(port, OURS),
+            "DATABASE_URL": postgres.postgres_url(port, OURS),
             "DATABASE_CONN_MAX_AGE": CONN_MAX_AGE,
             "LOG_LEVEL": "WARNING",
             "RATE_LIMIT_ENTERPRISE": "1000000",  # counted as ever, and not what is measured
@@ -177,7 +177,7 @@ def _stores() -> Iterator[Stores]:
 def _create_databases(port: int) -> None:
     import psycopg
 
-    with psycopg.connect(postgres.url(port, "postgres"), autocommit=True) as connection:
+    with psycopg.connect(postgres.postgres_url(port, "postgres"), autocommit=True) as connection:
         for name in (OURS, RIVAL):
             connection.execute(f"CREATE DATABASE {name}")
 
@@ -198,7 +198,7 @@ def _contestants(stores: Stores, options: argparse.Namespace) -> Iterator[list[C
         server, port = serve("ours", "partner_platform.wsgi", dict(os.environ))
         ours = Contestant("ours", server, Target(port, path, {"Authorization": f"Bearer {key}"}))
         ours.answered = 1
-        key = stores.rival(given=load.once(ours.target).decode())
+        key = stores.rival(given=load.fetch_body(ours.target).decode())
         found = [ours]
         for name, age in (("rival", "0"), ("rival, persistent", CONN_MAX_AGE)):
             environment = stores.rival_environment(RIVAL_CONN_MAX_AGE=age)
@@ -271,16 +271,8 @@ def _draw(partner: Any) -> None:
         last_repayment_at=now,
         metadata={"customer": "c-1"},
     )
-    Repayment.objects.create(
-        loan=loan,
-        partner=partner,
-        amount=100_000_000,
-        status=RepaymentStatus.SETTLED,
-        funding=FundingSource.PULLED,
-        chain_order=1,
-        tx_hash=tx_hash,
-        settled_at=now,
-    )
+    paid = {"amount": 100_000_000, "status": RepaymentStatus.SETTLED, "funding": FundingSource.PULLED}
+    Repayment.objects.create(loan=loan, partner=partner, **paid, chain_order=1, tx_hash=tx_hash, settled_at=now)
 
 
 def _our_rows() -> int:

@@ -84,9 +84,10 @@ def _seed(loans: int, logs: int, engine: str) -> dict[str, str]:
     """Everything into the database and onto the chain; answers the settings that point at the chain's contracts."""
     from django.core.management import call_command
 
-    from benchmarks.seeding import rows
+    from benchmarks.seeding.api_logs import api_logs
     from benchmarks.seeding.bulk import Table, without_indexes
     from benchmarks.seeding.history import History
+    from benchmarks.seeding.rows import Books
     from chain.rpc.clients import get_client
     from chain.wallet.wallets import platform_wallet
 
@@ -96,11 +97,11 @@ def _seed(loans: int, logs: int, engine: str) -> dict[str, str]:
     partners = [_partner(number) for number in range(history.partners)]
     began = time.monotonic()
     wallet = platform_wallet(get_client())
-    books = rows.Books(history, partners, wallet, {**world.contracts, "executor": world.contracts["platformExecutor"]})
+    books = Books(history, partners, wallet, {**world.contracts, "executor": world.contracts["platformExecutor"]})
     with without_indexes(_seeded_models()):
         books.write()
         calls = Table(_api_log(), user_agent="bench/1.0")
-        count = calls.insert(calls.row(**call) for call in rows.api_logs(logs, partners, history.end, loans))
+        count = calls.insert(calls.row(**call) for call in api_logs(logs, partners, history.end, loans))
         written = time.monotonic() - began
     books.finish()
     indexed = time.monotonic() - began
@@ -173,7 +174,7 @@ def _ground(world: "World", history: Any, books: Any) -> None:
         yield ground.balance_word(world.contracts["usdc"], world.contracts["platformExecutor"], books.balance)
 
     get_client().call("anvil_setNonce", [world.accounts["operator"], hex(books.nonces)])
-    head = ground.write(words())
+    head = ground.write_storage(words())
     Executor.objects.create(address=world.contracts["platformExecutor"], chain_id=settings.CHAIN_ID)
     WatchCursor.objects.create(name=SYSTEM_CURSOR, next_block=head + 1, verified_block=head)
 

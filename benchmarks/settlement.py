@@ -38,7 +38,7 @@ MAX_GAS_RATIO = 0.80
 
 
 @dataclass(frozen=True)
-class Result:
+class SettlementRate:
     """One way of settling: loans a second, and gas a loan."""
 
     rate: float
@@ -61,7 +61,7 @@ def main() -> int:
     return _report(literal, ceiling, platform)
 
 
-def _report(literal: Result, ceiling: Result, platform: Result) -> int:
+def _report(literal: SettlementRate, ceiling: SettlementRate, platform: SettlementRate) -> int:
     print(f"{'':10}  loans/s   gas/loan")
     for name, result in {"literal": literal, "ceiling": ceiling, "platform": platform}.items():
         print(f"{name:10}  {result.rate:7.2f}  {result.gas:9,.0f}")
@@ -159,7 +159,7 @@ class _Signer:
 # --- The three ways -------------------------------------------------------------------------------------
 
 
-def _literal(bench: Bench, world: "World", loans: int) -> Result:
+def _literal(bench: Bench, world: "World", loans: int) -> SettlementRate:
     from chain.lending.encoding import encode_call
 
     signer = _Signer(bench, "literal")
@@ -182,10 +182,10 @@ def _literal(bench: Bench, world: "World", loans: int) -> Result:
             started = time.monotonic()  # the first one warms the account's slots and aligns with the blocks
         else:
             gas.append(used)
-    return Result(loans / (time.monotonic() - started), statistics.mean(gas))
+    return SettlementRate(loans / (time.monotonic() - started), statistics.mean(gas))
 
 
-def _ceiling(bench: Bench, world: "World", loans: int) -> Result:
+def _ceiling(bench: Bench, world: "World", loans: int) -> SettlementRate:
     from django.conf import settings
 
     from chain.lending import operations
@@ -208,10 +208,10 @@ def _ceiling(bench: Bench, world: "World", loans: int) -> Result:
     hashes = [_rpc(bench, "eth_sendRawTransaction", raw) for raw in raws]
     receipts = [_receipt(bench, tx_hash) for tx_hash in hashes]
     elapsed = time.monotonic() - started
-    return Result(loans / elapsed, sum(int(receipt["gasUsed"], 16) for receipt in receipts) / loans)
+    return SettlementRate(loans / elapsed, sum(int(receipt["gasUsed"], 16) for receipt in receipts) / loans)
 
 
-def _platform(bench: Bench, world: "World", loans: int) -> Result:
+def _platform(bench: Bench, world: "World", loans: int) -> SettlementRate:
     from django.core.management import call_command
 
     from benchmarks.furnish import create_bench_partner
@@ -232,7 +232,7 @@ def _platform(bench: Bench, world: "World", loans: int) -> Result:
         cpu = {name: (cpu_seconds(pid) - before[name]) * 1000 / loans for name, pid in pids.items()}
     print("CPU ms/loan " + "  ".join(f"{name} {milliseconds:.1f}" for name, milliseconds in cpu.items()))
     print(f"accepted {loans / accepted:.0f} borrows/s over HTTP")
-    return Result(loans / elapsed, _gas_a_loan())
+    return SettlementRate(loans / elapsed, _gas_a_loan())
 
 
 def _borrow_all(bench: Bench, world: "World", key: str, numbers: Sequence[int]) -> None:

@@ -107,9 +107,9 @@ def _start_database(bench: Bench, engine: str, stack: ExitStack) -> str:
     if server is not None:
         stack.callback(server.stop)
         server.start()
-        databases.complete(engine, port)
+        databases.prepare_server(engine, port)
         bench.servers["database"] = server
-    return databases.url(engine, folder, port)
+    return databases.database_url(engine, folder, port)
 
 
 def _prepare_environment(bench: Bench) -> None:
@@ -120,7 +120,7 @@ def _prepare_environment(bench: Bench) -> None:
         "DJANGO_ALLOWED_HOSTS": LOOPBACK,
         "PLATFORM_ENVIRONMENT": "sandbox",
         "CHAIN_ID": str(anvil.CHAIN_ID),
-        "CHAIN_RPC_URLS": anvil.url(bench.anvil_port),
+        "CHAIN_RPC_URLS": anvil.rpc_url(bench.anvil_port),
         "REDIS_URL": f"redis://{LOOPBACK}:{bench.redis_port}/0",
         "LOG_LEVEL": "WARNING",
         # The ceiling knows no limit for an account either (Mantle: 16 pending ones; a second wallet doubles it).

@@ -51,7 +51,7 @@ def register() -> None:
     """Put the metrics on the page."""
     from loans.positions.overdue import count_held_positions
 
-    metrics.register(ReconciliationCollector())
+    metrics.register_collector(ReconciliationCollector())
     metrics.read_at_scrape(
         "positions_held",
         "Positions whose next event or operation cannot be applied: waiting, or overdue by CHAIN_OVERDUE_BLOCKS",

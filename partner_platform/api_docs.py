@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 
 from partner_platform.core.openapi import document
-from partner_platform.core.openapi.operations import Answer, Caller, Operation, described
+from partner_platform.core.openapi.operations import Caller, OperationDoc, ResponseDoc, described
 from partner_platform.core.web.contract_view import ContractView
 from partners.access.admission import PublicThrottle
 
@@ -29,13 +29,13 @@ class Schema(ContractView):
     throttle_classes = [PublicThrottle]
 
     @described(
-        Operation(
+        OperationDoc(
             id="getSchema",
             tag="Service",
             caller=Caller.ANYBODY,
             summary="This document",
             answers=(
-                Answer(
+                ResponseDoc(
                     status=200,
                     when="The OpenAPI 3.1 schema",
                     body={"type": "object", "required": ["openapi", "info", "paths"], "additionalProperties": True},

@@ -75,7 +75,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "POSTPROCESSING_HOOKS": ["partner_platform.core.openapi.document.complete"],
+    "POSTPROCESSING_HOOKS": ["partner_platform.core.openapi.document.complete_document"],
 }
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chain.rpc.clients import get_client
-from partner_platform.core.openapi.operations import Answer, Caller, Operation, described
+from partner_platform.core.openapi.operations import Caller, OperationDoc, ResponseDoc, described
 from partner_platform.core.web.contract_view import ContractView
 
 DEPENDENCIES = ("database", "redis", "chain")
@@ -47,13 +47,13 @@ class Live(_HealthView):
     """200 while the process answers at all."""
 
     @described(
-        Operation(
+        OperationDoc(
             id="getLive",
             tag="Service",
             caller=Caller.ANYBODY,
             is_limited=False,
             summary="Whether the process answers",
-            answers=(Answer(status=200, when="It does", body=Health, example={"status": "ok"}),),
+            answers=(ResponseDoc(status=200, when="It does", body=Health, example={"status": "ok"}),),
         )
     )
     def get(self, request: Request) -> Response:
@@ -64,20 +64,20 @@ class Ready(_HealthView):
     """200 where database, Redis and chain answer, else 503; each with its state."""
 
     @described(
-        Operation(
+        OperationDoc(
             id="getReady",
             tag="Service",
             caller=Caller.ANYBODY,
             is_limited=False,
             summary="Whether database, Redis and chain answer",
             answers=(
-                Answer(
+                ResponseDoc(
                     status=200,
                     when="All of them do",
                     body=Readiness,
                     example={"status": "ok", **dict.fromkeys(DEPENDENCIES, "ok")},
                 ),
-                Answer(
+                ResponseDoc(
                     status=503,
                     when="One of them does not",
                     body=Readiness,

@@ -24,7 +24,9 @@ def metrics_page(request: HttpRequest) -> HttpResponse:
     """The page in Prometheus's text format."""
     if request.method not in ("GET", "HEAD") or not _may_read(request):
         raise Http404
-    return HttpResponse(metrics.page(), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
+    return HttpResponse(
+        metrics.cached_page(), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"}
+    )
 
 
 def _may_read(request: HttpRequest) -> bool:

@@ -44,7 +44,7 @@ class Imported:
 def read_entries(path: Path) -> list[dict[str, Any]]:
     """The file's entries, each of them valid; `BadConfigFile` lists what is not."""
     entries = load(path)
-    check(entries)
+    check_entries(entries)
     return entries
 
 
@@ -62,7 +62,7 @@ def load(path: Path) -> list[Any]:
     return entries
 
 
-def check(entries: list[Any]) -> None:
+def check_entries(entries: list[Any]) -> None:
     """Raise `BadConfigFile` with all that is wrong with the entries, if anything is."""
     problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(number, entry)]
     ids = [entry["partnerId"] for entry in entries if isinstance(entry, dict) and "partnerId" in entry]
@@ -88,7 +88,7 @@ def plan(entries: list[dict[str, Any]]) -> list[Planned]:
 
 
 def _plan_entry(entry: dict[str, Any]) -> Planned:
-    values = terms.clean(_terms_of(entry), partial=True)
+    values = terms.clean_terms(_terms_of(entry), partial=True)
     known = selectors.by_partner_id(entry["partnerId"])
     after = terms.as_audited(Partner(**values), values)
     before = {} if known is None else terms.as_audited(known, values)
@@ -172,7 +172,7 @@ def _problems(number: int, entry: object) -> list[str]:
         except ValueError as error:
             problems[identity] = [str(error)]
     try:
-        terms.clean(_terms_of(entry), partial=False)
+        terms.clean_terms(_terms_of(entry), partial=False)
     except BadRequest as error:
         problems |= error.details
     return [f"{name}: {field_name}: {texts[0]}" for field_name, texts in problems.items()]

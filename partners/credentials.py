@@ -26,7 +26,7 @@ MAX_LIVE_KEYS = 2
 def create_api_key(
     *, partner: Partner, actor: str, scopes: Iterable[str] = Scope.values, expires_at: dt.datetime | None = None
 ) -> str:
-    """Make one more API key, with these scopes, until `expires_at`; returns it. At most two keys live.
+    """Make one more API key, with these scopes, until `expires_at`; returns it. At most two keys are live.
 
     Raises 400 `invalid_request` for an unknown scope, none at all, a time that has passed, or a third key.
     """
@@ -37,7 +37,7 @@ def create_api_key(
     new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
 
     def create() -> None:
-        line_up(partner)
+        serialize_key_changes(partner)
         if sum(is_live(key, now) for key in selectors.keys_of(partner)) >= MAX_LIVE_KEYS:
             raise invalid_fields({"apiKey": [f"{MAX_LIVE_KEYS} keys are live; revoke one first."]})
         ApiKey.objects.create(
@@ -58,17 +58,18 @@ def create_api_key(
     return new_key.key
 
 
-def line_up(partner: Partner) -> None:
-    """Have this transaction and another that counts the partner's keys go one after the other.
+def serialize_key_changes(partner: Partner) -> None:
+    """Make transactions that count the partner's keys run one after the other: all of them write its row.
 
-    Two keys made at once must not each be the second, and two rotations must not each spare one. It is a count and no
-    time: on MongoDB an update that writes what is there already is no write, and conflicts with nobody's.
+    Without it, two keys created at the same moment could each count as the second, and two rotations could each leave
+    an old key live. The column is a counter, not a time: on MongoDB an update that writes the value already there is no
+    write, and conflicts with no other transaction.
     """
     Partner.objects.filter(pk=partner.pk).update(key_changes=F("key_changes") + 1, updated_at=clock.now())
 
 
 def revoke_api_key(*, api_key: ApiKey, actor: str) -> None:
-    """Let a key die at once; one that is dead already changes nothing."""
+    """Revoke a key at once; one that is revoked already stays as it is."""
 
     def revoke() -> None:
         if ApiKey.objects.filter(pk=api_key.pk, revoked_at=None).update(revoked_at=clock.now()):
@@ -78,12 +79,12 @@ def revoke_api_key(*, api_key: ApiKey, actor: str) -> None:
 
 
 def rotate_signing_secret(*, partner: Partner, actor: str, grace_hours: int = 0) -> str:
-    """Make a new signing secret and return it; the old one signs `grace_hours` (0 to 168) more.
+    """Make a new signing secret and return it; the old one stays valid for `grace_hours` (0 to 168).
 
     Whether calls must be signed stays as it was.
     """
     require_grace_hours(grace_hours)
-    secret = signing.new_secret(partner.key_label, settings.PLATFORM_ENVIRONMENT)
+    secret = signing.new_signing_secret(partner.key_label, settings.PLATFORM_ENVIRONMENT)
     token = crypto.encrypt(secret)
 
     def rotate() -> None:
@@ -102,7 +103,7 @@ def rotate_signing_secret(*, partner: Partner, actor: str, grace_hours: int = 0)
 
 
 def set_signing_required(*, partner: Partner, actor: str, required: bool) -> Partner:
-    """Demand signatures of the partner's calls, or no longer; 400 where there is no secret to sign with."""
+    """Require signatures on the partner's calls, or stop requiring them; 400 where there is no secret to sign with."""
 
     def change() -> Partner:
         before = Partner.objects.get(pk=partner.pk)
@@ -124,7 +125,7 @@ def set_signing_required(*, partner: Partner, actor: str, required: bool) -> Par
 
 
 def allow_signature_v1(*, partner: Partner, actor: str, allowed: bool) -> Partner:
-    """Take the partner's signatures of version 1, which sign the body alone, or no longer."""
+    """Accept the partner's signatures of version 1, which cover the body alone, or stop accepting them."""
 
     def change() -> Partner:
         before = Partner.objects.get(pk=partner.pk)
@@ -144,7 +145,7 @@ def allow_signature_v1(*, partner: Partner, actor: str, allowed: bool) -> Partne
 
 
 def rotate_encryption_key(*, actor: str) -> dict[str, int]:
-    """Every stored secret, whoever's, under the first of FIELD_ENCRYPTION_KEYS; answers how many by column."""
+    """Encrypt every stored secret with the first of FIELD_ENCRYPTION_KEYS; returns how many, by column."""
     counts = reencryption.reencrypt_all()
     record_change(actor=actor, action="platform.encryption_key_rotated", target="platform:secrets", after=dict(counts))
     return counts

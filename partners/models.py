@@ -91,7 +91,7 @@ class Partner(models.Model):
     # After a rotation with grace both secrets sign until then.
     previous_signing_secret = EncryptedField()
     previous_signing_secret_until = models.DateTimeField(null=True, blank=True, editable=False)
-    # Counted so that changes of keys made at once conflict, see `credentials.line_up`.
+    # Counts changes of keys, so that those made at once conflict: see `credentials.serialize_key_changes`.
     key_changes = models.PositiveIntegerField(default=0, editable=False)
     contact_email = models.EmailField()
     contact_wallet = AddressField(blank=True, default="")

@@ -18,11 +18,6 @@ def by_partner_id(partner_id: str, *columns: str) -> Partner | None:
     return (found.only(*columns) if columns else found).first()
 
 
-def by_pk(pk: uuid.UUID) -> Partner | None:
-    """The partner with the primary key, None where there is none."""
-    return Partner.objects.filter(pk=pk).first()
-
-
 def active_partners() -> list[Partner]:
     """The partners that may act, by their public id."""
     return list(Partner.objects.filter(status=PartnerStatus.ACTIVE).order_by("partner_id"))

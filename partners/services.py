@@ -32,7 +32,7 @@ def create_partner(
     made of label and number: `partner_nlp_003`. Raises 400 `invalid_request` naming every bad field, a taken id or
     another's settlement address included.
     """
-    cleaned = terms.clean(values, partial=False)
+    cleaned = terms.clean_terms(values, partial=False)
     given_id, status = _clean_identity(partner_id, status)
     address = cleaned["settlement_address"]
     settlement_addresses.require_free(address, partner_id=None)
@@ -73,7 +73,7 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
 
     So it serves where a migration was stopped, too, and columns that later ones add are not there yet.
     """
-    changes = terms.clean(values, partial=True)
+    changes = terms.clean_terms(values, partial=True)
     read = Partner.objects.only("partner_id", *changes)
 
     def update() -> None:
@@ -82,7 +82,7 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
         if not changed:
             return
         if "settlement_address" in changed:
-            settlement_addresses.claim(changed["settlement_address"], partner_id=partner.pk)
+            settlement_addresses.claim_address(changed["settlement_address"], partner_id=partner.pk)
         Partner.objects.filter(pk=partner.pk).update(updated_at=clock.now(), **changed)
         record_change(
             actor=actor,
@@ -111,7 +111,7 @@ def suspend_partner(*, partner: Partner, actor: str, reason: str = "") -> Partne
         was = before.status_reason if before.status == PartnerStatus.SUSPENDED else ""
         reasons = joined(was, reason) if reason else was
         if before.status == PartnerStatus.SUSPENDED and reasons == was:
-            return before  # asked twice: nothing changed, nothing to tell
+            return before  # nothing changed
         return _set_status(before, PartnerStatus.SUSPENDED, reasons, actor=actor, action="partner.suspended")
 
     return run_in_transaction(suspend)
@@ -138,20 +138,20 @@ def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -
 
 
 def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str:
-    """Make a new API key and return it; the one in use dies at once, or `grace_hours` (0 to 168) from now.
+    """Make and return a new API key; the one in use is revoked at once, or expires `grace_hours` (0 to 168) from now.
 
-    It has the scopes of the one in use. At most two keys live: what is older dies at once in any case.
+    It has the scopes of the one in use. At most two keys are live: older ones are revoked at once in any case.
     """
     require_grace_hours(grace_hours)
     new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
 
     def rotate() -> None:
         now = clock.now()
-        credentials.line_up(partner)
+        credentials.serialize_key_changes(partner)
         live = [key for key in selectors.keys_of(partner) if is_live(key, now)]
-        spared = live[:1] if grace_hours else []
+        kept_for_grace = live[:1] if grace_hours else []
         for key in sorted(live, key=lambda key: key.pk):
-            _retire(key, now, grace=dt.timedelta(hours=grace_hours) if key in spared else None)
+            _retire(key, now, grace=dt.timedelta(hours=grace_hours) if key in kept_for_grace else None)
         _add_key(partner, new_key, scopes=live[0].scopes if live else all_scopes())
         record_change(
             actor=actor,
@@ -180,7 +180,7 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
 
 def _insert(partner: Partner, new_key: keys.NewKey, actor: str) -> None:
     partner.save(force_insert=True)
-    settlement_addresses.claim(partner.settlement_address, partner_id=partner.pk)
+    settlement_addresses.claim_address(partner.settlement_address, partner_id=partner.pk)
     _add_key(partner, new_key, scopes=all_scopes())
     record_change(
         actor=actor,

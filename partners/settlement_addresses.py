@@ -44,7 +44,7 @@ def require_free(address: str, *, partner_id: uuid.UUID | None) -> None:
         raise invalid_fields({API_NAME: [problem]})
 
 
-def claim(address: str, *, partner_id: uuid.UUID) -> None:
+def claim_address(address: str, *, partner_id: uuid.UUID) -> None:
     """Make the address the partner's, in the caller's transaction; a claim of its own again changes nothing.
 
     Raises 400 where it is another's. Where another claims it at the same moment the database raises `IntegrityError`,
@@ -60,12 +60,12 @@ def note_former(*, partner: Partner, address: str, actor: str) -> bool:
 
     Raises 400 where it is no address, or another's.
     """
-    cleaned = terms.clean({"settlement_address": address}, partial=True)["settlement_address"]
+    cleaned = terms.clean_terms({"settlement_address": address}, partial=True)["settlement_address"]
 
     def note() -> bool:
         if SettlementAddress.objects.filter(address=cleaned, partner_id=partner.pk).exists():
             return False
-        claim(cleaned, partner_id=partner.pk)
+        claim_address(cleaned, partner_id=partner.pk)
         record_change(
             actor=actor,
             action="partner.settlement_address_noted",

@@ -9,10 +9,10 @@ from partners.idempotency import records
 @shared_task(name="partners.tasks.sweep_idempotency_keys")
 def sweep_idempotency_keys() -> int:
     """Delete idempotency keys that are older than their seven days."""
-    return records.sweep()
+    return records.delete_expired_records()
 
 
 @shared_task(name="partners.tasks.sweep_sent_forms")
 def sweep_sent_forms() -> int:
     """Forget secrets of the console that were not shown in time, and forms that were sent long ago."""
-    return sent_forms.sweep()
+    return sent_forms.delete_old_forms()

@@ -37,7 +37,7 @@ class Field:
     required: bool = False
 
 
-def clean(values: Mapping[str, object], *, partial: bool) -> dict[str, Any]:
+def clean_terms(values: Mapping[str, object], *, partial: bool) -> dict[str, Any]:
     """The values, checked and normalized; `values` is by model field name. `partial`: only what is given must be right.
 
     Raises `BadRequest` `invalid_request` with `details` per camelCase field.

@@ -63,7 +63,7 @@ def _raise_stop(number: int, frame: FrameType | None) -> None:
     raise _Stop
 
 
-def options_parser() -> argparse.ArgumentParser:
+def sandbox_options() -> argparse.ArgumentParser:
     """The options, without `--help`: a parent for parsers that have it."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--fresh", action="store_true", help="forget everything, after asking, and begin anew")
@@ -82,7 +82,7 @@ def options_parser() -> argparse.ArgumentParser:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[Options, Folder]:
-    parser = argparse.ArgumentParser(prog="manage.py sandbox", description=DESCRIPTION, parents=[options_parser()])
+    parser = argparse.ArgumentParser(prog="manage.py sandbox", description=DESCRIPTION, parents=[sandbox_options()])
     given = parser.parse_args(arguments)
     options = Options(
         fresh=given.fresh,

@@ -17,12 +17,12 @@ NAME = "platform"
 PREDECESSOR_SECONDS = 30.0
 
 
-def url(engine: str, folder: Folder, port: int) -> str:
+def database_url(engine: str, folder: Folder, port: int) -> str:
     """Its `DATABASE_URL`; `port` is the server's, where there is one."""
     if engine == "postgres":
-        return postgres.url(port, NAME)
+        return postgres.postgres_url(port, NAME)
     if engine == "mongodb":
-        return mongodb.url(port, NAME)
+        return mongodb.mongodb_url(port, NAME)
     return f"sqlite:///{folder.database}"
 
 
@@ -37,7 +37,7 @@ def server(engine: str, folder: Folder, port: int, *, mongodb_cache_gb: float = 
     return None
 
 
-def complete(engine: str, port: int) -> None:
+def prepare_server(engine: str, port: int) -> None:
     """What a started server needs once; harmless where it was done."""
     if engine == "postgres":
         postgres.create_database(port, NAME)

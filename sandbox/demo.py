@@ -118,7 +118,7 @@ def dollars(base_units: int) -> str:
     return f"${base_units / BASE_UNITS_PER_DOLLAR:,.2f}"
 
 
-def options_parser() -> argparse.ArgumentParser:
+def demo_options() -> argparse.ArgumentParser:
     """The options, without `--help`: a parent for parsers that have it."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="the sandbox's (%(default)s)")
@@ -127,7 +127,7 @@ def options_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """0 when the loan is repaid; 1 with the reason where something answered otherwise."""
-    parser = argparse.ArgumentParser(prog="manage.py demo", description=DESCRIPTION, parents=[options_parser()])
+    parser = argparse.ArgumentParser(prog="manage.py demo", description=DESCRIPTION, parents=[demo_options()])
     folder, terminal = Folder(parser.parse_args(arguments).folder.resolve()), Terminal()
     try:
         Demo(_state(folder), terminal).run()

@@ -140,7 +140,7 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     write_text(path, json.dumps(data, indent=2) + "\n")
 
 
-def new_secret() -> str:
+def new_django_secret() -> str:
     """Long enough for Django's checks."""
     return secrets.token_urlsafe(64)
 

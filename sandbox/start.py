@@ -121,14 +121,14 @@ class Sandbox:
         self.redis_port = _free_or_other(int(last.get("SANDBOX_REDIS_PORT", free_port())))
         self.database_port = _free_or_other(int(last.get("SANDBOX_DATABASE_PORT", free_port())))
         self.values = {
-            "DJANGO_SECRET_KEY": last.get("DJANGO_SECRET_KEY") or files.new_secret(),
+            "DJANGO_SECRET_KEY": last.get("DJANGO_SECRET_KEY") or files.new_django_secret(),
             "FIELD_ENCRYPTION_KEYS": last.get("FIELD_ENCRYPTION_KEYS") or files.new_encryption_key(),
             "DJANGO_ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
             "PLATFORM_ENVIRONMENT": "sandbox",
-            "DATABASE_URL": databases.url(self.engine, self.folder, self.database_port),
+            "DATABASE_URL": databases.database_url(self.engine, self.folder, self.database_port),
             "REDIS_URL": f"redis://{LOOPBACK}:{self.redis_port}/0",
             "CHAIN_ID": str(anvil.CHAIN_ID),
-            "CHAIN_RPC_URLS": anvil.url(self.rpc_port),
+            "CHAIN_RPC_URLS": anvil.rpc_url(self.rpc_port),
             "PROMETHEUS_MULTIPROC_DIR": str(self.folder.metrics),
             "API_LOG_ARCHIVE_DIR": str(self.folder.archive),
             # With a block per transaction an idle chain stands still, and nothing is wrong.
@@ -150,7 +150,7 @@ class Sandbox:
         if database is not None:
             self.supervisor.add(database, vital=True)
             database.wait_ready(seconds=READY_SECONDS)
-            databases.complete(self.engine, self.database_port)
+            databases.prepare_server(self.engine, self.database_port)
         redis.wait_ready(seconds=READY_SECONDS)
         chain.wait_ready(seconds=READY_SECONDS)
 
@@ -211,11 +211,11 @@ class Sandbox:
             world=world,
             accounts=accounts,
             base_url=f"http://{LOOPBACK}:{self.port}",
-            rpc_url=anvil.url(self.rpc_port),
+            rpc_url=anvil.rpc_url(self.rpc_port),
             database_url=self.values["DATABASE_URL"],
         )
         files.write_json(self.folder.state, told)
-        self.terminal.say(summary.page(told, self.folder, loan_id=f"loan-{int(time.time())}"))
+        self.terminal.say(summary.summary_page(told, self.folder, loan_id=f"loan-{int(time.time())}"))
 
 
 def _free_or_other(port: int) -> int:

@@ -45,7 +45,7 @@ def state(*, world: World, accounts: Accounts, base_url: str, rpc_url: str, data
     }
 
 
-def page(told: dict[str, Any], folder: Folder, loan_id: str) -> str:
+def summary_page(told: dict[str, Any], folder: Folder, loan_id: str) -> str:
     """URLs, keys, and two calls to paste; `loan_id` must be new to the partner."""
     partner, user = told["partners"][0], told["users"][0]
     lines = [

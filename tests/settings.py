@@ -18,9 +18,9 @@ def _database_url(engine: str, port: int, folder: Path) -> str:
     if engine == "sqlite":
         return f"sqlite:///{folder / 'test.sqlite3'}"
     if engine == "postgres":
-        return postgres.url(port, TEST_DATABASE)
+        return postgres.postgres_url(port, TEST_DATABASE)
     if engine == "mongodb":
-        return mongodb.url(port, TEST_DATABASE)
+        return mongodb.mongodb_url(port, TEST_DATABASE)
     raise ValueError(f"DB must be sqlite, postgres or mongodb, not {engine!r}")
 
 
@@ -43,7 +43,7 @@ def _prepare_environment(worker: str) -> None:
         "PLATFORM_ENVIRONMENT": "sandbox",
         "CHAIN_ID": str(anvil.CHAIN_ID),
         "CHAIN_REQUEST_TIMEOUT_SECONDS": "5",  # as the engine's: the machine of the tests may be busy
-        "CHAIN_RPC_URLS": anvil.url(ports["anvil"]),
+        "CHAIN_RPC_URLS": anvil.rpc_url(ports["anvil"]),
         "REDIS_URL": f"redis://{LOOPBACK}:{ports['redis']}/0",
         "DATABASE_URL": _database_url(os.environ.get("DB") or "sqlite", ports["database"], folder),
         "LOG_LEVEL": "WARNING",

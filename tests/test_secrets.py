@@ -29,6 +29,7 @@ from partners import credentials, keys
 from partners.access import signing
 from partners.models import Partner
 from tests.factories import open_lender
+from tests.support import request_signing
 from tests.support.chain import Chain
 from tests.support.consent import authorization_for
 from tests.support.console import act, send
@@ -186,7 +187,7 @@ def _calls(traces: Traces, chain: Chain, key: str, signing_secret: str, partner:
     timestamp = str(time.time_ns() // 1_000_000)
     signed = {
         "X-Timestamp": timestamp,
-        "X-Signature": signing.sign(secret=signing_secret, timestamp=timestamp, body=b""),
+        "X-Signature": request_signing.sign_v1(secret=signing_secret, timestamp=timestamp, body=b""),
     }
     assert get("/partners/loan/loan-1", **signed).status_code == 200
     assert get("/partners/loan/loan-1", **signed).status_code == 401
@@ -242,7 +243,7 @@ def _dump_redis(traces: Traces) -> None:
 
 
 def test_a_line_of_the_log_is_masked_whatever_put_the_key_there(log: io.StringIO) -> None:
-    key, secret = keys.generate("len", "sandbox").key, signing.new_secret("len", "live")
+    key, secret = keys.generate("len", "sandbox").key, signing.new_signing_secret("len", "live")
     logger = logging.getLogger("somebody.else")
     try:
         raise ValueError(f"cannot take {key}")

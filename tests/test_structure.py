@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from tools.structure.__main__ import findings, unexpected
+from tools.structure.__main__ import find_problems, unexpected
 from tools.structure.cycles import strongly_connected
 from tools.structure.rules import Rules, read_rules, tightened
 
@@ -24,7 +24,7 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(text))
         limits = {"function_lines": 5, "file_lines": 30, "folder_files": 4, "any_in_signatures": 0}
-        return findings(tmp_path, Rules(**{**limits, **rules}))  # type: ignore[arg-type]
+        return find_problems(tmp_path, Rules(**{**limits, **rules}))  # type: ignore[arg-type]
 
     return look
 

@@ -22,7 +22,7 @@ class ArchiveDamaged(Exception):
     """A file is not there or not what was written."""
 
 
-def write(folder: Path, name: str, rows: Sequence[AppendOnlyModel]) -> str:
+def write_archive(folder: Path, name: str, rows: Sequence[AppendOnlyModel]) -> str:
     """Write the rows durably under this name, which appears only with all of them; answers the file's SHA-256."""
     lines = "".join(json.dumps(_as_json(row), ensure_ascii=True) + "\n" for row in rows)
     content = gzip.compress(lines.encode(), mtime=0)

@@ -110,7 +110,7 @@ def _archive(folder: Path, due: Sequence[tuple[str, Callable[[], "QuerySet[Any]"
 def _write(folder: Path, kind: str, rows: list[Any]) -> ApiLogArchive:
     key = uuid.uuid4()
     name = archive_files.file_name(kind, rows[0].timestamp.date(), key.hex)
-    checksum = archive_files.write(folder, name, rows)
+    checksum = archive_files.write_archive(folder, name, rows)
     archive = ApiLogArchive(
         id=key,
         file_name=name,

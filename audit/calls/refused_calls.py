@@ -1,12 +1,12 @@
 """Refused calls that have no row in the call log: how many, of which address, in which minute.
 
 `note` counts in this process; once a second what was counted goes into one hash in Redis, for all processes together.
-Once a minute `record` moves that hash into rows of `RefusedCalls`. Bounded, whoever calls: a process names
-`MAX_ADDRESSES` addresses a second, Redis `MAX_FIELDS` until they are recorded, the table `RECORDED_ADDRESSES` a minute,
-those with the most calls; the calls of all others are counted under `OTHERS`.
+Once a minute `move_counts_into_rows` moves that hash into rows of `RefusedCalls`. It is bounded: a process counts
+`MAX_ADDRESSES` addresses a second, Redis `MAX_FIELDS` until they are recorded, and the table gets `RECORDED_ADDRESSES`
+a minute, those with the most calls. The calls of all other addresses are counted under `OTHERS`.
 
-Nothing is counted twice: the hash is renamed before it is read, and its rows get their keys from it, so that a run that
-was killed is done again with the same ones.
+Nothing is counted twice: the hash is renamed before it is read, and the rows get their keys from it, so that a run that
+was killed is repeated with the same keys.
 """
 
 import datetime as dt
@@ -104,7 +104,7 @@ class Pending:
 pending = Pending()
 
 
-def record() -> int:
+def move_counts_into_rows() -> int:
     """Move what Redis holds into the table; returns how many rows that made. Nothing where another one is at it."""
     with lock.held("refused-calls", seconds=LOCK_SECONDS, without_redis=True) as is_ours:
         if not is_ours:

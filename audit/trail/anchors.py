@@ -19,7 +19,7 @@ class AnchorsUnreadable(Exception):
     """The place where the anchors are does not answer."""
 
 
-def read_anchors() -> list[Anchor] | None:
+def known_anchors() -> list[Anchor] | None:
     """All anchors, oldest first; None where anchoring is not set up. Raises `AnchorsUnreadable`."""
     answers: list[Any] = [answer for _, answer in anchors_asked_for.send(sender=None)]
     known: list[list[Anchor]] = [answer for answer in answers if answer is not None]

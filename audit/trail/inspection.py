@@ -15,7 +15,7 @@ class EntryState:
     text: str
 
 
-def inspect(entry: AuditEntry) -> EntryState:
+def inspect_trail(entry: AuditEntry) -> EntryState:
     """The state of one stored entry. Says nothing of the rest of the chain."""
     stored = next(reading.stream(AuditEntry.objects.filter(pk=entry.pk)), None)
     if stored is None:

@@ -21,7 +21,7 @@ UNREADABLE = (DatabaseError, ValueError, BSONError)
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class TrailFinding:
     """Something that is not as it was written: `kind` (edited, deleted, inserted, block, incident, anchor, witness)."""
 
     sequence: int  # 0 where it has none
@@ -39,7 +39,7 @@ class RangeReport:
     """What a range of blocks holds, and what is wrong there; `first_*` and `last_*` link it to its neighbours."""
 
     entries: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[TrailFinding] = field(default_factory=list)
     first_previous_hash: str = ""
     first_sequence: int = 0
     last_hash: str = ""
@@ -88,7 +88,7 @@ def _check(first: int, last: int) -> RangeReport:
         strays = [block for block in mine if block.number != number]
         block = mine[-1] if len(mine) > len(strays) else None
         report.findings += [
-            Finding(0, "inserted", "", f"block {stray.number} is no number of the chain") for stray in strays
+            TrailFinding(0, "inserted", "", f"block {stray.number} is no number of the chain") for stray in strays
         ]
         _check_block(report, number, block, found)
     return report
@@ -108,13 +108,13 @@ def _aligned(items: Iterator[T], number_of: Callable[[T], Any], numbers: range) 
 def _check_block(report: RangeReport, number: int, block: StoredBlock | None, found: list[StoredEntry]) -> None:
     report.entries += len(found)
     if block is None:
-        report.findings.append(Finding(report.next_sequence, "deleted", "", f"block {number} is gone"))
-        report.findings += [Finding(0, "inserted", entry.id, f"its block {number} is gone") for entry in found]
+        report.findings.append(TrailFinding(report.next_sequence, "deleted", "", f"block {number} is gone"))
+        report.findings += [TrailFinding(0, "inserted", entry.id, f"its block {number} is gone") for entry in found]
         report.last_hash, report.next_sequence = "", 0  # the next one cannot be linked to it
         return
     if block.hash != block.computed_hash:
         report.findings.append(
-            Finding(block.first_sequence, "block", "", f"block {number} was altered: its hash differs")
+            TrailFinding(block.first_sequence, "block", "", f"block {number} was altered: its hash differs")
         )
     if report.last_hash:
         report.findings += _link_findings(report.last_hash, report.next_sequence, block, number)
@@ -124,14 +124,14 @@ def _check_block(report: RangeReport, number: int, block: StoredBlock | None, fo
     report.last_hash, report.next_sequence = block.hash, block.first_sequence + block.size
 
 
-def _link_findings(last_hash: str, next_sequence: int, block: Any, number: int) -> Iterator[Finding]:
+def _link_findings(last_hash: str, next_sequence: int, block: Any, number: int) -> Iterator[TrailFinding]:
     if block.previous_hash != last_hash:
-        yield Finding(block.first_sequence, "block", "", f"block {number} does not follow the block before it")
+        yield TrailFinding(block.first_sequence, "block", "", f"block {number} does not follow the block before it")
     if block.first_sequence != next_sequence:
-        yield Finding(block.first_sequence, "block", "", f"block {number} should begin with entry {next_sequence}")
+        yield TrailFinding(block.first_sequence, "block", "", f"block {number} should begin with entry {next_sequence}")
 
 
-def _member_findings(block: StoredBlock, entries: dict[str, StoredEntry]) -> Iterator[Finding]:
+def _member_findings(block: StoredBlock, entries: dict[str, StoredEntry]) -> Iterator[TrailFinding]:
     """Each entry against what its block holds of it."""
     keys = verifying_keys()
     try:
@@ -142,20 +142,22 @@ def _member_findings(block: StoredBlock, entries: dict[str, StoredEntry]) -> Ite
     for sequence, (key, digest) in enumerate(members, start=block.first_sequence):
         entry = entries.pop(key, None)
         if entry is None:
-            yield Finding(sequence, "deleted", key, "is gone")
+            yield TrailFinding(sequence, "deleted", key, "is gone")
         elif entry.digest != digest:
-            yield Finding(sequence, "edited", key, "was altered")
+            yield TrailFinding(sequence, "edited", key, "was altered")
         elif not any(entry_mac(digest, secret) == entry.mac for secret in keys):
-            yield Finding(sequence, "edited", key, "is not signed by one of our keys: forged, or its mac was altered")
+            yield TrailFinding(
+                sequence, "edited", key, "is not signed by one of our keys: forged, or its mac was altered"
+            )
         elif entry.action.startswith(INCIDENT_PREFIX):
-            yield Finding(sequence, "incident", key, entry.action.removeprefix(INCIDENT_PREFIX))
+            yield TrailFinding(sequence, "incident", key, entry.action.removeprefix(INCIDENT_PREFIX))
     for key in entries:
-        yield Finding(0, "inserted", key, f"is not among the entries of its block {block.number}")
+        yield TrailFinding(0, "inserted", key, f"is not among the entries of its block {block.number}")
 
 
 def _check_unreadable(number: int, error: Exception) -> RangeReport:
     """A block that the database cannot give: name the row that it cannot read."""
-    report = RangeReport(findings=[Finding(0, "block", "", f"block {number} cannot be read: {error}")])
+    report = RangeReport(findings=[TrailFinding(0, "block", "", f"block {number} cannot be read: {error}")])
     try:
         block = next(reading.blocks(number, number), None)
         members = [str(key) for key, _ in loads(block.members)] if block else []
@@ -165,7 +167,7 @@ def _check_unreadable(number: int, error: Exception) -> RangeReport:
         report.first_previous_hash, report.first_sequence = block.previous_hash, block.first_sequence
         report.last_hash, report.next_sequence = block.hash, block.first_sequence + block.size
         report.findings = [
-            Finding(block.first_sequence + place, "edited", key, "cannot be read")
+            TrailFinding(block.first_sequence + place, "edited", key, "cannot be read")
             for place, key in enumerate(members)
             if not _is_readable(key)
         ] or report.findings

@@ -17,7 +17,7 @@ from audit import selectors
 from audit.models import AuditEntry
 from audit.trail import anchors, reading, witness
 from audit.trail.canonical import FIRST_PREVIOUS
-from audit.trail.ranges import INCIDENT_PREFIX, Finding, RangeReport, check_range, join
+from audit.trail.ranges import INCIDENT_PREFIX, RangeReport, TrailFinding, check_range, join
 from partner_platform.core import clock
 
 BLOCKS_A_TASK = 100
@@ -34,14 +34,14 @@ class Verification:
     unsealed: int = 0
     anchors: int = 0
     head: str = FIRST_PREVIOUS
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[TrailFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def verify(*, processes: int = 1, with_anchors: bool = True) -> Verification:
+def verify_trail(*, processes: int = 1, with_anchors: bool = True) -> Verification:
     """Check everything that was sealed up to now, and what waits. Raises `anchors.AnchorsUnreadable`."""
     result = Verification()
-    known = anchors.read_anchors() if with_anchors else None  # first: the trail is at least as long as these
+    known = anchors.known_anchors() if with_anchors else None  # first: the trail is at least as long as these
     remembered = witness.remembered_head()
     newest = selectors.newest_block()
     if newest is not None:
@@ -58,7 +58,9 @@ def _take_chain(result: Verification, report: RangeReport) -> None:
     result.entries = report.entries
     result.findings += report.findings
     if report.first_previous_hash and (report.first_previous_hash, report.first_sequence) != (FIRST_PREVIOUS, 1):
-        result.findings.append(Finding(report.first_sequence, "block", "", "the first block is not the chain's first"))
+        result.findings.append(
+            TrailFinding(report.first_sequence, "block", "", "the first block is not the chain's first")
+        )
 
 
 def _check_blocks(last: int, processes: int) -> RangeReport:
@@ -88,16 +90,18 @@ def _check_outside(result: Verification) -> None:
     for entry in reading.all_unsealed():
         result.unsealed += 1
         if not entry.has_valid_mac():
-            result.findings.append(Finding(0, "edited", entry.id, "was altered, or not written by us, before its seal"))
+            result.findings.append(
+                TrailFinding(0, "edited", entry.id, "was altered, or not written by us, before its seal")
+            )
         if entry.action.startswith(INCIDENT_PREFIX):
-            result.findings.append(Finding(0, "incident", entry.id, entry.action.removeprefix(INCIDENT_PREFIX)))
+            result.findings.append(TrailFinding(0, "incident", entry.id, entry.action.removeprefix(INCIDENT_PREFIX)))
     if AuditEntry.objects.filter(block=0, timestamp__lt=stale).exists():
         result.notes.append(f"entries wait for more than {STALE_SECONDS} s: is the sealer running?")
     beyond = list(reading.stream(AuditEntry.objects.filter(block__gt=result.blocks)))
     newest = selectors.newest_block()
     sealed_meanwhile = range(result.blocks + 1, (newest.number if newest else 0) + 1)
     result.findings += [
-        Finding(0, "inserted", entry.id, f"there is no block {entry.block}")
+        TrailFinding(0, "inserted", entry.id, f"there is no block {entry.block}")
         for entry in beyond
         if entry.block not in sealed_meanwhile
     ]
@@ -113,15 +117,15 @@ def _check_anchors(result: Verification, known: list[anchors.Anchor] | None, *, 
         day = dt.datetime.fromtimestamp(anchor.time, dt.UTC).date()
         if block is None:
             text = f"was anchored on {day} and is gone: the trail was cut short"
-            result.findings.append(Finding(anchor.sequence, "anchor", "", text))
+            result.findings.append(TrailFinding(anchor.sequence, "anchor", "", text))
         elif block.last_sequence != anchor.sequence or block.hash != anchor.head:
             text = f"the trail up to here is not the one that was anchored on {day}"
-            result.findings.append(Finding(anchor.sequence, "anchor", "", text))
+            result.findings.append(TrailFinding(anchor.sequence, "anchor", "", text))
 
 
-def _check_witness(result: Verification, remembered: witness.Head | None) -> None:
+def _check_witness(result: Verification, remembered: witness.TrailHead | None) -> None:
     if remembered is None:
         result.notes.append("Redis remembers no block")
     elif not selectors.has_block(number=remembered.number, block_hash=remembered.hash):
         text = f"block {remembered.number} is not the one that Redis remembers: the end of the trail was changed or cut"
-        result.findings.append(Finding(0, "witness", "", text))
+        result.findings.append(TrailFinding(0, "witness", "", text))

@@ -21,7 +21,7 @@ MAX_COMMITTED = 200_000  # where no sealer runs, the oldest notes go
 
 
 @dataclass(frozen=True)
-class Head:
+class TrailHead:
     """The newest block that was sealed."""
 
     number: int
@@ -68,11 +68,11 @@ def remember_head(number: int, block_hash: str) -> None:
         logger.warning("no witness of audit block %d: %s", number, error)
 
 
-def remembered_head() -> Head | None:
+def remembered_head() -> TrailHead | None:
     """The newest block as of the last seal; None where Redis knows none."""
     try:
         stored = get_redis_connection("default").get(_HEAD)
     except RedisError as error:
         logger.warning("no witness of the newest audit block: %s", error)
         return None
-    return Head(*json.loads(stored)) if stored else None
+    return TrailHead(*json.loads(stored)) if stored else None

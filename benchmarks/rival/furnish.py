@@ -27,10 +27,10 @@ def main() -> None:
 
 
 def _furnish(loan: dict[str, Any]) -> str:
-    from benchmarks.rival.models import Loan, Partner, PartnerAPIKey
+    from benchmarks.rival.models import PartnerAPIKey, RivalLoan, RivalPartner
 
-    partner = Partner._default_manager.create(name="Bench")
-    Loan._default_manager.create(partner=partner, **{_snake(name): value for name, value in loan.items()})
+    partner = RivalPartner._default_manager.create(name="Bench")
+    RivalLoan._default_manager.create(partner=partner, **{_snake(name): value for name, value in loan.items()})
     _, key = PartnerAPIKey.objects.create_key(name="bench", partner=partner)
     return str(key)
 

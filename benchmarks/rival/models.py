@@ -4,7 +4,7 @@ from django.db import models
 from rest_framework_api_key.models import AbstractAPIKey
 
 
-class Partner(models.Model):
+class RivalPartner(models.Model):
     name = models.CharField(max_length=200)
 
     class Meta:
@@ -15,14 +15,14 @@ class Partner(models.Model):
 
 
 class PartnerAPIKey(AbstractAPIKey):
-    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="api_keys")
+    partner = models.ForeignKey(RivalPartner, on_delete=models.CASCADE, related_name="api_keys")
 
     class Meta(AbstractAPIKey.Meta):
         app_label = "rival"
 
 
-class Loan(models.Model):
-    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="loans")
+class RivalLoan(models.Model):
+    partner = models.ForeignKey(RivalPartner, on_delete=models.CASCADE, related_name="loans")
     partner_loan_id = models.CharField(max_length=64)
     internal_loan_id = models.UUIDField()
     user_wallet = models.CharField(max_length=42)

@@ -12,7 +12,7 @@ from rest_framework.serializers import ModelSerializer
 from rest_framework_api_key.permissions import BaseHasAPIKey
 from rest_framework_tracking.mixins import LoggingMixin
 
-from benchmarks.rival.models import Loan, PartnerAPIKey
+from benchmarks.rival.models import PartnerAPIKey, RivalLoan
 
 
 class HasPartnerAPIKey(BaseHasAPIKey):
@@ -21,7 +21,7 @@ class HasPartnerAPIKey(BaseHasAPIKey):
 
 class LoanSerializer(ModelSerializer):
     class Meta:
-        model = Loan
+        model = RivalLoan
         exclude = ("id", "partner")
 
 
@@ -33,7 +33,7 @@ class LoanView(LoggingMixin, RetrieveAPIView):
     def get_queryset(self) -> Any:
         key = self.request.META["HTTP_AUTHORIZATION"].split()[1]
         api_key = PartnerAPIKey.objects.get_from_key(key)
-        return Loan._default_manager.filter(partner_id=api_key.partner_id)
+        return RivalLoan._default_manager.filter(partner_id=api_key.partner_id)
 
     @method_decorator(ratelimit(key="header:authorization", rate="1000000/m", block=True))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

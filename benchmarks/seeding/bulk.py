@@ -2,7 +2,7 @@
 
 Django's `bulk_create` prepares each column of each row, about 40 µs a row; most columns of a seeded table never change.
 Here the unchanging ones are prepared once a table, the others by the cheapest conversion that says the same
-(`tests/benchmarks/test_seed.py` reads rows back through the ORM). Secondary indexes are built after the rows.
+(the reconciliation then reads them back through the ORM). Secondary indexes are built after the rows.
 """
 
 import datetime as dt
@@ -88,7 +88,7 @@ def _insert_sqlite(table: Table, rows: Iterable[Row]) -> int:
     statement = f'INSERT INTO "{table.model._meta.db_table}" ({names}) VALUES ({marks})'  # noqa: S608
     count = 0
     raw = connection.connection
-    for batch in batched(rows):
+    for batch in row_batches(rows):
         raw.execute("BEGIN")
         raw.executemany(statement, batch)
         raw.execute("COMMIT")
@@ -100,7 +100,7 @@ def _insert_postgres(table: Table, rows: Iterable[Row]) -> int:
     names = ", ".join(f'"{column}"' for column in table.columns)
     count = 0
     with connection.connection.cursor() as cursor:
-        for batch in batched(rows):
+        for batch in row_batches(rows):
             with cursor.copy(f'COPY "{table.model._meta.db_table}" ({names}) FROM STDIN') as copy:
                 for row in batch:
                     copy.write_row(row)
@@ -111,7 +111,7 @@ def _insert_postgres(table: Table, rows: Iterable[Row]) -> int:
 def _insert_mongodb(table: Table, rows: Iterable[Row]) -> int:
     collection = cast(Any, connection).database[table.model._meta.db_table]
     count = 0
-    for batch in batched(rows):
+    for batch in row_batches(rows):
         collection.insert_many([dict(zip(table.columns, row, strict=True)) for row in batch], ordered=False)
         count += len(batch)
     return count
@@ -124,7 +124,7 @@ _INSERT: dict[str, Callable[[Table, Iterable[Row]], int]] = {
 }
 
 
-def batched(rows: Iterable[Row], size: int = BATCH) -> Iterator[list[Row]]:
+def row_batches(rows: Iterable[Row], size: int = BATCH) -> Iterator[list[Row]]:
     """The rows in lists of at most `size`."""
     remaining = iter(rows)
     while batch := list(islice(remaining, size)):

@@ -23,7 +23,7 @@ VAULT_POSITIONS, POOL_DEBTS, USDC_BALANCES = 2, 2, 0
 Word = tuple[str, int, int]  # contract, slot, value
 
 
-def write(words: Iterable[Word]) -> int:
+def write_storage(words: Iterable[Word]) -> int:
     """Write words of storage and make a block of it; answers the block's number."""
     client = get_client()
     waiting: list[tuple[str, list[str]]] = []

@@ -29,7 +29,7 @@ SOURCES = ("TRANSFER", "PULLED", "TRANSFER", "PULLED", "USER")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChainPlace:
     """Where on the chain, and when (seconds since the epoch); `log` is that of the pool's event."""
 
     block: int
@@ -37,21 +37,21 @@ class Place:
     moment: int
 
 
-NOWHERE = Place(0, 0, 0)
+NOWHERE = ChainPlace(0, 0, 0)
 
 
 @dataclass(slots=True)
-class Payment:
+class SeededPayment:
     """A settled payment of a loan; `source` is TRANSFER, PULLED, USER or LIQUIDATION."""
 
     amount: int
     source: str
-    place: Place = NOWHERE
+    place: ChainPlace = NOWHERE
     debt_after: int = 0  # of the position
 
 
 @dataclass(slots=True)
-class Loan:
+class SeededLoan:
     """A loan as the year left it; `place` is its draw, None where it was never drawn."""
 
     number: int
@@ -59,9 +59,9 @@ class Loan:
     principal: int
     status: str
     created: int
-    place: Place | None = None
+    place: ChainPlace | None = None
     debt_after: int = 0  # of the position, after the draw
-    payments: list[Payment] = field(default_factory=list)
+    payments: list[SeededPayment] = field(default_factory=list)
     written_off: int = 0
 
     @property
@@ -78,13 +78,13 @@ class Loan:
 
 
 @dataclass(slots=True)
-class Position:
+class SeededPosition:
     """A position with its loans; its OAID has the same number."""
 
     number: int
-    loans: list[Loan]
-    opened: Place = NOWHERE
-    last: Place = NOWHERE
+    loans: list[SeededLoan]
+    opened: ChainPlace = NOWHERE
+    last: ChainPlace = NOWHERE
     debt: int = 0
     is_liquidated: bool = False
 
@@ -95,9 +95,9 @@ class Move:
 
     moment: int
     kind: str  # OPENED, ACCEPTED, DRAWN, PAID or LIQUIDATED
-    position: Position
-    loan: Loan | None = None
-    payment: Payment | None = None
+    position: SeededPosition
+    loan: SeededLoan | None = None
+    payment: SeededPayment | None = None
 
 
 class History:
@@ -116,7 +116,7 @@ class History:
     def _planned(self) -> Iterator[Move]:
         for first in range(0, self.loans, LOANS_PER_POSITION):
             index = first // LOANS_PER_POSITION
-            position = Position(FIRST_POSITION + index, [])
+            position = SeededPosition(FIRST_POSITION + index, [])
             size = min(LOANS_PER_POSITION, self.loans - first)
             times = sorted(self._random.randrange(self.end - YEAR + WEEK, self.end - WEEK) for _ in range(size))
             yield Move(self.end - YEAR + index % WEEK, "OPENED", position)
@@ -125,13 +125,13 @@ class History:
             if index % LIQUIDATED_EVERY == LIQUIDATED_EVERY - 1:
                 yield Move(self.end - WEEK // 2 + index % 1_000, "LIQUIDATED", position)
             elif index % WAITING_EVERY == 0 and size == LOANS_PER_POSITION:
-                late = Loan(self.loans + index, index % self.partners, self._amount(), "PENDING", self.end - 60)
+                late = SeededLoan(self.loans + index, index % self.partners, self._amount(), "PENDING", self.end - 60)
                 position.loans.append(late)
                 yield Move(late.created, "ACCEPTED", position, late)
 
-    def _loan(self, position: Position, number: int, place: int, created: int) -> Iterator[Move]:
+    def _loan(self, position: SeededPosition, number: int, place: int, created: int) -> Iterator[Move]:
         partner = (position.number + (place % 5 == 0)) % self.partners
-        loan = Loan(number, partner, self._amount(), "FAILED" if place == FAILED else "ACTIVE", created)
+        loan = SeededLoan(number, partner, self._amount(), "FAILED" if place == FAILED else "ACTIVE", created)
         position.loans.append(loan)
         yield Move(created, "ACCEPTED", position, loan)
         if loan.status == "FAILED":
@@ -140,7 +140,7 @@ class History:
         for part, amount in enumerate(_amounts(loan, place)):
             source = SOURCES[(number + part) % len(SOURCES)]
             at = self._random.randrange(created + 3_600, self.end - WEEK + 7_200)
-            yield Move(at, "PAID", position, loan, Payment(amount, source))
+            yield Move(at, "PAID", position, loan, SeededPayment(amount, source))
         if place in REPAID_AT_ONCE or place in REPAID_IN_TWO:
             loan.status = "REPAID"
         elif place == IN_DEFAULT:
@@ -168,25 +168,25 @@ class History:
     def _amount(self) -> int:
         return self._random.randrange(100, 5_000) * DOLLAR
 
-    def _place(self, moment: int, *, logs: int = LOGS_PER_MOVEMENT) -> Place:
+    def _place(self, moment: int, *, logs: int = LOGS_PER_MOVEMENT) -> ChainPlace:
         """A place of its own in the block of that time."""
         since = min(max(moment - (self.end - YEAR), 0), YEAR - 1)
         block = since * self.blocks // YEAR
         log = self._logs[block]
         self._logs[block] += logs
-        return Place(self.last_block - self.blocks + 1 + block, log, moment)
+        return ChainPlace(self.last_block - self.blocks + 1 + block, log, moment)
 
 
-def _liquidate(loan: Loan, place: Place) -> None:
+def _liquidate(loan: SeededLoan, place: ChainPlace) -> None:
     """Half of what is owed is recovered, the rest is lost."""
     if loan.place and loan.outstanding:
         recovered = loan.outstanding // 2
         loan.written_off = loan.outstanding - recovered
-        loan.payments.append(Payment(recovered, "LIQUIDATION", place))
+        loan.payments.append(SeededPayment(recovered, "LIQUIDATION", place))
         loan.status = "LIQUIDATED"
 
 
-def _amounts(loan: Loan, place: int) -> list[int]:
+def _amounts(loan: SeededLoan, place: int) -> list[int]:
     if place in REPAID_AT_ONCE:
         return [loan.principal]
     if place in REPAID_IN_TWO:

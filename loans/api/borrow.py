@@ -31,8 +31,8 @@ from partner_platform.core.openapi.fields import BaseUnits, Hash, Success
 from partner_platform.core.openapi.operations import (
     BODY_ERRORS,
     IDEMPOTENCY_ERRORS,
-    Answer,
-    Operation,
+    OperationDoc,
+    ResponseDoc,
     described,
 )
 from partner_platform.core.web.serializers import MetadataField
@@ -87,7 +87,7 @@ BORROWED = {
     "message": "Loan successfully processed",
 }
 
-BORROW = Operation(
+BORROW = OperationDoc(
     id="borrow",
     tag="Loans",
     summary="Borrow for a user",
@@ -96,14 +96,14 @@ BORROW = Operation(
     body=BorrowBody,
     body_examples={"borrow": BORROW_EXAMPLE, "withConsent": BORROW_WITH_CONSENT},
     answers=(
-        Answer(
+        ResponseDoc(
             status=201,
             when="The loan is drawn and paid out",
             body=Borrowed,
             example=BORROWED,
             links=loan_links("$request.body#/partnerLoanId"),
         ),
-        Answer(
+        ResponseDoc(
             status=202,
             when=WHEN_PENDING,
             body=BorrowPending,

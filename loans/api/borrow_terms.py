@@ -9,7 +9,7 @@ from rest_framework import serializers
 from loans.api.common import LOAN_ID, WALLET
 from loans.services.borrow import BorrowRequest
 from partner_platform.core.web.serializers import (
-    AddressField,
+    AddressInputField,
     AmountField,
     LoanIdField,
     StrictSerializer,
@@ -25,7 +25,7 @@ class BorrowTerms(StrictSerializer):
     """What a borrow says, and what the user signs of it."""
 
     oaidTokenId = TokenIdField(help_text="The user's credit line.")
-    userWallet = AddressField(help_text="The OAID's owner.")
+    userWallet = AddressInputField(help_text="The OAID's owner.")
     borrowAmount = AmountField(help_text="From the platform's smallest loan ($1, if it set no other) to 2^63-1.")
     partnerLoanId = LoanIdField(help_text="Your own id of the loan, once.")
     loanDuration = WholeNumberField(

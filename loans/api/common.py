@@ -7,7 +7,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
 from partner_platform.core.openapi import headers
-from partner_platform.core.openapi.operations import Answer, Link, Serializer
+from partner_platform.core.openapi.operations import Link, ResponseDoc, Serializer
 from partner_platform.core.web.contract_view import ContractView
 from partners.models import Partner, Scope
 
@@ -41,9 +41,9 @@ def partner_of(request: Request) -> Partner:
     return partner
 
 
-def returned(when: str, body: Serializer | dict[str, Any], example: object, **more: Any) -> Answer:
+def returned(when: str, body: Serializer | dict[str, Any], example: object, **more: Any) -> ResponseDoc:
     """The documentation of a 200."""
-    return Answer(status=200, when=when, body=body, example=example, **more)
+    return ResponseDoc(status=200, when=when, body=body, example=example, **more)
 
 
 def loan_links(expression: str) -> dict[str, Link]:

@@ -17,9 +17,9 @@ from loans.consent import verification
 from loans.consent.message import V1, V2, VERSIONS, Borrow, UserAuthorization, borrow_from, typed_message
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count
-from partner_platform.core.openapi.operations import BODY_ERRORS, Operation, described
+from partner_platform.core.openapi.operations import BODY_ERRORS, OperationDoc, described
 from partner_platform.core.web.serializers import (
-    AddressField,
+    AddressInputField,
     LoanIdField,
     OneOfField,
     SignatureField,
@@ -54,7 +54,7 @@ class SignedMessageBody(StrictSerializer):
     loanDuration = Uint256TextField(help_text="Seconds; 0: none.")
     numberOfInstallments = Uint256TextField(help_text="0: none.")
     platformFee = Uint256TextField(help_text="USDC base units, kept of the amount.")
-    settlementAddress = AddressField(help_text="Where the rest of it goes.")
+    settlementAddress = AddressInputField(help_text="Where the rest of it goes.")
     nonce = Uint256TextField()
     deadline = Uint256TextField(help_text="Seconds since the epoch.")
 
@@ -173,7 +173,7 @@ TYPED_DATA = {
     "userAuthorization": UNSIGNED,
 }
 
-GET_TYPED_DATA = Operation(
+GET_TYPED_DATA = OperationDoc(
     id="getTypedData",
     tag="Loans",
     summary="What the user signs for a borrow",

@@ -29,8 +29,8 @@ from loans.models import PartnerLoan, RepaymentSource
 from loans.selectors import Payment
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
-from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, IdText, Moment
-from partner_platform.core.openapi.operations import Operation, described
+from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, IdText, Timestamp
+from partner_platform.core.openapi.operations import OperationDoc, described
 from partner_platform.core.web.serializers import LoanIdField
 
 
@@ -44,7 +44,7 @@ class HistoryRow(serializers.Serializer):
     """A settled repayment, whoever paid it."""
 
     amount = BaseUnits()
-    timestamp = Moment()
+    timestamp = Timestamp()
     txHash = Hash()
     repaidBy = serializers.ChoiceField(choices=RepaymentSource.values)
 
@@ -53,7 +53,7 @@ class Instalment(serializers.Serializer):
     """A part of the principal and when it is due."""
 
     number = Count()
-    dueAt = Moment()
+    dueAt = Timestamp()
     amount = BaseUnits()
     status = serializers.ChoiceField(choices=[DUE, PAID, MISSED])
 
@@ -83,7 +83,7 @@ class Loan(LoanRow):
     loanDuration = Count(allow_null=True, help_text="Seconds.")
     numberOfInstallments = Count(allow_null=True)
     schedule = Instalment(many=True)
-    defaultedAt = Moment(allow_null=True)
+    defaultedAt = Timestamp(allow_null=True)
     defaultReason = serializers.CharField(allow_null=True)
     writtenOff = BaseUnits()
     metadata = AnyObject(allow_null=True)
@@ -120,7 +120,7 @@ LOAN = {
     "metadata": {"partnerUserId": "user_xyz_456"},
 }
 
-GET_LOAN = Operation(
+GET_LOAN = OperationDoc(
     id="getLoan",
     tag="Loans",
     summary="A loan",

@@ -18,8 +18,8 @@ from loans.models import PartnerLoan
 from partner_platform.core import clock
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
-from partner_platform.core.openapi.fields import BaseUnits, Count, Moment
-from partner_platform.core.openapi.operations import Link, Operation, described
+from partner_platform.core.openapi.fields import BaseUnits, Count, Timestamp
+from partner_platform.core.openapi.operations import Link, OperationDoc, described
 
 
 class Payoff(serializers.Serializer):
@@ -31,7 +31,7 @@ class Payoff(serializers.Serializer):
     outstandingPrincipal = BaseUnits()
     accruedInterest = BaseUnits()
     interestRate = Count(help_text="A year's, in basis points.")
-    validUntil = Moment()
+    validUntil = Timestamp()
 
 
 PAYOFF = {
@@ -44,7 +44,7 @@ PAYOFF = {
     "validUntil": "2026-01-11T10:45:00Z",
 }
 
-GET_PAYOFF = Operation(
+GET_PAYOFF = OperationDoc(
     id="getPayoff",
     tag="Loans",
     summary="What closes a loan, and until when that holds",

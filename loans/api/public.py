@@ -16,7 +16,7 @@ from loans import rules
 from loans.api.common import WALLET, returned, validated
 from partner_platform.core.errors import ErrorCode, NotFound
 from partner_platform.core.openapi.fields import Address, BaseUnits, Count, IdText
-from partner_platform.core.openapi.operations import Caller, Operation, described
+from partner_platform.core.openapi.operations import Caller, OperationDoc, described
 from partner_platform.core.web.contract_view import ContractView
 from partner_platform.core.web.serializers import IdInPathField
 from partners.access.admission import PublicThrottle
@@ -58,7 +58,7 @@ CREDIT_LINE = {
     "owner": WALLET,
 }
 
-GET_CREDIT_LINE = Operation(
+GET_CREDIT_LINE = OperationDoc(
     id="getCreditLine",
     tag="Public",
     caller=Caller.ANYBODY,
@@ -98,7 +98,7 @@ POSITION = {
     "tokenType": "RWA",
 }
 
-GET_POSITION = Operation(
+GET_POSITION = OperationDoc(
     id="getPosition",
     tag="Public",
     caller=Caller.ANYBODY,

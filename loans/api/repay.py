@@ -30,13 +30,13 @@ from loans.services.repay import RepayRequest, request_repay
 from loans.transactions import TransactionStatus, status_of_repayment
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
-from partner_platform.core.openapi.fields import BaseUnits, Hash, Moment, Success
+from partner_platform.core.openapi.fields import BaseUnits, Hash, Success, Timestamp
 from partner_platform.core.openapi.operations import (
     BODY_ERRORS,
     IDEMPOTENCY_ERRORS,
-    Answer,
     Link,
-    Operation,
+    OperationDoc,
+    ResponseDoc,
     described,
 )
 from partner_platform.core.web.serializers import AmountField, LoanIdField, StrictSerializer, TransactionHashField
@@ -103,7 +103,7 @@ _LINKS = {
     **loan_links("$request.body#/partnerLoanId"),
     "TheRepayment": Link(operation="getRepayment", parameters={"repaymentId": "$response.body#/repaymentId"}),
 }
-REPAY = Operation(
+REPAY = OperationDoc(
     id="repay",
     tag="Loans",
     summary="Repay a loan, in part or in full",
@@ -114,7 +114,7 @@ REPAY = Operation(
     body_examples={"pulled": REPAY_EXAMPLE, "byTransfer": REPAY_BY_TRANSFER},
     answers=(
         returned("The repayment is settled", Repaid, REPAID, links=_LINKS),
-        Answer(
+        ResponseDoc(
             status=202,
             when=WHEN_PENDING,
             body=RepaymentPending,
@@ -166,8 +166,8 @@ class RepaymentState(serializers.Serializer):
     repaidBy = serializers.ChoiceField(choices=RepaymentSource.values)
     principalPaid = BaseUnits(help_text="0 until it is settled.")
     interestPaid = BaseUnits(help_text="0 until it is settled.")
-    createdAt = Moment()
-    finishedAt = Moment(allow_null=True, help_text="When it was settled or failed.")
+    createdAt = Timestamp()
+    finishedAt = Timestamp(allow_null=True, help_text="When it was settled or failed.")
     loanStatus = serializers.ChoiceField(choices=LoanStatus.values)
 
 
@@ -186,7 +186,7 @@ REPAYMENT_STATE = {
     "loanStatus": "ACTIVE",
 }
 
-GET_REPAYMENT = Operation(
+GET_REPAYMENT = OperationDoc(
     id="getRepayment",
     tag="Loans",
     summary="A repayment",

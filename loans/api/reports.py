@@ -18,8 +18,8 @@ from loans.api.common import BORROW_TX, LOAN_ID, WALLET, PartnerViewSet, partner
 from loans.api.lists import PAGE, PageFields, PageQuery, present_page
 from loans.transactions import Selection, TransactionStatus, TransactionType
 from partner_platform.core.errors import ErrorCode, invalid_fields
-from partner_platform.core.openapi.fields import Address, BaseUnits, Count, Hash, Moment
-from partner_platform.core.openapi.operations import CSV, Link, Operation, described
+from partner_platform.core.openapi.fields import Address, BaseUnits, Count, Hash, Timestamp
+from partner_platform.core.openapi.operations import CSV, Link, OperationDoc, described
 from partner_platform.core.web.serializers import DayField, OneOfField
 from partners.models import PartnerStatus, PartnerTier
 
@@ -86,7 +86,7 @@ STATS = {
     },
 }
 
-GET_STATS = Operation(
+GET_STATS = OperationDoc(
     id="getStats",
     tag="Reports",
     summary="Limits, today's use and lifetime sums",
@@ -111,7 +111,7 @@ class TransactionsQuery(PageQuery):
 class Transaction(serializers.Serializer):
     """A borrow or a repayment."""
 
-    timestamp = Moment()
+    timestamp = Timestamp()
     type = serializers.ChoiceField(choices=TransactionType.values)
     partnerLoanId = serializers.CharField()
     amount = BaseUnits()
@@ -149,7 +149,7 @@ CSV_TEXT = (
     f"2026-01-05T10:30:00Z,BORROW,{LOAN_ID},5000000000,{WALLET},{BORROW_TX},SUCCESS,,\r\n"
 )
 
-LIST_TRANSACTIONS = Operation(
+LIST_TRANSACTIONS = OperationDoc(
     id="listTransactions",
     tag="Reports",
     summary="Borrows and repayments, newest first",

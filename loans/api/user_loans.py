@@ -17,15 +17,15 @@ from loans.debt.interest_clock import interest_moment
 from loans.models import LoanStatus, PartnerLoan
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
-from partner_platform.core.openapi.fields import BaseUnits, Moment
-from partner_platform.core.openapi.operations import Link, Operation, described
-from partner_platform.core.web.serializers import AddressField, OneOfField
+from partner_platform.core.openapi.fields import BaseUnits, Timestamp
+from partner_platform.core.openapi.operations import Link, OperationDoc, described
+from partner_platform.core.web.serializers import AddressInputField, OneOfField
 
 
 class UserLoansQuery(PageQuery):
     """`GET /partners/user/{userWallet}/loans` (plan, endpoint 6)."""
 
-    userWallet = AddressField()
+    userWallet = AddressInputField()
     status = OneOfField(choices=LoanStatus.choices, required=False, default=None)
 
 
@@ -36,7 +36,7 @@ class LoanRow(serializers.Serializer):
     principalAmount = BaseUnits()
     remainingDebt = BaseUnits(help_text="Interest included.")
     status = serializers.ChoiceField(choices=LoanStatus.values)
-    borrowedAt = Moment(allow_null=True)
+    borrowedAt = Timestamp(allow_null=True)
 
 
 class LoanPage(PageFields):
@@ -54,7 +54,7 @@ LOAN_ROW = {
 }
 LOAN_PAGE = {**PAGE, "loans": [LOAN_ROW]}
 
-LIST_USER_LOANS = Operation(
+LIST_USER_LOANS = OperationDoc(
     id="listUserLoans",
     tag="Loans",
     summary="A user's loans through this partner, newest first",

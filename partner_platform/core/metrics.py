@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.conf import settings
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, Counter, Gauge, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -77,12 +77,6 @@ def gauge(name: str, help: str, labels: Sequence[str] = (), *, mode: GaugeMode) 
     return Gauge(name, help, labels, multiprocess_mode=mode)
 
 
-def histogram(name: str, help: str, labels: Sequence[str] = (), *, buckets: Sequence[float]) -> Histogram:  # noqa: A002
-    """How values spread; `buckets` are upper bounds."""
-    _declare(name, "histogram", labels, help)
-    return Histogram(name, help, labels, buckets=buckets)
-
-
 def read_at_scrape(
     name: str,
     help: str,  # noqa: A002
@@ -96,12 +90,12 @@ def read_at_scrape(
     _register(name, _Reading(name, help, tuple(labels), kind, read))
 
 
-def register(collector: Collector) -> None:
+def register_collector(collector: Collector) -> None:
     """Have `collector.collect()` called when the page is built."""
     _register(type(collector).__name__, collector)
 
 
-def page() -> bytes:
+def cached_page() -> bytes:
     """The page in the text format 0.0.4, at most `CACHE_SECONDS` old."""
     return _page.text()
 

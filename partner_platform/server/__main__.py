@@ -54,9 +54,9 @@ def main(arguments: list[str]) -> int:
     listener = _listen(options.bind)
 
     def work(line: socket.socket) -> None:
-        from partner_platform.server.serving import Server
+        from partner_platform.server.serving import WebServer
 
-        server = Server(application, listener, threads=options.threads, connections=_connections())
+        server = WebServer(application, listener, threads=options.threads, connections=_connections())
         parent = Line(line, server)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())

@@ -22,7 +22,7 @@ LAST_REQUEST_SECONDS = 1.0  # for the rest of a request that is on its way when 
 _OTHER_SOCKETS = 16  # the listening socket, the trigger, the line to the parent: not counted as connections
 
 
-class Server(TcpWSGIServer):
+class WebServer(TcpWSGIServer):
     """Serves one listening socket, which other processes may serve too, until `stop` is called."""
 
     channel_class = Channel

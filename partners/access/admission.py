@@ -26,11 +26,11 @@ def admit(request: HttpRequest, api_key: ApiKey, *, moves_money: bool) -> None:
     """Let the call in, or raise 403 (address), 401 (signature), 429 (in flight, rate), 503 (no Redis, money moves)."""
     partner = api_key.partner
     require_allowed_address(partner, _address(request))
-    signature = signing.verify(request, partner) if partner.signing_required else None
+    signature = signing.verify_signature(request, partner) if partner.signing_required else None
     _enter(request, partner)
     use = Once(str(api_key.pk), rate_limit.USE_NOTED_SECONDS) if last_used.is_stale(api_key) else None
     try:
-        decision = rate_limit.take(
+        decision = rate_limit.count_call(
             quota=rate_limit.partner_quota(partner.tier), subject=str(partner.pk), signature=signature, use=use
         )
     except RedisError as error:
@@ -55,7 +55,7 @@ class PublicThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: object) -> bool:
         subject = rate_limit.public_subject(_address(request))
         try:
-            decision = rate_limit.take(quota=rate_limit.public_quota(), subject=subject)
+            decision = rate_limit.count_call(quota=rate_limit.public_quota(), subject=subject)
         except RedisError as error:
             logger.warning("rate limits are not kept: %s", error)
             return True

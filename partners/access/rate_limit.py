@@ -102,7 +102,7 @@ def public_subject(address: str | None) -> str:
     return f"address:{ipaddress.ip_network(f'{address}/64', strict=False).network_address}"
 
 
-def take(*, quota: Quota, subject: str, signature: Once | None = None, use: Once | None = None) -> Decision:
+def count_call(*, quota: Quota, subject: str, signature: Once | None = None, use: Once | None = None) -> Decision:
     """Count one call of `subject`, or refuse it; raises `RedisError` where Redis does not answer.
 
     `signature` must not be marked yet, and is then; `use` is marked where it is not, which `is_first_use` tells.

@@ -28,27 +28,14 @@ WINDOW_SECONDS = 300
 SECRET_LENGTH = 48
 _TIMESTAMP = re.compile(r"[0-9]{13}", re.ASCII)  # milliseconds
 _SIGNATURE = re.compile(r"(v2=)?([0-9a-fA-F]{64})", re.ASCII)
-V2_PREFIX = "v2="
 
 
-def new_secret(label: str, environment: str) -> str:
+def new_signing_secret(label: str, environment: str) -> str:
     """A signing secret: `sk_{label}_{environment}_{48 characters}`, some 248 bits."""
     return f"sk_{label}_{environment}_" + "".join(secrets.choice(ALPHABET) for _ in range(SECRET_LENGTH))
 
 
-def sign(*, secret: str, timestamp: str, body: bytes) -> str:
-    """A signature of version 1, as a partner computes it; `timestamp` in milliseconds, as the header has it."""
-    return _hmac(secret, _v1(timestamp, body))
-
-
-def sign_v2(
-    *, secret: str, timestamp: str, method: str, target: bytes, idempotency_key: str = "", body: bytes = b""
-) -> str:
-    """A signature of version 2; `target` is path and query as they are sent."""
-    return V2_PREFIX + _hmac(secret, _v2(timestamp, method, target, idempotency_key, body))
-
-
-def verify(request: HttpRequest, partner: Partner) -> Once:
+def verify_signature(request: HttpRequest, partner: Partner) -> Once:
     """The signature as a mark that may be set once; raises 401 where it is missing, wrong or out of time."""
     timestamp = request.headers.get("X-Timestamp", "")
     signature = request.headers.get("X-Signature", "")

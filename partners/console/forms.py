@@ -78,7 +78,7 @@ class PartnerForm(OneTimeFormMixin, forms.ModelForm):
         cleaned = super().clean() or {}
         values = self.terms(cleaned)
         try:
-            cleaned.update(terms.clean(values, partial=True))
+            cleaned.update(terms.clean_terms(values, partial=True))
         except BadRequest as error:
             for api_name, problems in error.details.items():
                 self.add_error(terms.FIELD_NAMES[api_name], problems)

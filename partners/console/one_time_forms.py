@@ -89,7 +89,7 @@ class OneTimeAdmin(ConsoleAdmin):
         return fields if may_send else [name for name in fields if name not in self.only_to_send]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        sent_forms.claim(form.cleaned_data[TOKEN], sent_by=request.user.get_username())
+        sent_forms.claim_form(form.cleaned_data[TOKEN], sent_by=request.user.get_username())
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
         """Note that the form was sent, then run its action; one that only asks is not noted."""

@@ -19,7 +19,7 @@ SHOW_WITHIN = dt.timedelta(minutes=10)
 KEEP_FOR = dt.timedelta(days=30)
 
 
-def claim(token: uuid.UUID, *, sent_by: str) -> None:
+def claim_form(token: uuid.UUID, *, sent_by: str) -> None:
     """Note that the form is sent, in the caller's transaction if there is one; `IntegrityError` where it was before."""
     SentForm(id=token, sent_by=sent_by).save(force_insert=True)
 
@@ -27,7 +27,7 @@ def claim(token: uuid.UUID, *, sent_by: str) -> None:
 def claim_or_not(token: uuid.UUID, *, sent_by: str) -> bool:
     """Note that the form is sent; False where it was before. Not inside a transaction."""
     try:
-        run_in_transaction(lambda: claim(token, sent_by=sent_by))
+        run_in_transaction(lambda: claim_form(token, sent_by=sent_by))
     except IntegrityError:
         if not is_sent(token):
             raise
@@ -62,7 +62,7 @@ def take_secret(form: SentForm) -> str | None:
     return crypto.decrypt(form.secret)
 
 
-def sweep() -> int:
+def delete_old_forms() -> int:
     """Forget secrets that nobody asked for in time, and forms of long ago; returns how many rows were touched."""
     now = clock.now()
     forgotten = SentForm.objects.filter(created_at__lte=now - SHOW_WITHIN).exclude(secret="").update(secret="")

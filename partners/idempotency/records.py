@@ -57,7 +57,7 @@ def fingerprint_of(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def find(use: Use) -> IdempotencyKey | None:
+def find_record(use: Use) -> IdempotencyKey | None:
     """What the key was used for within the last seven days; 422 where that was another request. One query."""
     row = IdempotencyKey.objects.filter(pk=use.id).first()
     if row is None:
@@ -147,7 +147,7 @@ def refuse_while_in_flight(use: Use) -> None:
         _refuse_while_held(use)
 
 
-def sweep(*, batches: int = 200) -> int:
+def delete_expired_records(*, batches: int = 200) -> int:
     """Delete expired keys, oldest first, in small batches; answers how many."""
     deleted = 0
     for _ in range(batches):

@@ -100,7 +100,7 @@ class _Exchange:
     is_secret: bool
 
     def run(self, act: Callable[[], Response]) -> Response:
-        row = records.find(self.use)
+        row = records.find_record(self.use)
         if row is not None:
             return self._again(row)
         with records.claimed(self.use, has_sealed_answer=self.is_secret) as claim:
@@ -109,7 +109,7 @@ class _Exchange:
                 return self._first(claim, act)
             except IntegrityError:
                 # Another request with this key was accepted or answered at the same moment; nothing of ours stands.
-                row = records.find(self.use)
+                row = records.find_record(self.use)
                 if row is None:
                     raise
         return self._again(row)

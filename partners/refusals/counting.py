@@ -26,7 +26,7 @@ WITHOUT_REDIS_SECONDS = 5.0  # so long a Redis that failed is not asked: it may 
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CountedRefusal:
     """`seconds` until the address may try again, 0 where it is within its limit; `has_row`: the call log tells it."""
 
     seconds: int
@@ -57,7 +57,7 @@ class Refusals:
         is_used_up = self._rows.count >= settings.REFUSED_CALL_ROWS and not self._rows.is_past
         return self._rows.seconds_left if is_used_up else 0
 
-    def count(self, subject: str, *, is_partners: bool = False) -> Verdict:
+    def count(self, subject: str, *, is_partners: bool = False) -> CountedRefusal:
         """Count one refusal; beyond the limit it is remembered that the address is over it.
 
         A partner's have rows of their own: strangers who use up theirs must not hide that a stolen key was tried.
@@ -66,16 +66,16 @@ class Refusals:
         rows = self._rows_of_partners if is_partners else self._rows
         with self._lock:
             if not seconds:
-                return Verdict(0, has_row=rows.take(settings.REFUSED_CALL_ROWS))
+                return CountedRefusal(0, has_row=rows.take(settings.REFUSED_CALL_ROWS))
             if self._has_room(self._over, subject):
                 self._over[subject] = _Minute(time.monotonic() + seconds)
-        return Verdict(seconds, has_row=False)
+        return CountedRefusal(seconds, has_row=False)
 
     def _count(self, subject: str) -> int:
         if time.monotonic() >= self._ask_redis_at:
             quota = Quota("refused", settings.RATE_LIMIT_REFUSED)
             try:
-                decision = rate_limit.take(quota=quota, subject=f"refused:{subject}")
+                decision = rate_limit.count_call(quota=quota, subject=f"refused:{subject}")
             except RedisError as error:
                 self._ask_redis_at = time.monotonic() + WITHOUT_REDIS_SECONDS
                 logger.warning("refusals are counted by each process for itself: %s", error)
@@ -126,6 +126,6 @@ class _Minute:
 refusals = Refusals()
 
 
-def subject_of(address: str | None) -> str:
+def counted_subject(address: str | None) -> str:
     """Whose refusals are counted together: an IPv4 address, an IPv6 /64, all that are unknown."""
     return rate_limit.public_subject(address).removeprefix("address:")

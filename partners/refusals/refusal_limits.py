@@ -34,7 +34,7 @@ from partner_platform.core import metrics
 from partner_platform.core.errors import ErrorCode, PlatformError, TooManyRequests
 from partner_platform.core.web import exception_handler
 from partners.refusals import live_keys
-from partners.refusals.counting import refusals, subject_of
+from partners.refusals.counting import counted_subject, refusals
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -128,7 +128,7 @@ def _seconds(subject: str, path: str) -> int:
 
 
 def _subject(meta: Mapping[str, Any]) -> str:
-    return subject_of(client_address(meta, settings.TRUSTED_PROXIES))
+    return counted_subject(client_address(meta, settings.TRUSTED_PROXIES))
 
 
 def _partner_id(request: HttpRequest) -> str:

@@ -37,7 +37,7 @@ def anvil(
     of anvil's own.
     """
     command = [
-        binary(),
+        anvil_binary(),
         *("--host", LOOPBACK, "--port", str(port), "--chain-id", str(CHAIN_ID), "--gas-limit", str(gas_limit)),
         *("--slots-in-an-epoch", str(slots_in_epoch), "--accounts", "0", "--quiet"),
         *options,
@@ -46,10 +46,10 @@ def anvil(
         command += ["--block-time", f"{block_time:g}"]
     if state is not None:
         command += ["--state", str(state), "--state-interval", "5"]
-    return Server(name="anvil", command=command, log=log, ready=lambda: answers(port), stop_seconds=20.0)
+    return Server(name="anvil", command=command, log=log, ready=lambda: anvil_is_ready(port), stop_seconds=20.0)
 
 
-def binary() -> str:
+def anvil_binary() -> str:
     """The path of anvil: `ANVIL_BIN`, or where the Makefile installs it."""
     path = Path(os.environ.get("ANVIL_BIN") or PROJECT / ".tools" / "node" / NPM_BINARY)
     if not path.exists():
@@ -57,7 +57,7 @@ def binary() -> str:
     return str(path)
 
 
-def url(port: int) -> str:
+def rpc_url(port: int) -> str:
     """The node's JSON-RPC address."""
     return f"http://{LOOPBACK}:{port}"
 
@@ -65,7 +65,7 @@ def url(port: int) -> str:
 def rpc(port: int, method: str, *params: Any) -> Any:
     """One JSON-RPC call; `NodeRefused` with the node's words where it answers with an error."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
-    request = urllib.request.Request(url(port), body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(rpc_url(port), body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:
         answer = json.load(response)
     if "error" in answer:
@@ -73,7 +73,7 @@ def rpc(port: int, method: str, *params: Any) -> Any:
     return answer["result"]
 
 
-def answers(port: int) -> bool:
+def anvil_is_ready(port: int) -> bool:
     """Whether the node tells its chain id."""
     try:
         return bool(rpc(port, "eth_chainId"))

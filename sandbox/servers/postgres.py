@@ -30,7 +30,7 @@ def postgres(*, port: int, folder: Path, log: Path | None = None, durable: bool 
     if not data.exists():
         _initialize(data, user, durable=durable)
     command = [
-        binary("postgres"),
+        postgres_binary("postgres"),
         *("-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", "", "-c", "max_connections=200"),
     ]
     if not durable:
@@ -48,7 +48,7 @@ def postgres(*, port: int, folder: Path, log: Path | None = None, durable: bool 
     )
 
 
-def url(port: int, database: str) -> str:
+def postgres_url(port: int, database: str) -> str:
     """Its `DATABASE_URL`."""
     return f"postgres://{SUPERUSER}@{LOOPBACK}:{port}/{database}"
 
@@ -59,7 +59,7 @@ def create_database(port: int, name: str) -> None:
     from psycopg import sql
 
     with (
-        psycopg.connect(url(port, "postgres"), autocommit=True) as connection,
+        psycopg.connect(postgres_url(port, "postgres"), autocommit=True) as connection,
         suppress(psycopg.errors.DuplicateDatabase),
     ):
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -70,7 +70,7 @@ def pid_file(folder: Path) -> Path:
     return folder / "data" / "postmaster.pid"
 
 
-def binary(name: str) -> str:
+def postgres_binary(name: str) -> str:
     """The newest `name` on this machine: on the path, or where Debian keeps it."""
     if path := shutil.which(name):
         return path
@@ -85,7 +85,7 @@ def _answers(port: int) -> bool:
     import psycopg
 
     try:
-        psycopg.connect(url(port, "postgres"), connect_timeout=1).close()
+        psycopg.connect(postgres_url(port, "postgres"), connect_timeout=1).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -95,7 +95,7 @@ def _initialize(data: Path, user: str | None, *, durable: bool) -> None:
     part = data.with_name("data.part")  # interrupted, it is begun anew
     shutil.rmtree(part, ignore_errors=True)
     command = [
-        *(binary("initdb"), "-D", str(part), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"),
+        *(postgres_binary("initdb"), "-D", str(part), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"),
         *("--locale=C", *([] if durable else ["--no-sync"])),
     ]
     group = pwd.getpwnam(user).pw_gid if user else None

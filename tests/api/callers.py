@@ -16,13 +16,13 @@ from django.test import Client
 
 from partner_platform.core import clock
 from partners import keys
-from partners.access import signing
 from partners.access.concurrency import calls_in_flight
 from partners.credentials import allow_signature_v1, rotate_signing_secret, set_signing_required
 from partners.models import Partner
 from partners.services import activate_partner, suspend_partner, update_partner
 from sandbox.world import SandboxPartner
 from tests.factories import ApiKeyFactory, open_lender
+from tests.support import request_signing
 
 ALLOWED, NOT_ALLOWED = "203.0.113.7", "198.51.100.7"
 SCOPES = ("read", "borrow", "repay")
@@ -180,7 +180,7 @@ def _another_key(partner: Partner, **columns: Any) -> str:
 
 def _sign(secret: str, call: Call, *, age: int = 0) -> dict[str, str]:
     timestamp = str(_stamps.now() - 1000 * age)
-    signature = signing.sign_v2(
+    signature = request_signing.sign_v2(
         secret=secret, timestamp=timestamp, method=call.method, target=call.path.encode(), body=call.body
     )
     return {"X-Timestamp": timestamp, "X-Signature": signature}
@@ -188,4 +188,7 @@ def _sign(secret: str, call: Call, *, age: int = 0) -> dict[str, str]:
 
 def _sign_v1(secret: str, call: Call) -> dict[str, str]:
     timestamp = str(_stamps.now())
-    return {"X-Timestamp": timestamp, "X-Signature": signing.sign(secret=secret, timestamp=timestamp, body=call.body)}
+    return {
+        "X-Timestamp": timestamp,
+        "X-Signature": request_signing.sign_v1(secret=secret, timestamp=timestamp, body=call.body),
+    }

@@ -142,7 +142,7 @@ def load() -> Any:
     # What a refusal of substance is we check ourselves, by its code.
     project.checks.positive_data_acceptance.expected_statuses = ["2xx", "400", "401", "403", "404", "409", "422"]
     config = schemathesis.Config(seed=SEED, projects=ProjectsConfig(default=project))
-    loaded = schemathesis.openapi.from_dict(strictly(document.make()), config=config)
+    loaded = schemathesis.openapi.from_dict(strictly(document.make_document()), config=config)
     loaded.app = get_wsgi_application()
     return loaded
 

@@ -42,7 +42,7 @@ def errors(schema: Schema, status: str) -> Schema:
 
 
 def changed(change: Change) -> list[str]:
-    old = document.make()
+    old = document.make_document()
     new = copy.deepcopy(old)
     change(new)
     assert new != old
@@ -208,7 +208,7 @@ def test_a_break_is_allowed_where_the_major_version_rises() -> None:
 
 
 def test_a_break_that_was_decided_on_is_passed_over_and_no_other_one() -> None:
-    old, new = document.make(), document.make()
+    old, new = document.make_document(), document.make_document()
     (sentence,) = openapi_changes.AGREED
     old["components"]["headers"]["LocationOfRepayment"]["schema"]["pattern"] = re.findall(r"was (\S+) and", sentence)[0]
     assert breaking_changes(old, new) == []
@@ -218,13 +218,13 @@ def test_a_break_that_was_decided_on_is_passed_over_and_no_other_one() -> None:
 
 @pytest.mark.skipif(not (openapi_changes.PROJECT / ".git").exists(), reason="the history is not here")
 def test_the_code_breaks_nothing_that_was_committed() -> None:
-    new = document.make()
+    new = document.make_document()
 
     assert [sentence for old in last_committed() for sentence in breaking_changes(old, new)] == []
 
 
 def test_the_command_names_each_break_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    old, new = document.make(), document.make()
+    old, new = document.make_document(), document.make_document()
     new["paths"].pop(STATS)
     files = [tmp_path / "old.json", tmp_path / "new.json"]
     for file, schema in zip(files, (old, new), strict=True):

@@ -160,7 +160,7 @@ def query_parameters() -> list[tuple[str, str]]:
     """Each path with each query parameter that its schema tells of."""
     return [
         (path, parameter["name"])
-        for path, item in document.make()["paths"].items()
+        for path, item in document.make_document()["paths"].items()
         for parameter in item.get("get", {}).get("parameters", [])
         if parameter.get("in") == "query"
     ]

@@ -21,7 +21,7 @@ from partner_platform.core.management.commands.openapi import COMMITTED
 from partner_platform.core.openapi import document
 
 PROJECT = Path(__file__).resolve().parents[2]
-SCHEMA = document.make()
+SCHEMA = document.make_document()
 OPERATIONS = {
     f"{method.upper()} {path}": operation
     for path, item in SCHEMA["paths"].items()
@@ -54,7 +54,7 @@ def test_another_schema_than_the_codes_is_noticed_and_overwritten(tmp_path: Path
 
 def test_it_is_valid_openapi_3_1_and_was_made_without_a_warning() -> None:
     with GENERATOR_STATS.silence():
-        made = document.make()
+        made = document.make_document()
 
     validate_schema(made)
     assert made["openapi"].startswith("3.1.")

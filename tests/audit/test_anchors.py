@@ -10,11 +10,11 @@ from django.core.management.base import CommandError
 from django.db.models import QuerySet
 
 from audit.models import AuditBlock, AuditEntry
-from audit.services import digest_of
+from audit.services import digest_of_entry
 from audit.trail import sealing
 from audit.trail.canonical import entry_mac
 from audit.trail.keys import signing_key
-from audit.trail.verification import verify
+from audit.trail.verification import verify_trail
 from chain import anchoring, selectors
 from chain.lending import deployment
 from chain.models import Operation, OperationState
@@ -48,7 +48,7 @@ def anchored(chain: Chain, write: Write, entries: int = 3) -> Operation:
 
 
 def texts() -> list[tuple[str, str]]:
-    return [(finding.kind, finding.text) for finding in verify().findings]
+    return [(finding.kind, finding.text) for finding in verify_trail().findings]
 
 
 def test_the_head_stands_on_the_chain_under_the_executors_name(chain: Chain, write: Write) -> None:
@@ -57,7 +57,7 @@ def test_the_head_stands_on_the_chain_under_the_executors_name(chain: Chain, wri
     assert (operation.kind, operation.state) == ("anchor", OperationState.CONFIRMED)
     (anchor,) = anchoring.read_anchors() or []
     assert (anchor.sequence, anchor.head) == (3, AuditBlock.objects.get().hash)
-    result = verify()
+    result = verify_trail()
     assert (result.findings, result.anchors) == ([], 1)
     call_command("verify_audit")
 
@@ -122,7 +122,7 @@ def test_a_trail_that_was_rewritten_with_our_own_keys_is_found(chain: Chain, wri
     QuerySet(AuditEntry).filter(block=0).delete()
     QuerySet(AuditEntry).update(block=0, actor="staff:innocent")
     for entry in AuditEntry.objects.all():
-        QuerySet(AuditEntry).filter(pk=entry.pk).update(mac=entry_mac(digest_of(entry), signing_key()))
+        QuerySet(AuditEntry).filter(pk=entry.pk).update(mac=entry_mac(digest_of_entry(entry), signing_key()))
     forget_in_redis()
     sealing.seal_due()
     assert texts() == [("anchor", f"the trail up to here is not the one that was anchored on {clock.today()}")]
@@ -173,7 +173,7 @@ def test_nothing_is_anchored_without_a_contract(chain: Chain, write: Write, sett
     write(1)
     sealing.seal_due()
     assert anchoring.anchor_due() is None
-    assert "anchoring is not set up" in verify().notes
+    assert "anchoring is not set up" in verify_trail().notes
 
 
 def test_verification_says_so_where_the_chain_does_not_answer(chain: Chain, write: Write, settings: Any) -> None:

@@ -16,7 +16,7 @@ from audit.calls import archive_files, archiving
 from audit.models import ApiLog, ApiLogArchive, AuditEntry, RefusedCalls
 from audit.tasks import archive_api_logs
 from audit.trail.sealing import seal_due
-from audit.trail.verification import verify
+from audit.trail.verification import verify_trail
 from partner_platform.core import clock
 from partner_platform.core.redis import lock
 
@@ -94,14 +94,14 @@ def test_without_a_period_nothing_is_archived_and_without_a_folder_nothing_is_de
 
 def test_a_file_that_is_not_what_was_written_deletes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call(40)
-    write = archive_files.write
+    write = archive_files.write_archive
 
     def write_badly(where: Path, name: str, rows: Any) -> str:
         checksum = write(where, name, rows)
         (where / name).write_bytes(b"")
         return checksum
 
-    monkeypatch.setattr(archive_files, "write", write_badly)
+    monkeypatch.setattr(archive_files, "write_archive", write_badly)
     with pytest.raises(archive_files.ArchiveDamaged):
         archiving.archive_due()
     assert ApiLog.objects.count() == 1
@@ -199,7 +199,7 @@ def test_refused_calls_of_unknown_callers_and_their_counts_leave_sooner_and_the_
     assert archiving.damaged_archives() == []
     assert AuditEntry.objects.filter(action="api_log.archived").count() == 4
     assert seal_due().entries == 4
-    assert verify(with_anchors=False).findings == []
+    assert verify_trail(with_anchors=False).findings == []
 
 
 @pytest.mark.parametrize(("calls", "refused", "left"), [(0, 30, {401: 1, 200: 2}), (400, 0, {401: 2, 200: 1})])

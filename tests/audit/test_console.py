@@ -9,7 +9,7 @@ from audit.differences import Difference, differences
 from audit.models import AuditEntry
 from audit.services import record_change
 from audit.trail import sealing
-from audit.trail.inspection import inspect
+from audit.trail.inspection import inspect_trail
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.partners.urls")]
 
@@ -55,10 +55,10 @@ def test_an_entry_that_no_block_holds_is_forged() -> None:
     sealed, other = an_entry(), an_entry()
     QuerySet(AuditEntry).filter(pk=other.pk).update(block=1)
     sealing.seal_due()
-    assert inspect(sealed).is_intact is True
-    assert inspect(other).text == "FORGED: block 1 does not hold it."
+    assert inspect_trail(sealed).is_intact is True
+    assert inspect_trail(other).text == "FORGED: block 1 does not hold it."
     QuerySet(AuditEntry).filter(pk=other.pk).update(block=9)
-    assert inspect(other).text == "FORGED: there is no block 9."
+    assert inspect_trail(other).text == "FORGED: there is no block 9."
 
 
 def test_the_lists_open_and_nothing_can_be_changed(console: Client) -> None:

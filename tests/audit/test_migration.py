@@ -9,7 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from audit.models import AuditEntry
 from audit.trail import sealing
-from audit.trail.verification import verify
+from audit.trail.verification import verify_trail
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,4 +41,4 @@ def test_entries_of_the_first_version_are_carried_over(before_the_chain: Any) ->
     assert (first.before, first.after, first.request_id) == (None, {"z": 1, "a": ["é", None]}, "r")
     assert (second.before, second.after) == ({"x": "1"}, None)
     assert sealing.seal_due().entries == 2
-    assert verify(with_anchors=False).findings == []
+    assert verify_trail(with_anchors=False).findings == []

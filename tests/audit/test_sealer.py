@@ -12,7 +12,7 @@ from audit.models import AuditBlock, AuditEntry
 from audit.services import record_change
 from audit.tasks import seal_trail
 from audit.trail import sealing, witness
-from audit.trail.verification import verify
+from audit.trail.verification import verify_trail
 from partner_platform.core.redis import lock
 from tests.core.concurrency import at_once
 
@@ -26,7 +26,7 @@ class Killed(BaseException):
 
 
 def trail() -> tuple[int, int, list[str]]:
-    result = verify(with_anchors=False)
+    result = verify_trail(with_anchors=False)
     return result.entries, result.unsealed, [str(finding) for finding in result.findings]
 
 
@@ -124,7 +124,7 @@ def test_without_redis_entries_are_written_sealed_and_verified(write: Write, mon
         monkeypatch.setattr(module, "get_redis_connection", refuse)
     write(2)
     assert sealing.seal_due().entries == 2
-    result = verify(with_anchors=False)
+    result = verify_trail(with_anchors=False)
     assert (result.findings, result.entries) == ([], 2)
     assert "Redis remembers no block" in result.notes
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from audit.signals import anchors_asked_for
-from audit.trail.anchors import Anchor, AnchorsUnreadable, read_anchors
-from audit.trail.verification import verify
+from audit.trail.anchors import Anchor, AnchorsUnreadable
+from audit.trail.verification import verify_trail
 from tests.support.signals import heard_by
 
 FIRST, SECOND = Anchor(3, "aa", 100), Anchor(5, "bb", 200)
@@ -18,21 +18,21 @@ def fail(**_: Any) -> None:
 
 def test_the_anchors_of_all_who_answer_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     heard_by(monkeypatch, anchors_asked_for, lambda **_: [FIRST], lambda **_: None, lambda **_: [SECOND])
-    assert read_anchors() == [FIRST, SECOND]
+    assert known_anchors() == [FIRST, SECOND]
 
 
 def test_one_who_has_anchored_nothing_yet_is_not_one_who_does_not_anchor(monkeypatch: pytest.MonkeyPatch) -> None:
     heard_by(monkeypatch, anchors_asked_for)
-    assert read_anchors() is None
+    assert known_anchors() is None
     heard_by(monkeypatch, anchors_asked_for, lambda **_: None)
-    assert read_anchors() is None
+    assert known_anchors() is None
     heard_by(monkeypatch, anchors_asked_for, lambda **_: [])
-    assert read_anchors() == []
+    assert known_anchors() == []
 
 
 @pytest.mark.django_db
 def test_a_receiver_that_raises_stops_the_verification(monkeypatch: pytest.MonkeyPatch) -> None:
     heard_by(monkeypatch, anchors_asked_for, lambda **_: [FIRST], fail)
     with pytest.raises(AnchorsUnreadable, match="the chain does not answer"):
-        verify()
-    assert verify(with_anchors=False).findings == []
+        verify_trail()
+    assert verify_trail(with_anchors=False).findings == []

@@ -13,12 +13,12 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from audit.models import AppendOnlyError, AuditBlock, AuditEntry
-from audit.services import digest_of, record_change
+from audit.services import digest_of_entry, record_change
 from audit.trail import sealing, verification
 from audit.trail.canonical import FIRST_PREVIOUS, entry_digest, entry_mac
 from audit.trail.keys import signing_key
-from audit.trail.ranges import Finding
-from audit.trail.verification import verify
+from audit.trail.ranges import TrailFinding
+from audit.trail.verification import verify_trail
 from partner_platform.core import context
 from partner_platform.core.database.transactions import atomic
 
@@ -33,8 +33,8 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verification, "BLOCKS_A_TASK", 2)
 
 
-def found() -> list[Finding]:
-    return verify(with_anchors=False).findings
+def found() -> list[TrailFinding]:
+    return verify_trail(with_anchors=False).findings
 
 
 def named() -> list[tuple[str, int, str]]:
@@ -61,7 +61,7 @@ def test_entries_are_sealed_in_blocks_that_follow_one_another(write: Write) -> N
     assert (third.number, third.first_sequence, third.size, third.previous_hash) == (3, 7, 1, second.hash)
     assert sorted(in_order()) == sorted(entry.pk.hex for entry in entries)
     assert sealing.seal_due().blocks == 0
-    result = verify(with_anchors=False)
+    result = verify_trail(with_anchors=False)
     assert (result.findings, result.entries, result.blocks, result.unsealed) == ([], 7, 3, 0)
     assert result.head == third.hash
 
@@ -70,7 +70,7 @@ def test_an_entry_reads_as_it_was_written(write: Write) -> None:
     (entry,) = write(1)
     stored = AuditEntry.objects.get()
     assert (stored.before, stored.after) == (entry.before, entry.after)
-    assert digest_of(stored) == digest_of(entry)
+    assert digest_of_entry(stored) == digest_of_entry(entry)
 
 
 def test_a_change_that_is_rolled_back_leaves_no_entry(write: Write) -> None:
@@ -126,7 +126,7 @@ def test_an_edit_with_a_mac_made_anew_is_found_by_the_chain(write: Write) -> Non
     victim = in_order()[4]
     entry = AuditEntry.objects.get(pk=victim)
     entry.actor = "staff:innocent"
-    rows(AuditEntry, pk=victim).update(actor=entry.actor, mac=entry_mac(digest_of(entry), signing_key()))
+    rows(AuditEntry, pk=victim).update(actor=entry.actor, mac=entry_mac(digest_of_entry(entry), signing_key()))
     assert named() == [("edited", 5, victim)]
 
 
@@ -143,7 +143,7 @@ def test_an_insertion_is_found_and_the_entry_named(write: Write, block: int) -> 
     write(7)
     sealing.seal_due()
     forged = AuditEntry(actor="staff:nobody", action="loan.forgiven", target="loan:1", block=block)
-    forged.mac = entry_mac(digest_of(forged), signing_key())
+    forged.mac = entry_mac(digest_of_entry(forged), signing_key())
     forged.save(force_insert=True)
     assert named() == [("inserted", 0, forged.pk.hex)]
 
@@ -228,7 +228,7 @@ def test_a_chain_that_is_forged_from_the_middle_on_is_shown_by_redis(write: Writ
     rows(AuditBlock).delete()
     rows(AuditEntry).update(block=0, actor="staff:innocent")
     for entry in AuditEntry.objects.all():
-        rows(AuditEntry, pk=entry.pk).update(mac=entry_mac(digest_of(entry), signing_key()))
+        rows(AuditEntry, pk=entry.pk).update(mac=entry_mac(digest_of_entry(entry), signing_key()))
     while True:
         block = sealing._seal_next()
         if block is None:
@@ -278,7 +278,7 @@ def test_the_work_can_be_shared_among_processes(write: Write, monkeypatch: pytes
     sealing.seal_due()
     victim = in_order()[4]
     rows(AuditEntry, pk=victim).update(actor="staff:innocent")
-    result = verify(processes=2, with_anchors=False)
+    result = verify_trail(processes=2, with_anchors=False)
     assert [(finding.kind, finding.sequence, finding.entry_id) for finding in result.findings] == [
         ("edited", 5, victim)
     ]

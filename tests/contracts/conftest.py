@@ -14,7 +14,7 @@ def deployed_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     port = free_port()
     server = anvil.anvil(port=port, log=tmp_path_factory.mktemp("contracts") / "anvil.log").start()
     try:
-        yield Lab(anvil.url(port))
+        yield Lab(anvil.rpc_url(port))
     finally:
         server.stop()
 

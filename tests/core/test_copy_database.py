@@ -35,7 +35,11 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'target.sqlite3'}"
         return
-    make, url = (postgres.postgres, postgres.url) if request.param == "postgres" else (mongodb.mongodb, mongodb.url)
+    make, url = (
+        (postgres.postgres, postgres.postgres_url)
+        if request.param == "postgres"
+        else (mongodb.mongodb, mongodb.mongodb_url)
+    )
     port = free_port()
     try:
         server = make(port=port, folder=folder).start()

@@ -89,9 +89,13 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "transaction by nonce": lambda: ChainTransaction.objects.filter(wallet_id=KEY, nonce=5),
     "attempts of a transaction": lambda: TransactionAttempt.objects.filter(transaction_id=KEY).order_by("created_at"),
     "attempt by hash": lambda: TransactionAttempt.objects.filter(tx_hash=HASH),
-    "API calls of a partner, newest first": lambda: audit.selectors.calls(partner_id="partner_1")[:10],
-    "API calls of a partner since": lambda: audit.selectors.calls(partner_id="partner_1", start=clock.now())[:10],
-    "API calls that failed": lambda: audit.selectors.calls(success=False)[:10],
+    "API calls of a partner, newest first": lambda: ApiLog.objects.filter(partner_id="partner_1").order_by(
+        "-timestamp"
+    )[:10],
+    "API calls of a partner since": lambda: ApiLog.objects.filter(
+        partner_id="partner_1", timestamp__gte=clock.now()
+    ).order_by("-timestamp")[:10],
+    "API calls that failed": lambda: ApiLog.objects.filter(success__in=[False]).order_by("-timestamp")[:10],
     "API call by request id": lambda: ApiLog.objects.filter(request_id="abc"),
     "API calls by the caller's request id": lambda: ApiLog.objects.filter(client_request_id="abc"),
     "changes of a target": lambda: audit.selectors.changes_of("loan:1")[:10],

@@ -6,7 +6,7 @@ import pytest
 from django.db.models import Sum
 
 from loans.models import SolvencyPosition
-from partner_platform.core.database.rows import ZERO_UINT256, as_day, as_uint256, as_uuid, stored_rows
+from partner_platform.core.database.rows import ZERO_UINT256, as_day, as_uuid, stored_rows
 from partner_platform.core.fields import MAX_UINT256
 from partners.models import Partner, PartnerDailyUsage
 from tests.factories import PartnerFactory
@@ -56,5 +56,5 @@ def test_a_uint256_is_stored_as_said(number: int) -> None:
     same = {"collateral_amount": 0, "collateral_value_usd": 0, "usdc_borrowed": 0, "active": True}
     SolvencyPosition.objects.create(position_id=number, oaid_token_id=1, user_wallet="", token_type="RWA", **same)
     [(stored,)] = stored_rows(SolvencyPosition.objects.values_list("position_id"))
-    assert stored == as_uint256(number)
+    assert stored == f"{number:078d}"
     assert (stored == ZERO_UINT256) == (number == 0)

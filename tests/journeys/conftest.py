@@ -21,6 +21,7 @@ from sandbox.servers.ports import LOOPBACK, free_port
 from sandbox.servers.process import Server
 from tests.factories import DOLLAR, open_lender
 from tests.support.chain import Chain
+from tests.support.process_groups import kill_group
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def running(servers: dict[str, Server]) -> Iterator[None]:
     """Started together, and killed: a kind end takes seconds, and what they hold is forgotten with the test."""
     with ExitStack() as stack:
         for server in servers.values():
-            stack.callback(server.kill_group)
+            stack.callback(kill_group, server)
             server.launch()
         for server in servers.values():
             server.wait_ready()

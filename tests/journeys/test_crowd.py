@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.crowd import Crowd, Done, crowd
+from benchmarks.crowd import CallerProcesses, Done, caller_processes
 from chain.models import Operation
 from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan
@@ -28,8 +28,8 @@ OAID = 4711
 
 
 @pytest.fixture(scope="module")
-def everybody(anvil: Chain) -> Iterator[Crowd]:
-    with crowd(processes=4, threads=16) as started:
+def everybody(anvil: Chain) -> Iterator[CallerProcesses]:
+    with caller_processes(processes=4, threads=16) as started:
         yield started
 
 
@@ -50,7 +50,7 @@ def outcomes(done: Done) -> Counter[tuple[int, str]]:
     ],
 )
 def test_the_guarded_updates_take_what_fits_and_not_a_base_unit_more(
-    headroom: int, daily_limit: int, total_limit: int, refusal: Any, everybody: Crowd
+    headroom: int, daily_limit: int, total_limit: int, refusal: Any, everybody: CallerProcesses
 ) -> None:
     partner = PartnerFactory.create(daily_borrow_limit=daily_limit, total_borrow_limit=total_limit)
     credit.ensure_row(OAID)
@@ -76,7 +76,7 @@ def test_the_guarded_updates_take_what_fits_and_not_a_base_unit_more(
 
 
 def test_192_borrows_at_once_use_up_a_daily_limit_exactly_and_each_has_its_answer(
-    everybody: Crowd, chain: Chain
+    everybody: CallerProcesses, chain: Chain
 ) -> None:
     partner, key = partner_with_key(daily_borrow_limit=LIMIT, total_borrow_limit=ENOUGH, tier="ENTERPRISE")
 
@@ -92,7 +92,9 @@ def test_192_borrows_at_once_use_up_a_daily_limit_exactly_and_each_has_its_answe
     assert_whole(done, partner, FITS)
 
 
-def test_128_borrows_at_once_draw_an_oaids_credit_and_not_a_base_unit_more(everybody: Crowd, chain: Chain) -> None:
+def test_128_borrows_at_once_draw_an_oaids_credit_and_not_a_base_unit_more(
+    everybody: CallerProcesses, chain: Chain
+) -> None:
     partner, key = partner_with_key(daily_borrow_limit=ENOUGH, total_borrow_limit=ENOUGH, tier="ENTERPRISE")
     user = chain.users[0]  # $10,000
 

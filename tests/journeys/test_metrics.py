@@ -20,6 +20,7 @@ from sandbox.servers.ports import LOOPBACK, free_port
 from sandbox.servers.process import Server
 from tests.journeys.conftest import running
 from tests.support.chain import Chain
+from tests.support.process_groups import kill_group
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.journey]
@@ -121,7 +122,7 @@ def test_counters_of_all_processes_add_up_and_no_restart_loses_any(scraped: Scra
 
     published = eventually(lambda: scraped.figure("celery_tasks_published_total"), FRESH_SECONDS, every=0.5)
     for server in scraped.servers.values():
-        server.kill_group()
+        kill_group(server)
     for server in scraped.servers.values():
         server.launch()
     for server in scraped.servers.values():

@@ -23,6 +23,7 @@ from tests.core.test_failover import interrupt
 from tests.factories import DOLLAR
 from tests.journeys.conftest import Answer, Platform
 from tests.support.invariants import Invariants
+from tests.support.process_groups import kill_group
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.journey]
@@ -53,7 +54,7 @@ def durable_server(database_server: Server | None) -> Iterator[None]:
     port, folder = settings.TEST_DATABASE_PORT, settings.TEST_FOLDER / "postgres"
     quick, durable = database_server.command, postgres.postgres(port=port, folder=folder, durable=True).command
     _restart(database_server, durable)
-    with psycopg.connect(postgres.url(port, "postgres")) as connection:
+    with psycopg.connect(postgres.postgres_url(port, "postgres")) as connection:
         for promise in ("fsync", "full_page_writes", "synchronous_commit"):
             assert connection.execute(f"SHOW {promise}").fetchone() == ("on",)
     yield
@@ -154,7 +155,7 @@ def _all_is_settled() -> bool:
 
 def _kill_and_launch(servers: list[Server]) -> None:
     for server in servers:
-        server.kill_group()  # all of its processes
+        kill_group(server)  # all of its processes
     for server in servers:
         server.launch()
 

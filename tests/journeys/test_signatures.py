@@ -14,12 +14,12 @@ import pytest
 from django.conf import settings
 
 from partners import credentials
-from partners.access import signing
 from sandbox import programs
 from sandbox.folder import Folder
 from sandbox.servers.ports import LOOPBACK, free_port
 from tests.factories import partner_with_key
 from tests.journeys.conftest import running
+from tests.support import request_signing
 from tests.support.chain import Chain
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]
@@ -34,7 +34,7 @@ def test_a_target_is_verified_as_it_was_sent_to_the_web_server(chain: Chain):
 
     def get(sent: str, signed: str) -> int:
         timestamp = str(time.time_ns() // 1_000_000)
-        signature = signing.sign_v2(secret=secret, timestamp=timestamp, method="GET", target=signed.encode())
+        signature = request_signing.sign_v2(secret=secret, timestamp=timestamp, method="GET", target=signed.encode())
         headers = {"Authorization": f"Bearer {key}", "X-Timestamp": timestamp, "X-Signature": signature}
         request = urllib.request.Request(f"http://{LOOPBACK}:{port}{sent}", headers=headers)
         try:

@@ -46,7 +46,7 @@ def test_a_partner_has_as_many_calls_a_minute_as_its_tier_says(tier: str, limit:
     assert first.headers["RateLimit-Policy"] == f'"{tier.lower()}";q={limit};w=60'
     assert LIMIT.fullmatch(first.headers["RateLimit"]).groups() == (tier.lower(), str(limit - 1), "60")
     quota = rate_limit.partner_quota(tier)
-    assert all(rate_limit.take(quota=quota, subject=str(partner.pk)).is_admitted for _ in range(limit - 1))
+    assert all(rate_limit.count_call(quota=quota, subject=str(partner.pk)).is_admitted for _ in range(limit - 1))
 
     refused = call(key)
 
@@ -63,7 +63,7 @@ def test_200_calls_at_once_from_twenty_threads_on_a_limit_of_100_are_exactly_100
     quota = Quota("basic", 100)
 
     with ThreadPoolExecutor(20) as pool:
-        decisions = list(pool.map(lambda _: rate_limit.take(quota=quota, subject="p"), range(200)))
+        decisions = list(pool.map(lambda _: rate_limit.count_call(quota=quota, subject="p"), range(200)))
 
     assert Counter(decision.is_admitted for decision in decisions) == {True: 100, False: 100}
     assert sorted(decision.remaining for decision in decisions if decision.is_admitted) == list(range(100))
@@ -72,32 +72,32 @@ def test_200_calls_at_once_from_twenty_threads_on_a_limit_of_100_are_exactly_100
 def test_the_minute_slides_so_that_no_edge_lets_twice_as_many_pass() -> None:
     quota = Quota("basic", 10)
     for _ in range(10):
-        rate_limit.take(quota=quota, subject="p")
+        rate_limit.count_call(quota=quota, subject="p")
     age_by("p", 59)
-    late = rate_limit.take(quota=quota, subject="p")
+    late = rate_limit.count_call(quota=quota, subject="p")
     assert (late.is_admitted, late.seconds) == (False, 1)
 
     age_by("p", 1, calls=4)
 
-    decisions = [rate_limit.take(quota=quota, subject="p").is_admitted for _ in range(6)]
+    decisions = [rate_limit.count_call(quota=quota, subject="p").is_admitted for _ in range(6)]
     assert decisions == [True] * 4 + [False] * 2
 
 
 def test_retry_after_is_when_a_call_passes_again_also_where_the_limit_was_lowered() -> None:
     for _ in range(10):
-        rate_limit.take(quota=Quota("premium", 10), subject="p")
+        rate_limit.count_call(quota=Quota("premium", 10), subject="p")
     age_by("p", 30, calls=7)
-    lowered = rate_limit.take(quota=Quota("basic", 5), subject="p")
+    lowered = rate_limit.count_call(quota=Quota("basic", 5), subject="p")
     assert not lowered.is_admitted
     assert lowered.seconds == 30  # the fifth newest leaves then
     age_by("p", 30, calls=7)
-    assert rate_limit.take(quota=Quota("basic", 5), subject="p").is_admitted
+    assert rate_limit.count_call(quota=Quota("basic", 5), subject="p").is_admitted
 
 
 def test_refused_calls_do_not_count() -> None:
     quota = Quota("basic", 3)
     for _ in range(10):
-        rate_limit.take(quota=quota, subject="p")
+        rate_limit.count_call(quota=quota, subject="p")
     assert get_redis_connection("default").llen("rate:p") == 3
 
 
@@ -105,7 +105,7 @@ def test_partners_are_counted_by_themselves_whatever_key_they_use() -> None:
     first, key = partner_with_key()
     _, other = partner_with_key()
     for _ in range(100):
-        rate_limit.take(quota=Quota("basic", 100), subject=str(first.pk))
+        rate_limit.count_call(quota=Quota("basic", 100), subject=str(first.pk))
     assert call(key).status_code == 429
     assert call(other).status_code == 200
 
@@ -147,17 +147,17 @@ def test_a_call_costs_one_round_trip_to_redis(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_restarted_redis_is_told_the_script_again() -> None:
     quota = Quota("basic", 2)
-    rate_limit.take(quota=quota, subject="p")
+    rate_limit.count_call(quota=quota, subject="p")
     get_redis_connection("default").script_flush()
-    assert rate_limit.take(quota=quota, subject="p").remaining == 0
+    assert rate_limit.count_call(quota=quota, subject="p").remaining == 0
 
 
 def test_a_mark_is_set_once_and_not_by_a_call_that_is_refused() -> None:
     quota, signature = Quota("basic", 1), Once("p:ab", 600)
-    assert rate_limit.take(quota=quota, subject="p", signature=signature).is_admitted
-    assert rate_limit.take(quota=quota, subject="p", signature=signature).is_replay
-    assert not rate_limit.take(quota=quota, subject="p", signature=Once("p:cd", 600)).is_admitted
-    assert rate_limit.take(quota=quota, subject="q", signature=Once("p:cd", 600)).is_admitted
+    assert rate_limit.count_call(quota=quota, subject="p", signature=signature).is_admitted
+    assert rate_limit.count_call(quota=quota, subject="p", signature=signature).is_replay
+    assert not rate_limit.count_call(quota=quota, subject="p", signature=Once("p:cd", 600)).is_admitted
+    assert rate_limit.count_call(quota=quota, subject="q", signature=Once("p:cd", 600)).is_admitted
     assert 595 <= get_redis_connection("default").ttl("signature:p:ab") <= 600
 
 

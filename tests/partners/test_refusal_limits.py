@@ -235,13 +235,13 @@ def test_without_redis_the_limit_holds_by_process_and_keys_pass() -> None:
 @pytest.mark.usefixtures("redis_down")
 def test_a_redis_that_fails_is_asked_again_only_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    take = rate_limit.take
+    take = rate_limit.count_call
 
     def note(**options: Any) -> Any:
         asked.append(options["subject"])
         return take(**options)
 
-    monkeypatch.setattr(rate_limit, "take", note)
+    monkeypatch.setattr(rate_limit, "count_call", note)
     refuse(20)
     assert asked == [f"refused:{HOSTILE}"]
 
@@ -326,7 +326,7 @@ def test_who_was_refused_how_often_is_in_the_database_a_minute_later() -> None:
     call("/partners/nothing", key="", address="203.0.113.10")
     refused_calls.pending._due = 0.0
     refused_calls.pending.push_due()
-    refused_calls.record()
+    refused_calls.move_counts_into_rows()
     counted = sum(row.calls for row in RefusedCalls.objects.filter(address=HOSTILE))
     assert counted + ApiLog.objects.filter(ip_address=HOSTILE).count() == LIMIT + 25
     assert not RefusedCalls.objects.exclude(address=HOSTILE).exists()

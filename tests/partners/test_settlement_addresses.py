@@ -155,7 +155,7 @@ class TestTwoAtOnce:
         def claim_too_late(*_: Any, **__: Any) -> None:
             raise IntegrityError("partners_settlementaddress_address_key")
 
-        monkeypatch.setattr(settlement_addresses, "claim", claim_too_late)
+        monkeypatch.setattr(settlement_addresses, "claim_address", claim_too_late)
         with pytest.raises(BadRequest) as refused:
             if act == "change":
                 services.update_partner(partner=second, actor="staff:ann", settlement_address=FIRST)

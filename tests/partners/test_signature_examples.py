@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from partners.access import signing
+from tests.support import request_signing
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = (PROJECT / "docs" / "signatures.md").read_text()
@@ -25,7 +25,7 @@ def example(language: str) -> str:
 
 def ours(parts: Parts) -> str:
     method, target, key, body = parts
-    return signing.sign_v2(
+    return request_signing.sign_v2(
         secret=SECRET, timestamp=TIME, method=method, target=target.encode(), idempotency_key=key, body=body.encode()
     )
 
@@ -59,4 +59,4 @@ def test_the_examples_of_the_page_give_its_signatures(sign: Callable[[Parts], st
 def test_the_signature_of_version_1_on_the_page_is_ours() -> None:
     (parts, _), *_ = ROWS
     (shown,) = re.findall(r"it is `([0-9a-f]{64})`", PAGE)
-    assert signing.sign(secret=SECRET, timestamp=TIME, body=parts[3].encode()) == shown
+    assert request_signing.sign_v1(secret=SECRET, timestamp=TIME, body=parts[3].encode()) == shown

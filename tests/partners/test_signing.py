@@ -14,6 +14,7 @@ from partners import credentials
 from partners.access import rate_limit, signing
 from partners.models import Partner
 from tests.factories import partner_with_key
+from tests.support import request_signing
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
 
@@ -36,7 +37,7 @@ class Signer:
 
     def headers(self, body: bytes = BODY, *, seconds: float = 0, secret: str | None = None) -> dict[str, str]:
         timestamp = str(time.time_ns() // 1_000_000 + int(seconds * 1000))
-        signature = signing.sign(secret=secret or self.secret, timestamp=timestamp, body=body)
+        signature = request_signing.sign_v1(secret=secret or self.secret, timestamp=timestamp, body=body)
         return {"X-Timestamp": timestamp, "X-Signature": signature}
 
     def post(self, headers: dict[str, str], body: bytes = BODY, **extra: Any) -> Any:
@@ -64,7 +65,7 @@ def test_a_signed_call_comes_in_and_the_same_signature_never_again(signer: Signe
 def test_the_formula_is_the_plans() -> None:
     # node -e 'crypto.createHmac("sha256","secret").update(`1704567890123.{"a":1}`).digest("hex")'
     assert (
-        signing.sign(secret="secret", timestamp="1704567890123", body=b'{"a":1}')
+        request_signing.sign_v1(secret="secret", timestamp="1704567890123", body=b'{"a":1}')
         == "386a801fa9e3bd28820f9bf2c1171d6b66f2cc6710a62787de1da6fb525c2c22"
     )
 
@@ -132,7 +133,7 @@ def test_signing_is_off_until_it_is_asked_for() -> None:
 
 def test_the_address_is_checked_before_the_signature_and_the_signature_before_the_rate(signer: Signer) -> None:
     for _ in range(100):
-        rate_limit.take(quota=rate_limit.partner_quota("BASIC"), subject=str(signer.partner.pk))
+        rate_limit.count_call(quota=rate_limit.partner_quota("BASIC"), subject=str(signer.partner.pk))
     used_up, unsigned = signer.post(signer.headers()), signer.post({})
     Partner.objects.update(ip_allow_list=["203.0.113.0/24"])
     elsewhere, suspended_key = signer.post({}), signer.post({"Authorization": "Bearer nonsense"})

@@ -14,9 +14,9 @@ from django.test import AsyncRequestFactory, Client, RequestFactory
 from audit.models import AuditEntry
 from partner_platform.core.web.request_target import request_target
 from partners import credentials
-from partners.access import signing
 from partners.models import Partner
 from tests.factories import PartnerFactory, open_lender, partner_with_key
+from tests.support import request_signing
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
 
@@ -42,7 +42,7 @@ class Signer:
         """Headers of a POST of `BODY` to `PATH`, or of what `parts` say."""
         timestamp = str(time.time_ns() // 1_000_000)
         told = {"method": "POST", "target": PATH.encode(), "idempotency_key": "", "body": BODY, **parts}
-        signature = signing.sign_v2(secret=self.secret, timestamp=timestamp, **told)
+        signature = request_signing.sign_v2(secret=self.secret, timestamp=timestamp, **told)
         return {"X-Timestamp": timestamp, "X-Signature": signature}
 
     def send(
@@ -109,7 +109,9 @@ def test_another_time_is_another_signature_and_an_old_one_expires(signer: Signer
     later = {**headers, "X-Timestamp": str(int(headers["X-Timestamp"]) + 1)}
     assert code(signer.send(later)) == (401, "invalid_signature")
     stale = str(time.time_ns() // 1_000_000 - 301_000)
-    signature = signing.sign_v2(secret=signer.secret, timestamp=stale, method="POST", target=PATH.encode(), body=BODY)
+    signature = request_signing.sign_v2(
+        secret=signer.secret, timestamp=stale, method="POST", target=PATH.encode(), body=BODY
+    )
     assert code(signer.send({"X-Timestamp": stale, "X-Signature": signature})) == (401, "request_expired")
 
 
@@ -151,7 +153,7 @@ def test_every_server_s_raw_target_is_found() -> None:
 def test_version_1_counts_only_where_the_partner_is_allowed_it(signer: Signer) -> None:
     def version_1(offset: int) -> dict[str, str]:
         timestamp = str(time.time_ns() // 1_000_000 + offset)
-        signature = signing.sign(secret=signer.secret, timestamp=timestamp, body=BODY)
+        signature = request_signing.sign_v1(secret=signer.secret, timestamp=timestamp, body=BODY)
         return {"X-Timestamp": timestamp, "X-Signature": signature}
 
     refused = signer.send(version_1(0))

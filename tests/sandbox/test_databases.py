@@ -33,13 +33,13 @@ def start(folder: Folder, port: int) -> Server:
     server = databases.server(ENGINE, folder, port)
     assert server is not None
     server.start()
-    databases.complete(ENGINE, port)
+    databases.prepare_server(ENGINE, port)
     return server
 
 
 def tell(folder: Folder, port: int, number: int) -> None:
     """One answered write."""
-    url = databases.url(ENGINE, folder, port)
+    url = databases.database_url(ENGINE, folder, port)
     if ENGINE == "postgres":
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS told (number integer)")
@@ -51,7 +51,7 @@ def tell(folder: Folder, port: int, number: int) -> None:
 
 
 def told(folder: Folder, port: int) -> list[int]:
-    url = databases.url(ENGINE, folder, port)
+    url = databases.database_url(ENGINE, folder, port)
     if ENGINE == "postgres":
         with psycopg.connect(url) as connection:
             return [number for (number,) in connection.execute("SELECT number FROM told ORDER BY number")]

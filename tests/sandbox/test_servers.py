@@ -167,4 +167,4 @@ def test_a_missing_anvil_tells_how_to_get_it(variable: str, monkeypatch: pytest.
     monkeypatch.setenv(variable, os.path.join(os.sep, "nowhere", "anvil"))  # noqa: PTH118
 
     with pytest.raises(ServerError, match="make tools"):
-        anvil.binary()
+        anvil.anvil_binary()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from partner_platform.server.serving import Server
+from partner_platform.server.serving import WebServer
 from sandbox.servers.ports import LOOPBACK
 
 PATIENCE = 20.0  # seconds that a test waits for what comes at once, or never
@@ -63,7 +63,7 @@ class Running:
     """A server of the test's, and its callers."""
 
     port: int
-    server: Server
+    server: WebServer
     stack: ExitStack
     thread: threading.Thread | None = None
 
@@ -83,7 +83,7 @@ def serve() -> Iterator[Serve]:
 
         def start(application: Any, *, threads: int = 4, connections: int = 1000) -> Running:
             listener = socket.create_server((LOOPBACK, 0))
-            server = Server(application, listener, threads=threads, connections=connections)
+            server = WebServer(application, listener, threads=threads, connections=connections)
             port = listener.getsockname()[1]
             thread = threading.Thread(target=server.serve, kwargs={"grace_seconds": 5})
             thread.start()

@@ -17,6 +17,7 @@ from partner_platform.server import prefork
 from partner_platform.server.prefork import Child, Prefork
 from sandbox.servers.ports import LOOPBACK, accepts, free_port
 from sandbox.servers.process import Server
+from tests.support.process_groups import kill_group
 from tests.support.running_sandbox import exists
 from tests.support.waiting import eventually
 
@@ -38,7 +39,7 @@ def web(tmp_path: Path) -> Iterator[Server]:
         ready=lambda: accepts(port),
     )
     yield server.start()
-    server.kill_group()
+    kill_group(server)
 
 
 def ask(web: Server, path: str = "/") -> int:

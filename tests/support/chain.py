@@ -42,7 +42,7 @@ class Chain:
 
     @property
     def url(self) -> str:
-        return anvil_server.url(self.port)
+        return anvil_server.rpc_url(self.port)
 
     def rpc(self, method: str, *params: Any) -> Any:
         """One JSON-RPC call; `NodeRefused` where the node says no."""

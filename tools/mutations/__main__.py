@@ -14,7 +14,7 @@ from tools.mutations import report, suite
 from tools.mutations.mutants import PROJECT, Mutant, diff, modules
 from tools.mutations.report import Judged
 from tools.mutations.run import WORK, Copies, Judge, tracked
-from tools.mutations.session import Module, Result
+from tools.mutations.session import Module, MutantResult
 
 
 def main() -> int:
@@ -101,7 +101,7 @@ def _is_open(mutant: Mutant, code: str, module: Module, seen: suite.Suite) -> bo
     return not is_explained and result.suite != seen.mark(seen.judges(mutant, PROJECT)[0])
 
 
-def _tell(mutant: Mutant, result: Result) -> None:
+def _tell(mutant: Mutant, result: MutantResult) -> None:
     if result.how in ("survived", "time-out"):
         place = f"{mutant.file}:{mutant.span[0][0]}"
         operator = mutant.operator.partition("/")[2]

@@ -80,13 +80,13 @@ def diff(file: str, source: str, mutated: str) -> str:
     return "\n".join(lines)
 
 
-def find(file: str, source: str) -> list[Mutant]:
+def find_mutants(file: str, source: str) -> list[Mutant]:
     """All mutants of one file whose change can matter."""
     code = _Code(source)
     nodes = list(ast_nodes(get_ast(source)))
     seen: Counter[tuple[str, str, str]] = Counter()
     mutants = []
-    for name in operators.register():
+    for name in operators.register_operators():
         operator = plugins.get_operator(name)()
         spans = [span for node in nodes for span in operator.mutation_positions(node)]
         for occurrence, (start, end) in enumerate(spans):

@@ -141,7 +141,7 @@ class Provider:
         return self._operators[name]
 
 
-def register() -> tuple[str, ...]:
+def register_operators() -> tuple[str, ...]:
     """Make ours known to cosmic-ray; answers the names of all that are used."""
     provider = plugins.OPERATOR_PROVIDERS.setdefault(PROVIDER, Provider())
     return (*CORE, *(f"{PROVIDER}/{name}" for name in provider))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.mutations.mutants import PROJECT, Mutant, becomes, diff
-from tools.mutations.session import Result
+from tools.mutations.session import MutantResult
 
 SURVIVORS = PROJECT / "tests" / "mutations" / "survivors.toml"
 BAR = 0.95
@@ -20,7 +20,7 @@ class Judged:
     mutant: Mutant
     source: str
     mutated: str
-    result: Result | None
+    result: MutantResult | None
 
     @property
     def name(self) -> tuple[str, str, str, str]:

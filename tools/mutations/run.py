@@ -14,7 +14,7 @@ from typing import Self
 
 from tools.mutations.mutants import PROJECT, Mutant
 from tools.mutations.nursery import Nursery, Run
-from tools.mutations.session import Result
+from tools.mutations.session import MutantResult
 from tools.mutations.suite import PATIENCE, Suite
 
 WORK = PROJECT / ".tools" / "mutations"
@@ -59,8 +59,8 @@ class Copies:
             nursery.close()
 
     def judge_all(
-        self, work: Iterable[tuple[Mutant, str]], judge: Callable[["Copies", Nursery, Mutant, str], Result]
-    ) -> Iterator[tuple[Mutant, Result]]:
+        self, work: Iterable[tuple[Mutant, str]], judge: Callable[["Copies", Nursery, Mutant, str], MutantResult]
+    ) -> Iterator[tuple[Mutant, MutantResult]]:
         """The results as they come; `work` is mutants with their changed files."""
         with ThreadPoolExecutor(self._count) as pool:
             waiting = {pool.submit(self._with_a_copy, judge, mutant, code): mutant for mutant, code in work}
@@ -84,8 +84,8 @@ class Copies:
             os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     def _with_a_copy(
-        self, judge: Callable[["Copies", Nursery, Mutant, str], Result], mutant: Mutant, code: str
-    ) -> Result:
+        self, judge: Callable[["Copies", Nursery, Mutant, str], MutantResult], mutant: Mutant, code: str
+    ) -> MutantResult:
         with self._lock:
             nursery = self._free.pop()
         try:
@@ -104,14 +104,14 @@ class Judge:
         self._suite, self._limit, self._noticed = suite, limit, noticed
         self._killers: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
-    def __call__(self, copies: Copies, nursery: Nursery, mutant: Mutant, code: str) -> Result:
+    def __call__(self, copies: Copies, nursery: Nursery, mutant: Mutant, code: str) -> MutantResult:
         tests, beyond = self._suite.judges(mutant, PROJECT)
         mark = self._suite.mark(tests)
         if not tests:
-            return Result("survived", 0.0, mark, 0, [], beyond, message="no test runs the line")
+            return MutantResult("survived", 0.0, mark, 0, [], beyond, message="no test runs the line")
         likely = [self._noticed.get(mutant.key), *(test for test, _ in self._killers[mutant.file].most_common(LIKELY))]
         tests.sort(key=lambda test: likely.index(test) if test in likely else len(likely))
-        result = Result("survived", 0.0, mark, 0, tests, beyond)
+        result = MutantResult("survived", 0.0, mark, 0, tests, beyond)
         for chosen in self._in_two(tests):
             limit = max(self._limit, PATIENCE * self._suite.seconds_of(chosen)) - result.seconds
             found = result_of(
@@ -133,7 +133,7 @@ class Judge:
         return [part for part in (tests[:first], tests[first:]) if part]
 
 
-def result_of(run: Run, *, mark: str, tests: list[str], beyond: int) -> Result:
+def result_of(run: Run, *, mark: str, tests: list[str], beyond: int) -> MutantResult:
     """What a run of these tests says about a mutant."""
     ran = [event["started"] for event in run.events if "started" in event]
     how = _how(run)
@@ -142,7 +142,7 @@ def result_of(run: Run, *, mark: str, tests: list[str], beyond: int) -> Result:
         noticed_by, message = ran[-1] if ran else "", ""
     if how == "survived":
         noticed_by = message = ""
-    return Result(how, round(run.seconds, 2), mark, len(ran), tests, beyond, noticed_by, message)
+    return MutantResult(how, round(run.seconds, 2), mark, len(ran), tests, beyond, noticed_by, message)
 
 
 def _how(run: Run) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 from cosmic_ray.work_db import WorkDB
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
-from tools.mutations.mutants import Mutant, find
+from tools.mutations.mutants import Mutant, find_mutants
 
 
 @dataclass(frozen=True)
-class Result:
+class MutantResult:
     """`how`: survived, failed (a test failed), import (nothing could be imported or collected), time-out."""
 
     how: str
@@ -42,16 +42,16 @@ class Module:
 
     def __init__(self, folder: Path, file: str, source: str) -> None:
         self.source = source
-        self.mutants = find(file, source)
+        self.mutants = find_mutants(file, source)
         digest = hashlib.sha256(source.encode()).hexdigest()[:12]
         folder.mkdir(parents=True, exist_ok=True)
         name = file.removesuffix(".py").replace("/", ".")
         self._path = folder / f"{name}-{digest}.sqlite"
         self._db: WorkDB | None = None
-        self.results: dict[str, Result] = self._read() if self._path.exists() else {}
+        self.results: dict[str, MutantResult] = self._read() if self._path.exists() else {}
         self.noticed = _noticed(path for path in folder.glob(f"{name}-*.sqlite") if path != self._path)
 
-    def keep(self, mutant: Mutant, result: Result, diff: str) -> None:
+    def keep(self, mutant: Mutant, result: MutantResult, diff: str) -> None:
         """Write a result down; it replaces an older one."""
         self.results[mutant.key] = result
         kept = WorkResult(
@@ -75,7 +75,7 @@ class Module:
             self._db.add_work_items(_work(mutant) for mutant in self.mutants if mutant.key not in known)
         return self._db
 
-    def _read(self) -> dict[str, Result]:
+    def _read(self) -> dict[str, MutantResult]:
         return _results(self._open())
 
 
@@ -88,8 +88,8 @@ def _noticed(paths: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def _results(database: WorkDB) -> dict[str, Result]:
-    return {key: Result(**json.loads(result.output or "{}")) for key, result in database.results}
+def _results(database: WorkDB) -> dict[str, MutantResult]:
+    return {key: MutantResult(**json.loads(result.output or "{}")) for key, result in database.results}
 
 
 def _work(mutant: Mutant) -> WorkItem:

@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 TEXTS = ("Makefile", "Dockerfile", "docker-compose.yml", "pyproject.toml", ".ci/run", "tools/check-deploy")
 
 
-def findings(root: Path, rules: Rules) -> list[str]:
+def find_problems(root: Path, rules: Rules) -> list[str]:
     sources = read_sources(root)
     texts = [path.read_text() for path in _texts(root)]
     return [
@@ -44,11 +44,11 @@ def unexpected(found: list[str], known: list[str]) -> list[str]:
 def main(arguments: Sequence[str]) -> int:
     rules = read_rules()
     if "--update" in arguments:
-        gone = set(rules.known) - {finding.partition(":")[0] for finding in findings(PROJECT, rules)}
+        gone = set(rules.known) - {finding.partition(":")[0] for finding in find_problems(PROJECT, rules)}
         count = sum(map(any_count, read_sources(PROJECT)))
         RULES.write_text(tightened(RULES.read_text(), gone, count))
         rules = read_rules()
-    problems = unexpected(findings(PROJECT, rules), rules.known)
+    problems = unexpected(find_problems(PROJECT, rules), rules.known)
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
     sys.stdout.write(f"Structure: {len(problems)} to mend, {len(rules.known)} known\n")

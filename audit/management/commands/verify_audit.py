@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.trail.anchors import AnchorsUnreadable
-from audit.trail.verification import Verification, verify
+from audit.trail.verification import Verification, verify_trail
 
 SHOWN = 100
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         began = time.perf_counter()
         try:
-            result = verify(processes=options["processes"], with_anchors=not options["no_anchors"])
+            result = verify_trail(processes=options["processes"], with_anchors=not options["no_anchors"])
         except AnchorsUnreadable as error:
             raise CommandError(f"The anchors cannot be read ({error}); --no-anchors checks the rest.") from error
         self._tell(result, time.perf_counter() - began)

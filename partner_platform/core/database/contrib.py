@@ -28,7 +28,11 @@ def contrib_for(database: dict[str, Any]) -> Contrib:
     if database["ENGINE"] != MONGODB_ENGINE:
         return Contrib()
     return Contrib(
-        apps=[f"{MONGODB_ENGINE}.apps.Mongo{name}Config" for name in ("Admin", "Auth", "ContentTypes")],
+        apps=[
+            "partner_platform.core.mongodb.apps.MongoAdminConfig",
+            "partner_platform.core.mongodb.apps.MongoAuthConfig",
+            "partner_platform.core.mongodb.apps.MongoContentTypesConfig",
+        ],
         migration_modules={label: f"{MONGODB_ENGINE}.migrations.{label}" for label in _STOCK_APPS},
         auto_field="django_mongodb_backend.fields.ObjectIdAutoField",
     )

@@ -57,8 +57,3 @@ def as_uuid(stored: Any) -> uuid.UUID:
 def as_day(stored: Any) -> dt.date:
     """A stored day."""
     return stored.date() if isinstance(stored, dt.datetime) else stored
-
-
-def as_uint256(number: int) -> str:
-    """A uint256 as it is stored."""
-    return str(number).zfill(UINT256_DIGITS)

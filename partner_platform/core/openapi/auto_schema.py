@@ -11,7 +11,7 @@ from rest_framework import serializers
 from partner_platform.core.error_catalogue import CATALOGUE
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi import headers
-from partner_platform.core.openapi.operations import JSON, Caller, Link, Operation, Serializer, camel, operation_of
+from partner_platform.core.openapi.operations import JSON, Caller, Link, OperationDoc, Serializer, camel, operation_of
 from partner_platform.core.web.serializers import StrictSerializer
 
 SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
@@ -43,7 +43,7 @@ class ContractSchema(AutoSchema):
         }
         return {name: part for name, part in parts.items() if part or name == "security"}
 
-    def _told(self) -> Operation:
+    def _told(self) -> OperationDoc:
         told = operation_of(self.view, self.method)
         if told is None:
             raise TypeError(f"{self.method} {self.path} is not @described")
@@ -52,7 +52,7 @@ class ContractSchema(AutoSchema):
     def _is_versioned(self) -> bool:
         return bool(getattr(self.view, "is_strict", False))
 
-    def _parameters_of(self, told: Operation) -> list[dict[str, Any]]:
+    def _parameters_of(self, told: OperationDoc) -> list[dict[str, Any]]:
         in_path = [camel(name) for name in uritemplate.variables(self.path)]
         fields = {**_fields(told.query), **_fields(told.path)}
         shared = [headers.REQUEST_ID, *([headers.API_VERSION] if self._is_versioned() else []), *told.headers]
@@ -70,7 +70,7 @@ class ContractSchema(AutoSchema):
             parameter["description"] = description
         return parameter
 
-    def _body_of(self, told: Operation) -> dict[str, Any]:
+    def _body_of(self, told: OperationDoc) -> dict[str, Any]:
         if told.body is None:
             return {}
         examples = {name: {"value": value} for name, value in told.body_examples.items()}
@@ -83,7 +83,7 @@ class ContractSchema(AutoSchema):
         schema: dict[str, Any] = self.resolve_serializer(serializer, "request").ref
         return schema
 
-    def _answers_of(self, told: Operation) -> dict[str, Any]:
+    def _answers_of(self, told: OperationDoc) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for answer in told.answers:
             entry = found.setdefault(str(answer.status), {"description": answer.when, "headers": {}, "content": {}})
@@ -96,7 +96,7 @@ class ContractSchema(AutoSchema):
                 entry["links"] = {name: _link(link) for name, link in answer.links.items()}
         return found
 
-    def _errors_of(self, told: Operation) -> dict[str, Any]:
+    def _errors_of(self, told: OperationDoc) -> dict[str, Any]:
         codes = [*told.all_errors, *([ErrorCode.NOT_FOUND] if uritemplate.variables(self.path) else [])]
         by_status: dict[int, list[ErrorCode]] = defaultdict(list)
         for code in codes:
@@ -122,13 +122,13 @@ def _fields(serializer: Serializer | None) -> dict[str, Any]:
     return dict(instance.fields)
 
 
-def _common_headers(told: Operation) -> list[str]:
+def _common_headers(told: OperationDoc) -> list[str]:
     limits = ["RateLimitPolicy", "RateLimit"] if told.is_limited else []
     replayed = ["IdempotentReplayed"] if headers.IDEMPOTENCY_KEY in told.headers else []
     return ["RequestId", "ClientRequestId", "ApiVersion", "Deprecation", "Sunset", *limits, *replayed]
 
 
-def _error(told: Operation, status: int, codes: list[ErrorCode]) -> dict[str, Any]:
+def _error(told: OperationDoc, status: int, codes: list[ErrorCode]) -> dict[str, Any]:
     names = _common_headers(told)
     if status == 401:
         names.append("WWWAuthenticate")
@@ -149,7 +149,7 @@ def _error(told: Operation, status: int, codes: list[ErrorCode]) -> dict[str, An
     }
 
 
-def _may_be_retryable(told: Operation, code: ErrorCode) -> bool:
+def _may_be_retryable(told: OperationDoc, code: ErrorCode) -> bool:
     """A bug too, where the caller's key finds out what became of the request (`core.repeating`)."""
     is_keyed = headers.IDEMPOTENCY_KEY in told.headers
     return CATALOGUE[code].retry_after is not None or (is_keyed and code == ErrorCode.INTERNAL_ERROR)

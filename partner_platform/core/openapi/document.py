@@ -56,7 +56,7 @@ SECURITY_SCHEMES = {
 }
 
 
-def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+def complete_document(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's post-processing hook: the shared components, and what the document says of itself."""
     result["info"] = {"title": "Partner Platform", "version": VERSION, "description": INTRODUCTION}
     result["servers"] = [{"url": "/", "description": "Where this document is served"}]
@@ -75,7 +75,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
-def make() -> dict[str, Any]:
+def make_document() -> dict[str, Any]:
     """The schema as it is now, from the URL conf."""
     schema: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     return schema
@@ -84,4 +84,4 @@ def make() -> dict[str, Any]:
 @cache
 def text() -> str:
     """The schema as JSON, made once a process; what docs/openapi.json holds."""
-    return json.dumps(make(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(make_document(), indent=1, ensure_ascii=False) + "\n"

@@ -43,7 +43,7 @@ class Hash(serializers.CharField):
 
 
 @extend_schema_field({"type": "string", "format": "date-time", "pattern": "Z$"})
-class Moment(serializers.CharField):
+class Timestamp(serializers.CharField):
     """A time in UTC."""
 
 

@@ -59,7 +59,7 @@ class Link:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ResponseDoc:
     """An answer that is no error: its body (a serializer, or a JSON Schema) and an example of it."""
 
     status: int
@@ -72,7 +72,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Operation:
+class OperationDoc:
     """One method of one path. `errors` are those beside what `PARTNER_ERRORS` or `PUBLIC_ERRORS` tell of every one."""
 
     id: str
@@ -86,7 +86,7 @@ class Operation:
     body: Serializer | None = None
     body_examples: Mapping[str, Any] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
-    answers: tuple[Answer, ...]
+    answers: tuple[ResponseDoc, ...]
     errors: tuple[ErrorCode, ...] = ()
 
     @property
@@ -96,7 +96,7 @@ class Operation:
         return tuple(dict.fromkeys((*common, *self.errors)))
 
 
-def operation_of(view: Any, method: str) -> Operation | None:
+def operation_of(view: Any, method: str) -> OperationDoc | None:
     """What the view says of its method; None where it has no such method."""
     name = getattr(view, "action", None) or method.lower().replace("head", "get")
     return getattr(getattr(view, name, None), "operation", None)
@@ -108,7 +108,7 @@ def camel(name: str) -> str:
     return first + "".join(other.title() for other in others)
 
 
-def described(operation: Operation) -> Callable[[View], View]:
+def described(operation: OperationDoc) -> Callable[[View], View]:
     """Put an `Operation` on a view's method."""
 
     def put(view: View) -> View:

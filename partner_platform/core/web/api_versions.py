@@ -48,7 +48,7 @@ def names() -> list[str]:
     return [version.name for version in VERSIONS]
 
 
-def choose(asked: str | None, pinned: str | None) -> ApiVersion:
+def choose_version(asked: str | None, pinned: str | None) -> ApiVersion:
     """The version of one call: what it asks for, else what its partner is pinned to, else the current one.
 
     Raises 400 `unsupported_api_version` for one that is asked for and not supported.

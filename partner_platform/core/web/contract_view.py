@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from partner_platform.core.errors import invalid_fields
-from partner_platform.core.openapi.operations import Operation, camel, operation_of
+from partner_platform.core.openapi.operations import OperationDoc, camel, operation_of
 from partner_platform.core.web import api_versions
 from partner_platform.core.web.api_versions import ApiVersion
 
@@ -30,7 +30,7 @@ class ContractView(APIView):
             return
         pinned = getattr(request.user, "api_version", None)
         _note(request, api_versions.of_partner(pinned))  # that is the version of a refusal, too
-        _note(request, api_versions.choose(request.headers.get(api_versions.HEADER), pinned))
+        _note(request, api_versions.choose_version(request.headers.get(api_versions.HEADER), pinned))
         operation = self._operation()
         if operation is not None:
             query: Any = operation.query
@@ -54,7 +54,7 @@ class ContractView(APIView):
         headers = {"Allow": ", ".join(self.allowed_methods)}
         return {**headers, "Vary": ", ".join(names)} if names else headers
 
-    def _operation(self) -> Operation | None:
+    def _operation(self) -> OperationDoc | None:
         return operation_of(self, str(self.request.method))
 
 

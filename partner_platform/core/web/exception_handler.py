@@ -56,7 +56,7 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
     """DRF's `EXCEPTION_HANDLER`: whatever a view raises becomes the envelope."""
     request = context["request"]
     error = as_platform_error(exc, only_reads=request.method in _READING)
-    repeating.settle(error, context)
+    repeating.mark_retryable(error, context)
     request._request.platform_error = error  # noqa: SLF001 - the middleware sees Django's request, not DRF's
     response = Response(envelope(error, request_id_of(request)), status=int(error.status))
     for name, value in headers_of(error).items():

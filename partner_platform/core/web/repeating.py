@@ -23,7 +23,7 @@ class Repetition:
     is_once: bool
 
 
-def settle(error: PlatformError, context: Mapping[str, Any]) -> None:
+def mark_retryable(error: PlatformError, context: Mapping[str, Any]) -> None:
     """Set `retryable` where the outcome is open; `context` is that of DRF's exception handler."""
     repetition = _repetition_of(context.get("view"))
     if repetition is None:

@@ -176,7 +176,7 @@ class SignatureField(serializers.Field[bytes, Any, str, Any]):
 
 
 @extend_schema_field(_text(ADDRESS_PATTERN, format="eip55-address"))
-class AddressField(serializers.Field[str, Any, str, Any]):
+class AddressInputField(serializers.Field[str, Any, str, Any]):
     """An Ethereum address in any case; a wrong EIP-55 checksum is refused."""
 
     def to_internal_value(self, data: Any) -> str:

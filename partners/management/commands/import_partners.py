@@ -60,7 +60,7 @@ class Command(BaseCommand):
         try:
             entries = config_file.load(path)
             entries = placeholders.fill(entries) if fill else entries
-            config_file.check(entries)
+            config_file.check_entries(entries)
         except config_file.BadConfigFile as error:
             hint = [PLACEHOLDERS] if any(map(placeholders.has_placeholder, entries)) else []
             raise _nothing_imported([*error.problems, *hint]) from error

@@ -12,7 +12,7 @@ class Command(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """With the options of `sandbox.demo`, for `manage.py help demo`."""
-        return CommandParser(prog="manage.py demo", description=self.help, parents=[demo.options_parser()])
+        return CommandParser(prog="manage.py demo", description=self.help, parents=[demo.demo_options()])
 
     def run_from_argv(self, argv: list[str]) -> None:
         raise SystemExit(demo.main(argv[2:]))

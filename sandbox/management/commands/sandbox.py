@@ -12,7 +12,7 @@ class Command(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """With the options of `sandbox.cli`, for `manage.py help sandbox`."""
-        return CommandParser(prog="manage.py sandbox", description=self.help, parents=[cli.options_parser()])
+        return CommandParser(prog="manage.py sandbox", description=self.help, parents=[cli.sandbox_options()])
 
     def run_from_argv(self, argv: list[str]) -> None:
         raise SystemExit(cli.main(argv[2:]))

@@ -25,7 +25,7 @@ from tools.mutations.mutants import PROJECT, Mutant
 from tools.mutations.nursery import Nursery
 from tools.mutations.report import Judged
 from tools.mutations.run import WORK, Copies, result_of
-from tools.mutations.session import Result
+from tools.mutations.session import MutantResult
 
 NAME = "PlatformExecutor"
 SOURCE = f"chain/contracts/{NAME}.sol"
@@ -49,9 +49,9 @@ class Session:
     def __init__(self, source: str) -> None:
         self._path = WORK / "session" / f"{NAME}-{hashlib.sha256(source.encode()).hexdigest()[:12]}.json"
         known = json.loads(self._path.read_text()) if self._path.exists() else {}
-        self.results = {key: Result(**result) for key, result in known.items()}
+        self.results = {key: MutantResult(**result) for key, result in known.items()}
 
-    def keep(self, mutant: Mutant, result: Result) -> None:
+    def keep(self, mutant: Mutant, result: MutantResult) -> None:
         self.results[mutant.key] = result
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(json.dumps({key: asdict(result) for key, result in self.results.items()}))
@@ -160,10 +160,10 @@ def _judge(session: Session, found: dict[Mutant, str], options: argparse.Namespa
     committed = (PROJECT / ARTIFACT).read_text()
     with Copies(options.copies, "contracts") as copies, Compilers() as compilers:
 
-        def judge(copies: Copies, nursery: Nursery, _: Mutant, changed: str) -> Result:
+        def judge(copies: Copies, nursery: Nursery, _: Mutant, changed: str) -> MutantResult:
             artifact = compilers.artifact(changed)
             if artifact is None or artifact == committed:
-                return Result("import", 0.0, mark, 0, [], 0, message="does not compile, or to the same code")
+                return MutantResult("import", 0.0, mark, 0, [], 0, message="does not compile, or to the same code")
             run = copies.run(nursery, ARTIFACT, artifact, TESTS, options.limit)
             return result_of(run, mark=mark, tests=TESTS, beyond=0)
 
@@ -182,7 +182,7 @@ def _mark() -> str:
     return digest.hexdigest()[:16]
 
 
-def _is_open(result: Result | None, mark: str) -> bool:
+def _is_open(result: MutantResult | None, mark: str) -> bool:
     return result is None or (result.survived and result.suite != mark)
 
 
