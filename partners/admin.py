@@ -26,7 +26,7 @@ SUMS = ("current_outstanding_dollars", "total_borrowed_dollars", "total_repaid_d
 
 
 class ApiKeyInline(ReadOnlyInline):
-    """A partner's keys by what may be known of them."""
+    """A partner's keys, without the keys themselves."""
 
     model = ApiKey
     fields = readonly_fields = ("prefix", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
@@ -84,10 +84,10 @@ class PartnerAdmin(OneTimeAdmin):
         return self.inlines if obj is not None else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # loans and the audit speak of partners for ever; suspend them
+        return False  # loans and audit entries refer to partners for ever: suspend them instead
 
     def has_key_permission(self, request: HttpRequest) -> bool:
-        """Who may make keys and end them may do so by rotating a partner's key or signing secret."""
+        """Staff who may create and revoke keys may rotate a partner's key or signing secret."""
         return bool(request.user.has_perms(["partners.add_apikey", "partners.change_apikey"]))
 
     def get_urls(self) -> list[Any]:
@@ -95,7 +95,7 @@ class PartnerAdmin(OneTimeAdmin):
         return [sent, *super().get_urls()]
 
     def sent_view(self, request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-        """What a form made that was sent, once, to who sent it."""
+        """Shows once, to the user who sent the form, the secret that it created."""
         return show_outcome(self.admin_site, request, token)
 
     def save_model(self, request: HttpRequest, obj: Partner, form: Any, change: bool) -> None:
@@ -122,7 +122,7 @@ class PartnerAdmin(OneTimeAdmin):
 
     @admin.action(description="Activate", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
-        """Shows first what each was suspended for; what is activated then is what was shown."""
+        """Shows first why each was suspended, then activates exactly the partners that were shown."""
         partners = list(queryset.order_by("pk"))
         if "confirmed" not in request.POST:
             return ask_to_activate(self.admin_site, request, partners)
@@ -218,7 +218,7 @@ class PartnerAdmin(OneTimeAdmin):
 
     @admin.display(description="former settlement addresses")
     def former_settlement_addresses(self, partner: Partner) -> str:
-        """They stay the partner's: no other can have them."""
+        """Former addresses stay reserved for this partner."""
         return ", ".join(settlement_addresses.addresses_of(partner)[1:]) or "-"
 
     @admin.display(description="daily limit", ordering="daily_borrow_limit")

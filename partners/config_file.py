@@ -1,7 +1,7 @@
 """Importing `configs/partner_platforms.json`: all of it, or nothing with every problem by partner and field.
 
-A new entry opens a partner with a key; a known `partnerId` gets the entry's terms. A key is never made anew and a
-status never changed by a second import: who was suspended since stays so. Source: plan, Partner Config File.
+A new entry opens a partner with a key; a known `partnerId` gets the entry's terms. A second import creates no new key
+and changes no status: a partner that was suspended in the meantime stays suspended. Source: plan, Partner Config File.
 """
 
 import io
@@ -49,7 +49,7 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
 
 
 def load(path: Path) -> list[Any]:
-    """The file's entries, whatever they are."""
+    """The file's entries, not validated."""
     try:
         content = StrictJSONParser().parse(io.BytesIO(path.read_bytes()))
     except OSError as error:
@@ -99,8 +99,8 @@ def _plan_entry(entry: dict[str, Any]) -> Planned:
 def import_entries(entries: list[dict[str, Any]], *, actor: str, agreed: list[Planned] | None = None) -> Imported:
     """Open the new partners and bring the known ones to the entries' terms, in one transaction.
 
-    Raises `BadConfigFile` where a settlement address is another partner's, or where `agreed`, a plan that somebody was
-    shown, is no longer what would be done.
+    Raises `BadConfigFile` where a settlement address is another partner's, or where `agreed`, the plan that a person
+    confirmed, is no longer what would be done.
     """
 
     def run() -> Imported:
@@ -139,7 +139,7 @@ def _terms_of(entry: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _repeated_addresses(entries: list[Any]) -> list[str]:
-    """A settlement address that several entries name, in whatever case, is told at each of them."""
+    """A settlement address that several entries name, in whatever case, is reported at each of them."""
     named: dict[str, list[str]] = {}
     for entry in entries:
         with suppress(ValueError, TypeError, KeyError):

@@ -1,7 +1,7 @@
-"""A partner's further keys and its signing secret: making, narrowing, retiring.
+"""A partner's further keys and its signing secret: creating, restricting, revoking.
 
 The first key is made with the partner and rotated in `partners.services`. Every change has its audit entry in the same
-transaction; a key or secret is returned once, and in no entry.
+transaction; a key or secret is returned once, and no entry contains it.
 """
 
 import datetime as dt

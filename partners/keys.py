@@ -65,7 +65,7 @@ def hash_key(key: str) -> str:
 
 
 def parse(key: str) -> KeyParts | None:
-    """The parts of a well-formed key, None for anything else, whatever its length or characters."""
+    """The parts of a well-formed key; None for any other text."""
     if len(key) > MAX_KEY_LENGTH:
         return None
     match = _KEY.fullmatch(key)

@@ -1,8 +1,8 @@
-"""Who may lend through us, within which limits, with which keys.
+"""Partners: who may lend through the platform, within which limits, with which keys.
 
 A `Partner` carries its terms (limits, fee, settlement address) and the running sums that the limits are checked
 against; those sums move only by the guarded updates in `partners.limits`. An `ApiKey` is stored as its SHA-256; the key
-itself exists once, in the answer that created it. Invariants (M1, M4): `current_outstanding` never passes
+itself is returned once, in the response that created it. Invariants (M1, M4): `current_outstanding` never passes
 `total_borrow_limit` by a borrow, a day's `borrowed` never passes `daily_borrow_limit`, and both equal what the loans
 add up to. A `SettlementAddress` is one partner's for ever (M3). Amounts are USDC base units. Source: plan, Partner
 schema.
@@ -31,7 +31,9 @@ class PartnerTier(models.TextChoices):
 
 
 class RepaymentFunding(models.TextChoices):
-    """Whether a repayment must be funded before it is made, or is taken on trust (the plan's literal behaviour)."""
+    """Whether a repayment must be funded before it is accepted, or is accepted unfunded (the plan's literal
+    behaviour).
+    """
 
     PROVEN = "PROVEN"
     TRUSTED = "TRUSTED"
@@ -153,7 +155,7 @@ class PartnerDailyUsage(models.Model):
 
 
 class ApiKey(models.Model):
-    """A key by its SHA-256 (hex); `prefix` is its first 16 characters, to recognize it by."""
+    """An API key, stored as its SHA-256 (hex); `prefix`, its first 16 characters, is shown to people."""
 
     id = UUIDPrimaryKey()
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="api_keys")
@@ -201,16 +203,16 @@ class IdempotencyKey(models.Model):
 
 
 class SentForm(models.Model):
-    """A form of the console that was sent: each can be sent once, and a secret it made is shown once.
+    """A console form that was submitted: each can be submitted once, and a secret it created is shown once.
 
-    `id` is the random token that the form carried. `secret` is there until it is shown or ten minutes have passed
+    `id` is the random token that the form carried. `secret` is kept until it was shown or ten minutes have passed
     (`partners.console.sent_forms`).
     """
 
     id = UUIDPrimaryKey()
     sent_by = models.CharField(max_length=200)  # the user's name
     partner = models.ForeignKey(Partner, null=True, on_delete=models.PROTECT, related_name="+")
-    what = models.CharField(max_length=300, blank=True, default="")  # a sentence on what was done
+    what = models.CharField(max_length=300, blank=True, default="")  # a sentence about what was done
     kind = models.CharField(max_length=40, blank=True, default="")  # of secret, such as "API key"
     secret = EncryptedField()
     shown_at = models.DateTimeField(null=True, blank=True)

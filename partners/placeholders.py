@@ -1,4 +1,4 @@
-"""Addresses for a config file that has words in place of them, as the plan's example has. For a sandbox only.
+"""Addresses for a config file with placeholder words instead of addresses, like the plan's example. Sandbox only.
 
 A settlement address made here is the one that the sandbox has a key for (`sandbox.keys`), so that it can be funded.
 """
@@ -17,7 +17,7 @@ _KEYS = {"settlementAddress": "settlement", "publicKey": "public", "contactWalle
 
 
 def has_placeholder(entry: object) -> bool:
-    """Whether the entry has a word where an address belongs."""
+    """Whether the entry has a placeholder word instead of an address."""
     return isinstance(entry, dict) and any(_is_placeholder(entry.get(name)) for name in _KEYS)
 
 
@@ -39,6 +39,6 @@ def _is_placeholder(value: object) -> bool:
 
 
 def _address(label: str, partner_id: str) -> str:
-    """The same each time, and another for each partner."""
+    """Deterministic, and different for each partner."""
     secret = keccak(text=f"partner-platform sandbox key: {label}:{partner_id}")
     return str(Account.from_key(secret).address)

@@ -36,6 +36,6 @@ def is_live(api_key: ApiKey, now: dt.datetime) -> bool:
 
 
 def require_grace_hours(hours: int) -> None:
-    """Raise 400 `invalid_request` unless an old key or secret may live on so many hours."""
+    """Raise 400 `invalid_request` unless an old key or secret may stay valid for so many hours."""
     if isinstance(hours, bool) or not isinstance(hours, int) or not 0 <= hours <= MAX_GRACE_HOURS:
         raise invalid_fields({"gracePeriodHours": [f"Must be a whole number of hours, 0 to {MAX_GRACE_HOURS}."]})

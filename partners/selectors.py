@@ -35,7 +35,7 @@ def partner_ids_created_by(actor: str) -> set[str]:
 
 
 def partner_ids_named(name: str, *, but: uuid.UUID) -> list[str]:
-    """The public ids of partners other than `but` whose name reads like this one: case, width and spaces apart."""
+    """The public ids of partners other than `but` with the same name, ignoring case, character width and spaces."""
     named = Partner.objects.exclude(pk=but).order_by("partner_id").values_list("partner_id", "partner_name")
     return [partner_id for partner_id, other in named if _as_read(other) == _as_read(name)]
 
@@ -45,12 +45,12 @@ def _as_read(name: str) -> str:
 
 
 def keys_of(partner: Partner) -> list[ApiKey]:
-    """A partner's keys, newest first, dead ones included."""
+    """A partner's keys, newest first, revoked and expired ones included."""
     return list(ApiKey.objects.filter(partner_id=partner.pk).order_by("-created_at"))
 
 
 def live_key_hashes() -> frozenset[str]:
-    """The hashes of the keys that work now, of partners that may act. Two queries."""
+    """The hashes of the keys that are valid now, of active partners. Two queries."""
     active = set(Partner.objects.filter(status=PartnerStatus.ACTIVE).values_list("pk", flat=True))
     now = clock.now()
     found = ApiKey.objects.filter(revoked_at=None).values_list("key_hash", "partner_id", "expires_at")

@@ -1,7 +1,7 @@
 """Changing partners: onboarding, terms, status, keys.
 
-Each change has its audit entry in the same transaction; a key is in none. `actor` is `staff:{username}` or
-`system:{command}`. Running sums are not touched here: they are `partners.limits`'. Nothing here saves a whole
+Each change has its audit entry in the same transaction; no entry contains a key. `actor` is `staff:{username}` or
+`system:{command}`. Running sums are not touched here: only `partners.limits` moves them. Nothing here saves a whole
 `Partner`, which would write back sums that moved meanwhile.
 """
 
@@ -46,8 +46,8 @@ def create_partner(
                 run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, actor))  # type: ignore[misc]
                 return partner, new_key.key
             except IntegrityError:
-                # Somebody took the id, or the address, between look and insert. Inside a caller's transaction nothing
-                # can be tried again.
+                # Another request took the id or the address between our check and the insert. Inside a caller's
+                # transaction nothing can be retried.
                 if in_transaction():
                     raise
                 settlement_addresses.require_free(address, partner_id=None)
@@ -71,7 +71,7 @@ def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner
 def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
     """`update_partner` that touches no column of the partner's row but its id, `updated_at` and what it changes.
 
-    So it serves where a migration was stopped, too, and columns that later ones add are not there yet.
+    So it also works while a migration is incomplete and columns that later migrations add do not exist yet.
     """
     changes = terms.clean_terms(values, partial=True)
     read = Partner.objects.only("partner_id", *changes)
@@ -101,9 +101,9 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
 
 
 def suspend_partner(*, partner: Partner, actor: str, reason: str = "") -> Partner:
-    """Refuse the partner's calls from now on; a borrow that is being accepted at this moment is refused too.
+    """Refuse the partner's calls from now on; a borrow that is being accepted at the same moment is refused too.
 
-    One that is suspended for something else is suspended for this reason too.
+    A partner that is already suspended gets this reason in addition.
     """
 
     def suspend() -> Partner:
@@ -120,8 +120,8 @@ def suspend_partner(*, partner: Partner, actor: str, reason: str = "") -> Partne
 def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -> Partner:
     """Let a suspended or inactive partner act again.
 
-    `seen` is the partner's `status_changes` as somebody was shown them: 400 `invalid_request` where its status or the
-    reason for it changed since.
+    `seen` is the `status_changes` that a person was shown: 400 `invalid_request` where the status or its reason changed
+    since.
     """
 
     def activate() -> Partner:

@@ -1,9 +1,9 @@
-"""Whose a settlement address is: one partner's, for ever.
+"""Which partner owns a settlement address: exactly one, for ever (M3).
 
-Repayments are pulled from it by its allowance, and transfers from it fund them: at an address that two partners share
-one could spend the other's. So an address is claimed in the transaction that makes it a partner's, and stays that
+Repayments are pulled from it by its allowance, and transfers from it fund them: if two partners shared an address, one
+could spend the other's money. So an address is claimed in the transaction that makes it a partner's, and stays that
 partner's when it takes another: its allowance and its transfers may outlive the change. The unique constraint decides
-between two who claim at once. Addresses are checksummed (`core.ethereum.parse_address`), so that the same one is never
+between two concurrent claims. Addresses are checksummed (`core.ethereum.parse_address`), so that the same one is never
 written in two ways.
 """
 
@@ -45,10 +45,10 @@ def require_free(address: str, *, partner_id: uuid.UUID | None) -> None:
 
 
 def claim_address(address: str, *, partner_id: uuid.UUID) -> None:
-    """Make the address the partner's, in the caller's transaction; a claim of its own again changes nothing.
+    """Make the address the partner's, in the caller's transaction; repeating the partner's own claim changes nothing.
 
-    Raises 400 where it is another's. Where another claims it at the same moment the database raises `IntegrityError`,
-    or runs the transaction again: `require_free` then says whose it is.
+    Raises 400 where another partner has it. Where another claims it at the same moment, the database raises
+    `IntegrityError` or retries the transaction, and `require_free` then raises the 400.
     """
     require_free(address, partner_id=partner_id)
     if not SettlementAddress.objects.filter(address=address).exists():
@@ -56,7 +56,7 @@ def claim_address(address: str, *, partner_id: uuid.UUID) -> None:
 
 
 def note_former(*, partner: Partner, address: str, actor: str) -> bool:
-    """Note an address that the partner used before such claims were kept; False where that was known.
+    """Record an address that the partner used before claims were recorded; False where it is recorded already.
 
     Raises 400 where it is no address, or another's.
     """
@@ -88,7 +88,7 @@ def addresses_of(partner: Partner) -> list[str]:
 
 
 def owner_of(address: str) -> uuid.UUID | None:
-    """The key of the partner whose settlement address it is or was; None where it is no partner's."""
+    """The primary key of the partner whose settlement address it is or was; None where it is no partner's."""
     return SettlementAddress.objects.filter(address=parse_address(address)).values_list("partner_id", flat=True).first()
 
 

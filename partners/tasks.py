@@ -1,4 +1,4 @@
-"""Celery's way in."""
+"""Celery tasks."""
 
 from celery import shared_task
 
@@ -14,5 +14,5 @@ def sweep_idempotency_keys() -> int:
 
 @shared_task(name="partners.tasks.sweep_sent_forms")
 def sweep_sent_forms() -> int:
-    """Forget secrets of the console that were not shown in time, and forms that were sent long ago."""
+    """Delete secrets of the console that were not shown in time, and old submitted forms."""
     return sent_forms.delete_old_forms()

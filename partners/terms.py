@@ -58,7 +58,7 @@ def clean_terms(values: Mapping[str, object], *, partial: bool) -> dict[str, Any
 
 
 def from_api(entry: Mapping[str, object]) -> dict[str, object]:
-    """Contract names to field names; what is unknown keeps its name, and `clean` refuses it."""
+    """Contract names to field names; unknown names are kept, and `clean_terms` refuses them."""
     return {FIELD_NAMES.get(name, name): value for name, value in entry.items()}
 
 

@@ -1,1 +1,1 @@
-"""Whether an API call comes in: its key, address, signature, scopes, rate, and threads."""
+"""Admission of API calls: key, client address, signature, scopes, rate and concurrency."""

@@ -1,4 +1,4 @@
-"""Whether an authenticated call comes in: its address, its signature, how many are in flight, its rate; in this order.
+"""Admission of an authenticated call: client address, signature, concurrency, rate; in this order.
 
 Redis is asked once. Without Redis reads go on, unlimited and with signatures not checked for replay; what moves money
 is 503, since nothing could drive it. Source: docs/api.md, Authentication and Rate limits.
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def admit(request: HttpRequest, api_key: ApiKey, *, moves_money: bool) -> None:
-    """Let the call in, or raise 403 (address), 401 (signature), 429 (in flight, rate), 503 (no Redis, money moves)."""
+    """Admit the call, or raise 403 (address), 401 (signature), 429 (in flight, rate), 503 (no Redis, money moves)."""
     partner = api_key.partner
     require_allowed_address(partner, _address(request))
     signature = signing.verify_signature(request, partner) if partner.signing_required else None
@@ -72,7 +72,7 @@ def _enter(request: HttpRequest, partner: Partner) -> None:
 
 
 def _note_admitted(request: HttpRequest) -> None:
-    """From here on it is the partner's call, whatever becomes of it: it has its row in the call log."""
+    """From here on the call counts as the partner's: it always gets a row in the call log."""
     request.api_call_is_admitted = True  # type: ignore[attr-defined]
 
 

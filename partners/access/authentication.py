@@ -1,4 +1,4 @@
-"""Who is calling: `Authorization: Bearer pk_…` against the stored hash, in one query; then whether it may come in.
+"""Who is calling: `Authorization: Bearer pk_…` against the stored hash, in one query; then admission.
 
 The refusals of every partner endpoint, in this order:
 

@@ -1,9 +1,9 @@
-"""How many of a process's threads one partner's calls may occupy, so that another's always finds one.
+"""How many of a process's threads one partner's calls may occupy, so that other partners always find one.
 
-A partner that is alone may have `PARTNER_THREADS` calls in flight in a web process, and fewer the more partners there
-are (`core.fair_share`). The next one is 429 `concurrency_limited`: after authentication, before Redis is asked or
-anything is decided; it counts against no rate, and has its row in the call log. A call is in flight until its answer is
-made, a streamed one until its last byte.
+A single partner may have `PARTNER_THREADS` calls in flight in a web process, and fewer the more partners there are
+(`core.fair_share`). The next one is 429 `concurrency_limited`: after authentication, before Redis is asked or anything
+is decided; it counts against no rate, and has its row in the call log. A call is in flight until its response is
+complete, a streamed one until its last byte.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ limited = metrics.counter(
 
 
 def enter(request: HttpRequest, partner: Partner) -> None:
-    """Count the call as in flight until `ConcurrencyMiddleware` has its answer; raises 429 `concurrency_limited`."""
+    """Count the call as in flight until `ConcurrencyMiddleware` has its response; raises 429 `concurrency_limited`."""
     if not calls_in_flight.take(partner.pk):
         limited.inc()
         raise TooManyRequests(
@@ -39,7 +39,7 @@ def enter(request: HttpRequest, partner: Partner) -> None:
 
 
 class ConcurrencyMiddleware:
-    """Ends what `enter` began, whatever became of the call."""
+    """Ends what `enter` began, on success and on error."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

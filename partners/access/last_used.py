@@ -1,8 +1,8 @@
 """When a key and its partner were last used: written at most once a minute, never by an ordinary request.
 
-The authentication query brings the stored time along, so a request knows without asking whether it is fresh. Of the
-requests that find it stale at once, Redis lets one write (`partners.access.rate_limit`); without Redis they all try,
-and the guard lets one of them change the row.
+The authentication query brings the stored time along, so a request knows without asking whether it is fresh. Of
+concurrent requests that find it stale, Redis lets one write (`partners.access.rate_limit`); without Redis all of them
+try, and the guarded update lets one change the row.
 """
 
 import datetime as dt
@@ -20,12 +20,12 @@ RESOLUTION = dt.timedelta(minutes=1)
 
 
 def is_stale(api_key: ApiKey) -> bool:
-    """Whether the key's use is to be noted, as far as the row that was read tells."""
+    """Whether the key's last use must be written, judged by the row that was read."""
     return api_key.last_used_at is None or api_key.last_used_at <= clock.now() - RESOLUTION
 
 
 def note(api_key: ApiKey) -> None:
-    """Record that the key is in use; what goes wrong here is logged and never refuses the request."""
+    """Write that the key is in use; an error here is logged and never refuses the request."""
     now = clock.now()
     stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - RESOLUTION)
     try:

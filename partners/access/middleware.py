@@ -1,4 +1,4 @@
-"""The rate limit's headers on every answer that a limit was asked for, refusals included."""
+"""The rate limit headers on every response whose call was counted, refusals included."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from partners.access.rate_limit import Decision
 
 
 class RateLimitHeadersMiddleware:
-    """Writes what `partners.access.admission` left on the request."""
+    """Writes the headers that `partners.access.admission` put on the request."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

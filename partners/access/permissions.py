@@ -34,5 +34,7 @@ def scopes_of(request: Request) -> frozenset[str]:
 
 
 def moves_money(request: Request) -> bool:
-    """Whether the call may borrow or repay: such a call is not let in where nothing could drive what it asks for."""
+    """Whether the call may borrow or repay: such a call is refused while Redis is down, since nothing could settle
+    it.
+    """
     return scopes_of(request) != {str(Scope.READ)}

@@ -1,4 +1,4 @@
-"""What a partner call is, once it is authenticated."""
+"""The authenticated caller of a partner request."""
 
 from dataclasses import dataclass
 

@@ -1,11 +1,11 @@
-"""At most so many calls in any minute, counted in Redis for all processes at once, exactly.
+"""An exact rate limit: at most so many calls in any minute, counted in Redis over all processes.
 
-A caller's admitted calls of the last minute stand in a Redis list, newest first, with times by Redis' own clock. One
-script, which Redis runs alone, drops what is older than the window, counts, and admits or refuses: no interleaving of
-processes passes the limit, and there is no edge between two windows where twice as many would (docs/decisions.md says
-why this is not django-ratelimit). Refused calls do not count. The same script keeps two more things that a call needs
-from Redis, so that a call costs one round trip: whether its signature was seen before, and whether its key's use was
-noted this minute.
+A caller's admitted calls of the last minute are in a Redis list, newest first, with times by Redis' own clock. One
+script, which Redis runs atomically, drops what is older than the window, counts, and admits or refuses: no interleaving
+of processes passes the limit, and no two adjacent windows let twice as many through (docs/decisions.md says why this is
+not django-ratelimit). Refused calls do not count. The same script keeps two more things that a call needs from Redis,
+so that a call costs one round trip: whether its signature was seen before, and whether its key's use was noted this
+minute.
 """
 
 import hashlib
@@ -96,7 +96,9 @@ def public_quota() -> Quota:
 
 
 def public_subject(address: str | None) -> str:
-    """Whose calls are counted together: an IPv4 address, an IPv6 /64 (what one customer has), all that are unknown."""
+    """The subject that calls are counted for: an IPv4 address, an IPv6 /64 (one customer), or all unknown addresses
+    together.
+    """
     if address is None or ":" not in address:
         return f"address:{address or 'unknown'}"
     return f"address:{ipaddress.ip_network(f'{address}/64', strict=False).network_address}"
@@ -105,7 +107,8 @@ def public_subject(address: str | None) -> str:
 def count_call(*, quota: Quota, subject: str, signature: Once | None = None, use: Once | None = None) -> Decision:
     """Count one call of `subject`, or refuse it; raises `RedisError` where Redis does not answer.
 
-    `signature` must not be marked yet, and is then; `use` is marked where it is not, which `is_first_use` tells.
+    `signature` must not be marked yet, and is marked; `use` is marked where it was not, and `is_first_use` says
+    whether.
     """
     keys = [
         f"rate:{subject}",

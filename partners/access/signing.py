@@ -2,11 +2,11 @@
 
 Version 2 covers the whole request: `v2=` and the hex HMAC of the time, the method, path and query, the
 `Idempotency-Key` (or nothing) and the raw body, with line feeds between them. Version 1, the plan's, is the hex HMAC of
-`{X-Timestamp}.{raw body}`: whoever holds an unused one may send its body to another path. So it counts only where the
-partner is allowed it (`Partner.signature_v1_allowed`).
+`{X-Timestamp}.{raw body}`: whoever has an unused one can send its body to another path. So it is accepted only where
+the partner is allowed to use it (`Partner.signature_v1_allowed`).
 
-The secret is not the API key, whose hash could verify nothing. A signature holds five minutes around its time and once.
-Source: plan, Request Signing; docs/security.md, Signatures.
+The secret is not the API key, whose hash could verify nothing. A signature is valid once, within five minutes of its
+timestamp. Source: plan, Request Signing; docs/security.md, Signatures.
 """
 
 import hashlib
@@ -36,7 +36,9 @@ def new_signing_secret(label: str, environment: str) -> str:
 
 
 def verify_signature(request: HttpRequest, partner: Partner) -> Once:
-    """The signature as a mark that may be set once; raises 401 where it is missing, wrong or out of time."""
+    """Verify the signature; returns the mark that makes it count once. Raises 401 where it is missing, wrong or
+    expired.
+    """
     timestamp = request.headers.get("X-Timestamp", "")
     signature = request.headers.get("X-Signature", "")
     if not timestamp or not signature:
@@ -44,7 +46,7 @@ def verify_signature(request: HttpRequest, partner: Partner) -> Once:
     written = _SIGNATURE.fullmatch(signature)
     if not _TIMESTAMP.fullmatch(timestamp) or written is None:
         raise _invalid()
-    prefix, given = written[1], written[2].lower()  # one signature, however it is written
+    prefix, given = written[1], written[2].lower()  # the same signature in upper or lower case
     if prefix is None and not partner.signature_v1_allowed:
         raise _version_1_not_allowed()
     signed = _v1(timestamp, request.body) if prefix is None else _v2_of(request, timestamp)
@@ -53,7 +55,7 @@ def verify_signature(request: HttpRequest, partner: Partner) -> Once:
     age = clock.now().timestamp() - int(timestamp) / 1000
     if abs(age) > WINDOW_SECONDS:
         raise Unauthorized(ErrorCode.REQUEST_EXPIRED, "Request expired")
-    # Remembered until its time has passed in any case, a clock ahead of ours included.
+    # Remembered until it has expired in any case, also where the partner's clock is ahead of ours.
     return Once(f"{partner.pk}:{given}", 2 * WINDOW_SECONDS + 1)
 
 

@@ -1,10 +1,11 @@
-"""How often a client address was refused in the last minute, and whether it has been too often.
+"""Counts refused calls by client address, and remembers which addresses are over the limit.
 
-The count is Redis', exact over all processes (`partners.access.rate_limit`), and is asked once for each refusal, never
-for a call that is served. What it said is remembered here until the address may try again: an address that is over its
-limit costs no round trip. Without Redis each process counts for itself. Memory is bounded, whoever comes: beyond
-`MAX_ADDRESSES` at once none more is turned away for its own number. What the call log takes is bounded in any case:
-`REFUSED_CALL_ROWS` a minute and process, of all strangers together, and as many of those with a working key.
+The count is in Redis, exact over all processes (`partners.access.rate_limit`), and costs one round trip for each
+refusal, none for a call that is served. The result is remembered here until the address may try again: an address over
+its limit costs no round trip. Without Redis each process counts for itself. Memory is bounded: of more than
+`MAX_ADDRESSES` addresses at once, further ones are not limited one by one. The rows in the call log are bounded in any
+case: `REFUSED_CALL_ROWS` a minute and process for all unknown callers together, and as many for callers with a valid
+key.
 """
 
 import logging
@@ -22,12 +23,14 @@ from partners.access.rate_limit import WINDOW_SECONDS, Quota
 logger = logging.getLogger(__name__)
 
 MAX_ADDRESSES = 10_000
-WITHOUT_REDIS_SECONDS = 5.0  # so long a Redis that failed is not asked: it may be one that lets everybody wait
+WITHOUT_REDIS_SECONDS = 5.0  # how long a Redis that failed is not asked again: it may be one that times out
 
 
 @dataclass(frozen=True)
 class CountedRefusal:
-    """`seconds` until the address may try again, 0 where it is within its limit; `has_row`: the call log tells it."""
+    """`seconds` until the address may try again, 0 where it is within its limit; `has_row`: it gets a row in the call
+    log.
+    """
 
     seconds: int
     has_row: bool
@@ -58,9 +61,10 @@ class Refusals:
         return self._rows.seconds_left if is_used_up else 0
 
     def count(self, subject: str, *, is_partners: bool = False) -> CountedRefusal:
-        """Count one refusal; beyond the limit it is remembered that the address is over it.
+        """Count one refusal; an address that is over the limit is remembered as such.
 
-        A partner's have rows of their own: strangers who use up theirs must not hide that a stolen key was tried.
+        Callers with a valid key have rows of their own: a flood of unknown callers must not hide that a stolen key was
+        tried.
         """
         seconds = self._count(subject)
         rows = self._rows_of_partners if is_partners else self._rows
@@ -127,5 +131,5 @@ refusals = Refusals()
 
 
 def counted_subject(address: str | None) -> str:
-    """Whose refusals are counted together: an IPv4 address, an IPv6 /64, all that are unknown."""
+    """The subject that refusals are counted for: an IPv4 address, an IPv6 /64, or all unknown addresses together."""
     return rate_limit.public_subject(address).removeprefix("address:")

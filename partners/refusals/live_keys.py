@@ -19,7 +19,7 @@ from partners import keys, selectors
 logger = logging.getLogger(__name__)
 
 MAX_AGE_SECONDS = 1.0
-FIRST_READING_SECONDS = 1.0  # so long others wait for the first reading; later they go on with the last one
+FIRST_READING_SECONDS = 1.0  # how long other threads wait for the first reading; later they use the previous one
 
 
 class LiveKeys:

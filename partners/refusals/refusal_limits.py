@@ -95,7 +95,7 @@ class CountRefusalsMiddleware:
         is_known = getattr(request, "api_key_is_live", False)
         counted_as = f"{subject} {_partner_id(request)}" if is_known else subject
         verdict = refusals.count(counted_as, is_partners=is_known)
-        # A path that does not exist asks for no key: who brought a good one is a partner all the same.
+        # An unknown path asks for no key: a caller with a valid key there still counts as a partner.
         if verdict.has_row or (not is_known and live_keys.has_live_key(request.META)):
             refused.labels(record="logged").inc()
             return response
