@@ -1,4 +1,4 @@
-"""The record in the console: to read and search, not to change."""
+"""Audit entries and calls in the console: to read and search, not to change."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from partner_platform.core.console.model_admin import ReadOnlyAdmin
 
 
 class RecordAdmin(ReadOnlyAdmin):
-    """Nothing can be added, changed or deleted, by whomever. The search is for exact values: it uses the indexes."""
+    """Nobody can add, change or delete rows. The search is for exact values: it uses the indexes."""
 
     actions = None
     ordering = ("-timestamp",)
@@ -33,7 +33,7 @@ class RecordAdmin(ReadOnlyAdmin):
 
 
 class PartnerFilter(admin.SimpleListFilter):
-    """By partner; each is found by one step through the index, not by a scan of the log."""
+    """By partner; the choices are read from the index one by one, without scanning the log."""
 
     title = "partner"
     parameter_name = "partner"
@@ -89,7 +89,7 @@ class ApiLogAdmin(RecordAdmin):
 
 @admin.register(RefusedCalls)
 class RefusedCallsAdmin(RecordAdmin):
-    """Who was refused how often without a row in the call log."""
+    """Counts of refused calls that have no row in the call log."""
 
     list_display = ("timestamp", "client_address", "calls")
     list_filter = ("timestamp",)

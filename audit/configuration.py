@@ -1,6 +1,6 @@
-"""Settings come from the environment, where nobody records who changed them; the trail says at least what and when.
+"""Records changed settings in the audit trail: what changed and when. Who changed the environment is not known.
 
-A worker that starts compares its settings with what the trail last said of them. Secrets are not among them.
+A starting worker compares its settings with the last values in the trail. Secrets are not recorded.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ WATCHED = (
 
 
 def record_changed_settings() -> list[str]:
-    """Write an entry for each watched setting that is not what the trail says; answers their names."""
+    """Write an entry for each watched setting that differs from the trail; returns their names."""
     return run_in_transaction(lambda: [name for name in WATCHED if _record_if_changed(name)])
 
 

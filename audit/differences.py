@@ -1,4 +1,4 @@
-"""What a change changed, value by value. Pure."""
+"""The differences between two JSON values, value by value. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ class Difference:
 
 
 def differences(before: Any, after: Any) -> list[Difference]:
-    """Every value of two JSON values beside its counterpart, sorted by path; `None` is an empty object."""
+    """Every leaf of the two JSON values, before and after, sorted by path; `None` is an empty object."""
     old = _flat({} if before is None else before)
     new = _flat({} if after is None else after)
     return [Difference(path, old.get(path), new.get(path)) for path in sorted({*old, *new})]

@@ -1,12 +1,12 @@
-"""What happened, kept for those who must prove it.
+"""The audit records: every API call, and every change with its proof.
 
 `ApiLog` has a row for every call to the partner API, sanitized; of refused calls that nobody was authenticated for it
-has a bounded number, and `RefusedCalls` the count of the others. `AuditEntry` has one for
-every change of a partner, key, limit, loan or setting, written in the same transaction as the change. Both are
-append-only: `save()` on an existing row, `update()` and `delete()` raise. They hold ids as text and no foreign keys:
-they outlive what they tell of.
+has a bounded number, and `RefusedCalls` the count of the others. `AuditEntry` has one for every change of a partner,
+key, limit, loan or setting, written in the same transaction as the change. Both are append-only: `save()` on an
+existing row, `update()` and `delete()` raise. They hold ids as text and no foreign keys, because they outlive the rows
+that they are about.
 
-The trail of entries is tamper-evident. An entry is born with its mac and unsealed (`block` 0), so that writers never
+The trail of entries is tamper-evident. An entry is written with its mac and unsealed (`block` 0), so that writers never
 wait for one another; within seconds the sealer (`audit.trail.sealing`) puts it into the next `AuditBlock`, which holds
 the digest of each of its entries and the hash of the block before. `audit.trail.verification` reads it all again; the
 newest hash is put on the chain once a day. An entry's sequence number is its place in all blocks: `first_sequence` of
@@ -26,7 +26,7 @@ from partner_platform.core.fields import AddressField, UUIDPrimaryKey
 
 
 class AppendOnlyError(TypeError):
-    """Somebody tried to change or delete history."""
+    """An attempt to change or delete an append-only record."""
 
 
 class AppendOnlyQuerySet(models.QuerySet[Any]):

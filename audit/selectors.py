@@ -1,4 +1,4 @@
-"""Reading the record, newest first."""
+"""Reads of audit records, newest first."""
 
 import datetime as dt
 
@@ -8,7 +8,7 @@ from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry, RefusedC
 
 
 def changes_of(target: str) -> QuerySet[AuditEntry]:
-    """What happened to `partner:partner_xyz_lending_001`, or another target."""
+    """The entries of `partner:partner_xyz_lending_001`, or another target."""
     entries: QuerySet[AuditEntry] = AuditEntry.objects.filter(target=target).order_by("-timestamp")
     return entries
 
@@ -29,7 +29,7 @@ def changed_since(block: int, *, prefix: str, most: int) -> set[str] | None:
 
 
 def newest_block() -> AuditBlock | None:
-    """The end of the chain of blocks."""
+    """The newest block of the chain."""
     block: AuditBlock | None = AuditBlock.objects.order_by("-number").first()
     return block
 
@@ -75,6 +75,6 @@ def undeleted_archives() -> list[ApiLogArchive]:
 
 
 def undeleted_archives_query() -> QuerySet[ApiLogArchive]:
-    """The query of `undeleted_archives`, for the index tests too."""
+    """The query of `undeleted_archives`, used by the index tests too."""
     # __in, for `is_deleted=False` becomes NOT is_deleted on SQLite, which no index serves.
     return ApiLogArchive.objects.filter(is_deleted__in=[False]).order_by("created_at")

@@ -1,4 +1,4 @@
-"""Writing the record."""
+"""Writing audit entries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

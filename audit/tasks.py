@@ -1,4 +1,4 @@
-"""Celery's way in. Beat's sweeps: what is due stands in the database."""
+"""Celery tasks, started by beat: each finds in the database what is due."""
 
 import logging
 from typing import Any
@@ -15,19 +15,19 @@ logger = logging.getLogger(__name__)
 
 @worker_ready.connect
 def note_settings(**_: Any) -> None:
-    """A worker has started: with which settings, the trail shall say."""
+    """Record the settings that a worker starts with, where they changed."""
     record_changed_settings()
 
 
 @shared_task(name="audit.tasks.seal_trail")
 def seal_trail() -> int:
-    """Seal the audit entries that wait; answers how many."""
+    """Seal the audit entries that wait; returns how many."""
     return seal_due().entries
 
 
 @shared_task(name="audit.tasks.archive_api_logs")
 def archive_api_logs() -> int:
-    """Archive the calls that are older than the configuration keeps them; answers how many."""
+    """Archive calls older than the configured retention; returns how many."""
     try:
         return archiving.archive_due().rows
     except archiving.NotConfigured as error:
@@ -37,5 +37,5 @@ def archive_api_logs() -> int:
 
 @shared_task(name="audit.tasks.record_refused_calls")
 def record_refused_calls() -> int:
-    """Move the counts of refused calls into the database; answers how many rows that made."""
+    """Move the counts of refused calls into the database; returns how many rows that made."""
     return refused_calls.move_counts_into_rows()

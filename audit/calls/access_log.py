@@ -1,4 +1,4 @@
-"""One line for each request that reaches the platform, for those who operate it.
+"""One log line for each request that reaches the platform.
 
     2026-01-05 10:30:00,123 INFO    access [b3f0c9a27d5e4c1f8a6b2d9e7f405163] POST /partners/borrow -> 201 ms=412
     bytes=873 ip=203.0.113.9 partner=partner_xyz_lending_001 client_request=order-4711
@@ -26,7 +26,7 @@ MAX_PATH = 300
 
 
 class AccessLogMiddleware:
-    """Writes the line once the answer is known; of a stream, when it begins."""
+    """Writes the line once the response is known; for a stream, when it begins."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

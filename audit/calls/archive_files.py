@@ -19,11 +19,11 @@ from audit.trail.canonical import plain_text
 
 
 class ArchiveDamaged(Exception):
-    """A file is not there or not what was written."""
+    """A file is missing or was altered."""
 
 
 def write_archive(folder: Path, name: str, rows: Sequence[AppendOnlyModel]) -> str:
-    """Write the rows durably under this name, which appears only with all of them; answers the file's SHA-256."""
+    """Write the rows durably; the file appears under its name only when complete. Returns the file's SHA-256."""
     lines = "".join(json.dumps(_as_json(row), ensure_ascii=True) + "\n" for row in rows)
     content = gzip.compress(lines.encode(), mtime=0)
     checksum = hashlib.sha256(content).hexdigest()

@@ -3,11 +3,11 @@
 Refused calls that nobody was authenticated for, and the counts of those (`RefusedCalls`), move there sooner, after
 `API_LOG_REFUSED_RETENTION_DAYS`.
 
-This is the one way by which a row of either table is deleted, in this order: (1) a file is written and synced, (2) its
-record and an audit entry are committed, (3) the file is read back, and the rows that it holds are deleted, (4) the
-record says so. Killed anywhere, the next run goes on at (3) with the file that is there; a file without a record is
-never used. Rows are read and deleted in short batches with a pause, so that writers get their turn (SQLite has one
-writer at a time).
+This is the only code that deletes rows of either table, in this order: (1) a file is written and synced, (2) its record
+and an audit entry are committed, (3) the file is read back, and the rows that it holds are deleted, (4) the record says
+so. If a run is killed, the next run continues at (3) with the existing file; a file without a record is never used.
+Rows are read and deleted in short batches with a pause, so that writers get their turn (SQLite has one writer at a
+time).
 """
 
 import datetime as dt
@@ -42,12 +42,12 @@ MODELS: dict[str, type[AppendOnlyModel]] = {CALLS: ApiLog, COUNTS: RefusedCalls}
 
 
 class NotConfigured(Exception):
-    """Without a folder nothing may be deleted."""
+    """No archive folder is configured, so nothing may be deleted."""
 
 
 @dataclass(frozen=True)
 class ArchiveReport:
-    """What one run did; `busy` where another one is at it."""
+    """What one run did; `busy` where another run is in progress."""
 
     busy: bool = False
     files: int = 0
@@ -140,12 +140,12 @@ def _write(folder: Path, kind: str, rows: list[Any]) -> ApiLogArchive:
 
 
 def _delete_archived(folder: Path, archive: ApiLogArchive) -> None:
-    """Delete the rows that the file really holds."""
+    """Delete the rows that were read back from the file."""
     ids = archive_files.read_ids(folder, archive.file_name, archive.sha256)
     kind = next(kind for kind in MODELS if archive.file_name.startswith(kind))
     for start in range(0, len(ids), ROWS_A_DELETE):
         some = ids[start : start + ROWS_A_DELETE]
-        # Its own queryset: that of the model refuses, and this is the one path that is meant to delete.
+        # A plain queryset: the model's own refuses to delete, and this is the only code that may.
         QuerySet(MODELS[kind]).filter(pk__in=some).delete()
         sleep(PAUSE_SECONDS)
     ApiLogArchive.objects.filter(pk=archive.pk).update(is_deleted=True)

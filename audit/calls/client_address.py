@@ -1,8 +1,8 @@
-"""Where a call really came from. Pure.
+"""The client address of a call. Pure.
 
-`X-Forwarded-For` is written by whoever likes, so it is read only where the peer is one of our proxies, and from the
-right: each proxy appends what it saw, and the first address that is not a proxy of ours is the caller. What stands left
-of it is the caller's own claim.
+Anybody can send `X-Forwarded-For`, so it is read only where the peer is one of our proxies, and from the right: each
+proxy appends the address it saw, and the first one that is not a proxy of ours is the caller. Everything left of it is
+the caller's own claim.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def client_address(meta: Mapping[str, object], trusted_proxies: Iterable[str]) -> str | None:
-    """The caller's address from a request's `META`; None where the server was not told (a Unix socket).
+    """The caller's address from a request's `META`; None where the server does not know it (a Unix socket).
 
     `trusted_proxies` are CIDRs; empty means that the peer is the caller.
     """
@@ -26,7 +26,7 @@ def client_address(meta: Mapping[str, object], trusted_proxies: Iterable[str]) -
     for hop in reversed(str(meta.get("HTTP_X_FORWARDED_FOR", "")).split(",")):
         address = _parse(hop)
         if address is None:
-            break  # beyond something unreadable nothing is vouched for
+            break  # addresses left of a malformed one cannot be trusted
         nearest = address
         if not _is_trusted(address, networks):
             break
@@ -40,7 +40,7 @@ def peer_address(meta: Mapping[str, object]) -> str | None:
 
 
 def is_within(address: str | None, cidrs: Iterable[str]) -> bool:
-    """Whether an address that `client_address` answered lies in one of these networks; an unknown one does not."""
+    """Whether an address returned by `client_address` is in one of these networks; False for None."""
     parsed = _parse(address)
     return parsed is not None and _is_trusted(parsed, _networks(tuple(cidrs)))
 

@@ -1,8 +1,8 @@
-"""What a proxy says of the caller is believed from our proxies only (`TRUSTED_PROXIES`).
+"""Forwarding headers are trusted from our proxies only (`TRUSTED_PROXIES`).
 
-Of any other peer the headers are removed before anything reads them: Django would take `X-Forwarded-Proto: https` from
-anybody as soon as one proxy is trusted. From a proxy of ours, a scheme must be one word: of a list nobody can tell
-which is the caller's own claim.
+From any other peer the headers are removed before anything reads them: Django would accept `X-Forwarded-Proto: https`
+from anybody as soon as one proxy is trusted. From a proxy of ours the scheme must be a single word: in a list, the
+caller's own claim cannot be told apart.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _SCHEME = "HTTP_X_FORWARDED_PROTO"
 
 
 class ForwardedHeadersMiddleware:
-    """The outermost of all: removes what is not believed from `request.META`."""
+    """The outermost middleware: removes untrusted headers from `request.META`."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

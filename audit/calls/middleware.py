@@ -14,7 +14,8 @@ LOGGED_PATHS = "/partners/"
 
 
 class ApiLogMiddleware:
-    """Writes the row once the answer stands: one insert, nothing read. Losing a row is logged and changes no answer.
+    """Writes the row after the response is made: one insert, no reads. A failed insert is logged and changes no
+    response.
 
     It sits inside the request-id middleware and outside everything that refuses, so that it sees 413 and unknown paths
     too. A refused call that is only counted (`audit.calls.refused_calls`) has `is_only_counted` and no row.

@@ -51,7 +51,7 @@ end
 
 
 class Pending:
-    """What this process counted and has not told Redis yet: calls by minute (seconds since the epoch) and address."""
+    """Counts of this process that are not in Redis yet: calls by minute (seconds since the epoch) and address."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,11 +70,13 @@ class Pending:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is something that Redis should be told now."""
+        """Whether there are counts that should be sent to Redis now."""
         return bool(self._calls) and time.monotonic() >= self._due
 
     def push_due(self) -> None:
-        """Tell Redis, once a second at most and in one round trip; what it does not take is kept for later."""
+        """Send the counts to Redis, once a second at most and in one round trip; on failure they are kept and sent
+        later.
+        """
         if not self.is_due or not self._push_lock.acquire(blocking=False):
             return
         try:
@@ -105,17 +107,19 @@ pending = Pending()
 
 
 def move_counts_into_rows() -> int:
-    """Move what Redis holds into the table; returns how many rows that made. Nothing where another one is at it."""
+    """Move the counts from Redis into the table; returns how many rows that made, 0 where another run is in
+    progress.
+    """
     with lock.held("refused-calls", seconds=LOCK_SECONDS, without_redis=True) as is_ours:
         if not is_ours:
             return 0
         redis: Any = get_redis_connection("default")
-        # What a run left that was killed comes first.
+        # What a killed run left comes first.
         return _record_closed(redis) + (_record_closed(redis) if _close(redis) else 0)
 
 
 def _close(redis: Any) -> bool:
-    """Put aside what was counted so far, for good."""
+    """Rename the hash of counts, so that no process adds to it any more."""
     return bool(redis.exists(OPEN)) and bool(redis.renamenx(OPEN, CLOSED))
 
 

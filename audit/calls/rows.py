@@ -1,4 +1,4 @@
-"""From a request and its answer to the row that tells of it. Source: plan, PartnerApiLog schema."""
+"""Builds the `ApiLog` row from a request and its response. Source: plan, PartnerApiLog schema."""
 
 import re
 from typing import Any
@@ -63,7 +63,7 @@ def describe(request: HttpRequest, response: HttpResponse, body: bytes, millisec
 
 
 def _is_refused_stranger(partner: Any, response: HttpResponse) -> bool:
-    """Whether a call of nobody known was refused: its body is not worth decoding or keeping, whatever the refusal."""
+    """Whether an unauthenticated call was refused: its body is neither decoded nor stored."""
     return partner is None and 400 <= response.status_code < 500
 
 
@@ -89,7 +89,7 @@ def _query(request: HttpRequest) -> Any:
 
 
 def _error(request: HttpRequest, response: HttpResponse) -> tuple[str, str]:
-    """Code and message: of the error that was raised, else as the answer's envelope has them (unknown paths, bugs)."""
+    """Code and message: of the error that was raised, else from the response's envelope (unknown paths, bugs)."""
     if response.status_code < 400:
         return "", ""
     error: Any = getattr(request, "platform_error", None)

@@ -1,6 +1,6 @@
-"""What of a request may be kept: no secret, no more than a few KiB, nothing a database refuses. Pure.
+"""Makes request data safe to store: no secrets, a few KiB at most, nothing that a database refuses. Pure.
 
-Everything here takes hostile input and returns; nothing raises.
+All functions accept hostile input and never raise.
 """
 
 import math
@@ -38,7 +38,7 @@ def clean_text(text: object, limit: int = MAX_TEXT) -> str:
 
 
 def is_secret_name(name: str) -> bool:
-    """True where a field of this name is not to be kept."""
+    """True where a field of this name must not be stored."""
     letters = re.sub(r"[^a-z0-9]", "", name.lower())
     return letters not in _HARMLESS_NAMES and _SECRET_NAME.search(letters) is not None
 

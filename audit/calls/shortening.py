@@ -1,6 +1,6 @@
-"""Making a JSON value fit, by shortening what is large in it and nothing else. Pure.
+"""Shortens a JSON value to a size by cutting only its large parts. Pure.
 
-What is small is kept whole: a borrow with 8 KiB of metadata still tells its amount, wallet and loan. Sizes are in
+Small fields are kept whole: a borrow with 8 KiB of metadata still has its amount, wallet and loan. Sizes are in
 characters of JSON as Python writes it in ASCII.
 """
 
@@ -35,7 +35,7 @@ def size_of(value: Any) -> int:
 
 
 def _share_out(fields: dict[str, Any], size: int, *, name_size: Any) -> dict[str, Any]:
-    """Each field gets an equal share; what the small ones leave of theirs goes to the larger ones."""
+    """Each field gets an equal share; small fields leave the rest of theirs to larger ones."""
     left, kept = size - _REST, dict[str, Any]()
     by_size = sorted(fields.items(), key=lambda field: size_of(field[1]))
     for done, (name, item) in enumerate(by_size):

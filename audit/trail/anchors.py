@@ -8,7 +8,7 @@ from audit.signals import anchors_asked_for
 
 @dataclass(frozen=True)
 class Anchor:
-    """The hash of the block that ends with this sequence number, as it stood publicly at `time` (Unix seconds)."""
+    """The hash of the block that ends with this sequence number, published at `time` (Unix seconds)."""
 
     sequence: int
     head: str
@@ -16,7 +16,7 @@ class Anchor:
 
 
 class AnchorsUnreadable(Exception):
-    """The place where the anchors are does not answer."""
+    """The anchors cannot be read now."""
 
 
 def known_anchors() -> list[Anchor] | None:

@@ -14,13 +14,15 @@ from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as _quote
 from typing import Any
 
-FIRST_PREVIOUS = "0" * 64  # what the first block follows
+FIRST_PREVIOUS = "0" * 64  # the previous hash of the first block
 _KEY_PURPOSE = b"partner-platform audit mac 1\n"
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
 
 def canonical_json(value: Any) -> str:
-    """ASCII, names sorted, no spaces; `ValueError` for what JSON has not (NaN), `TypeError` for other objects."""
+    """ASCII, names sorted, no spaces; `ValueError` for values that JSON does not have (NaN), `TypeError` for other
+    objects.
+    """
     return _encode(value)
 
 
@@ -47,7 +49,7 @@ def entry_digest(columns: Sequence[Any]) -> str:
 
 
 def derive_key(secret: str) -> bytes:
-    """The key of the mac, out of a secret that serves other ends too."""
+    """The key of the mac, derived from a secret that has other uses too."""
     return hashlib.sha256(_KEY_PURPOSE + secret.encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""One entry against its mac and its block, as `verify_audit` does for all: for whoever looks at that entry."""
+"""Checks one entry against its mac and its block, as `verify_audit` does for all; shown on the entry's page."""
 
 from dataclasses import dataclass
 

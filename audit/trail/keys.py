@@ -1,4 +1,6 @@
-"""The keys of the mac: `AUDIT_KEYS`, the first one signs and all of them verify; without them, Django's secret key."""
+"""The keys of the mac: `AUDIT_KEYS`, the first one signs and all of them verify; without any, a key derived from
+Django's secret key.
+"""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""Checking a range of blocks with their entries against one another: the inner loop of verification."""
+"""Checks a range of blocks against their entries: the inner loop of verification."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ UNREADABLE = (DatabaseError, ValueError, BSONError)
 
 @dataclass(frozen=True, order=True)
 class TrailFinding:
-    """Something that is not as it was written: `kind` (edited, deleted, inserted, block, incident, anchor, witness)."""
+    """A record that is not as it was written: `kind` (edited, deleted, inserted, block, incident, anchor, witness)."""
 
     sequence: int  # 0 where it has none
     kind: str
@@ -59,7 +59,7 @@ def check_range(first: int, last: int) -> RangeReport:
     except UNREADABLE as error:
         if first == last:
             return _check_unreadable(first, error)
-        middle = (first + last) // 2  # something there cannot even be read: close in on it
+        middle = (first + last) // 2  # something there cannot be read: halve the range until it is found
         return join(check_range(first, middle), check_range(middle + 1, last), middle + 1)
 
 
@@ -132,7 +132,7 @@ def _link_findings(last_hash: str, next_sequence: int, block: Any, number: int) 
 
 
 def _member_findings(block: StoredBlock, entries: dict[str, StoredEntry]) -> Iterator[TrailFinding]:
-    """Each entry against what its block holds of it."""
+    """Checks each entry against its digest in the block."""
     keys = verifying_keys()
     try:
         members = [(str(key), str(digest)) for key, digest in loads(block.members)]
@@ -156,7 +156,7 @@ def _member_findings(block: StoredBlock, entries: dict[str, StoredEntry]) -> Ite
 
 
 def _check_unreadable(number: int, error: Exception) -> RangeReport:
-    """A block that the database cannot give: name the row that it cannot read."""
+    """For a block that the database cannot return: find and name the unreadable row."""
     report = RangeReport(findings=[TrailFinding(0, "block", "", f"block {number} cannot be read: {error}")])
     try:
         block = next(reading.blocks(number, number), None)

@@ -1,4 +1,4 @@
-"""Entries and blocks as they are stored, column for column, without a conversion that would hide a change; fast."""
+"""Reads entries and blocks as stored, column by column, without conversions that would hide a change; fast."""
 
 import re
 from collections.abc import Iterator
@@ -33,13 +33,13 @@ class StoredEntry(NamedTuple):
         return any(entry_mac(self.digest, key) == self.mac for key in verifying_keys())
 
     def has_key(self) -> bool:
-        """False where its id is not one that we write: on SQLite an id is a text, and could be any."""
+        """False where its id is malformed: on SQLite an id is text, and anything could have been written there."""
         return _HEX_ID.fullmatch(self.id) is not None
 
 
 @dataclass(frozen=True)
 class StoredBlock:
-    """A block's columns, and the hash that they really have."""
+    """A block's columns, and the hash computed from them."""
 
     number: int
     first_sequence: int

@@ -1,9 +1,8 @@
-"""The sealer: puts entries that were committed into the next blocks of the chain, within seconds, in batches.
+"""The sealer: puts committed entries into the next blocks of the chain, within seconds, in batches.
 
-A block is one transaction: its insert, and one guarded update that marks its entries. Whatever is killed in between
-leaves nothing behind. Of two sealers at once one is refused by the unique block number; a lock only spares the
-collision. Entries whose mac is wrong are sealed as they are, and said so in the trail: leaving them out would hide
-them.
+A block is one transaction: its insert, and one guarded update that marks its entries. A killed sealer leaves nothing
+behind. Of two concurrent sealers one is refused by the unique block number; the lock only avoids the collision.
+Entries whose mac is wrong are sealed as they are, with an incident in the trail: leaving them out would hide them.
 """
 
 import logging
@@ -37,7 +36,7 @@ class SealConflict(Exception):
 
 @dataclass(frozen=True)
 class SealReport:
-    """What one run did; `busy` where another sealer is at it."""
+    """What one run did; `busy` where another sealer is running."""
 
     busy: bool = False
     blocks: int = 0
@@ -113,7 +112,7 @@ def make_block(previous: AuditBlock | None, members: Sequence[tuple[str, str]]) 
 
 
 def _check_committed() -> None:
-    """What Redis saw committed must be in the database; what is not there vanished before it was sealed."""
+    """Entries that Redis noted as committed must be in the database; a missing one was deleted before it was sealed."""
     noted = witness.committed(limit=BLOCK_SIZE * 4)
     if not noted:
         return
@@ -125,7 +124,9 @@ def _check_committed() -> None:
 
 
 def _check_head() -> None:
-    """The block that Redis remembers must still be there, with its hash: read first, for the database runs ahead."""
+    """The block that Redis remembers must still exist with its hash. Read Redis first, because the database is ahead of
+    it.
+    """
     remembered = witness.remembered_head()
     if remembered is None or selectors.has_block(number=remembered.number, block_hash=remembered.hash):
         return

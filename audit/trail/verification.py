@@ -1,6 +1,6 @@
-"""Reading the whole trail again: chain, entries, anchors. Streams, and shares the work among processes.
+"""Verifies the whole trail: chain, entries, anchors. Streams rows, and divides the work among processes.
 
-What it finds: an entry or block that was edited, deleted, inserted or moved; blocks missing at the end, as far as the
+It finds: an entry or block that was edited, deleted, inserted or moved; blocks missing at the end, as far as the
 anchors on the chain or Redis know of them; incidents that the sealer recorded. Source: docs/audit.md.
 """
 
@@ -39,7 +39,7 @@ class Verification:
 
 
 def verify_trail(*, processes: int = 1, with_anchors: bool = True) -> Verification:
-    """Check everything that was sealed up to now, and what waits. Raises `anchors.AnchorsUnreadable`."""
+    """Check everything that is sealed so far, and entries that wait. Raises `anchors.AnchorsUnreadable`."""
     result = Verification()
     known = anchors.known_anchors() if with_anchors else None  # first: the trail is at least as long as these
     remembered = witness.remembered_head()

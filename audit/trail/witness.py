@@ -1,9 +1,9 @@
-"""What Redis remembers of the trail, so that the database alone cannot take back what it once said.
+"""A second record of the trail in Redis, so that a change of the database alone is noticed.
 
 Two things: the ids of entries that were committed and wait for their seal, and the newest block. The sealer compares
-both with the database (`audit.trail.sealing`). Redis forgets what is older than the newest block, and a restart without
-persistence all of it: this narrows the hole between two anchors, the anchors on the chain are what proves. Nothing
-here raises.
+both with the database (`audit.trail.sealing`). Redis drops what is older than the newest block, and a restart without
+persistence drops everything: this covers the time between two anchors, and the anchors on the chain are the proof.
+Nothing here raises.
 """
 
 import json
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 _COMMITTED = "audit:committed"
 _HEAD = "audit:head"
-MAX_COMMITTED = 200_000  # where no sealer runs, the oldest notes go
+MAX_COMMITTED = 200_000  # where no sealer runs, the oldest ids are dropped
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class TrailHead:
 
 
 def note_committed(entry_ids: list[str]) -> None:
-    """Entries were committed."""
+    """Note entries that were committed."""
     try:
         with get_redis_connection("default").pipeline(transaction=False) as pipe:
             pipe.rpush(_COMMITTED, *entry_ids)
@@ -50,7 +50,7 @@ def committed(limit: int) -> list[str]:
 
 
 def forget_committed(entry_ids: list[str]) -> None:
-    """These were looked for in the database."""
+    """Drop entries that were found in the database."""
     try:
         with get_redis_connection("default").pipeline(transaction=False) as pipe:
             for entry_id in entry_ids:
@@ -61,7 +61,7 @@ def forget_committed(entry_ids: list[str]) -> None:
 
 
 def remember_head(number: int, block_hash: str) -> None:
-    """A block was sealed and committed."""
+    """Note a block that was sealed and committed."""
     try:
         get_redis_connection("default").set(_HEAD, json.dumps([number, block_hash]))
     except RedisError as error:

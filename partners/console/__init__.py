@@ -1,1 +1,1 @@
-"""Forms and pages of the console that make or change partners and keys, each once."""
+"""Console forms and pages that create or change partners and keys, each submitted once."""

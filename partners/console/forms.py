@@ -52,7 +52,7 @@ class LinesField(forms.CharField):
 
 
 class PartnerForm(OneTimeFormMixin, forms.ModelForm):
-    """Terms as staff set them; status, sums and keys move elsewhere."""
+    """The terms that staff set; status, sums and keys are changed elsewhere."""
 
     daily_borrow_limit = DollarField(label="Daily borrow limit ($)", help_text="A UTC day")
     total_borrow_limit = DollarField(label="Total borrow limit ($)", help_text="Outstanding at once")
@@ -95,7 +95,7 @@ class PartnerForm(OneTimeFormMixin, forms.ModelForm):
         return {name: str(value) if name in terms.AMOUNTS else value for name, value in values.items()}
 
     def _check_name(self, name: str | None, *, confirmed: bool) -> None:
-        """Two partners may have one name; whoever types it in is told, and asked."""
+        """Two partners may have the same name, but staff must confirm it."""
         if not name or confirmed or "partner_name" not in self.changed_data:
             return
         others = selectors.partner_ids_named(name, but=self.instance.pk)
@@ -127,7 +127,7 @@ class PartnerForm(OneTimeFormMixin, forms.ModelForm):
 
 
 class NewKeyForm(OneTimeFormMixin, forms.ModelForm):
-    """A further key: whose, for what, until when."""
+    """A further key: its partner, scopes and expiry."""
 
     scopes = forms.MultipleChoiceField(
         choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=list(Scope.values)

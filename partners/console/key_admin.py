@@ -1,4 +1,6 @@
-"""API keys in the console: make one with fewer scopes or an end, see them, revoke them. Never the key itself."""
+"""API keys in the console: create one with fewer scopes or an expiry, list them, revoke them. The key itself is never
+listed.
+"""
 
 import uuid
 from typing import Any
@@ -17,7 +19,7 @@ from partners.models import ApiKey
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(OneTimeAdmin):
-    """What may be known of keys; changing one means making another."""
+    """Keys without their secret; a key cannot be edited, only replaced."""
 
     list_display = ("prefix", "partner", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
     list_select_related = ("partner",)
@@ -48,7 +50,7 @@ class ApiKeyAdmin(OneTimeAdmin):
         sent_forms.keep_secret(values[TOKEN], partner=obj.partner, secret=key, what=what, kind="API key")
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Nothing: the trail has the entry, and Django's would name a row that was never saved."""
+        """Write nothing: the audit trail has the entry, and Django's log would name a row that was never saved."""
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         return to_outcome(uuid.UUID(request.POST[TOKEN]))

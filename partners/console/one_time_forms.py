@@ -1,4 +1,4 @@
-"""Forms and actions of the console that do what they do once, however often they are sent (`sent_forms`)."""
+"""Console forms and actions that take effect once, however often they are submitted (`sent_forms`)."""
 
 import logging
 import uuid
@@ -28,7 +28,7 @@ AT_ONCE = "Somebody else saved the same id or settlement address at this moment.
 
 
 class TokenField(forms.UUIDField):
-    """The hidden token of a form, another each time the form is drawn."""
+    """The hidden token of a form, a new one each time the form is rendered."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(required=False, label="", widget=forms.HiddenInput, initial=uuid.uuid4, **kwargs)
@@ -44,7 +44,7 @@ class OneTimeActionForm(ActionForm):
 
 
 class OneTimeFormMixin(forms.Form):
-    """A model's form; without its token it is refused, and drawn again with a new one."""
+    """A model's form; without its token it is refused, and rendered again with a new one."""
 
     form_token = TokenField()
 
@@ -59,14 +59,14 @@ class OneTimeFormMixin(forms.Form):
 
 
 class OneTimeAdmin(ConsoleAdmin):
-    """A model whose form and whose actions are sent once."""
+    """A model whose form and actions take effect once."""
 
     action_form = OneTimeActionForm
     only_to_send: tuple[str, ...] = (TOKEN,)  # fields that are no part of what is shown
     asks_first: tuple[str, ...] = ()  # actions that change nothing until the page they show is answered
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """What a form does and the note that it was sent are one transaction."""
+        """The form's effect and the record of its submission are one transaction."""
         view = super().changeform_view
         if request.method != "POST":
             return view(request, *args, **kwargs)
@@ -92,7 +92,7 @@ class OneTimeAdmin(ConsoleAdmin):
         sent_forms.claim_form(form.cleaned_data[TOKEN], sent_by=request.user.get_username())
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
-        """Note that the form was sent, then run its action; one that only asks is not noted."""
+        """Record the submission, then run the action; an action that only asks for confirmation is not recorded."""
         if request.POST.get("action") in self.asks_first and "confirmed" not in request.POST:
             return super().response_action(request, queryset, *args)
         token = token_of(request)
@@ -104,7 +104,7 @@ class OneTimeAdmin(ConsoleAdmin):
         return super().response_action(request, queryset, *args)
 
     def _sent_before(self, request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-        """To what the form made, if that was a secret; else back, with a word on it."""
+        """Redirect to the secret that the form created, if any; else back, with a message."""
         form = sent_forms.sent_form(token, sent_by=request.user.get_username())
         if form is not None and form.kind:
             return to_outcome(token)
@@ -114,7 +114,7 @@ class OneTimeAdmin(ConsoleAdmin):
     def make_secret(
         self, request: HttpRequest, partner: Partner, make: Callable[[], str], *, what: str, kind: str
     ) -> HttpResponse:
-        """In an action: make a secret and lead to the page that shows it."""
+        """In an action: create a secret and redirect to the page that shows it."""
         token = uuid.UUID(request.POST[TOKEN])  # which `response_action` has claimed
 
         def run() -> None:
@@ -125,7 +125,7 @@ class OneTimeAdmin(ConsoleAdmin):
 
 
 def _save(view: Callable[[], HttpResponse]) -> tuple[HttpResponse | None, str]:
-    """The view's answer; or none, and why nothing was saved."""
+    """The view's response; or none, and the reason why nothing was saved."""
     try:
         return run_in_transaction(view), ""
     except BadRequest as error:  # taken since the form was checked
@@ -136,7 +136,7 @@ def _save(view: Callable[[], HttpResponse]) -> tuple[HttpResponse | None, str]:
 
 
 def token_of(request: HttpRequest) -> uuid.UUID | None:
-    """The token of the form that was sent; None where it has none."""
+    """The token of the submitted form; None where it has none."""
     try:
         return uuid.UUID(request.POST.get(TOKEN, ""))
     except ValueError:
@@ -144,5 +144,5 @@ def token_of(request: HttpRequest) -> uuid.UUID | None:
 
 
 def to_outcome(token: uuid.UUID) -> HttpResponse:
-    """To the page that shows what the form made, or says that it was shown already."""
+    """Redirect to the page that shows what the form created, or says that it was shown already."""
     return HttpResponseRedirect(reverse("admin:partners_partner_sent", args=[token]))

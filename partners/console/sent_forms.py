@@ -1,8 +1,9 @@
-"""Forms of the console, each sent once; and what such a form made that is shown once: an API key, a signing secret.
+"""Console forms that can be submitted once, and the secrets they create (API key, signing secret), shown once.
 
-A form carries a random token. The first time it is sent, its token is written in the transaction of what it does, or
-before that; sent again (a double click, a reload, the browser's way back) it is refused by the primary key, and does
-nothing. A secret is encrypted in the same row, and taken out by the page that shows it: two pages at once show it once.
+A form carries a random token. On the first submission the token is written in the transaction of the form's effect, or
+before it. A second submission (a double click, a reload, the browser's back button) is refused by the primary key and
+does nothing. A secret is encrypted in the same row and removed by the page that shows it: of two concurrent pages, one
+shows it.
 """
 
 import datetime as dt
@@ -20,12 +21,14 @@ KEEP_FOR = dt.timedelta(days=30)
 
 
 def claim_form(token: uuid.UUID, *, sent_by: str) -> None:
-    """Note that the form is sent, in the caller's transaction if there is one; `IntegrityError` where it was before."""
+    """Record the submission, in the caller's transaction if there is one; `IntegrityError` where it was recorded
+    before.
+    """
     SentForm(id=token, sent_by=sent_by).save(force_insert=True)
 
 
 def claim_or_not(token: uuid.UUID, *, sent_by: str) -> bool:
-    """Note that the form is sent; False where it was before. Not inside a transaction."""
+    """Record the submission; False where it was recorded before. Not inside a transaction."""
     try:
         run_in_transaction(lambda: claim_form(token, sent_by=sent_by))
     except IntegrityError:
@@ -36,24 +39,24 @@ def claim_or_not(token: uuid.UUID, *, sent_by: str) -> bool:
 
 
 def is_sent(token: uuid.UUID) -> bool:
-    """Whether a form with this token was sent."""
+    """Whether a form with this token was submitted."""
     return SentForm.objects.filter(pk=token).exists()
 
 
 def keep_secret(token: uuid.UUID, *, partner: Partner, secret: str, what: str, kind: str) -> None:
-    """Keep what the form made until it is shown, in the transaction that made it."""
+    """Store the secret that the form created until it is shown, in the same transaction."""
     SentForm.objects.filter(pk=token).update(
         partner_id=partner.pk, secret=crypto.encrypt(secret), what=what[:300], kind=kind
     )
 
 
 def sent_form(token: uuid.UUID, *, sent_by: str) -> SentForm | None:
-    """The form that this user sent; None where there is no such form, or another sent it."""
+    """The form that this user submitted; None where there is none, or another user submitted it."""
     return SentForm.objects.select_related("partner").filter(pk=token, sent_by=sent_by).first()
 
 
 def take_secret(form: SentForm) -> str | None:
-    """The secret that the form made, this one time; None where it was shown, or was not asked for in time."""
+    """The secret that the form created, once; None where it was shown before, or has expired."""
     if not form.secret:
         return None
     in_time = SentForm.objects.filter(pk=form.pk, shown_at=None, created_at__gt=clock.now() - SHOW_WITHIN)
@@ -63,7 +66,7 @@ def take_secret(form: SentForm) -> str | None:
 
 
 def delete_old_forms() -> int:
-    """Forget secrets that nobody asked for in time, and forms of long ago; returns how many rows were touched."""
+    """Delete expired secrets and old forms; returns how many rows changed."""
     now = clock.now()
     forgotten = SentForm.objects.filter(created_at__lte=now - SHOW_WITHIN).exclude(secret="").update(secret="")
     deleted, _ = SentForm.objects.filter(created_at__lte=now - KEEP_FOR).delete()

@@ -1,4 +1,4 @@
-"""The page after a form that made a key or secret: shows it once, and says afterwards that it did."""
+"""The page after a form that created a key or secret: shows it once, and later says that it was shown."""
 
 import uuid
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ ACTIVATE_PAGE = "admin/partners/partner/activate.html"
 
 
 def show_outcome(site: AdminSite, request: HttpRequest, token: uuid.UUID) -> HttpResponse:
-    """What the form of this token made, to the user who sent it; 404 to everybody else."""
+    """The outcome of the form with this token, for the user who submitted it; 404 for everybody else."""
     if request.method != "GET":
         return HttpResponseNotAllowed(["GET"])
     form = sent_forms.sent_form(token, sent_by=request.user.get_username())
@@ -42,11 +42,11 @@ def show_outcome(site: AdminSite, request: HttpRequest, token: uuid.UUID) -> Htt
 
 
 def ask_to_activate(site: AdminSite, request: HttpRequest, partners: Sequence[Partner]) -> HttpResponse:
-    """The page that shows why each of them is not active, and asks."""
+    """The page that shows why each partner is not active, and asks for confirmation."""
     context = {**site.each_context(request), "title": "Activate", "opts": Partner._meta, "partners": partners}
     return TemplateResponse(request, ACTIVATE_PAGE, {**context, "form_token": uuid.uuid4()})
 
 
 def actor_of(request: HttpRequest) -> str:
-    """Who did it, for the audit entry."""
+    """The actor of the audit entry."""
     return f"staff:{request.user.get_username()}"

@@ -1,9 +1,9 @@
-"""One `Idempotency-Key`, one effect: what a key was used for, and the answer it got first.
+"""One `Idempotency-Key`, one effect: stores what a key was used for and the first response.
 
-A row is written in the very transaction that accepts the request, so a crash leaves either nothing or a key that names
-what it made. Its primary key is made of caller, method, path and key: of two requests at once the database lets one
-through, whatever else fails. A lock in Redis only tells a caller sooner that the first request is still being answered;
-it ends by itself seconds after its holder died. Source: docs/api.md, Idempotency.
+A row is written in the very transaction that accepts the request, so a crash leaves either nothing or a row that names
+what the request created. The row's primary key is derived from caller, method, path and key: of two concurrent requests
+the database accepts one, whatever else fails. A lock in Redis only lets a second caller know sooner that the first
+request is still running; it expires seconds after its holder died. Source: docs/api.md, Idempotency.
 """
 
 import datetime as dt
@@ -37,7 +37,7 @@ OnAccepted = Callable[[uuid.UUID], object]
 
 @dataclass(frozen=True)
 class Use:
-    """One request with a key: whose, where, and the fingerprint of its body."""
+    """One request with a key: its caller, method, path, and the fingerprint of its body."""
 
     caller: str
     method: str
@@ -72,7 +72,7 @@ def find_record(use: Use) -> IdempotencyKey | None:
 
 @dataclass
 class Claim:
-    """A key that this request is the first to answer."""
+    """A key that this request is the first to use."""
 
     use: Use
     has_sealed_answer: bool = False
@@ -80,15 +80,15 @@ class Claim:
     lock: Lock | None = None  # what tells others that the key is being answered
 
     def bind(self, subject_id: uuid.UUID) -> None:
-        """Write the row with what the key made, inside the acceptance's transaction; one insert.
+        """Write the row with the id of what the request created, in the same transaction; one insert.
 
-        `IntegrityError` where another request with this key was accepted first: nothing of this one may stand.
+        `IntegrityError` where another request with this key was accepted first: this transaction must roll back.
         """
         self._insert(subject_id=subject_id)
         on_commit(self._note_bound)
 
     def record(self, *, status: int, body: str, headers: Mapping[str, str]) -> None:
-        """Keep the first answer; `IntegrityError` where another request answered first. One query."""
+        """Store the first response; `IntegrityError` where another request stored one first. One query."""
         answer = self._answer(status, body, headers)
         if self.is_bound:
             IdempotencyKey.objects.filter(pk=self.use.id, status_code=0).update(**answer)
@@ -96,7 +96,7 @@ class Claim:
             self._insert(**answer)
 
     def keep_alive(self) -> None:
-        """Tell others that this request is still being answered."""
+        """Renew the lock that says that this request is still running."""
         if self.lock is not None:
             self.lock.prolong()
 
@@ -124,7 +124,7 @@ class Claim:
 
 
 def answer_of(row: IdempotencyKey) -> Any:
-    """The JSON of the first answer."""
+    """The JSON of the first response."""
     return json.loads(crypto.decrypt(row.sealed_answer) if row.sealed_answer else row.answer)
 
 
@@ -148,7 +148,7 @@ def refuse_while_in_flight(use: Use) -> None:
 
 
 def delete_expired_records(*, batches: int = 200) -> int:
-    """Delete expired keys, oldest first, in small batches; answers how many."""
+    """Delete expired keys, oldest first, in small batches; returns how many."""
     deleted = 0
     for _ in range(batches):
         ids = list(expired_query().values_list("pk", flat=True)[:SWEEP_BATCH])
@@ -159,7 +159,7 @@ def delete_expired_records(*, batches: int = 200) -> int:
 
 
 def expired_query() -> Any:
-    """The query of `sweep`, for the index tests too."""
+    """The query of `delete_expired_records`, used by the index tests too."""
     return IdempotencyKey.objects.filter(expires_at__lte=clock.now()).order_by("expires_at")
 
 
@@ -171,7 +171,7 @@ def reused() -> Unprocessable:
 
 
 def in_flight() -> Conflict:
-    """409: the first request with this key is not answered yet."""
+    """409: the first request with this key is still running."""
     return Conflict(
         ErrorCode.IDEMPOTENCY_KEY_IN_USE, "A request with this Idempotency-Key is still being answered", retry_after=1
     )
@@ -186,7 +186,7 @@ def _refuse_while_held(use: Use) -> None:
 
 @contextmanager
 def _redis_or_nothing() -> Iterator[None]:
-    """The lock only refuses sooner: without Redis the row's primary key still lets one request through."""
+    """The lock is optional: without Redis the row's primary key still lets only one request through."""
     try:
         yield
     except RedisError as error:

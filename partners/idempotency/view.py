@@ -1,4 +1,4 @@
-"""`@idempotent` on a view's method: the Idempotency-Key of its POST is honoured.
+"""`@idempotent` on a view's method makes its POST honour the Idempotency-Key.
 
     @action(detail=False, methods=["post"])
     @idempotent(replay=_the_same_loan)
@@ -7,13 +7,13 @@
 
 Three kinds of views:
 
-1. What is accepted now and finished later calls `on_accepted(request)` with the id of what it made, in the transaction
-   that makes it, and names `replay`, which answers with the present truth about that id.
-2. What is done in one transaction: `@idempotent(atomic=True)`; the answer is kept in that transaction.
-3. One of these whose answer holds a secret adds `is_secret=True`: the kept answer is encrypted.
+1. What is accepted now and finished later calls `on_accepted(request)` with the id of what it creates, in the
+   transaction that creates it, and names `replay`, which returns the current state of that id.
+2. What is done in one transaction: `@idempotent(atomic=True)`; the response is stored in that transaction.
+3. A view of either kind whose response holds a secret adds `is_secret=True`: the stored response is encrypted.
 
-Kept are final successes and refusals of substance. Not kept: 202, 401, 429, 5xx, bodies that are not valid, and
-whatever is `retryable`; the same key may then be tried again. Source: docs/api.md, Idempotency.
+Stored are final successes and refusals on the merits. Not stored: 202, 401, 429, 5xx, invalid bodies, and whatever is
+`retryable`; the same key may then be used again. Source: docs/api.md, Idempotency.
 """
 
 import logging
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 REPLAYED = "Idempotent-Replayed"
 KEPT_HEADERS = ("Location",)
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
-# What says nothing about the request itself, or that it was never understood.
+# Refusals that say nothing about the request itself, or that it could not be parsed.
 _NEVER_KEPT = frozenset({401, 405, 406, 413, 415, 429})
 
 View = Callable[..., Response]
@@ -56,7 +56,8 @@ def idempotent(
 ) -> Callable[[View], View]:
     """See the module; without the header the view runs as if it were not decorated.
 
-    `is_once`: the body has an id of the caller's that is accepted once, so that it is safe to repeat without a key too.
+    `is_once`: the body has an id of the caller's that is accepted only once, so that the request is safe to repeat
+    without a key too.
     """
 
     def decorate(view: View) -> View:
@@ -77,13 +78,15 @@ def idempotent(
 
 
 def on_accepted(request: Request) -> OnAccepted | None:
-    """What the view calls with the id of what it made, inside the transaction that makes it; None without a key."""
+    """The function that the view calls with the id of what it creates, inside the same transaction; None without a
+    key.
+    """
     claim: Claim | None = getattr(request, "idempotency_claim", None)
     return None if claim is None else claim.bind
 
 
 def still_answering(request: Request) -> None:
-    """To be called every few seconds by a view that waits: its key stays locked."""
+    """Call it every few seconds from a view that waits: it keeps the key locked."""
     claim: Claim | None = getattr(request, "idempotency_claim", None)
     if claim is not None:
         claim.keep_alive()
@@ -91,7 +94,7 @@ def still_answering(request: Request) -> None:
 
 @dataclass(frozen=True)
 class _Exchange:
-    """One request with a key, from the look at what the key was used for to the answer."""
+    """One request with a key, from the lookup of the key to the response."""
 
     request: Request
     use: Use
@@ -108,7 +111,7 @@ class _Exchange:
             try:
                 return self._first(claim, act)
             except IntegrityError:
-                # Another request with this key was accepted or answered at the same moment; nothing of ours stands.
+                # Another request with this key was accepted or answered at the same moment; ours was rolled back.
                 row = records.find_record(self.use)
                 if row is None:
                     raise
@@ -146,7 +149,7 @@ class _Exchange:
         return response
 
     def _truth(self, row: IdempotencyKey) -> Response:
-        """The first request was answered 202, or never: the present truth, kept once it is final."""
+        """For a first request that got 202 or no response: the current state, stored once it is final."""
         if self.replay is None or row.subject_id is None:
             raise records.in_flight()
         try:
@@ -182,7 +185,7 @@ class _Exchange:
 
 
 def is_kept(error: PlatformError) -> bool:
-    """Whether this refusal is the answer to every retry with its key."""
+    """Whether this refusal is stored and returned for every retry with its key."""
     return (
         error.status < HTTPStatus.INTERNAL_SERVER_ERROR
         and error.status not in _NEVER_KEPT
