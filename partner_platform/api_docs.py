@@ -68,5 +68,5 @@ def _page(template: str) -> HttpResponse:
 
 @cache
 def _text(template: str) -> str:
-    """Rendered once a process: nothing in it depends on who asks."""
+    """Rendered once a process: it is the same for everybody."""
     return render_to_string(template)

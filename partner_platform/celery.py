@@ -1,4 +1,6 @@
-"""The Celery application. Tasks carry no news: what is due is in the database, and beat's sweeps find it."""
+"""The Celery application. A task only triggers work: the database says what is due, and beat runs every task
+regularly.
+"""
 
 import os
 

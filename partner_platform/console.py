@@ -1,9 +1,9 @@
 """The console's login form, with limits on guessing passwords (django-ratelimit; docs/decisions.md).
 
-Of a client address ten tries are looked at in five minutes; what is refused so counts for nothing else. A user name may
-be tried thirty times in an hour, wherever the tries come from. Beyond that an address still has its first three tries
-of the hour for that name, so that who tries from some addresses does not lock the right person out everywhere; three
-hundred tries for a name end that too. Without Redis the form stays open: staff must come in during an outage, and each
+A client address gets ten tries in five minutes; tries refused by this rule count for no other. A user name may be tried
+thirty times in an hour, wherever the tries come from. Beyond that an address still has its first three tries of the
+hour for that name, so that an attacker with a few addresses does not lock the real user out everywhere; after three
+hundred tries for a name that ends too. Without Redis the form stays open: staff must come in during an outage, and each
 try still costs a slow hash.
 """
 
@@ -44,7 +44,9 @@ def _is_limited(request: HttpRequest) -> bool:
 
 
 def _is_limited_for_name(request: HttpRequest) -> bool:
-    """For one address that is not refused itself. All three are counted, whatever the first says."""
+    """Limits by user name, for an address that is not refused itself. All three counts are made, whatever the first one
+    says.
+    """
     name = account_name(request.POST.get("username", ""))
     is_over = _over(request, "name", TRIES_FOR_A_NAME, name)
     is_no_first = _over(request, "name-address", FIRST_TRIES_OF_AN_ADDRESS_FOR_A_NAME, f"{_address(request)} {name}")
@@ -60,7 +62,7 @@ def _over(request: HttpRequest, what: str, rate: str, value: str) -> bool:
 def account_name(typed: str) -> str:
     """The name that all spellings of one account share: Django's form strips what was typed and takes its NFKC form.
 
-    Letters in another case are another account to Django, and counted with this one all the same.
+    Names in another case are other accounts to Django, but are counted together.
     """
     return unicodedata.normalize("NFKC", typed).strip().casefold()
 

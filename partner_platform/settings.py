@@ -1,4 +1,5 @@
-"""Settings, all from the environment (12-factor). What has no safe default has none: the process refuses to start.
+"""Settings, all from the environment (12-factor). Settings without a safe default are required: the process refuses to
+start without them.
 
 `ENV_FILE` may name a file of `NAME=value` lines to read first; the environment wins over it. docs/configuration.md
 lists every variable. Settings that no variable changes are in `fixed_settings`.
@@ -111,7 +112,7 @@ CHAIN_OVERDUE_BLOCKS = env.int("CHAIN_OVERDUE_BLOCKS", default=100)
 CHAIN_SILENT_SECONDS = env.int("CHAIN_SILENT_SECONDS", default=120)
 CHAIN_SYSTEM = env.str("CHAIN_SYSTEM", default="plan")  # whose interface the contracts have: plan or public
 WATCH_FROM_BLOCK = env.int("WATCH_FROM_BLOCK", default=0)  # the block the system was deployed in
-# The contracts, checksummed (EIP-55) however they are written: the same one is never two.
+# The contracts, stored checksummed (EIP-55) in whatever case they are written.
 OAID_ADDRESS = configured_address("OAID_ADDRESS", env.str("OAID_ADDRESS", default=""))
 SOLVENCY_VAULT_ADDRESS = configured_address("SOLVENCY_VAULT_ADDRESS", env.str("SOLVENCY_VAULT_ADDRESS", default=""))
 SENIOR_POOL_ADDRESS = configured_address("SENIOR_POOL_ADDRESS", env.str("SENIOR_POOL_ADDRESS", default=""))
@@ -121,7 +122,7 @@ PLATFORM_EXECUTOR_ADDRESS = configured_address(
     "PLATFORM_EXECUTOR_ADDRESS", env.str("PLATFORM_EXECUTOR_ADDRESS", default="")
 )
 PLATFORM_PRIVATE_KEY = env.str("PLATFORM_PRIVATE_KEY", default="")
-# Keys that were rotated away: what their wallets have under way is driven to its end.
+# Keys that were rotated out: open transactions of their wallets are still settled.
 PLATFORM_RETIRED_PRIVATE_KEYS = env.list("PLATFORM_RETIRED_PRIVATE_KEYS", default=[])
 
 # --- The record ----------------------------------------------------------------------------------------------------
@@ -182,7 +183,7 @@ if not (1 <= PARTNER_THREADS <= WEB_THREADS and 1 <= WAITING_THREADS <= WEB_THRE
 FORCE_SCRIPT_NAME = ""  # the path is what was asked for, whatever a server or a header says of a prefix
 # CIDRs of the proxies whose forwarding headers are believed; empty: the peer's address is the client's.
 TRUSTED_PROXIES = require_networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
-# Who may read /metrics: a caller with this token, or from one of these networks (CIDRs).
+# Access to /metrics: callers with this token, or from one of these networks (CIDRs).
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 if 0 < len(METRICS_TOKEN) < 32:
     raise environ.ImproperlyConfigured("METRICS_TOKEN must have 32 characters at least: nothing counts wrong guesses")

@@ -1,6 +1,6 @@
-"""How long to leave alone what failed: a pause that doubles with each failure up to a bound, and varies a little.
+"""Exponential backoff: a pause that doubles with each failure up to a bound, with some jitter.
 
-It varies so that what failed together does not come due together.
+The jitter keeps work that failed together from being retried together.
 """
 
 import datetime as dt
@@ -11,7 +11,7 @@ from partner_platform.core import clock
 FIRST_SECONDS = 2.0
 LONGEST_SECONDS = 300.0
 SPREAD = 0.25  # of the pause, added at random
-_DOUBLINGS = 16  # more of them are above the bound anyway
+_DOUBLINGS = 16  # more failures are above the bound anyway
 
 
 def pause_seconds(failures: int) -> float:

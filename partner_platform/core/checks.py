@@ -1,6 +1,6 @@
 """System checks of the rules that keep one code base on three databases (docs/databases.md, the rules).
 
-They run with every manage.py command, so that a model or a URL that would be silently wrong on MongoDB never gets far.
+They run with every manage.py command, so that a model or URL that would be silently wrong on MongoDB is found at once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from partner_platform.core.fields import UUIDPrimaryKey
 
 
 def our_models(app_configs: Iterable[AppConfig] | None = None) -> Iterator[type[models.Model]]:
-    """The models of this project's own apps, those that stand in its folder."""
+    """The models of this project's own apps, by their folder."""
     root = str(settings.BASE_DIR)
     for config in app_configs if app_configs is not None else apps.get_app_configs():
         if config.path.startswith(root) and "site-packages" not in config.path:
@@ -32,7 +32,7 @@ def check_models(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list
 
 
 def check_model(model: type[models.Model]) -> list[CheckMessage]:
-    """What of `model` another engine could not hold or would hold differently."""
+    """What `model` has that another engine cannot store or stores differently."""
     found: list[CheckMessage] = []
     if not isinstance(model._meta.pk, UUIDPrimaryKey):
         found.append(Error("The key is not a UUIDPrimaryKey", obj=model, id="core.E001"))
@@ -70,7 +70,7 @@ def check_databases(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_database(database: dict[str, Any]) -> list[CheckMessage]:
-    """What a `DATABASES` entry lacks."""
+    """What is missing in a `DATABASES` entry."""
     if "mongodb" not in database["ENGINE"]:
         return []
     if database["ENGINE"] != MONGODB_ENGINE:
@@ -90,7 +90,7 @@ def check_database(database: dict[str, Any]) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_consent(**kwargs: Any) -> list[CheckMessage]:
-    """Live, nobody's OAID is drawn on without a signature of its owner (docs/consent.md)."""
+    """Live, every borrow needs a signature of the OAID's owner (docs/consent.md)."""
     found: list[CheckMessage] = []
     if settings.BORROW_CONSENT != "required":
         found.append(

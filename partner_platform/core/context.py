@@ -1,4 +1,4 @@
-"""Who and what is being served now, for log lines and audit entries."""
+"""The request being served by this thread, for log lines and audit entries."""
 
 import logging
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def current_request_id() -> str:
 
 
 def is_serving() -> bool:
-    """Whether a request is being served: somebody waits for the answer, and holds a thread for it."""
+    """Whether this thread serves a request: a caller waits for the response."""
     return current_request_id() != NOBODY
 
 

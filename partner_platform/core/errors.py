@@ -20,7 +20,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-# The connection may have been lost in a commit that was done, or in a read after it: nobody here can tell.
+# The connection may have been lost in a commit that was done, or in a read after it: the outcome is unknown.
 OUTCOME_UNKNOWN = (
     "The database cannot be reached. Whether this request was accepted is not known: to ask again with the same "
     "Idempotency-Key is safe and finds out, for a borrow also to ask again with the same partnerLoanId. A repayment "
@@ -28,7 +28,7 @@ OUTCOME_UNKNOWN = (
 )
 
 
-OF_THE_WHOLE = "non_field_errors"  # what DRF calls the problems of an object that are of none of its fields
+OF_THE_WHOLE = "non_field_errors"  # DRF's name for errors of an object as a whole
 
 
 class ErrorCode(StrEnum):
@@ -160,8 +160,8 @@ class TooManyRequests(PlatformError):
 class Unavailable(PlatformError):
     """A dependency cannot be reached; the caller may try again.
 
-    Where it is certain that this request changed nothing the message says so, of this request: an earlier one that was
-    never answered may have. Where a commit's outcome is open it says that asking again is safe.
+    Where it is certain that this request changed nothing, the message says so; an earlier request without a response
+    may still have. Where a commit's outcome is unknown, it says that a retry is safe.
     """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE

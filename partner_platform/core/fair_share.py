@@ -1,8 +1,8 @@
-"""Places of which one holder alone may have so many, and fewer the more others want some. Pure, safe between threads.
+"""Shares a number of places among holders: a single holder gets many, several get less each. Pure, thread-safe.
 
 A holder gets another place while it has fewer than a fixed multiple of those that are free (the dynamic threshold by
-which switches share a buffer among their ports; Choudhury and Hahne, 1998). So somebody who comes late finds a place,
-nothing is taken back from anybody, and no more is known of the holders than how many places each has.
+which switches share a buffer among their ports; Choudhury and Hahne, 1998). So a newcomer finds a place, nothing is
+taken back from anybody, and only each holder's number of places is stored.
 """
 
 import threading
@@ -11,7 +11,7 @@ from collections.abc import Hashable
 
 
 class FairShare:
-    """`total` places; a holder that is alone gets `most` of them, two get less each, and so on."""
+    """`total` places; a single holder gets `most` of them, two get fewer each, and so on."""
 
     def __init__(self, total: int, most: int) -> None:
         if not 1 <= most <= total:

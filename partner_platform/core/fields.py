@@ -1,4 +1,4 @@
-"""Model fields of the field's own quantities: keys, USDC base units, uint256, addresses, hashes."""
+"""Model fields for keys, USDC base units, uint256, secrets, addresses and hashes."""
 
 import uuid
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class UUIDPrimaryKey(models.UUIDField):
     def get_attname_column(self) -> tuple[str, str | None]:
         attname, column = super().get_attname_column()
         if self.primary_key and connections["default"].vendor == "mongodb":
-            column = "_id"  # as a plain column every lookup by key would scan the collection
+            column = "_id"  # in a plain column every lookup by key would scan the collection
         return attname, column
 
 
@@ -51,7 +51,7 @@ class Uint256Field(models.CharField):
 
     @property
     def validators(self) -> list[Callable[[Any], None]]:
-        """The range of a uint256, in place of the text's length that CharField adds."""
+        """Validates the range of a uint256 instead of CharField's text length."""
         return [MinValueValidator(0), MaxValueValidator(MAX_UINT256)]
 
     def from_db_value(self, value: str | None, *_: Any) -> int | None:
@@ -73,7 +73,7 @@ class Uint256Field(models.CharField):
 
 
 class EncryptedField(models.TextField):
-    """A secret as `core.crypto.encrypt` made it, or empty. Plain text is refused, whoever tries to store it.
+    """A secret encrypted by `core.secrets.crypto.encrypt`, or empty. Storing plain text raises.
 
     `manage.py rotate_encryption_key` finds every field of this class.
     """

@@ -1,4 +1,4 @@
-"""Python itself: how threads share its lock, and how deep it may recurse."""
+"""Settings of the Python interpreter: how threads share its lock, and how deep it may recurse."""
 
 import importlib
 import sys
@@ -10,7 +10,7 @@ RECURSION_LIMIT = 1_000  # Python's own
 
 
 def share_fairly() -> None:
-    """For processes whose threads mostly wait: the web server and the worker."""
+    """Shorten the switch interval, for processes whose threads mostly wait: the web server and the worker."""
     sys.setswitchinterval(SWITCH_SECONDS)
 
 

@@ -1,7 +1,7 @@
-"""What a live platform does not start with, each with its reason: `settings` asks at its end, so in every process.
+"""Settings that a live platform refuses to start with. `settings` checks them at its end, so in every process.
 
-These are settings with which money or secrets are open to anybody. What is merely unwise, `check --deploy` warns of.
-A reason names the variable and never shows its value.
+With these, anybody could take money or read secrets. `check --deploy` warns of what is merely unwise. A reason names
+the variable and never shows its value.
 """
 
 import base64
@@ -16,14 +16,14 @@ from partner_platform.core.secrets.known_keys import is_known
 
 MIN_SECRET_KEY, MIN_AUDIT_KEY, MIN_DIFFERENT = 50, 32, 8
 DEVELOPMENT_CHAINS = (1337, 31337)
-# A network that is wider is no proxy's: IPv4 and IPv6 prefixes.
+# The widest networks that can be proxies': IPv4 and IPv6 prefixes.
 MIN_PREFIX = {4: 8, 6: 16}
 _IPV4_IN_IPV6 = ipaddress.IPv6Network("::ffff:0:0/96")
 _PRIVATE_SUFFIXES = (".internal", ".local", ".lan", ".svc")
 
 
 class Process:
-    """What this process is. The web server's entry point says so before the settings are read."""
+    """What this process is. The web server's entry point sets it before the settings are read."""
 
     serves_the_web = False
 

@@ -1,11 +1,11 @@
-"""Where several processes keep their figures, so that each of them can show the sum: prometheus-client's multiprocess
-mode, with places instead of process ids.
+"""Metrics of several processes, so that each can show the sum: prometheus-client's multiprocess mode, with reusable
+places instead of process ids.
 
 Each process counts into memory-mapped files of its own in one folder. prometheus-client names the files after the
 process id: there are new ones with each restart, and two processes of two containers that share the folder may have the
 same id. Here a process takes the first *place* that no process holds, and continues that place's files. So a counter
-loses nothing when its process is killed, the folder holds no more files than processes ran at once, and a process that
-ends leaves nothing to clean.
+loses nothing when its process is killed, the folder never holds more files than processes ran at once, and nothing has
+to be cleaned up.
 
 A place is held by a lock on its file (`flock`), which the system releases however the process ends, in whichever
 container it ran. Gauges of the kind `live…` tell what a living process sees: they are removed with it.
@@ -43,7 +43,7 @@ class Places:
 
     def _take(self) -> None:
         if self._holder is not None:
-            self._holder.close()  # the parent's: it stays locked as long as the parent has it open
+            self._holder.close()  # the parent's file: it stays locked as long as the parent has it open
         for number in itertools.count():
             holder = _hold(self._folder / f"place-{number}")
             if holder is not None:
@@ -52,7 +52,7 @@ class Places:
                 return
 
     def collect(self) -> list[Metric]:
-        """What all processes counted together, those that ended included."""
+        """The metrics of all processes together, ended ones included."""
         for path in self._folder.glob("place-*"):
             holder = _hold(path)
             if holder is not None:

@@ -14,11 +14,11 @@ Two kinds:
 
       metrics.read_at_scrape("loans_open", "Loans that are not paid back, by status", count_open, ["status"])
 
-  or a `Collector` of prometheus-client's with `register`. One that raises is left out of the page, logged once until it
-  works again, and counted; so are those whose turn comes after `READ_SECONDS` (the database hangs). The page is kept
-  for `CACHE_SECONDS`: however often it is asked for, each web process reads once in that time.
+  or a `Collector` of prometheus-client's with `register_collector`. One that raises is left out of the page, logged
+  once until it works again, and counted; so are those whose turn comes after `READ_SECONDS` (the database hangs). The
+  page is kept for `CACHE_SECONDS`: however often it is asked for, each web process reads once in that time.
 
-Labels are few and bounded: what a caller can choose freely (a path, a method) is none.
+Labels are few and bounded: nothing that a caller can choose freely (a path, a method) is a label.
 """
 
 import logging
@@ -106,7 +106,7 @@ def build() -> bytes:
     try:
         if _processes is None:
             return generate_latest(REGISTRY)
-        # What processes counted comes first: it is there however long the database takes.
+        # The processes' own counts come first: they need no database.
         found = [metric for guarded in (_processes, *_at_scrape) for metric in guarded.collect()]
         return generate_latest(_Families(found))
     finally:
@@ -158,7 +158,7 @@ class _Reading:
 
 
 class _Guarded:
-    """A collector that takes nothing but itself off the page where it raises, or comes after the deadline."""
+    """A collector whose failure, or missed deadline, removes only its own metrics from the page."""
 
     deadline = math.inf
 
@@ -173,7 +173,7 @@ class _Guarded:
     def collect(self) -> list[Metric]:
         try:
             found = self._read()
-        except Exception:  # whatever it is, the other figures are wanted now more than ever
+        except Exception:  # the other metrics must stay on the page
             failures.labels(collector=self._name).inc()
             if not self._is_failing:
                 logger.exception("the metrics of %s cannot be read; they are missing until they can", self._name)
@@ -189,7 +189,7 @@ class _Guarded:
 
 
 class _Page:
-    """The page, kept for a moment; who comes while it is built waits for it."""
+    """The page, cached for a moment; requests that come while it is built wait for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -6,7 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def require_networks(name: str, cidrs: list[str]) -> list[str]:
-    """The CIDRs, each of them one; `ImproperlyConfigured` names what is not, so that no call fails on it later."""
+    """The CIDRs, validated; `ImproperlyConfigured` names an invalid one at start, so that no call fails on it later."""
     for cidr in cidrs:
         try:
             ipaddress.ip_network(cidr, strict=False)

@@ -1,7 +1,7 @@
-"""What django-prometheus counts of each request, with labels that a caller cannot choose.
+"""django-prometheus's metrics of requests, with labels that a caller cannot choose.
 
-As it comes, a histogram is labelled with the method as the caller wrote it, and a malformed Content-Length raises: an
-attacker without a key could fill the memory with made-up methods, or be answered 500.
+By default a histogram is labelled with the method as the caller wrote it, and a malformed Content-Length raises: an
+attacker without a key could fill the memory with made-up methods, or cause a 500.
 """
 
 from typing import Any

@@ -39,7 +39,7 @@ class Line(wasyncore.dispatcher):
         self._server.stop()
 
     def say_alive(self) -> None:
-        """Tell the parent; one that is gone, or does not listen, is not waited for."""
+        """Send a sign of life to the parent; never block on one that is gone or does not read."""
         if self.connected:
             self.send(b".")
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     os.environ["WEB_THREADS"] = str(options.threads)  # the platform shares them out among its callers
     module, _, name = options.application.partition(":")
     application = getattr(importlib.import_module(module), name or "application")  # once, for all processes
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits for a thread
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it would warn of each request that waits for a thread
     listener = _listen(options.bind)
 
     def work(line: socket.socket) -> None:

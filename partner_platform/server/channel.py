@@ -61,7 +61,7 @@ class ApplicationTask(OwnSpelling, WSGITask):
 
 
 class Channel(HTTPChannel):
-    """waitress closes a connection that is silent; this one also ends one that drips, and reads none too long.
+    """waitress closes idle connections; this one also ends those that send too slowly, and bounds every read.
 
     All but `service` runs on the thread that reads the connections. Times are Unix seconds, as waitress has them.
     """
@@ -70,7 +70,7 @@ class Channel(HTTPChannel):
     task_class = ApplicationTask
     error_task_class = Refusal
 
-    request: Any = None  # what has come of the next one
+    request: Any = None  # the next request, as far as it has arrived
     is_new = True  # no request came yet
     turn: Turn  # by which it is being served
     linger = False  # the caller may still be sending what was refused
@@ -113,7 +113,7 @@ class Channel(HTTPChannel):
         return bool(self.requests) and isinstance(self.requests[0].error, TurnedAway)
 
     def service(self) -> None:
-        """Answer one request, on a worker thread; on ours where it is turned away."""
+        """Serve one request on a worker thread; on the reading thread where it is turned away."""
         super().service()
         self.waiting_since = time.time()
 
@@ -133,7 +133,7 @@ class Channel(HTTPChannel):
         return not self.requests and not self.total_outbufs_len
 
     def is_overdue(self, now: float) -> bool:
-        """Whether the caller has kept us waiting for too long."""
+        """Whether the caller has exceeded a time limit."""
         if self.lingering_until:
             return now > self.lingering_until
         if self.total_outbufs_len:

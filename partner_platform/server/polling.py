@@ -1,8 +1,8 @@
 """The sockets of one process, watched with epoll.
 
-waitress asks each connection at each turn of its loop what it waits for; 200 that send nothing cost as much as the
-requests beside them (docs/decisions.md). Here one is asked again only after something happened to it, or while it is
-being served: then a worker thread may change what it waits for.
+waitress asks each connection in each round of its loop what it waits for; 200 idle ones cost as much as the requests
+beside them (docs/decisions.md). Here one is asked again only after something happened to it, or while it is being
+served: then a worker thread may change what it waits for.
 """
 
 import select
@@ -37,7 +37,7 @@ class Watched(dict[int, Any]):
                 self._epoll.unregister(fd)
 
     def ask_again(self, dispatcher: Any) -> None:
-        """What it waits for was changed from outside."""
+        """Ask the channel again: what it waits for was changed by another thread."""
         self._to_ask[dispatcher._fileno] = dispatcher  # noqa: SLF001 - wasyncore's, it has no other name
 
     def step(self, seconds: float) -> None:

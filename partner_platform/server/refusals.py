@@ -1,4 +1,4 @@
-"""Answers that the server gives by itself, with the platform's envelope and headers (docs/api.md, Errors)."""
+"""Responses of the web server itself, with the platform's envelope and headers (docs/api.md, Errors)."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ _CODES = {
 
 
 class TurnedAway(Error):
-    """A whole request of a caller who is turned away (`core.turning_away`)."""
+    """A complete request of a caller who is turned away (`core.web.turning_away`)."""
 
     def __init__(self, refusal: PlatformError) -> None:
         super().__init__(refusal.message)
@@ -36,7 +36,7 @@ class TurnedAway(Error):
 
 
 class Refusal(OwnSpelling, ErrorTask):
-    """Answers a request that is none, is too large, did not come or is turned away; then the connection is closed."""
+    """Responds to a request that is malformed, too large, incomplete or turned away; then the connection is closed."""
 
     def execute(self) -> None:
         error = _as_platform_error(self.request.error)

@@ -1,4 +1,4 @@
-"""One process's server: waitress's, with bounded waiting, room for newcomers and an end that finishes its work."""
+"""The server of one process: waitress's, with bounded waiting, room for new connections and a graceful end."""
 
 import heapq
 import socket
@@ -46,7 +46,7 @@ class WebServer(TcpWSGIServer):
         )
 
     def add_task(self, channel: Channel) -> None:
-        """A request came whole: it waits for a worker thread, unless its caller is turned away.
+        """A request is complete: it waits for a worker thread, unless its caller is turned away.
 
         Where the one before it on the connection was answered, this is a worker's call, and the platform decides.
         """
@@ -76,7 +76,7 @@ class WebServer(TcpWSGIServer):
         self._watched.close()
 
     def maintenance(self, now: float) -> None:
-        """Once a second: end what keeps us waiting."""
+        """Once a second: end connections that exceed a time limit."""
         self._end(channel for channel in self._channels() if channel.is_overdue(now))
 
     def handle_accept(self) -> None:

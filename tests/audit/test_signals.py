@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from audit.signals import anchors_asked_for
-from audit.trail.anchors import Anchor, AnchorsUnreadable
+from audit.trail.anchors import Anchor, AnchorsUnreadable, known_anchors
 from audit.trail.verification import verify_trail
 from tests.support.signals import heard_by
 

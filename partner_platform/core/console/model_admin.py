@@ -37,7 +37,7 @@ class SearchForm(ChangeListSearchForm):
 
 
 class ConsoleChangeList(ChangeList):
-    """A list that takes a filter's value which the database cannot take for what it is: a wrong value."""
+    """A list that treats a filter value which the database cannot read as an invalid value."""
 
     search_form_class = SearchForm
 
@@ -72,7 +72,7 @@ class ConsoleAdmin(admin.ModelAdmin):
         return ConsoleChangeList
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
-        """Refuse what no page of ours sends, before an action sees it."""
+        """Refuse requests that no page of ours sends, before an action runs."""
         if any(NUL in text for name, values in request.POST.lists() for text in (name, *values)):
             raise SuspiciousOperation("a NUL character in a form")
         if not all(self._is_key(chosen) for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME)):
@@ -91,7 +91,7 @@ class ConsoleAdmin(admin.ModelAdmin):
 
 
 class ReadOnlyAdmin(ConsoleAdmin):
-    """A model that only the services write: to look at and to search."""
+    """A model that only the services write: staff may read and search it."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

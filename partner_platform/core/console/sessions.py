@@ -1,4 +1,4 @@
-"""Sessions in the database, asked for by keys only that could be one.
+"""Sessions in the database, looked up only by well-formed keys.
 
 A cookie may hold any character, a NUL among them (in quotes, as `\\000`), which PostgreSQL takes in no text.
 """
@@ -11,7 +11,7 @@ _KEY = re.compile(r"[a-z0-9]{32}", re.ASCII)
 
 
 class SessionStore(db.SessionStore):
-    """Django's, with a look at the key before the database is asked."""
+    """Django's, with a check of the key before the query."""
 
     def _validate_session_key(self, key: str | None) -> bool:
         return key is not None and _KEY.fullmatch(key) is not None

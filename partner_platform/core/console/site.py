@@ -1,4 +1,4 @@
-"""The console's site: Django's, without the pages that nothing here uses, and closed to NUL characters."""
+"""The console's site: Django's, without the pages that nothing here uses; NUL characters in a request are refused."""
 
 from collections.abc import Callable
 from functools import wraps

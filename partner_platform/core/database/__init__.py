@@ -1,1 +1,1 @@
-"""What keeps SQLite, PostgreSQL and MongoDB one code base."""
+"""What lets one code base run on SQLite, PostgreSQL and MongoDB."""

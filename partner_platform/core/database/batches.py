@@ -5,7 +5,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-IDS_PER_QUERY = 500  # values in one `__in`: what all three databases take without complaint
+IDS_PER_QUERY = 500  # values in one `__in`: within the limits of all three databases
 
 
 def batched(items: Iterable[T], size: int = IDS_PER_QUERY) -> Iterator[list[T]]:

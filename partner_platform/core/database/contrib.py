@@ -1,4 +1,4 @@
-"""What settings.py says differently where the database is MongoDB: contrib apps, their migrations and keys."""
+"""The settings that differ on MongoDB: contrib apps, their migrations and keys."""
 
 from dataclasses import dataclass, field
 from typing import Any

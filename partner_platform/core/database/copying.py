@@ -2,9 +2,9 @@
 
 The engines differ in the contrib apps' keys (numbers on SQL, ObjectIds on MongoDB), so two processes do it, each with
 the settings of its own database: the one writes lines, the other reads them. A line is a JSON object of `model` and
-`rows`, a row is its fields as `value_to_string` gives them, JSON as it is. Keys that the database made are made anew,
-and the references to them follow; what `migrate` itself makes (content types, permissions) is matched by natural key.
-Sessions stay behind: they name their user by a key that may be another's in the target.
+`rows`, a row is its fields as `value_to_string` gives them, JSON as it is. Keys that the database generates are
+generated anew, with the references to them; what `migrate` itself makes (content types, permissions) is matched by
+natural key. Sessions are not copied: they name their user by a key that may be another user's in the target.
 """
 
 import json
@@ -60,7 +60,7 @@ def _parents_first(found: list[type[models.Model]]) -> list[type[models.Model]]:
 
 
 def dump(output: IO[str]) -> None:
-    """Write all rows. Nobody may write meanwhile: no engine holds a view of one moment for as long as this may take."""
+    """Write all rows. Nobody may write meanwhile: no engine keeps a snapshot for as long as this may take."""
     for model in copied_models():
         batches = _batches(model._base_manager.order_by("pk").iterator(chunk_size=BATCH))
         output.writelines(_line(model, rows) for rows in batches)
@@ -152,7 +152,7 @@ class Loader:
 
 @contextmanager
 def _own_times(model: type[models.Model]) -> Iterator[None]:
-    """Keep `auto_now` from stamping the hour of the copy over the rows' own times."""
+    """Keep `auto_now` from overwriting the rows' own times."""
     stamping = [field for field in _columns(model) if getattr(field, "auto_now", False)]
     for field in stamping:
         field.auto_now = False

@@ -1,4 +1,4 @@
-"""Work over many rows, of which one that fails stops none of the others."""
+"""Processing many rows, where one failure does not stop the others."""
 
 import logging
 from collections.abc import Callable
@@ -11,9 +11,9 @@ logger = logging.getLogger(__name__)
 
 
 def alone(act: Callable[[], int], what: str) -> int:
-    """What `act` answers; 0 where it raises, which is told at ERROR as "`what` failed".
+    """The result of `act`; 0 where it raises, which is logged at ERROR as "`what` failed".
 
-    A database that is not there is no row's fault: that is raised, for all others would fail as well.
+    An unavailable database is raised: all other rows would fail as well.
     """
     try:
         return act()

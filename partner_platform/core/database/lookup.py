@@ -1,4 +1,4 @@
-"""Reads of rows by the columns of an index, for the few that every call makes.
+"""Prepared reads by the columns of an index, for the few queries that every API call makes.
 
 Django makes a query's SQL anew each time, which for a table of forty columns takes as long as all the rest of the read.
 A `Lookup` has Django's compiler make it once a thread, keeps that compiler, and gives it other values: the query that
@@ -65,7 +65,7 @@ class Listing:
 
 
 class _Statement:
-    """A queryset with its SQL made, on the connection of this thread."""
+    """A queryset with its compiled SQL, for the connection of this thread."""
 
     def __init__(
         self, rows: Any, columns: tuple[str, ...], *, order: tuple[str, ...] = (), limit: int | None = None
@@ -102,6 +102,6 @@ class _Statement:
 
 
 def _mark(field: Any) -> Any:
-    """A value that is no other column's, to find the column's place among the parameters by."""
+    """A unique value, to find a column's place among the parameters."""
     target = getattr(field, "target_field", field)
     return uuid.uuid4() if isinstance(target, models.UUIDField) else uuid.uuid4().hex

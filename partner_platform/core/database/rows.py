@@ -1,11 +1,11 @@
-"""Rows as the driver gives them, for whoever reads millions.
+"""Rows as the driver returns them, for code that reads millions.
 
 Django turns each stored value into the model's: a `uuid.UUID` costs more than fetching its row. A pass over a million
-loans uses most values only to compare them with each other, so it takes them as they are stored and converts the few
-that it shows. Measured, columns of a loan: 24 µs a row instead of 6 on SQLite, 50 instead of 14 on MongoDB
+loans uses most values only to compare them with each other, so it reads them as they are stored and converts the few
+that it reports. Measured, columns of a loan: 24 µs a row instead of 6 on SQLite, 50 instead of 14 on MongoDB
 (docs/databases.md).
 
-What is stored where: keys are UUIDs on PostgreSQL, their hex on the others; a uint256 is text of 78 digits, days are
+How values are stored: keys are UUIDs on PostgreSQL, their hex on the others; a uint256 is text of 78 digits, days are
 datetimes on MongoDB. Amounts are integers everywhere.
 """
 

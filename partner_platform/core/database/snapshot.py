@@ -4,9 +4,9 @@
         ...  # every query of this thread sees the database as it was at the block's first query
 
 On a connection of its own, so that no write lock is taken and nobody waits: SQLite's WAL keeps the pages of that
-moment, PostgreSQL reads in one REPEATABLE READ transaction, MongoDB in a session whose reads have one cluster time.
-Nothing can be written within: the engine refuses. MongoDB keeps the past for `minSnapshotHistoryWindowInSeconds` (300
-as it comes); a query after that fails.
+moment, PostgreSQL reads in one REPEATABLE READ transaction, MongoDB in a session whose reads have one cluster time. The
+engine refuses writes within. MongoDB keeps a snapshot for `minSnapshotHistoryWindowInSeconds` (300 by default); a query
+after that fails.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from partner_platform.core.database.transactions import in_transaction
 
 @contextmanager
 def snapshot(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """Within, all that this thread reads is of one moment. Raises `RuntimeError` inside a transaction of ours.
+    """Within, all reads of this thread see one moment. Raises `RuntimeError` inside a transaction of ours.
 
     Inside a transaction that Django opened (a test case that is rolled back) it reads what that transaction sees: there
     is nothing else to see.

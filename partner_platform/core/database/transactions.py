@@ -2,8 +2,8 @@
 
 Everything in this project goes through this module (ruff's banned-api forbids Django's own). With the stock MongoDB
 backend Django's `atomic` is silently a no-op; our engine (`core.mongodb`) makes it real, and this module makes all
-three alike: a block is all or nothing, an inner block that failed dooms the outer one, and only the outermost can be
-run again.
+three engines behave alike: a block commits completely or not at all, a failed inner block rolls the outer one back too,
+and only the outermost can be retried.
 
 Rules for callers:
 
@@ -36,7 +36,7 @@ from pymongo.errors import ConnectionFailure
 
 T = TypeVar("T")
 
-# A caller waits no longer than this for a database that keeps saying "again". It is longer than MongoDB holds the rows
+# How long a caller waits for a database whose transactions keep conflicting. It is longer than MongoDB holds the rows
 # of a killed process's transaction (9 s, docs/databases.md): the next process waits for them and does not fail.
 RETRY_SECONDS = 15.0
 _RETRYABLE_SQLSTATES = frozenset({"40001", "40P01"})  # PostgreSQL: serialization failure, deadlock
@@ -47,8 +47,8 @@ class _Block(transaction.Atomic):
 
     Blocks of ours inside one another share one transaction without savepoints, which MongoDB does not have. Inside a
     block that Django opened itself (the admin, a test case) the outermost of ours is a savepoint where there are any.
-    A statement that failed dooms the block: caught and passed over, PostgreSQL would roll back in silence at the end,
-    SQLite would commit the rest.
+    After a failed statement the block can only roll back: if the error were caught, PostgreSQL would silently roll back
+    at the end, and SQLite would commit the rest.
     """
 
     using: str
@@ -109,7 +109,7 @@ def atomic(using: str = DEFAULT_DB_ALIAS) -> _Block:
 def on_commit(callback: Callable[[], object], using: str = DEFAULT_DB_ALIAS) -> None:
     """Run `callback` after the outermost transaction commits, at once where there is none.
 
-    A callback that raises is logged by Django and does not reach the caller: what was committed stands.
+    An exception of a callback is logged by Django and not raised: the transaction is committed already.
     """
     transaction.on_commit(callback, using=using, robust=True)
 
@@ -147,7 +147,7 @@ def _has_label(error: BaseException, label: str) -> bool:
 def is_unavailable(error: BaseException) -> bool:
     """True where the database could not be reached or was too busy: a matter of time, not of the request.
 
-    Also where MongoDB could not say, for all the time it was asked, what became of a commit.
+    Also where MongoDB could not tell within the retries whether a commit succeeded.
     """
     if isinstance(error, OperationalError | InterfaceError | ConnectionFailure) or is_transient(error):
         return True
@@ -157,9 +157,9 @@ def is_unavailable(error: BaseException) -> bool:
 def run_in_transaction(
     fn: Callable[[], T], using: str = DEFAULT_DB_ALIAS, *, retry_seconds: float = RETRY_SECONDS
 ) -> T:
-    """Run `fn` in one transaction and return what it returns; run it again, with jitter, where the database says so.
+    """Run `fn` in one transaction and return its result; retry it, with jitter, after transient errors.
 
-    Again for `retry_seconds` at most; 0: never. Inside another transaction it just joins that one: only the outermost
+    Retries end after `retry_seconds`; 0: no retry. Inside another transaction it joins that one: only the outermost
     block can be retried.
     """
     if in_transaction(using):

@@ -26,7 +26,7 @@ def database_from_url(url: str, *, conn_max_age: int) -> dict[str, Any]:
 
 def _sqlite(url: str) -> dict[str, Any]:
     # IMMEDIATE: a deferred transaction that writes after it read fails with "database is locked" at once, whatever the
-    # timeout. synchronous FULL: what was answered to a partner survives a power cut.
+    # timeout. synchronous FULL: what a partner got a response for survives a power cut.
     return {
         "ENGINE": "partner_platform.core.sqlite",
         "NAME": url.removeprefix("sqlite:///"),

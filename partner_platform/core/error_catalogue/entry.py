@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entry:
-    """`when` is a sentence's end ("… when"); `retry_after` in seconds, None where trying again unchanged is no use."""
+    """`when` completes the sentence "returned when …"; `retry_after` in seconds, None where a retry is useless."""
 
     status: HTTPStatus
     when: str

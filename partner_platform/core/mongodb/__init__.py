@@ -1,4 +1,4 @@
-"""The MongoDB engine of this project (`ENGINE`): django-mongodb-backend with the holes closed that its 5.2 line has.
+"""The MongoDB engine of this project (`ENGINE`): django-mongodb-backend, with the gaps of its 5.2 line closed.
 
 base        `django.db.transaction` is real: rollback, on_commit, a doomed block refuses queries; errors are Django's
 compiler    a failed statement dooms its transaction, as on PostgreSQL; an update with a subquery raises (it wrote NULL)

@@ -1,4 +1,4 @@
-"""The contrib apps as MongoDB can hold them: keys are ObjectIds, for it has no counters."""
+"""The contrib apps on MongoDB: their keys are ObjectIds, because it has no sequences."""
 
 from django.contrib.auth.apps import AuthConfig
 from django.contrib.contenttypes.apps import ContentTypesConfig

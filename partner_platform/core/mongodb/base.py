@@ -1,4 +1,4 @@
-"""The connection: transactions that are transactions, and errors in Django's own classes."""
+"""The connection: real transactions, and errors as Django's own classes."""
 
 import os
 import time
@@ -27,7 +27,7 @@ def _iexact_expression(value: Any, pattern: Any) -> dict[str, Any]:
 
 
 def _is_null(field: str, is_null: bool) -> dict[str, Any]:
-    """Null, or not there: one to MongoDB. The stock backend asks for both, by an `$or` that no index serves."""
+    """Null or missing: the same to MongoDB. The stock backend asks for both with an `$or` that no index serves."""
     return {field: None if is_null else {"$ne": None}}
 
 
@@ -36,7 +36,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     The stock backend makes Django's `atomic` a no-op and offers a second one beside it. Here Django's own is wired to
     the session, so that the admin, `delete()` and `bulk_create()` are atomic too, and Django's rules hold: hooks run
-    after the commit only, and a block that failed dooms those around it, for there are no savepoints.
+    after the commit only, and a failed block rolls back those around it, since there are no savepoints.
     """
 
     SchemaEditorClass = DatabaseSchemaEditor
@@ -58,7 +58,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.session = self.connection.start_session()
         self.session.start_transaction(
             read_concern=ReadConcern("snapshot"),
-            write_concern=WriteConcern("majority", j=True),  # what was answered to a partner survives a failover
+            write_concern=WriteConcern("majority", j=True),  # what a partner got a response for survives a failover
         )
 
     def _commit(self) -> None:
@@ -92,7 +92,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.database["django_migrations"].find_one({}, session=self.session)  # the first read picks the moment
 
     def end_snapshot(self) -> None:
-        """Let the moment go; the connection is to be closed."""
+        """End the snapshot; the connection is closed afterwards."""
         self._end_session_if_any()
 
     # --- Statements ---
@@ -133,7 +133,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def _with_known_outcome(commit: Callable[[], None]) -> None:
-    """Commit, and ask again while a server that stepped down left open whether it did; committing twice is once."""
+    """Commit, and retry while a server that stepped down leaves the outcome open; a repeated commit is idempotent."""
     deadline = time.monotonic() + COMMIT_DEADLINE_SECONDS
     while True:
         try:
@@ -145,7 +145,7 @@ def _with_known_outcome(commit: Callable[[], None]) -> None:
 
 
 def _begin_anew() -> None:
-    """A forked process (of the web server) makes a client of its own: sockets and locks stay the parent's."""
+    """A forked process (of the web server) creates its own client: sockets and locks belong to the parent."""
     DatabaseWrapper._connection_pools.clear()
     for connection in connections.all(initialized_only=True):
         if isinstance(connection, DatabaseWrapper):

@@ -1,4 +1,4 @@
-"""The compilers Django asks for by name, each with our guards."""
+"""The compilers that Django looks up by name, each with our guards."""
 
 from collections.abc import Iterator
 from typing import Any

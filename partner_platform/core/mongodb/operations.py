@@ -1,4 +1,4 @@
-"""How values reach MongoDB."""
+"""How values are sent to MongoDB."""
 
 import re
 
@@ -11,5 +11,7 @@ class DatabaseOperations(operations.DatabaseOperations):
     compiler_module = "partner_platform.core.mongodb.compiler"
 
     def prep_for_iexact_query(self, x: str) -> str:
-        """Escape what is matched as a regular expression; the stock backend escapes for LIKE and leaves `.*` alive."""
+        """Escape what is matched as a regular expression; the stock backend escapes for LIKE and leaves `.*`
+        unescaped.
+        """
         return re.escape(x)

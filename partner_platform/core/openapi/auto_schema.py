@@ -22,7 +22,7 @@ _ALWAYS_RETRYABLE = frozenset({429, 503})
 
 
 class ContractSchema(AutoSchema):
-    """DRF's `DEFAULT_SCHEMA_CLASS`; the view's method names its `Operation` by `@described`."""
+    """DRF's `DEFAULT_SCHEMA_CLASS`; the view's method has its `OperationDoc` by `@described`."""
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
@@ -150,7 +150,7 @@ def _error(told: OperationDoc, status: int, codes: list[ErrorCode]) -> dict[str,
 
 
 def _may_be_retryable(told: OperationDoc, code: ErrorCode) -> bool:
-    """A bug too, where the caller's key finds out what became of the request (`core.repeating`)."""
+    """Whether a retry makes sense; after a bug too, where the caller's key finds the outcome (`core.web.repeating`)."""
     is_keyed = headers.IDEMPOTENCY_KEY in told.headers
     return CATALOGUE[code].retry_after is not None or (is_keyed and code == ErrorCode.INTERNAL_ERROR)
 

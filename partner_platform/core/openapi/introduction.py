@@ -1,4 +1,4 @@
-"""What the schema's first page tells a partner's engineer; docs/api.md tells the whole."""
+"""The schema's introduction for a partner's engineer; docs/api.md has the details."""
 
 TAGS = {
     "Public": "Readings of the chain, without a key: 60 calls a minute for a client address.",

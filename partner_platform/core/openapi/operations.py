@@ -1,4 +1,4 @@
-"""What an endpoint says of itself for the schema, beside the serializers it validates with."""
+"""An endpoint's documentation for the schema, beside the serializers that it validates with."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ IDEMPOTENCY_ERRORS = (ErrorCode.IDEMPOTENCY_KEY_IN_USE, ErrorCode.IDEMPOTENCY_KE
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """What a client does next with an answer: `parameters` and `body` hold OpenAPI runtime expressions."""
+    """What a client can do next with a response: `parameters` and `body` hold OpenAPI runtime expressions."""
 
     operation: str
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseDoc:
-    """An answer that is no error: its body (a serializer, or a JSON Schema) and an example of it."""
+    """A successful response: its body (a serializer, or a JSON Schema) and an example of it."""
 
     status: int
     when: str
@@ -73,7 +73,7 @@ class ResponseDoc:
 
 @dataclass(frozen=True, kw_only=True)
 class OperationDoc:
-    """One method of one path. `errors` are those beside what `PARTNER_ERRORS` or `PUBLIC_ERRORS` tell of every one."""
+    """One method of one path. `errors` are those in addition to `PARTNER_ERRORS` or `PUBLIC_ERRORS`."""
 
     id: str
     tag: str
@@ -91,13 +91,13 @@ class OperationDoc:
 
     @property
     def all_errors(self) -> tuple[ErrorCode, ...]:
-        """Every code the operation can answer, each once."""
+        """Every error code that the operation can return, each once."""
         common = PARTNER_ERRORS if self.caller is Caller.PARTNER else PUBLIC_ERRORS if self.is_limited else ()
         return tuple(dict.fromkeys((*common, *self.errors)))
 
 
 def operation_of(view: Any, method: str) -> OperationDoc | None:
-    """What the view says of its method; None where it has no such method."""
+    """The documentation of the view's method; None where it has no such method."""
     name = getattr(view, "action", None) or method.lower().replace("head", "get")
     return getattr(getattr(view, name, None), "operation", None)
 
@@ -109,7 +109,7 @@ def camel(name: str) -> str:
 
 
 def described(operation: OperationDoc) -> Callable[[View], View]:
-    """Put an `Operation` on a view's method."""
+    """Attach an `OperationDoc` to a view's method."""
 
     def put(view: View) -> View:
         view.operation = operation  # type: ignore[attr-defined]

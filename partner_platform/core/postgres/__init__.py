@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend, which looks at a connection before it asks whether it is alive."""
+"""Django's PostgreSQL backend with a cheaper check that a connection is alive."""

@@ -1,10 +1,10 @@
-"""PostgreSQL whose connections are checked without a query where they were used a moment ago.
+"""PostgreSQL connections that are checked without a query if they were used a moment ago.
 
 `CONN_HEALTH_CHECKS` asks `SELECT 1` before the first query of each request: a round trip more for every call. But a
 server that ends a connection (a restart, a failover, an administrator) says so on the socket, and PostgreSQL says
-nothing unasked otherwise: as long as there is nothing to read, the connection is as the last answer left it. What a
-silent network takes away (a firewall that forgets idle connections) shows after a while only, so a connection that
-rested longer than `TRUSTED_SECONDS` is asked as ever.
+nothing unasked otherwise: as long as there is nothing to read, the connection is alive. A network that drops it
+silently (a firewall that forgets idle connections) shows only after a while, so a connection that was idle longer than
+`TRUSTED_SECONDS` is checked with the query.
 """
 
 import select
@@ -17,7 +17,7 @@ TRUSTED_SECONDS = 5.0
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """The backend with a cheaper health check; the first query after a rest still pays for the whole one."""
+    """The backend with a cheaper health check; the first query after an idle time still pays for the full one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,7 +42,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.connection.execute("SELECT 1")  # the first query picks the moment
 
     def end_snapshot(self) -> None:
-        """Let the moment go; the connection is to be closed."""
+        """End the snapshot; the connection is closed afterwards."""
         if self.connection is not None and not self.connection.closed:
             self.connection.execute("ROLLBACK")
 
@@ -56,7 +56,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def _has_something_to_read(descriptor: int) -> bool:
-    """Whether the server said something unasked: that it ends the connection, or that it has."""
+    """Whether the server sent something unasked: that it ends the connection, or has ended it."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))

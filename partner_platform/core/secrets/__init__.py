@@ -1,1 +1,1 @@
-"""Secrets: encrypted at rest, masked in texts, never those that everybody knows."""
+"""Secrets: encrypted at rest, masked in texts; publicly known keys are refused."""

@@ -1,7 +1,8 @@
 """Secrets at rest: encrypted with the first of `FIELD_ENCRYPTION_KEYS`, readable with any of them (MultiFernet).
 
-A secret is something we must be able to say again: a signing or webhook secret. What we only recognize (an API key) is
-hashed instead. The ciphertext stays ciphertext in memory until the one line that needs the secret calls `decrypt`.
+A secret is a value that we must be able to read again: a signing or webhook secret. A value that we only compare (an
+API key) is hashed instead. The ciphertext stays ciphertext in memory until the one line that needs the secret calls
+`decrypt`.
 
 To change the key: put a new one first, restart, run `manage.py rotate_encryption_key`, then drop the old one
 (docs/security.md).
@@ -18,7 +19,7 @@ TOKEN_PREFIX = "gAAAA"  # noqa: S105 - how every Fernet token begins: version 0x
 
 
 class CannotDecrypt(Exception):
-    """None of the keys opens a stored secret: a key was dropped before the secrets were encrypted anew."""
+    """None of the keys decrypts a stored secret: a key was removed before the secrets were re-encrypted."""
 
 
 def require_keys(keys: Sequence[str]) -> list[str]:
@@ -38,12 +39,12 @@ HOW_TO_MAKE = 'python -c "from cryptography.fernet import Fernet; print(Fernet.g
 
 
 def encrypt(secret: str) -> str:
-    """The secret as a column of the database holds it."""
+    """The encrypted secret, as stored in the database."""
     return _cipher().encrypt(secret.encode()).decode()
 
 
 def decrypt(token: str) -> str:
-    """The secret behind `encrypt`'s answer; `CannotDecrypt` where no key opens it."""
+    """The secret that `encrypt` was given; `CannotDecrypt` where no key decrypts it."""
     try:
         return _cipher().decrypt(token.encode()).decode()
     except InvalidToken:
@@ -59,7 +60,7 @@ def reencrypt(token: str) -> str:
 
 
 def is_ciphertext(value: str) -> bool:
-    """True for what `encrypt` answers, by its look."""
+    """Whether the text has the form of `encrypt`'s results."""
     return value.startswith(TOKEN_PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""Private keys that everybody knows: the sandbox's, and those that development chains (anvil, Hardhat) print."""
+"""Publicly known private keys: the sandbox's, and those that development chains (anvil, Hardhat) print."""
 
 import hashlib
 

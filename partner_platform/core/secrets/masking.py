@@ -1,4 +1,4 @@
-"""Keys do not stand in what is said: not in log lines, not in error answers, not in the record of calls.
+"""Masks keys in log lines, error responses and the log of calls.
 
 They are known by their form (`partners.keys`, `partners.access.signing`), wherever a caller put one: path, header, the
 name of a field, an exception's text.

@@ -1,4 +1,4 @@
-"""Every stored secret under the first encryption key, whichever app's it is."""
+"""Re-encrypts every stored secret of all apps with the first encryption key."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,9 +11,9 @@ from partner_platform.core.secrets import crypto
 
 
 def reencrypt_all() -> dict[str, int]:
-    """Encrypt every stored secret anew; answers how many by `app.Model.field`. Safe to run again, and beside writers.
+    """Re-encrypt every stored secret; returns how many by `app.Model.field`. Safe to repeat, and beside writers.
 
-    Raises `CannotDecrypt` where no key opens a secret; what was done until then stands.
+    Raises `CannotDecrypt` where no key decrypts a secret; what was done until then is kept.
     """
     return {f"{model._meta.label}.{name}": _reencrypt(model, name) for model, name in encrypted_columns()}
 

@@ -1,4 +1,4 @@
-"""Reading JSON that a caller wrote: nested as deep as anybody needs, and no deeper.
+"""Parsing JSON from callers, with a bound on its nesting.
 
 Python's own recursion limit does not protect its decoder: py_ecc, a part of eth-account, lifts it to 100,000 when it is
 imported. 60,000 brackets then overflowed the stack of Debian's Python 3.11.2 and ended the whole process. Whatever a

@@ -1,7 +1,7 @@
 """Text from outside (a contract's reason, a node's message) as it may be shown, logged and stored. Pure.
 
 It comes as bytes or as whatever JSON held: not UTF-8, with NULs (PostgreSQL refuses them), lone surrogates (no database
-takes them), characters that move a terminal's cursor or turn its text around, without an end.
+takes them), with characters that move a terminal's cursor or reverse its text, and of any length.
 """
 
 CUT = "…"

@@ -1,4 +1,4 @@
-"""Text from outside, as a column or a line of the log can hold it."""
+"""Text from outside, shortened and escaped for a column or a log line."""
 
 
 def shown(what: object, limit: int = 300) -> str:
@@ -10,7 +10,7 @@ def shown(what: object, limit: int = 300) -> str:
 
 
 def reason(error: BaseException, limit: int = 300) -> str:
-    """An exception in a sentence: what it says, or what it is called where it says nothing."""
+    """An exception as text: its message, or its class where it has none."""
     said = str(error)
     return shown(said if " " in said else f"{type(error).__name__}: {said}".rstrip(": "), limit)
 

@@ -1,1 +1,1 @@
-"""HTTP: what every request and answer of the platform has alike."""
+"""HTTP: what all requests and responses of the platform have in common."""

@@ -1,4 +1,4 @@
-"""Telling the web server that a call's credentials were accepted: calls with the same ones then go first there."""
+"""Tells the web server that a call's credentials were accepted: calls with the same ones then get a thread first."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ KEY = "partner_platform.accepted"  # in the WSGI environment: a function, where 
 
 
 def note_accepted(meta: Any) -> None:
-    """The `Authorization` header of the request with this `META` was found right, and its caller may come in."""
+    """Tell the server that the `Authorization` header of the request with this `META` is valid."""
     tell = meta.get(KEY)
     if tell is not None:
         tell()

@@ -1,9 +1,9 @@
 """Versions of the HTTP contract, by the day each was published. A partner is pinned to the one it came with.
 
-A version is made where an answer must change in a way that breaks its readers; what only adds makes none. Both then
-live side by side: a view asks `request.api_version` where they differ. `deprecated` and `sunset` announce the end of
-one on each answer of it (RFC 9745, RFC 8594); after its sunset it is taken out of `VERSIONS`, whoever is pinned to it
-gets the oldest that is left, and who names it is refused. Source: docs/versions.md.
+A new version is made only where a response must change in a breaking way; additions need none. Both are then supported
+side by side: a view asks `request.api_version` where they differ. `deprecated` and `sunset` announce the end of one on
+each answer of it (RFC 9745, RFC 8594); after its sunset it is taken out of `VERSIONS`, whoever is pinned to it gets the
+oldest that is left, and who names it is refused. Source: docs/versions.md.
 """
 
 import datetime as dt

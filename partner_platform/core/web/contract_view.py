@@ -1,6 +1,4 @@
-"""What every view of the contract does alike: it answers in the version asked for, refuses query parameters that it
-does not know, and its `Allow` and `Vary` tell the truth.
-"""
+"""The base of all views: the requested API version, unknown query parameters refused, correct `Allow` and `Vary`."""
 
 from functools import cache
 from typing import Any
@@ -59,7 +57,7 @@ class ContractView(APIView):
 
 
 def _note(request: Request, version: ApiVersion) -> None:
-    """Where views and the middleware that tells it find the version."""
+    """Put the version where views and the middleware that adds its headers find it."""
     request._request.api_version = version  # type: ignore[attr-defined]  # noqa: SLF001 - middleware sees Django's
 
 

@@ -1,4 +1,4 @@
-"""Every error leaves in one envelope: PlatformError, DRF's own, lost databases, bugs, unknown paths."""
+"""Every error is returned in one envelope: PlatformError, DRF's own, lost databases, bugs, unknown paths."""
 
 import logging
 from http import HTTPStatus
@@ -65,9 +65,10 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
 
 
 def as_platform_error(exc: Exception, *, only_reads: bool = False) -> PlatformError:  # noqa: PLR0911 - a table of kinds
-    """Sort an exception: what the caller may know, what to retry, and what is our bug (logged, told as a bare 500).
+    """Classify an exception: what the caller may know, what can be retried, and what is our bug (logged, returned as a
+    bare 500).
 
-    `only_reads`: the request could change nothing.
+    `only_reads`: the request cannot have changed anything.
     """
     if isinstance(exc, PlatformError):
         return exc
@@ -101,7 +102,7 @@ def _from_drf(exc: drf.APIException) -> PlatformError:
 
 
 def headers_of(error: PlatformError) -> dict[str, str]:
-    """What an answer with this error carries beside its body."""
+    """The headers of a response with this error."""
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
@@ -116,7 +117,7 @@ def request_id_of(request: Any) -> str:
 
 
 def refused(request: HttpRequest, error: PlatformError) -> JsonResponse:
-    """A middleware's refusal, in the envelope; kept on the request for the log of calls."""
+    """A middleware's refusal, in the envelope; put on the request for the call log."""
     request.platform_error = error  # type: ignore[attr-defined]
     return JsonResponse(envelope(error, request_id_of(request)), status=int(error.status), headers=headers_of(error))
 

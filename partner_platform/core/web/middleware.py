@@ -1,5 +1,5 @@
-"""What every answer carries (request id, version, `Cache-Control`), and what is refused before anything reads it: paths
-with control characters, bodies that are too large.
+"""Adds what every response has (request id, version, `Cache-Control`), and refuses early: paths with control
+characters, bodies that are too large.
 """
 
 import re
@@ -25,7 +25,7 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestIdMiddleware:
-    """Give every request an id of ours: it is on the answer, in the logs and in the audit, and no caller chooses it.
+    """Give every request an id that no caller can choose: it is in the response, the logs and the audit entries.
 
     The caller's own `X-Request-Id`, if it is sane and holds no key, is on the answer as `X-Client-Request-Id`, and in
     the logs.
@@ -46,7 +46,7 @@ class RequestIdMiddleware:
 
 
 class NoStoreMiddleware:
-    """No cache keeps an answer of the API, nor any error; pages, schema and static files say for themselves."""
+    """`Cache-Control: no-store` on API responses and errors; pages, schema and static files set their own."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -59,7 +59,7 @@ class NoStoreMiddleware:
 
 
 class ApiVersionMiddleware:
-    """Every answer says which version of the contract it is of, refusals included, and when that one ends."""
+    """Every response, refusals included, names its version of the contract, and when that version ends."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -86,7 +86,7 @@ class PathMiddleware:
 
 
 class BodySizeMiddleware:
-    """Refuse bodies over 64 KiB with 413 before anything reads them, whatever the web server lets through."""
+    """Refuse bodies over 64 KiB with 413 before anything reads them, whichever web server is in front."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -107,7 +107,7 @@ def new_request_id() -> str:
 
 
 def sane_request_id(offered: str) -> str:
-    """The caller's own id where it may stand in answers and logs, else nothing."""
+    """The caller's own id if it is safe for responses and logs, else an empty string."""
     return offered if _SANE_REQUEST_ID.fullmatch(offered) and mask_keys(offered) == offered else ""
 
 

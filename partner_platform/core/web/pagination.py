@@ -44,7 +44,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Place:
-    """Behind which row a page starts."""
+    """The row after which a page starts."""
 
     created_at: dt.datetime
     id: uuid.UUID
@@ -68,7 +68,7 @@ def paginate(*, streams: Sequence[QuerySet[Any]], scope: str, limit: int, offset
 
 
 def behind(query: QuerySet[Any], place: Place) -> QuerySet[Any]:
-    """The rows after `place`; the first condition is the index's, the second sorts out rows of the same moment."""
+    """The rows after `place`; the first condition is served by the index, the second drops rows of the same moment."""
     return query.filter(created_at__lte=place.created_at).filter(
         Q(created_at__lt=place.created_at) | Q(id__lt=place.id)
     )

@@ -1,4 +1,4 @@
-"""JSON in, JSON out: strict about what is not JSON, deaf to what a client says it accepts."""
+"""JSON requests and responses: a strict parser, and JSON whatever the client accepts."""
 
 import json
 import math
@@ -12,9 +12,9 @@ from partner_platform.core.text import json_text
 
 
 class StrictJSONParser(BaseParser):
-    """RFC 8259 without the surprises: no duplicate names, no NaN, an object at the top, no bottomless nesting.
+    """RFC 8259, strictly: no duplicate names, no NaN, an object at the top, bounded nesting.
 
-    Lone surrogates are refused too, for UTF-8 cannot answer with them, and numbers that only infinity is near.
+    Also refused are lone surrogates, which UTF-8 cannot encode, and numbers that overflow to infinity.
     """
 
     media_type = "application/json"

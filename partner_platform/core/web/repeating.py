@@ -1,9 +1,9 @@
-"""Whether a request whose outcome nobody knows may be sent again as it is: `retryable` of a 500 or of a lost database.
+"""Whether a request with an unknown outcome may be repeated unchanged: `retryable` of a 500 or of a lost database.
 
-A money POST says how it is known again (`partners.idempotency.view` puts a `Repetition` on the view's method). With its
-`Idempotency-Key` it may always be repeated: nothing happened, or the key names what did. Without one it may be repeated
-only where the body holds an id that is accepted once (a borrow's `partnerLoanId`): a second repayment is another
-payment. Source: docs/api.md, Idempotency.
+A POST that moves money declares how a repetition is recognized (`partners.idempotency.view` puts a `Repetition` on the
+view's method). With an `Idempotency-Key` it may always be repeated: nothing happened, or the key names what did.
+Without one it may be repeated only where the body holds an id that is accepted once (a borrow's `partnerLoanId`): a
+second repayment is another payment. Source: docs/api.md, Idempotency.
 """
 
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ def request_target(request: HttpRequest) -> bytes:
         raw_path: bytes = scope["raw_path"].partition(b"?")[0]
         return raw_path + (b"?" + query if query else b"")
     raw = next((str(request.META[name]) for name in _BY_SERVER if request.META.get(name)), None)
-    if raw is None:  # a server that keeps no raw one, and Django's test client: encoded anew from what was decoded
+    if raw is None:  # a server that keeps no raw one, and Django's test client: re-encoded from the decoded path
         return request.get_full_path().encode()
     if not raw.startswith("/"):
         parts = urlsplit(raw)

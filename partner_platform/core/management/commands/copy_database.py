@@ -1,4 +1,4 @@
-"""`manage.py copy_database --to URL`: move to another engine, so that nobody is locked in."""
+"""`manage.py copy_database --to URL`: move to another database engine."""
 
 import json
 import os
@@ -62,7 +62,7 @@ class Command(BaseCommand):
         try:
             copying.dump(receiver.stdin)
             said, _ = receiver.communicate()
-        except BrokenPipeError:  # it refused the target and has said why on standard error
+        except BrokenPipeError:  # it refused the target; the reason is on standard error
             receiver.wait()
             said = ""
         if receiver.returncode or not said:
