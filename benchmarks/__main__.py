@@ -6,7 +6,7 @@
 import subprocess
 import sys
 
-from benchmarks import audit, beside, databases, events, reads, refusals, seed, settlement
+from benchmarks import audit, beside, databases, events, parts, reads, refusals, seed, settlement
 
 BENCHMARKS = {
     "settlement": settlement.main,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "seed": seed.main,
     "beside": beside.main,
     "refusals": refusals.main,
+    "parts": parts.main,
 }
 
 

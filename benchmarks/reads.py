@@ -194,7 +194,7 @@ def _contestants(stores: Stores, options: argparse.Namespace) -> Iterator[list[C
             return server.start(), port
 
         path = f"/partners/loan/{LOAN_ID}"
-        key = _furnish()
+        key = furnish_loan()
         server, port = serve("ours", "partner_platform.wsgi", dict(os.environ))
         ours = Contestant("ours", server, Target(port, path, {"Authorization": f"Bearer {key}"}))
         ours.answered = 1
@@ -219,7 +219,7 @@ def _web(log: Path, application: str, environment: dict[str, str], port: int, op
 # --- Our rows ------------------------------------------------------------
 
 
-def _furnish() -> str:
+def furnish_loan() -> str:
     """The tables, a partner and a loan that it drew and repaid a part of; answers the partner's key."""
     from django.core.management import call_command
 
