@@ -342,6 +342,20 @@ def test_the_lock_of_a_request_ends_within_seconds_of_its_process(chain, lender)
     assert not get_redis_connection("default").exists(f"lock:idempotency:{use.id}")
 
 
+def test_a_request_that_waits_keeps_its_lock_and_one_that_lost_it_keeps_nobodys(chain, lender):
+    use, redis = records.Use("partner:x", "POST", "/partners/borrow", "k", "f" * 64), get_redis_connection("default")
+    name = f"lock:idempotency:{use.id}"
+    with records.claimed(use) as claim:
+        redis.expire(name, 1)
+        claim.keep_alive()
+        assert 5_000 < redis.pttl(name) <= 6_000
+        redis.set(name, "another's", ex=3)
+        claim.keep_alive()
+        assert 0 < redis.pttl(name) <= 3_000
+
+    assert redis.get(name) == b"another's"
+
+
 def test_a_key_is_forgotten_after_seven_days_swept_or_not(chain, lender, settle):
     user = chain.users[0]
     borrow(lender, user)
