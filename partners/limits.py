@@ -3,7 +3,7 @@
 1. `ensure_day` makes the day's usage row exist, outside any transaction; after the first call of a day it costs
 nothing.
 2. `reserve` takes an amount from the daily and the total limit, in the caller's transaction, with two guarded updates.
-3. `release` gives a failed loan's amount back; `settle_borrow` and `settle_repayment` move the lifetime sums.
+3. `release` gives a failed loan's amount back; `count_borrowed` and `count_repaid` add to the lifetime sums.
 
 Every update touches the partner's row before the day's row: one order, no deadlocks. The daily limit stands on the
 partner's row, so the update of that row demands the very daily limit that the day's row is checked against; whoever
@@ -79,7 +79,7 @@ def release(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
     _demand(usage.update(borrowed=F("borrowed") - amount), f"usage of {day}", partner_id, amount)
 
 
-def settle_borrow(*, partner_id: uuid.UUID, amount: int, loans: int = 1) -> None:
+def count_borrowed(*, partner_id: uuid.UUID, amount: int, loans: int = 1) -> None:
     """Count loans that were paid out (`amount` in all) in the partner's lifetime sum and among its active loans."""
     _require_positive(amount)
     changed = Partner.objects.filter(pk=partner_id).update(
@@ -88,7 +88,7 @@ def settle_borrow(*, partner_id: uuid.UUID, amount: int, loans: int = 1) -> None
     _demand(changed, "total borrowed", partner_id, amount)
 
 
-def settle_repayment(
+def count_repaid(
     *, partner_id: uuid.UUID, amount: int, principal: int | None = None, closes_loan: bool = False
 ) -> None:
     """Count `amount` in the partner's lifetime sum and take `principal` of it (all, without it) off its outstanding.

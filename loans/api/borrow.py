@@ -10,10 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from loans import selectors
-from loans.api.borrow_terms import TERMS, BorrowTerms
+from loans.api.borrow_terms import TERMS_EXAMPLE, BorrowTerms
 from loans.api.common import (
-    BORROW_TX,
-    INTERNAL_ID,
+    EXAMPLE_BORROW_TX,
+    EXAMPLE_INTERNAL_ID,
     MONEY_HEADERS,
     WHEN_PENDING,
     PartnerViewSet,
@@ -22,8 +22,8 @@ from loans.api.common import (
     pending_example,
     validated,
 )
-from loans.api.consent import UNSIGNED, UserAuthorizationBody
-from loans.api.settlement_wait import accepted, settlement_failed, wait_for
+from loans.api.consent import UNSIGNED_EXAMPLE, UserAuthorizationBody
+from loans.api.settlement_wait import accepted, await_settlement, settlement_failed
 from loans.models import LoanStatus, PartnerLoan
 from loans.services.borrow import request_borrow
 from partner_platform.core.errors import ErrorCode
@@ -74,16 +74,19 @@ class BorrowPending(_BorrowFields):
     status = serializers.ChoiceField(choices=["PENDING"])
 
 
-BORROW_EXAMPLE = {**TERMS, "metadata": {"partnerUserId": "user_xyz_456", "loanPurpose": "working_capital"}}
-BORROW_WITH_CONSENT = {**TERMS, "userAuthorization": {**UNSIGNED, "signature": "0x" + "5c" * 65}}
-BORROWED = {
+BORROW_EXAMPLE = {**TERMS_EXAMPLE, "metadata": {"partnerUserId": "user_xyz_456", "loanPurpose": "working_capital"}}
+CONSENTED_EXAMPLE = {
+    **TERMS_EXAMPLE,
+    "userAuthorization": {**UNSIGNED_EXAMPLE, "signature": "0x" + "5c" * 65},
+}
+BORROWED_EXAMPLE = {
     "success": True,
-    "internalLoanId": INTERNAL_ID,
+    "internalLoanId": EXAMPLE_INTERNAL_ID,
     "borrowedAmount": "5000000000",
     "netAmountTransferred": "4975000000",
     "platformFee": "25000000",
     "remainingCredit": "3000000000",
-    "txHash": BORROW_TX,
+    "txHash": EXAMPLE_BORROW_TX,
     "message": "Loan successfully processed",
 }
 
@@ -94,20 +97,20 @@ BORROW = OperationDoc(
     description="Checked, reserved and accepted in one transaction, then settled on the chain.",
     headers=MONEY_HEADERS,
     body=BorrowBody,
-    body_examples={"borrow": BORROW_EXAMPLE, "withConsent": BORROW_WITH_CONSENT},
+    body_examples={"borrow": BORROW_EXAMPLE, "withConsent": CONSENTED_EXAMPLE},
     answers=(
         ResponseDoc(
             status=201,
             when="The loan is drawn and paid out",
             body=Borrowed,
-            example=BORROWED,
+            example=BORROWED_EXAMPLE,
             links=loan_links("$request.body#/partnerLoanId"),
         ),
         ResponseDoc(
             status=202,
             when=WHEN_PENDING,
             body=BorrowPending,
-            example=pending_example(BORROWED, "Loan accepted, settlement is pending"),
+            example=pending_example(BORROWED_EXAMPLE, "Loan accepted, settlement is pending"),
             headers=("Location", "RetryAfter"),
             links=loan_links("$request.body#/partnerLoanId"),
         ),
@@ -142,19 +145,19 @@ class BorrowViewSet(PartnerViewSet):
 
     @action(detail=False, methods=["post"], required_scope=Scope.BORROW)
     @described(BORROW)
-    @idempotent(replay=lambda request, loan_id: respond(request, selectors.loan_by_key(loan_id)), is_once=True)
+    @idempotent(replay=lambda request, pk: respond_to_borrow(request, selectors.loan_by_key(pk)), is_once=True)
     def borrow(self, request: Request) -> Response:
         """Endpoint 3: 201 when settled, 202 when still pending, 400 when the chain refused it."""
         body = BorrowBody(data=request.data)
         validated(body)
         loan = request_borrow(partner=partner_of(request), request=body.to_request(), on_accepted=on_accepted(request))
-        return respond(request, loan)
+        return respond_to_borrow(request, loan)
 
 
-def respond(request: Request, loan: PartnerLoan) -> Response:
+def respond_to_borrow(request: Request, loan: PartnerLoan) -> Response:
     """The response to an accepted borrow, once it is settled or the caller's wait is over."""
     if loan.status == LoanStatus.PENDING:
-        loan = wait_for(request, loan.borrow_operation.key, lambda: selectors.borrow_outcome(loan.pk)) or loan
+        loan = await_settlement(request, loan.borrow_operation.key, lambda: selectors.borrow_outcome(loan.pk)) or loan
     if loan.status == LoanStatus.FAILED:
         raise settlement_failed("Loan", loan.failure_reason, {"internalLoanId": str(loan.internal_loan_id)})
     if loan.status == LoanStatus.PENDING:

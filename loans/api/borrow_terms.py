@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from loans.api.common import LOAN_ID, WALLET
+from loans.api.common import EXAMPLE_LOAN_ID, EXAMPLE_WALLET
 from loans.services.borrow import BorrowRequest
 from partner_platform.core.web.serializers import (
     AddressInputField,
@@ -69,9 +69,9 @@ class BorrowTerms(StrictSerializer):
         )
 
 
-TERMS: dict[str, Any] = {
+TERMS_EXAMPLE: dict[str, Any] = {
     "oaidTokenId": 123,
-    "userWallet": WALLET,
+    "userWallet": EXAMPLE_WALLET,
     "borrowAmount": "5000000000",
-    "partnerLoanId": LOAN_ID,
+    "partnerLoanId": EXAMPLE_LOAN_ID,
 }

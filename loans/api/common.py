@@ -12,11 +12,11 @@ from partner_platform.core.web.contract_view import ContractView
 from partners.models import Partner, Scope
 
 # Values of the examples, the plan's where it has them.
-WALLET = "0x580F5b09765E71D64613c8F4403234f8790DD7D3"
-LOAN_ID = "xyz_loan_12345"
-INTERNAL_ID = "7c3f4b1e-52a6-4d8e-9a58-0f6f1d0e2b11"
-BORROW_TX = "0x" + "a1" * 32
-REPAY_TX = "0x" + "b2" * 32
+EXAMPLE_WALLET = "0x580F5b09765E71D64613c8F4403234f8790DD7D3"
+EXAMPLE_LOAN_ID = "xyz_loan_12345"
+EXAMPLE_INTERNAL_ID = "7c3f4b1e-52a6-4d8e-9a58-0f6f1d0e2b11"
+EXAMPLE_BORROW_TX = "0x" + "a1" * 32
+EXAMPLE_REPAY_TX = "0x" + "b2" * 32
 
 MONEY_HEADERS = (headers.IDEMPOTENCY_KEY, headers.PREFER)
 WHEN_PENDING = "Accepted and being settled; it will end by itself. Read Location, or repeat the request with its key"

@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from loans import rules
-from loans.api.borrow_terms import TERMS, BorrowTerms
-from loans.api.common import LOAN_ID, WALLET, PartnerViewSet, partner_of, returned, validated
+from loans.api.borrow_terms import TERMS_EXAMPLE, BorrowTerms
+from loans.api.common import EXAMPLE_LOAN_ID, EXAMPLE_WALLET, PartnerViewSet, partner_of, returned, validated
 from loans.consent import verification
-from loans.consent.message import V1, V2, VERSIONS, Borrow, UserAuthorization, borrow_from, typed_message
+from loans.consent.message import MESSAGE_VERSIONS, V1, V2, AgreedBorrow, UserAuthorization, borrow_from, typed_message
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count
 from partner_platform.core.openapi.operations import BODY_ERRORS, OperationDoc, described
@@ -35,7 +35,7 @@ class VersionField(OneOfField):
     """A version of the message: a string, as in its domain."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=VERSIONS, **kwargs)
+        super().__init__(choices=MESSAGE_VERSIONS, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -105,7 +105,7 @@ class TypedDataBody(BorrowTerms):
             raise serializers.ValidationError({name: [f"Only version {V2} covers it."] for name in uncovered})
         return super().validate(attrs)
 
-    def to_borrow(self, partner: Partner) -> Borrow:
+    def to_borrow(self, partner: Partner) -> AgreedBorrow:
         """The borrow that the user is to sign, on the partner's present terms."""
         nonce, deadline = self.validated_data.get("nonce"), self.validated_data.get("deadline")
         return borrow_from(
@@ -134,7 +134,7 @@ class SignedMessage(serializers.Serializer):
 class Unsigned(serializers.Serializer):
     """`userAuthorization`, but for the signature."""
 
-    version = serializers.ChoiceField(choices=VERSIONS, help_text="Of the message.")
+    version = serializers.ChoiceField(choices=MESSAGE_VERSIONS, help_text="Of the message.")
     deadline = Count(help_text="Seconds since the epoch.")
     nonce = BaseUnits()
     message = SignedMessage(required=False, help_text="Of version 2; what the typed data has.")
@@ -151,26 +151,26 @@ _MESSAGE = {
     "partner": "partner_xyz_001",
     "oaidTokenId": "123",
     "amount": "5000000000",
-    "partnerLoanId": LOAN_ID,
+    "partnerLoanId": EXAMPLE_LOAN_ID,
     "loanDuration": "0",
     "numberOfInstallments": "0",
     "platformFee": "25000000",
-    "settlementAddress": WALLET,
+    "settlementAddress": EXAMPLE_WALLET,
     "nonce": "271828182845904523536028747135",
     "deadline": "1767612600",
 }
-UNSIGNED = {"version": "2", "deadline": 1767612600, "nonce": _MESSAGE["nonce"], "message": _MESSAGE}
-TYPED_DATA = {
+UNSIGNED_EXAMPLE = {"version": "2", "deadline": 1767612600, "nonce": _MESSAGE["nonce"], "message": _MESSAGE}
+TYPED_DATA_EXAMPLE = {
     "typedData": {
         "types": {
             "EIP712Domain": [{"name": "name", "type": "string"}],
             "Borrow": [{"name": "nonce", "type": "uint256"}],
         },
         "primaryType": "Borrow",
-        "domain": {"name": "Partner Platform", "version": "2", "chainId": 5003, "verifyingContract": WALLET},
+        "domain": {"name": "Partner Platform", "version": "2", "chainId": 5003, "verifyingContract": EXAMPLE_WALLET},
         "message": _MESSAGE,
     },
-    "userAuthorization": UNSIGNED,
+    "userAuthorization": UNSIGNED_EXAMPLE,
 }
 
 GET_TYPED_DATA = OperationDoc(
@@ -180,8 +180,8 @@ GET_TYPED_DATA = OperationDoc(
     description="The EIP-712 message of a borrow, and the `userAuthorization` to send with it, but for the signature. "
     "`nonce` and `deadline` are made where they are not given; fee and settlement address are yours as they are now.",
     body=TypedDataBody,
-    body_examples={"borrow": TERMS},
-    answers=(returned("The message", TypedData, TYPED_DATA),),
+    body_examples={"borrow": TERMS_EXAMPLE},
+    answers=(returned("The message", TypedData, TYPED_DATA_EXAMPLE),),
     errors=(*BODY_ERRORS, ErrorCode.LOAN_BELOW_MINIMUM),
 )
 
@@ -199,7 +199,7 @@ class ConsentViewSet(PartnerViewSet):
         return Response(present_typed_data(body.to_borrow(partner_of(request)), terms["version"]))
 
 
-def present_typed_data(borrow: Borrow, version: str) -> dict[str, Any]:
+def present_typed_data(borrow: AgreedBorrow, version: str) -> dict[str, Any]:
     """The fields of `TypedData`."""
     signable = typed_message(borrow, version)
     return {"typedData": signable.data, "userAuthorization": verification.unsigned(borrow, version)}

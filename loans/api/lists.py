@@ -40,7 +40,7 @@ class PageFields(serializers.Serializer):
     next = serializers.CharField(allow_null=True, help_text="For `?cursor=`; null on the last page.")
 
 
-PAGE = {
+PAGE_EXAMPLE = {
     "total": 234,
     "limit": 10,
     "offset": 0,

@@ -12,16 +12,16 @@ from rest_framework.response import Response
 
 from loans import selectors
 from loans.api.common import (
-    BORROW_TX,
-    INTERNAL_ID,
-    REPAY_TX,
-    WALLET,
+    EXAMPLE_BORROW_TX,
+    EXAMPLE_INTERNAL_ID,
+    EXAMPLE_REPAY_TX,
+    EXAMPLE_WALLET,
     PartnerViewSet,
     loan_links,
     partner_of,
     returned,
 )
-from loans.api.user_loans import LOAN_ROW, LoanRow, present_row
+from loans.api.user_loans import LOAN_ROW_EXAMPLE, LoanRow, present_row
 from loans.debt import payoffs
 from loans.debt.interest_clock import interest_moment
 from loans.debt.schedules import DUE, MISSED, PAID
@@ -89,12 +89,12 @@ class Loan(LoanRow):
     metadata = AnyObject(allow_null=True)
 
 
-LOAN = {
-    **LOAN_ROW,
+LOAN_EXAMPLE = {
+    **LOAN_ROW_EXAMPLE,
     "remainingDebt": "0",
     "status": "REPAID",
-    "internalLoanId": INTERNAL_ID,
-    "userWallet": WALLET,
+    "internalLoanId": EXAMPLE_INTERNAL_ID,
+    "userWallet": EXAMPLE_WALLET,
     "oaidTokenId": 123,
     "oaidTokenIdString": "123",
     "outstandingPrincipal": "0",
@@ -104,12 +104,12 @@ LOAN = {
     "interestRate": 0,
     "platformFee": "25000000",
     "netAmountTransferred": "4975000000",
-    "borrowTxHash": BORROW_TX,
-    "repayTxHash": REPAY_TX,
+    "borrowTxHash": EXAMPLE_BORROW_TX,
+    "repayTxHash": EXAMPLE_REPAY_TX,
     "failureReason": None,
     "repaymentInFlight": False,
     "repaymentHistory": [
-        {"amount": "5000000000", "timestamp": "2026-01-10T15:20:00Z", "txHash": REPAY_TX, "repaidBy": "PARTNER"}
+        {"amount": "5000000000", "timestamp": "2026-01-10T15:20:00Z", "txHash": EXAMPLE_REPAY_TX, "repaidBy": "PARTNER"}
     ],
     "loanDuration": None,
     "numberOfInstallments": None,
@@ -125,7 +125,7 @@ GET_LOAN = OperationDoc(
     tag="Loans",
     summary="A loan",
     path=LoanIdPath,
-    answers=(returned("The loan", Loan, LOAN, links=loan_links("$request.path.partnerLoanId")),),
+    answers=(returned("The loan", Loan, LOAN_EXAMPLE, links=loan_links("$request.path.partnerLoanId")),),
     errors=(ErrorCode.LOAN_NOT_FOUND,),
 )
 

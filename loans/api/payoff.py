@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from loans import rules, selectors
-from loans.api.common import LOAN_ID, PartnerViewSet, partner_of, returned
+from loans.api.common import EXAMPLE_LOAN_ID, PartnerViewSet, partner_of, returned
 from loans.api.loan import LoanIdPath
 from loans.debt import payoffs
 from loans.debt.interest_clock import interest_moment
@@ -34,8 +34,8 @@ class Payoff(serializers.Serializer):
     validUntil = Timestamp()
 
 
-PAYOFF = {
-    "partnerLoanId": LOAN_ID,
+PAYOFF_EXAMPLE = {
+    "partnerLoanId": EXAMPLE_LOAN_ID,
     "payoffAmount": "5004110000",
     "remainingDebt": "5004109589",
     "outstandingPrincipal": "5000000000",
@@ -53,7 +53,7 @@ GET_PAYOFF = OperationDoc(
         returned(
             "The quote",
             Payoff,
-            PAYOFF,
+            PAYOFF_EXAMPLE,
             links={
                 "Close": Link(
                     operation="repay",

@@ -13,7 +13,7 @@ from rest_framework.viewsets import ViewSet
 from chain.lending import readings
 from chain.lending.readings import OaidReading, PositionReading
 from loans import rules
-from loans.api.common import WALLET, returned, validated
+from loans.api.common import EXAMPLE_WALLET, returned, validated
 from partner_platform.core.errors import ErrorCode, NotFound
 from partner_platform.core.openapi.fields import Address, BaseUnits, Count, IdText
 from partner_platform.core.openapi.operations import Caller, OperationDoc, described
@@ -48,14 +48,14 @@ class CreditLine(serializers.Serializer):
     owner = Address()
 
 
-CREDIT_LINE = {
+CREDIT_LINE_EXAMPLE = {
     "oaidTokenId": 123,
     "oaidTokenIdString": "123",
     "creditLimit": "10000000000",
     "creditUsed": "2000000000",
     "availableCredit": "8000000000",
     "active": True,
-    "owner": WALLET,
+    "owner": EXAMPLE_WALLET,
 }
 
 GET_CREDIT_LINE = OperationDoc(
@@ -65,7 +65,7 @@ GET_CREDIT_LINE = OperationDoc(
     summary="An OAID's credit line",
     description="As of the newest block.",
     path=TokenIdPath,
-    answers=(returned("The credit line", CreditLine, CREDIT_LINE),),
+    answers=(returned("The credit line", CreditLine, CREDIT_LINE_EXAMPLE),),
     errors=(*_PUBLIC_ERRORS, ErrorCode.OAID_NOT_FOUND, ErrorCode.CHAIN_UNAVAILABLE),
 )
 
@@ -85,10 +85,10 @@ class Position(serializers.Serializer):
     tokenType = serializers.CharField()
 
 
-POSITION = {
+POSITION_EXAMPLE = {
     "positionId": 42,
     "positionIdString": "42",
-    "user": WALLET,
+    "user": EXAMPLE_WALLET,
     "collateralToken": "0x5FbDB2315678afecb367f032d93F642f64180aa3",
     "collateralAmount": "50000000000000000000",
     "collateralValueUSD": "4000000000",
@@ -105,7 +105,7 @@ GET_POSITION = OperationDoc(
     summary="A collateral position",
     description="As of the newest block.",
     path=PositionIdPath,
-    answers=(returned("The position", Position, POSITION),),
+    answers=(returned("The position", Position, POSITION_EXAMPLE),),
     errors=(*_PUBLIC_ERRORS, ErrorCode.POSITION_NOT_FOUND, ErrorCode.CHAIN_UNAVAILABLE),
 )
 

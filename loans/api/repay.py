@@ -11,9 +11,9 @@ from rest_framework.response import Response
 
 from loans import selectors
 from loans.api.common import (
-    LOAN_ID,
+    EXAMPLE_LOAN_ID,
+    EXAMPLE_REPAY_TX,
     MONEY_HEADERS,
-    REPAY_TX,
     WHEN_PENDING,
     PartnerViewSet,
     loan_links,
@@ -22,7 +22,7 @@ from loans.api.common import (
     returned,
     validated,
 )
-from loans.api.settlement_wait import accepted, settlement_failed, wait_for
+from loans.api.settlement_wait import accepted, await_settlement, settlement_failed
 from loans.debt import payoffs
 from loans.models import LoanStatus, Repayment, RepaymentSource, RepaymentStatus
 from loans.services.open_repayment import operation_key
@@ -88,14 +88,14 @@ class RepaymentPending(_RepaymentFields):
 
 
 _REPAYMENT_ID = "1f0c8a52-9c3f-4a57-8a14-52d9a8f0f6b7"
-REPAY_EXAMPLE = {"partnerLoanId": LOAN_ID, "repaymentAmount": "5000000000"}
-REPAY_BY_TRANSFER = {**REPAY_EXAMPLE, "repaymentTxHash": "0x" + "d3" * 32}
-REPAID = {
+REPAY_EXAMPLE = {"partnerLoanId": EXAMPLE_LOAN_ID, "repaymentAmount": "5000000000"}
+REPAY_BY_TRANSFER_EXAMPLE = {**REPAY_EXAMPLE, "repaymentTxHash": "0x" + "d3" * 32}
+REPAID_EXAMPLE = {
     "success": True,
     "repaymentId": _REPAYMENT_ID,
     "remainingDebt": "0",
     "loanStatus": "REPAID",
-    "txHash": REPAY_TX,
+    "txHash": EXAMPLE_REPAY_TX,
     "message": "Loan fully repaid",
 }
 
@@ -111,14 +111,14 @@ REPAY = OperationDoc(
     "allowance. An amount that covers the debt closes the loan.",
     headers=MONEY_HEADERS,
     body=RepayBody,
-    body_examples={"pulled": REPAY_EXAMPLE, "byTransfer": REPAY_BY_TRANSFER},
+    body_examples={"pulled": REPAY_EXAMPLE, "byTransfer": REPAY_BY_TRANSFER_EXAMPLE},
     answers=(
-        returned("The repayment is settled", Repaid, REPAID, links=_LINKS),
+        returned("The repayment is settled", Repaid, REPAID_EXAMPLE, links=_LINKS),
         ResponseDoc(
             status=202,
             when=WHEN_PENDING,
             body=RepaymentPending,
-            example=pending_example(REPAID, "Repayment accepted, settlement is pending"),
+            example=pending_example(REPAID_EXAMPLE, "Repayment accepted, settlement is pending"),
             headers=("LocationOfRepayment", "RetryAfter"),
             links=_LINKS,
         ),
@@ -171,9 +171,9 @@ class RepaymentState(serializers.Serializer):
     loanStatus = serializers.ChoiceField(choices=LoanStatus.values)
 
 
-REPAYMENT_STATE = {
+REPAYMENT_STATE_EXAMPLE = {
     "repaymentId": _REPAYMENT_ID,
-    "partnerLoanId": LOAN_ID,
+    "partnerLoanId": EXAMPLE_LOAN_ID,
     "amount": "5000000000",
     "status": "FAILED",
     "failureReason": "ERC20InsufficientAllowance",
@@ -192,7 +192,7 @@ GET_REPAYMENT = OperationDoc(
     summary="A repayment",
     description="What became of a repayment, by the `repaymentId` of its answer: `failureReason` says why one failed.",
     path=RepaymentIdPath,
-    answers=(returned("The repayment", RepaymentState, REPAYMENT_STATE),),
+    answers=(returned("The repayment", RepaymentState, REPAYMENT_STATE_EXAMPLE),),
     errors=(ErrorCode.REPAYMENT_NOT_FOUND,),
 )
 
@@ -202,7 +202,7 @@ class RepayViewSet(PartnerViewSet):
 
     @action(detail=False, methods=["post"], required_scope=Scope.REPAY)
     @described(REPAY)
-    @idempotent(replay=lambda request, repayment_id: respond(request, selectors.repayment_by_key(repayment_id)))
+    @idempotent(replay=lambda request, pk: respond_to_repayment(request, selectors.repayment_by_key(pk)))
     def repay(self, request: Request) -> Response:
         """Endpoint 4: 200 when settled, 202 when still pending, 400 when the chain refused it."""
         body = RepayBody(data=request.data)
@@ -210,7 +210,7 @@ class RepayViewSet(PartnerViewSet):
         repayment = request_repay(
             partner=partner_of(request), request=body.to_request(), on_accepted=on_accepted(request)
         )
-        return respond(request, repayment)
+        return respond_to_repayment(request, repayment)
 
     @action(detail=False, url_path=r"repayments/(?P<repayment_id>[^/]+)")
     @described(GET_REPAYMENT)
@@ -220,11 +220,11 @@ class RepayViewSet(PartnerViewSet):
         return Response(present_repayment_state(repayment))
 
 
-def respond(request: Request, repayment: Repayment) -> Response:
+def respond_to_repayment(request: Request, repayment: Repayment) -> Response:
     """The response to an accepted repayment, once it is settled or the caller's wait is over."""
     if repayment.status == RepaymentStatus.PENDING:
         pk = repayment.pk
-        repayment = wait_for(request, operation_key(pk), lambda: selectors.repayment_outcome(pk)) or repayment
+        repayment = await_settlement(request, operation_key(pk), lambda: selectors.repayment_outcome(pk)) or repayment
     if repayment.status == RepaymentStatus.FAILED:
         raise settlement_failed("Repayment", repayment.failure_reason, {"repaymentId": str(repayment.pk)})
     body = present_repayment(repayment)

@@ -14,8 +14,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from loans import stats, transactions
-from loans.api.common import BORROW_TX, LOAN_ID, WALLET, PartnerViewSet, partner_of, returned, validated
-from loans.api.lists import PAGE, PageFields, PageQuery, present_page
+from loans.api.common import (
+    EXAMPLE_BORROW_TX,
+    EXAMPLE_LOAN_ID,
+    EXAMPLE_WALLET,
+    PartnerViewSet,
+    partner_of,
+    returned,
+    validated,
+)
+from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
 from loans.transactions import Selection, TransactionStatus, TransactionType
 from partner_platform.core.errors import ErrorCode, invalid_fields
 from partner_platform.core.openapi.fields import Address, BaseUnits, Count, Hash, Timestamp
@@ -62,7 +70,7 @@ class Stats(serializers.Serializer):
     lifetime = Lifetime()
 
 
-STATS = {
+STATS_EXAMPLE = {
     "partnerId": "partner_xyz_lending_001",
     "partnerName": "XYZ Lending",
     "tier": "PREMIUM",
@@ -90,7 +98,7 @@ GET_STATS = OperationDoc(
     id="getStats",
     tag="Reports",
     summary="Limits, today's use and lifetime sums",
-    answers=(returned("The figures", Stats, STATS),),
+    answers=(returned("The figures", Stats, STATS_EXAMPLE),),
 )
 
 
@@ -128,25 +136,25 @@ class TransactionPage(PageFields):
     transactions = Transaction(many=True)
 
 
-TRANSACTION_PAGE = {
-    **PAGE,
+TRANSACTION_PAGE_EXAMPLE = {
+    **PAGE_EXAMPLE,
     "transactions": [
         {
             "timestamp": "2026-01-05T10:30:00Z",
             "type": "BORROW",
-            "partnerLoanId": LOAN_ID,
+            "partnerLoanId": EXAMPLE_LOAN_ID,
             "amount": "5000000000",
-            "userWallet": WALLET,
-            "txHash": BORROW_TX,
+            "userWallet": EXAMPLE_WALLET,
+            "txHash": EXAMPLE_BORROW_TX,
             "status": "SUCCESS",
             "repaymentId": None,
             "failureReason": None,
         }
     ],
 }
-CSV_TEXT = (
+CSV_EXAMPLE = (
     "timestamp,type,partnerLoanId,amount,userWallet,txHash,status,repaymentId,failureReason\r\n"
-    f"2026-01-05T10:30:00Z,BORROW,{LOAN_ID},5000000000,{WALLET},{BORROW_TX},SUCCESS,,\r\n"
+    f"2026-01-05T10:30:00Z,BORROW,{EXAMPLE_LOAN_ID},5000000000,{EXAMPLE_WALLET},{EXAMPLE_BORROW_TX},SUCCESS,,\r\n"
 )
 
 LIST_TRANSACTIONS = OperationDoc(
@@ -161,10 +169,10 @@ LIST_TRANSACTIONS = OperationDoc(
         returned(
             "A page of transactions, or all rows as CSV",
             TransactionPage,
-            TRANSACTION_PAGE,
+            TRANSACTION_PAGE_EXAMPLE,
             links={"NextPage": Link(operation="listTransactions", parameters={"cursor": "$response.body#/next"})},
         ),
-        returned("A page of transactions, or all rows as CSV", {"type": "string"}, CSV_TEXT, media_type=CSV),
+        returned("A page of transactions, or all rows as CSV", {"type": "string"}, CSV_EXAMPLE, media_type=CSV),
     ),
     errors=(ErrorCode.INVALID_REQUEST,),
 )

@@ -19,10 +19,10 @@ from partner_platform.core.web import prefer
 from partners.idempotency.view import still_answering
 
 T = TypeVar("T")
-RETRY_AFTER_SECONDS = "2"
+READ_AGAIN_AFTER = "2"  # seconds, about a block
 
 
-def wait_for(request: Request, key: str, read_outcome: Callable[[], T | None]) -> T | None:
+def await_settlement(request: Request, key: str, read_outcome: Callable[[], T | None]) -> T | None:
     """The outcome of the operation with this idempotency key; None where it is not final when the wait is over."""
 
     def read_and_keep_alive() -> T | None:
@@ -38,7 +38,7 @@ def wait_for(request: Request, key: str, read_outcome: Callable[[], T | None]) -
 
 def accepted(body: dict[str, Any], location: str) -> Response:
     """202: accepted, and its outcome will be found at `location`."""
-    return Response(body, status=202, headers={"Location": location, "Retry-After": RETRY_AFTER_SECONDS})
+    return Response(body, status=202, headers={"Location": location, "Retry-After": READ_AGAIN_AFTER})
 
 
 def settlement_failed(what: str, reason: str, details: dict[str, Any]) -> BadRequest:

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from loans import selectors
-from loans.api.common import LOAN_ID, PartnerViewSet, partner_of, returned, validated
-from loans.api.lists import PAGE, PageFields, PageQuery, present_page
+from loans.api.common import EXAMPLE_LOAN_ID, PartnerViewSet, partner_of, returned, validated
+from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
 from loans.debt import payoffs
 from loans.debt.interest_clock import interest_moment
 from loans.models import LoanStatus, PartnerLoan
@@ -45,14 +45,14 @@ class LoanPage(PageFields):
     loans = LoanRow(many=True)
 
 
-LOAN_ROW = {
-    "partnerLoanId": LOAN_ID,
+LOAN_ROW_EXAMPLE = {
+    "partnerLoanId": EXAMPLE_LOAN_ID,
     "principalAmount": "5000000000",
     "remainingDebt": "3000000000",
     "status": "ACTIVE",
     "borrowedAt": "2026-01-05T10:30:00Z",
 }
-LOAN_PAGE = {**PAGE, "loans": [LOAN_ROW]}
+LOAN_PAGE_EXAMPLE = {**PAGE_EXAMPLE, "loans": [LOAN_ROW_EXAMPLE]}
 
 LIST_USER_LOANS = OperationDoc(
     id="listUserLoans",
@@ -63,7 +63,7 @@ LIST_USER_LOANS = OperationDoc(
         returned(
             "A page of loans",
             LoanPage,
-            LOAN_PAGE,
+            LOAN_PAGE_EXAMPLE,
             links={
                 "NextPage": Link(
                     operation="listUserLoans",

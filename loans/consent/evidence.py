@@ -8,7 +8,7 @@ the message is made from the loan, and its domain from the settings.
 from typing import Any
 
 from chain.lending.signatures import is_signed_by
-from loans.consent.message import V1, Borrow, TypedMessage, UserAuthorization, assembled, domain, message
+from loans.consent.message import V1, AgreedBorrow, TypedMessage, UserAuthorization, assembled, domain, message
 from loans.models import PartnerLoan
 
 
@@ -58,8 +58,8 @@ def _kept(loan: PartnerLoan) -> dict[str, Any]:
     return kept
 
 
-def _borrow_of(loan: PartnerLoan, kept: dict[str, Any]) -> Borrow:
-    return Borrow(
+def _borrow_of(loan: PartnerLoan, kept: dict[str, Any]) -> AgreedBorrow:
+    return AgreedBorrow(
         partner_id=loan.partner.partner_id,
         oaid_token_id=loan.oaid_token_id,
         amount=loan.principal_amount,

@@ -19,7 +19,7 @@ from partner_platform.core.money import fee_on
 from partners.models import Partner
 
 DOMAIN_NAME = "Partner Platform"
-VERSIONS = V1, V2 = "1", "2"
+MESSAGE_VERSIONS = V1, V2 = "1", "2"
 _DOMAIN_TYPE = [
     {"name": "name", "type": "string"},
     {"name": "version", "type": "string"},
@@ -51,7 +51,7 @@ _FIELDS_OF = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Borrow:
+class AgreedBorrow:
     """What the user agrees to; amounts in base units, `deadline` in seconds since the epoch.
 
     `loan_duration`, in seconds, is 0 without a due date, and `number_of_installments` without instalments.
@@ -84,7 +84,7 @@ class UserAuthorization:
     message: Mapping[str, str] | None = None
 
 
-class BorrowTerms(Protocol):
+class RequestedBorrow(Protocol):
     """The parts of a borrow request that the user signs, with the user and the signature."""
 
     @property
@@ -131,9 +131,9 @@ class TypedMessage:
         return "0x" + digest_of(self.signable).hex()
 
 
-def borrow_from(partner: Partner, terms: BorrowTerms, *, nonce: int, deadline: int) -> Borrow:
+def borrow_from(partner: Partner, terms: RequestedBorrow, *, nonce: int, deadline: int) -> AgreedBorrow:
     """The borrow as the platform would make it now, on the partner's present terms."""
-    return Borrow(
+    return AgreedBorrow(
         partner_id=partner.partner_id,
         oaid_token_id=terms.oaid_token_id,
         amount=terms.borrow_amount,
@@ -157,7 +157,7 @@ def domain(version: str) -> dict[str, Any]:
     }
 
 
-def message(borrow: Borrow, version: str) -> dict[str, str]:
+def message(borrow: AgreedBorrow, version: str) -> dict[str, str]:
     """The fields that this version covers; uint256 values as decimal strings."""
     values = {
         "partner": borrow.partner_id,
@@ -174,7 +174,7 @@ def message(borrow: Borrow, version: str) -> dict[str, str]:
     return {name: values[name] for name in _FIELDS_OF[version]}
 
 
-def typed_message(borrow: Borrow, version: str) -> TypedMessage:
+def typed_message(borrow: AgreedBorrow, version: str) -> TypedMessage:
     """The message of the borrow in this version, for this deployment."""
     return assembled(domain=domain(version), message=message(borrow, version))
 

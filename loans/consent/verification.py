@@ -16,10 +16,10 @@ from django.conf import settings
 from chain.lending.signatures import first_signed_by, is_signed_by_key
 from loans.consent import evidence
 from loans.consent.message import (
+    MESSAGE_VERSIONS,
     V2,
-    VERSIONS,
-    Borrow,
-    BorrowTerms,
+    AgreedBorrow,
+    RequestedBorrow,
     TypedMessage,
     UserAuthorization,
     borrow_from,
@@ -33,7 +33,7 @@ from partners.models import Partner
 DEFAULT_VALIDITY_SECONDS = 30 * 60
 
 
-def require_consent(partner: Partner, terms: BorrowTerms) -> dict[str, Any] | None:
+def require_consent(partner: Partner, terms: RequestedBorrow) -> dict[str, Any] | None:
     """The proof that the user consents to this borrow, to be kept with the loan; None where none is needed nor given.
 
     A consent that is given is checked also where none is required. The loan must then be made for this same `partner`
@@ -49,7 +49,7 @@ def require_consent(partner: Partner, terms: BorrowTerms) -> dict[str, Any] | No
         return None
     accepted = _versions_to_try(given)
     borrow = borrow_from(partner, terms, nonce=given.nonce, deadline=given.deadline)
-    messages = {version: typed_message(borrow, version) for version in VERSIONS}
+    messages = {version: typed_message(borrow, version) for version in MESSAGE_VERSIONS}
     if given.message is not None and (differences := _differences(given.message, messages[V2].fields)):
         text = f"The user signed another borrow; what differs: {', '.join(differences)}"
         raise Forbidden(ErrorCode.CONSENT_INVALID, text, details=differences)
@@ -69,7 +69,7 @@ def used() -> Conflict:
     return Conflict(ErrorCode.CONSENT_USED, "The nonce of the user's authorization was used before")
 
 
-def unsigned(borrow: Borrow, version: str) -> dict[str, Any]:
+def unsigned(borrow: AgreedBorrow, version: str) -> dict[str, Any]:
     """A borrow's `userAuthorization`, but for the signature."""
     authorization: dict[str, Any] = {"version": version, "deadline": borrow.deadline, "nonce": str(borrow.nonce)}
     return {**authorization, "message": message(borrow, version)} if version == V2 else authorization
@@ -111,7 +111,7 @@ def _not_signed(
     wallet: str, given: UserAuthorization, messages: Mapping[str, TypedMessage], accepted: list[str]
 ) -> Forbidden:
     """Why the signature is of none of the accepted versions: it is of another one, or of another borrow or wallet."""
-    for version in set(VERSIONS) - set(accepted):
+    for version in set(MESSAGE_VERSIONS) - set(accepted):
         if is_signed_by_key(wallet=wallet, message=messages[version].signable, signature=given.signature):
             return _wrong_version(version, accepted)
     return Forbidden(

@@ -1,8 +1,8 @@
-"""What each sender brought to the platform account, by the events that the watcher read.
+"""How much each sender transferred to the platform account, by the events that the watcher read.
 
-Blocks whose events are final are added up once (`advance`, after each pass of the watcher); the newest ones are read
-each time. So there is nothing to take back where a reorg replaces some of the newest, and no judgement reads more
-than some hundred blocks. Transfers in operations of ours are not among them: those have paid for something already.
+Blocks whose events are final are added up once (`advance`, after each pass of the watcher); newer blocks are read each
+time. So a reorg of the newest blocks leaves nothing to undo, and a judgement reads at most a few hundred blocks.
+Transfers inside our own operations are not counted: they have paid for a repayment already.
 """
 
 import logging
@@ -23,16 +23,16 @@ logger = logging.getLogger(__name__)
 EVENTS_PER_STEP = 10_000
 STEPS_PER_PASS = 20
 SENDERS_PER_QUERY = 500
-MAX_BLOCKS_UNREAD = 20_000  # above that many new blocks a judgement waits for `advance`
-MAX_LOOKS = 5
+MAX_BLOCKS_UNREAD = 20_000  # with more new blocks than this a judgement waits for `advance`
+MAX_DEPOSIT_READS = 5
 
 
 class DepositsBehind(Exception):
-    """The figures of old blocks are not made yet, or change at this moment: come again."""
+    """The sums of old blocks are not made yet, or are changing at this moment: try again later."""
 
 
-class _Moved(Exception):
-    """Another worker was faster."""
+class _DepositsMoved(Exception):
+    """Another worker added these blocks up first."""
 
 
 def platform_account() -> str:
@@ -41,7 +41,7 @@ def platform_account() -> str:
 
 
 def account_row(account: str) -> PlatformAccount:
-    """The account's row, made where there is none; to be called outside a transaction."""
+    """The account's row, created where there is none; call it outside a transaction."""
     row = PlatformAccount.objects.filter(address=account).first()
     if row is not None:
         return row
@@ -52,7 +52,7 @@ def account_row(account: str) -> PlatformAccount:
 
 
 def advance(account: str | None = None) -> None:
-    """Add up what became final, a bounded piece of it; two at once do no harm."""
+    """Add up the blocks that became final, a bounded number of them; safe to run twice at once."""
     row = account_row(account or platform_account())
     until = chain_selectors.verified_until()
     for _ in range(STEPS_PER_PASS):
@@ -61,18 +61,18 @@ def advance(account: str | None = None) -> None:
         last, received = _read_step(row, until)
         try:
             run_in_transaction(lambda row=row, last=last, received=received: _store(row, last, received))  # type: ignore[misc]
-        except _Moved:
+        except _DepositsMoved:
             return
         row.deposits_block = last
 
 
 def received(account: str, until: int, senders: Collection[str]) -> Counter[str]:
-    """What each of these senders brought in blocks up to `until`; raises `DepositsBehind`.
+    """What each of these senders transferred in blocks up to `until`; raises `DepositsBehind`.
 
-    However many strangers sent something, only these senders' sums are read.
+    Only these senders' sums are read, however many others sent something.
     """
     wanted = sorted(senders)
-    for _ in range(MAX_LOOKS):
+    for _ in range(MAX_DEPOSIT_READS):
         row = account_row(account)
         if not row.deposits_block <= until <= row.deposits_block + MAX_BLOCKS_UNREAD:
             break
@@ -85,7 +85,7 @@ def received(account: str, until: int, senders: Collection[str]) -> Counter[str]
 
 
 def forget_from(block: int) -> None:
-    """Blocks from this one on are gone: where they were added up already, all is added up again. May come twice."""
+    """Blocks from this one on are gone: start over for each account that had added some of them up. Idempotent."""
     for row in PlatformAccount.objects.filter(deposits_block__gte=block):
         logger.error("a reorg below block %d: the deposits of %s are added up again", row.deposits_block, row.address)
         run_in_transaction(lambda row=row: _forget(row))  # type: ignore[misc]
@@ -115,9 +115,8 @@ def _sums(account: str, transfers: list[tuple[str, str, int]]) -> Counter[str]:
 
 
 def _store(row: PlatformAccount, last: int, received: Counter[str]) -> None:
-    mine = PlatformAccount.objects.filter(pk=row.pk, deposits_block=row.deposits_block)
-    if mine.update(deposits_block=last) != 1:
-        raise _Moved
+    if not PlatformAccount.objects.move_deposits(row, to=last):
+        raise _DepositsMoved
     for sender in sorted(received):
         known = AccountDeposit.objects.filter(account=row.address, sender=sender)
         before = known.values_list("received", flat=True).first()
@@ -129,8 +128,7 @@ def _store(row: PlatformAccount, last: int, received: Counter[str]) -> None:
 
 
 def _forget(row: PlatformAccount) -> None:
-    mine = PlatformAccount.objects.filter(pk=row.pk, deposits_block=row.deposits_block)
-    if mine.update(deposits_block=_first_block()) == 1:
+    if PlatformAccount.objects.move_deposits(row, to=_first_block()):
         AccountDeposit.objects.filter(account=row.address).delete()
 
 

@@ -1,12 +1,13 @@
 """What an address sent to the platform account before it was a partner's.
 
-Until then it counted as the platform's, and a repayment on trust may have spent it (`funding.trusted`). Claimed by
-its hash as well it would be paid with what others could claim (M3). So each settlement address is looked at once for
-each account: where it had sent something by then, all that its partner claims by a transfer is judged from now on
-(`PartnerSpending.on_trust`); later transfers too, for the partner could name them in any order.
+Until then it counted as the platform's, and a repayment on trust may have spent it (`funding.trusted`). If the partner
+then claimed it by its hash too, the claim would be paid with what others could claim (M3). So each settlement address
+is examined once for each account. Where it had sent something by then, everything that its partner claims by a transfer
+is judged from then on (`PartnerSpending.on_trust`): later transfers as well, for the partner could name them in any
+order.
 
-It is looked at up to the newest block that the watcher has read, after it was read whose the address is. A judgement
-by a newer block reads that later still, so it counts what the address sent as its partner's.
+An address is examined up to the newest block that the watcher has read, after its owner was read. A judgement by a
+newer block reads the owner later still, so it counts what the address sent as its partner's.
 """
 
 from collections import Counter
@@ -26,7 +27,7 @@ from partners import settlement_addresses
 
 
 def note_new() -> int:
-    """Look at the addresses that nobody looked at yet; returns how many. To be called before the chain is read on."""
+    """Examine the addresses that were not examined yet; returns how many. Call it before the watcher reads on."""
     if not settings.PLATFORM_EXECUTOR_ADDRESS or settlement_addresses.count() == _noted().count():
         return 0
     owners = settlement_addresses.owners()
@@ -34,7 +35,7 @@ def note_new() -> int:
 
 
 def are_noted(addresses: Collection[str], partner_id: UUID) -> bool:
-    """Look at those of the partner's addresses that nobody looked at yet; False where that cannot be done now."""
+    """Examine those of the partner's addresses that were not examined yet; False where that is not possible now."""
     new = set(addresses) - set(_noted().filter(address__in=addresses).values_list("address", flat=True))
     return _note(dict.fromkeys(new, partner_id), new) == len(new)
 
@@ -44,7 +45,7 @@ def _noted() -> QuerySet[NotedAddress]:
 
 
 def _note(owners: Mapping[str, UUID], new: Collection[str]) -> int:
-    """How many of them were noted: all, or none where old deposits are not added up yet."""
+    """Returns how many of them were noted: all, or none where old deposits are not added up yet."""
     if not new:
         return 0
     try:
@@ -63,7 +64,7 @@ def _received(addresses: Collection[str]) -> Counter[str]:
 
 def _note_one(address: str, partner_id: UUID, *, has_sent: bool) -> None:
     if has_sent:
-        trusted.spending_of(partner_id)  # the row is made outside the transaction
+        trusted.spending_of(partner_id)  # creates the row, outside the transaction
 
     def note() -> None:
         NotedAddress.objects.create(account=deposits.platform_account(), address=address)

@@ -48,7 +48,7 @@ class Funds:
     def spend(self, partner: Partner) -> None:
         """Count the acceptance where the platform account was judged, in the same transaction, as its last step.
 
-        Raises `JudgedAnew` where another was accepted by the same judgement: find the funds again.
+        Raises `JudgementOutdated` where another was accepted by the same judgement: find the funds again.
         """
         if self.judgement is not None:
             trusted.accept(self.judgement, partner, on_trust=self.source == FundingSource.TRUSTED)
@@ -68,7 +68,7 @@ def find_funds(partner: Partner, amount: int, tx_hash: str | None) -> Funds:
         return Funds(FundingSource.PULLED)
     if partner.repayment_funding == RepaymentFunding.TRUSTED:
         trusted.spending_of(partner.pk)
-        judgement = trusted.judge(partner)
+        judgement = trusted.judge_account(partner)
         if judgement.left >= amount:
             return Funds(FundingSource.TRUSTED, judgement=judgement)
     raise _not_funded(partner, amount, balance, allowance)
@@ -82,7 +82,7 @@ def _find_transfer(partner: Partner, tx_hash: str, amount: int) -> Funds:
     judgement = None
     are_noted = early_deposits.are_noted(senders, partner.pk)
     if not are_noted or trusted.must_be_judged(partner, trusted.spending_of(partner.pk)):
-        judgement = trusted.judge(partner)
+        judgement = trusted.judge_account(partner)
         if judgement.left < amount:
             raise funding.spent_already(judgement.left)
     return Funds(FundingSource.TRANSFER, transfer, judgement)

@@ -1,22 +1,22 @@
-"""Repayments that the platform account pays on a partner's word (TRUSTED): never with what another could claim (M3).
+"""Repayments that the platform account pays on trust (TRUSTED): never with what another partner could claim (M3).
 
-What a partner may spend is what the account holds, less what each other partner could claim of what it sent there (or
-what its repayments in flight will spend, where that is more), less its own repayments in flight. All of it is of one
-block, the newest that the watcher has read: a transfer that is in the balance and not among the events cannot look
-free. The rest are the platform's fees and the partner's own transfers, and may serve.
+A partner may spend what the account holds, less what each other partner could still claim of its own transfers (or what
+its repayments in flight will spend, where that is more), less its own repayments in flight. Everything is read as of
+one block, the newest that the watcher has read: otherwise a transfer that is in the balance and not yet among the
+events would look free. What remains is the platform's fees and the partner's own transfers.
 
-1. Repayments in flight are read before what the settled ones spent, so that one that settles in between is counted
-   twice rather than not at all; one that settled above the block (`settled_block`) sends the judgement back.
-2. Each acceptance counts up `PlatformAccount.judgements` from what its judgement read: of two at once one is judged
-   again, on what the other left.
-3. The operation begins with `requireBlock`: on a chain without the block that was judged by it reverts.
-4. A partner that was paid for on trust has spent its own transfers, perhaps, without naming one. So what it claims by
-   `repaymentTxHash` from then on is judged in the same way. So is what a partner claims one of whose addresses had
+1. Repayments in flight are read before the sums of the settled ones, so that one that settles in between is counted
+   twice rather than not at all. Where one settled above the block (`settled_block`), the judgement starts over.
+2. Each acceptance increments `PlatformAccount.judgements` from the value that its judgement read: of two at once one
+   is judged again, on what the other left.
+3. The operation begins with `requireBlock`: it reverts on a chain without the block of the judgement.
+4. A partner that was paid for on trust may have spent its own transfers without naming one. So what it claims by
+   `repaymentTxHash` from then on is judged in the same way. The same holds for a partner one of whose addresses had
    sent something before it was the partner's: another may have spent that on trust (`early_deposits`).
-5. The block is read before whose the addresses are: `early_deposits` relies on it.
+5. The block is read before the owners of the addresses: `early_deposits` relies on this order.
 
-Only these partners pay for any of this. Withdrawals are the owner's to judge, and the seconds of
-interest that the platform covers of a payoff by transfer (docs/loans.md) are not looked for beforehand.
+Only these partners' repayments cost any of these readings. Not considered: withdrawals, which are the owner's decision,
+and the seconds of interest that the platform covers of a payoff by transfer (docs/loans.md).
 """
 
 import uuid
@@ -40,18 +40,18 @@ from partner_platform.core.invariants import InvariantViolation
 from partners import settlement_addresses
 from partners.models import Partner, RepaymentFunding
 
-MAX_LOOKS = 8
-MAX_BLOCKS_BEHIND = 200  # above that a request does not read them itself: the beat does
+MAX_JUDGEMENT_READS = 8
+MAX_BLOCKS_BEHIND = 200  # with more, a request leaves the reading to the periodic task
 FROM_ACCOUNT = (FundingSource.TRANSFER, FundingSource.TRUSTED)
 
 
-class JudgedAnew(Exception):
-    """Another repayment was accepted on the same figures: judge again."""
+class JudgementOutdated(Exception):
+    """Another repayment was accepted by the same figures: judge again."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a partner may have its next repayment spend, in base units, as of one block."""
+    """What a partner's next repayment may spend (`left`, in base units), as of one block."""
 
     account: str
     block_number: int
@@ -61,7 +61,10 @@ class Judgement:
 
 
 def spending_of(partner_id: uuid.UUID) -> PartnerSpending:
-    """What the partner's repayments took from the account, its row made where there is none; outside a transaction."""
+    """The row of what the partner's repayments spent of the account, created where there is none.
+
+    Call it outside a transaction.
+    """
     mine = {"partner_id": partner_id, "account": deposits.platform_account()}
     row = PartnerSpending.objects.filter(**mine).first()
     if row is not None:
@@ -69,18 +72,21 @@ def spending_of(partner_id: uuid.UUID) -> PartnerSpending:
     try:
         return PartnerSpending.objects.create(**mine)
     except IntegrityError:
-        return PartnerSpending.objects.get(**mine)  # another request made it at the same moment
+        return PartnerSpending.objects.get(**mine)  # another request created it at the same moment
 
 
 def must_be_judged(partner: Partner, spending: PartnerSpending) -> bool:
-    """Whether what the partner claims by a transfer may be spent on trust already. Its addresses are noted by then."""
+    """Whether a transfer that the partner claims may have been spent on trust already.
+
+    Its addresses must have been examined by then (`early_deposits`).
+    """
     return spending.on_trust or partner.repayment_funding == RepaymentFunding.TRUSTED
 
 
-def judge(partner: Partner) -> Judgement:
-    """What is left for the partner. Raises `ChainUnavailable`."""
+def judge_account(partner: Partner) -> Judgement:
+    """What is left of the account for the partner. Raises `ChainUnavailable`."""
     _require_near_head()
-    for _ in range(MAX_LOOKS):
+    for _ in range(MAX_JUDGEMENT_READS):
         _catch_up()
         found = _judge_once(partner)
         if found is not None:
@@ -89,17 +95,18 @@ def judge(partner: Partner) -> Judgement:
 
 
 def accept(judgement: Judgement, partner: Partner, *, on_trust: bool) -> None:
-    """Spend by the judgement, in the transaction that accepts the repayment; `JudgedAnew` must leave it."""
-    as_read = PlatformAccount.objects.filter(address=judgement.account, judgements=judgement.judgements)
-    if as_read.update(judgements=F("judgements") + 1) != 1:
-        raise JudgedAnew
+    """Spend by the judgement, in the transaction that accepts the repayment.
+
+    Raises `JudgementOutdated`, which must roll that transaction back.
+    """
+    if not PlatformAccount.objects.count_judgement(judgement.account, seen=judgement.judgements):
+        raise JudgementOutdated
     if on_trust:
-        mine = PartnerSpending.objects.filter(partner_id=partner.pk, account=judgement.account, on_trust__in=[False])
-        mine.update(on_trust=True)
+        PartnerSpending.objects.filter(partner_id=partner.pk, account=judgement.account).mark_on_trust()
 
 
-def settled(repayment: Repayment, operation: Operation, amount: int, block_number: int) -> None:
-    """A repayment of the account's landed and took `amount` of what is its partner's, in the caller's transaction."""
+def count_spent(repayment: Repayment, operation: Operation, amount: int, block_number: int) -> None:
+    """Count `amount` that a settled repayment took from the account, in the caller's transaction."""
     if repayment.funding not in FROM_ACCOUNT:
         return
     spender = _spender_of(repayment)
@@ -118,8 +125,8 @@ def settled(repayment: Repayment, operation: Operation, amount: int, block_numbe
         )
 
 
-def undone(repayment: Repayment, operation: Operation, amount: int) -> None:
-    """A reorg took the landing back: the repayment is in flight again."""
+def uncount_spent(repayment: Repayment, operation: Operation, amount: int) -> None:
+    """Take back what `count_spent` counted: a reorg undid the repayment, which is in flight again."""
     if repayment.funding not in FROM_ACCOUNT:
         return
     mine = PartnerSpending.objects.filter(
@@ -130,12 +137,12 @@ def undone(repayment: Repayment, operation: Operation, amount: int) -> None:
 
 
 def note_trusted(partner_id: uuid.UUID) -> None:
-    """What the partner sent may be spent without its transfer: its claims are judged from now on."""
-    PartnerSpending.objects.filter(partner_id=partner_id, on_trust__in=[False]).update(on_trust=True)
+    """What the partner sent may be spent without naming its transfer: its claims are judged from now on."""
+    PartnerSpending.objects.filter(partner_id=partner_id).mark_on_trust()
 
 
 def in_flight_query() -> QuerySet[Repayment]:
-    """Repayments that the account will pay; for the index tests too."""
+    """Repayments in flight that the account will pay; for the index tests too."""
     return Repayment.objects.filter(status=RepaymentStatus.PENDING, funding__in=FROM_ACCOUNT)
 
 
@@ -154,9 +161,9 @@ def _catch_up() -> None:
 
 
 def _judge_once(partner: Partner) -> Judgement | None:
-    """None where the figures are not all of one block yet."""
+    """One judgement; None where the figures are not all of one block yet."""
     account = deposits.platform_account()
-    judgements = deposits.account_row(account).judgements  # before the rest: what is accepted from here on is seen
+    judgements = deposits.account_row(account).judgements  # first: an acceptance from here on is noticed
     block = chain_selectors.watched_block()
     if block is None:
         return None
@@ -183,7 +190,7 @@ def _in_flight() -> Counter[uuid.UUID]:
 
 
 def _received(account: str, block_number: int) -> Counter[uuid.UUID]:
-    """What came from the addresses that are or were a partner's. What others sent is the platform's."""
+    """What each partner sent, from all addresses that are or were its own. What others sent is the platform's."""
     owners = settlement_addresses.owners()
     sums: Counter[uuid.UUID] = Counter()
     for sender, amount in deposits.received(account, block_number, owners).items():
@@ -192,7 +199,7 @@ def _received(account: str, block_number: int) -> Counter[uuid.UUID]:
 
 
 def _spender_of(repayment: Repayment) -> uuid.UUID:
-    """Whose deposits paid for it: its partner's; a transfer those of the partner to whom its sender counts.
+    """The partner whose deposits paid for it: the owner of the address that sent its transfer, else its own partner.
 
     They differ where a transfer came from an address that partners shared before each had its own.
     """

@@ -37,7 +37,7 @@ def book_payment(
         "repay_tx_hash": tx_hash if status == LoanStatus.REPAID else loan.repay_tx_hash,
     }
     update_loan(loan, frees_loan=frees_loan, **changes)
-    limits.settle_repayment(
+    limits.count_repaid(
         partner_id=loan.partner_id,
         amount=payment.paid,
         principal=payment.principal,
@@ -143,7 +143,7 @@ def book_liquidation(payment: AppliedPayment, *, tx_hash: str, paid_at: dt.datet
     lost_principal = loan.outstanding_principal - payment.principal
     if payment.paid:
         _create_onchain(payment, RepaymentSource.LIQUIDATION, tx_hash, paid_at, order)
-        limits.settle_repayment(partner_id=loan.partner_id, amount=payment.paid, principal=payment.principal)
+        limits.count_repaid(partner_id=loan.partner_id, amount=payment.paid, principal=payment.principal)
     limits.write_off(partner_id=loan.partner_id, principal=lost_principal)
     update_loan(
         loan,

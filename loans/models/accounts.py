@@ -1,14 +1,27 @@
-"""Whose the USDC of the platform account is: what `loans.funding.trusted` judges a repayment on trust by.
+"""Whose the USDC of the platform account is: `loans.funding.trusted` judges repayments on trust by these rows.
 
-Beside what partners sent there, the account holds fees, which are the platform's. What a partner sent and no repayment
-of its own has spent yet it may still claim by `repaymentTxHash` (M3). `AccountDeposit.received` less
-`PartnerSpending.spent` is that, kept as running sums, so that a judgement costs the same however old the account is.
+Beside what partners sent to it, the account holds the platform's fees. A partner may still claim by `repaymentTxHash`
+what it sent and no repayment of its own has spent yet (M3): `AccountDeposit.received` less `PartnerSpending.spent`.
+Both are running sums, so that a judgement costs the same however old the account is.
 """
 
 from django.db import models
+from django.db.models import F
 
 from partner_platform.core.fields import AddressField, BaseUnitsField, UUIDPrimaryKey
 from partners.models import Partner
+
+
+class PlatformAccountQuerySet(models.QuerySet["PlatformAccount"]):
+    """The two guarded updates: each moves its figure only from what the caller read."""
+
+    def move_deposits(self, row: "PlatformAccount", *, to: int) -> bool:
+        """Set the account's `deposits_block`; False where another worker moved it since `row` was read."""
+        return self.filter(pk=row.pk, deposits_block=row.deposits_block).update(deposits_block=to) == 1
+
+    def count_judgement(self, address: str, *, seen: int) -> bool:
+        """Count one more of the account's `judgements`; False where there are no longer `seen` of them."""
+        return self.filter(address=address, judgements=seen).update(judgements=F("judgements") + 1) == 1
 
 
 class PlatformAccount(models.Model):
@@ -22,6 +35,8 @@ class PlatformAccount(models.Model):
     address = AddressField(unique=True)
     judgements = models.PositiveBigIntegerField(default=0)
     deposits_block = models.PositiveBigIntegerField(default=0)
+
+    objects = PlatformAccountQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.address
@@ -60,6 +75,14 @@ class NotedAddress(models.Model):
         return self.address
 
 
+class PartnerSpendingQuerySet(models.QuerySet["PartnerSpending"]):
+    """Updates of what partners spent of an account."""
+
+    def mark_on_trust(self) -> None:
+        """Mark those that are not marked yet: what these partners claim by a transfer is judged from now on."""
+        self.filter(on_trust__in=[False]).update(on_trust=True)
+
+
 class PartnerSpending(models.Model):
     """What a partner's settled repayments took from an account.
 
@@ -75,6 +98,8 @@ class PartnerSpending(models.Model):
     spent = BaseUnitsField(default=0)
     settled_block = models.PositiveBigIntegerField(default=0)
     on_trust = models.BooleanField(default=False)
+
+    objects = PartnerSpendingQuerySet.as_manager()
 
     class Meta:
         constraints = [

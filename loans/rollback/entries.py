@@ -89,7 +89,7 @@ def _rollback_repayments(entry: LedgerEntry, loan: PartnerLoan) -> dict[str, Any
             own = {"status": RepaymentStatus.PENDING, "amount": claimed, "tx_hash": "", "settled_at": None}
             changes["repayment_in_flight"] = True
             operation = _operation_of(repayment)
-            trusted.undone(repayment, operation, claimed)
+            trusted.uncount_spent(repayment, operation, claimed)
             chain_services.unacknowledge(operation_id=operation.pk)
         blank = {"chain_order": 0, "principal_paid": 0, "interest_paid": 0, "platform_covered": 0}
         Repayment.objects.filter(pk=repayment.pk).update(**blank, **own)

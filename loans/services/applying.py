@@ -1,19 +1,22 @@
-"""Applying the watcher's events to positions and their loans. What fails here is isolated by `services.follow`.
+"""Applying the watcher's events to positions and their loans. `services.follow` isolates the positions that fail.
 
-Two workers may follow at once, of which one read fewer events. Its older values must not replace the newer ones:
+Two workers may follow at once, one with fewer events than the other. Its older values must not replace the newer ones:
 
-1. A position's row is written only as it was read: `ledger_order` for what moved its debt, `synced_block` for the rest.
-2. The same transaction marks every event as applied, each for the first time (`_note_applied`); else another worker
-   was faster, and it is given up.
+1. A position's row is written only where it is as it was read: `ledger_order` guards its debt, `synced_block` the rest.
+2. The same transaction marks every event as applied, each for the first time (`_note_applied`). Where one was marked
+   already, another worker was faster and the transaction is rolled back.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from chain import selectors as chain_selectors
@@ -24,7 +27,10 @@ from loans.ledger.movement import Movement, Step, order_of, steps_of
 from loans.models import SolvencyPosition
 from loans.positions import mirror
 from loans.services import onchain
+from partner_platform.core.database.batches import IDS_PER_QUERY
 from partner_platform.core.database.transactions import run_in_transaction
+
+logger = logging.getLogger(__name__)
 
 Groups = Mapping[int, Sequence[ChainEvent]]  # events by position, each list in the order of the chain
 Rows = Mapping[int, SolvencyPosition]
@@ -32,8 +38,8 @@ Rows = Mapping[int, SolvencyPosition]
 
 @dataclass
 class Progress:
-    """How far a position's events were applied, whatever stopped it; `waits_for` is the key of an operation of ours
-    that is to be settled first.
+    """How far a position's events were applied; `waits_for` is the key of the operation of ours that must be settled
+    first, where that stopped it.
     """
 
     events: Sequence[ChainEvent]
@@ -52,9 +58,39 @@ class Progress:
         self._applied |= {event.pk for event in events}
 
 
+def open_positions(events: Iterable[ChainEvent]) -> None:
+    """Create the rows of the positions that these events open; one that cannot be read is logged and left out."""
+    opened: dict[int, SolvencyPosition] = {}
+    for event in events:
+        if event.name.endswith(".PositionOpened"):
+            try:
+                row = mirror.opened_position(event)
+            except Exception:
+                logger.exception("the opening of position %s cannot be read", event.position_id)
+            else:
+                opened[row.position_id] = row
+    if not opened:
+        return
+    try:
+        run_in_transaction(lambda: SolvencyPosition.objects.bulk_create(opened.values(), batch_size=IDS_PER_QUERY))
+    except Exception as error:  # noqa: BLE001 - opening them one by one logs it
+        logger.info("%d positions are opened one by one: %s", len(opened), error)
+        for row in opened.values():
+            _open_one(row)
+
+
+def _open_one(row: SolvencyPosition) -> None:
+    try:
+        with suppress(IntegrityError):  # another worker created it at the same moment
+            row.save(force_insert=True)
+    except Exception:
+        logger.exception("position %d cannot be mirrored", row.position_id)
+
+
 def apply_quiet(groups: Groups, rows: Rows) -> set[int]:
-    """Positions without partner loans: the mirror and the pool's last debt, one guarded update each, in one
-    transaction. Answers which were followed; one that moved meanwhile is not among them. Raises `LedgerContended`.
+    """Positions without partner loans: the mirror and the pool's last debt, one guarded update each, one transaction.
+
+    Returns the positions that were followed, without those that moved meanwhile. Raises `LedgerContended`.
     """
 
     def apply() -> set[int]:
@@ -68,8 +104,8 @@ def apply_quiet(groups: Groups, rows: Rows) -> set[int]:
 def apply_settled(groups: Groups, rows: Rows) -> set[int]:
     """The usual case: positions whose ledger is past all these events, for the platform settled them itself.
 
-    Only the mirror learns from them, in one transaction. Answers which were followed; one that moved meanwhile is not
-    among them. Raises `LedgerContended`.
+    Only the mirror is updated, in one transaction. Returns the positions that were followed, without those that moved
+    meanwhile. Raises `LedgerContended`.
     """
 
     def apply() -> set[int]:
@@ -81,13 +117,13 @@ def apply_settled(groups: Groups, rows: Rows) -> set[int]:
 
 
 def is_behind(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
-    """True where the ledger has all that these events did to the debt already."""
+    """True where the ledger already has every movement of debt in these events."""
     steps, _ = steps_of(row.position_id, events)
     return all(step.movement.order <= row.ledger_order for step in steps)
 
 
 def apply_busy(position_id: int, progress: Progress) -> None:
-    """A position with partner loans: event by event, as far as nothing has to be waited for, each in a transaction."""
+    """A position with partner loans: each event in a transaction of its own, until one waits for an operation."""
     events = progress.events
     operations = chain_selectors.operations_by_uid(event.operation_uid for event in events if event.operation_uid)
     steps, _ = steps_of(position_id, events)
@@ -99,28 +135,29 @@ def apply_busy(position_id: int, progress: Progress) -> None:
                 return
             progress.note(part.events)
         else:
-            run_in_transaction(lambda loose=part: _apply_loose(position_id, loose))  # type: ignore[misc]
+            run_in_transaction(lambda events=part: _apply_to_mirror(position_id, events))  # type: ignore[misc]
             progress.note(part)
 
 
 def _parts(events: Sequence[ChainEvent], steps: Sequence[Step]) -> Iterator[Step | list[ChainEvent]]:
-    """The steps, and between them what only the mirror learns from: it moves no debt, or the ledger has that already.
+    """The steps, and between them the events that only change the mirror: those that move no debt, or debt that the
+    ledger has already.
 
-    All in the order of the chain, so that where one stops nothing from before it is left.
+    All in the order of the chain, so that where one stops, everything before it was applied.
     """
     first = {step.events[0].pk: step for step in steps}
     of_steps = {event.pk for step in steps for event in step.events}
-    loose: list[ChainEvent] = []
+    others: list[ChainEvent] = []
     for event in events:
         if event.pk in first:
-            if loose:
-                yield loose
-            loose = []
+            if others:
+                yield others
+            others = []
             yield first[event.pk]
         elif event.pk not in of_steps:
-            loose.append(event)
-    if loose:
-        yield loose
+            others.append(event)
+    if others:
+        yield others
 
 
 def _set_last_pool_debt(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
@@ -139,7 +176,7 @@ def _write_unmoved(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
 
 
 def _as_read(row: SolvencyPosition) -> QuerySet[SolvencyPosition]:
-    """The row, unless another worker moved its debt or followed its collateral since it was read."""
+    """The row, unless another worker changed its debt or its collateral since it was read."""
     return SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order, synced_block=row.synced_block)
 
 
@@ -149,7 +186,7 @@ def _note_followed(groups: Groups, followed: Iterable[int]) -> None:
 
 def _note_applied(events: Sequence[ChainEvent]) -> None:
     if not chain_services.note_applied(event_ids=[event.pk for event in events]):
-        raise LedgerContended("another worker followed some of these events meanwhile")
+        raise LedgerContended("another worker applied some of these events meanwhile")
 
 
 def _mirrored_after(row: SolvencyPosition, events: Iterable[ChainEvent]) -> dict[str, Any]:
@@ -159,7 +196,7 @@ def _mirrored_after(row: SolvencyPosition, events: Iterable[ChainEvent]) -> dict
 
 
 def _behind_the_ledger(position_id: int, steps: Sequence[Step]) -> Sequence[Step]:
-    """The first steps, as far as the ledger has them already: what the platform did and settled itself."""
+    """The first steps, as far as the ledger has them already: the platform's own, settled before."""
     order = SolvencyPosition.objects.values_list("ledger_order", flat=True).get(position_id=position_id)
     return list(takewhile(lambda step: step.movement.order <= order, steps))
 
@@ -171,7 +208,7 @@ def _apply_step(step: Step, operations: Mapping[str, Operation]) -> bool:
     operation = operations.get(event.operation_uid)
     if movement.order > row.ledger_order:
         if operation is not None and (row.ledger_order or not operation.acknowledged):
-            return False  # settling it moves the ledger past this
+            return False  # settling it will move the ledger past this
         if operation is None:
             _act(movement, event)
             row.refresh_from_db()
@@ -190,8 +227,8 @@ def _act(movement: Movement, event: ChainEvent) -> None:
         onchain.liquidated(movement, event)
 
 
-def _apply_loose(position_id: int, events: Sequence[ChainEvent]) -> None:
-    """Only the mirror learns from them, all in one update."""
+def _apply_to_mirror(position_id: int, events: Sequence[ChainEvent]) -> None:
+    """Update only the mirror, by all of them in one update."""
     _write(SolvencyPosition.objects.get(position_id=position_id), events)
     _note_applied(events)
 

@@ -1,19 +1,16 @@
 """Following the chain: the watcher's events move positions and loans, each once, in the order of the chain.
 
-What the platform did itself is settled from its own operations (`services.settle`); its events are recognized by the
-operation they happened in and only waited for: a position's later events are applied once its earlier operation is
-settled. How events are applied to a position is in `services.applying`.
+What the platform did itself is settled from its own operations (`services.settle`). Events of our own operations are
+recognized and only waited for: a position's later events are applied once its earlier operation is settled. How events
+are applied to a position is in `services.applying`.
 
-Positions fail by themselves: one that cannot be followed is held (`positions.holding`) and its events are put off, so
-that a pass neither reads them again nor stops at them. It catches up by itself once what was wrong is put right.
+A position that cannot be followed does not stop the others: it is held (`positions.holding`) and its events are put
+off, so that a pass neither reads them again nor stops at them. It catches up once the cause is removed.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-
-from django.db import IntegrityError
 
 from chain import selectors as chain_selectors
 from chain import services as chain_services
@@ -26,31 +23,30 @@ from loans.ledger.errors import LedgerContended, LedgerGap
 from loans.ledger.gaps import find_missing
 from loans.ledger.movement import block_of
 from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
-from loans.positions import holding, mirror, overdue
+from loans.positions import holding, overdue
 from loans.positions.rows import mirrored, rows_of
 from loans.rollback.positions import finish_rollback, pending_rollbacks
 from loans.services import applying
 from loans.services.applying import Progress
 from partner_platform.core import backoff
 from partner_platform.core.database.batches import IDS_PER_QUERY, batched
-from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.text.wording import reason
 
 logger = logging.getLogger(__name__)
 
-BATCH = 10_000
-AGAIN = 200  # events that were put off before, in a pass
-EVENTS_OF_ONE = 2_000  # of a position that was held, in a pass
+EVENTS_PER_READ = 10_000
+EVENTS_TRIED_AGAIN = 200  # of those that were put off before, in one pass
+EVENTS_OF_ONE = 2_000  # of a position that was held, in one pass
 POSITIONS_PER_TRANSACTION = 50
-PATIENCE_BLOCKS = 10  # a position waits for an operation of ours at every pass; from then on it is held
-UNKNOWN_POSITION_FAILURES = 6  # as after so many: it has no row to count them on
-LENT = (LoanStatus.PENDING, LoanStatus.ACTIVE, LoanStatus.DEFAULTED)
+PATIENCE_BLOCKS = 10  # so long a position that waits for an operation of ours is tried at every pass; then held
+UNKNOWN_POSITION_FAILURES = 6  # its pause is as after so many failures: it has no row to count them in
+OPEN_STATUSES = (LoanStatus.PENDING, LoanStatus.ACTIVE, LoanStatus.DEFAULTED)
 
 
 @dataclass
 class FollowReport:
-    """What a pass did: events applied, positions whose next event waits for an operation, or failed, and those whose
-    next movement does not follow the last one (position -> its block).
+    """What a pass did: how many events were applied; positions whose next event waits for an operation, or failed;
+    and positions where an event is missing before the next one (position -> the next one's block).
     """
 
     applied: int = 0
@@ -59,11 +55,11 @@ class FollowReport:
 
 
 class WaitsForOperation(Exception):
-    """An operation of ours did this; the position's ledger goes on once it is settled."""
+    """The event is of an operation of ours, which must be settled first."""
 
 
 def follow_chain() -> tuple[WatchReport, FollowReport]:
-    """Read the chain up to its head and apply what is new; where an event is missing, read again and look once more.
+    """Read the chain up to its head and apply what is new; where an event is missing, read and apply once more.
 
     Raises `ChainUnavailable`.
     """
@@ -75,7 +71,7 @@ def follow_chain() -> tuple[WatchReport, FollowReport]:
 
 
 def follow_chain_quietly() -> bool:
-    """The same for who can wait: False where the chain does not answer."""
+    """The same, but returns False where the chain cannot be reached."""
     try:
         follow_chain()
     except ChainUnavailable as error:
@@ -85,19 +81,19 @@ def follow_chain_quietly() -> bool:
 
 
 def apply_due() -> FollowReport:
-    """Apply every event nobody acted on yet; what waits stays for the next pass, what fails for a later one."""
+    """Apply every event that was not applied yet; one that waits is tried in the next pass, one that fails later."""
     one_pass = _Pass()
     for row in pending_rollbacks(IDS_PER_QUERY):
         one_pass.finish_rollback(row)
     after = (-1, -1)
-    while events := chain_selectors.unapplied_events(BATCH, after=after):
-        is_last = len(events) < BATCH
+    while events := chain_selectors.unapplied_events(EVENTS_PER_READ, after=after):
+        is_last = len(events) < EVENTS_PER_READ
         chosen = events if is_last else _whole_blocks(events)
         after = (chosen[-1].block_number, chosen[-1].log_index)
         one_pass.take(chosen)
         if is_last:
             break
-    if again := chain_selectors.events_due_again(AGAIN):
+    if again := chain_selectors.events_due_again(EVENTS_TRIED_AGAIN):
         one_pass.take(again)
     return one_pass.report
 
@@ -109,8 +105,8 @@ class _Pass:
         self.report = FollowReport()
 
     def take(self, events: Sequence[ChainEvent]) -> None:
-        """Apply these to their positions; those of positions that fail or are held are put off."""
-        readings.forget_block()  # whoever is told of a payment must not be shown the chain as it was before it
+        """Apply these to their positions; events of positions that fail or are held are put off."""
+        readings.forget_block()  # who sees a payment must not see the chain as of a block before it
         self._note_those_of_no_position([event for event in events if event.position_id is None])
         groups = _by_position(events)
         rows = self._rows(groups)
@@ -142,13 +138,13 @@ class _Pass:
         self.report.applied += len(events)
 
     def _rows(self, groups: dict[int, list[ChainEvent]]) -> dict[int, SolvencyPosition]:
-        """The positions' rows. One that has its row only now takes all its events, those put off before included."""
+        """The positions' rows. One whose row is new takes all its events, those put off before included."""
         known = rows_of(groups)
-        _open(event for key, group in groups.items() if key not in known for event in group)
-        news = mirrored(set(groups) - set(known))
-        for key in chain_selectors.positions_put_off(news):
+        applying.open_positions(event for key, group in groups.items() if key not in known for event in group)
+        new = mirrored(set(groups) - set(known))
+        for key in chain_selectors.positions_put_off(new):
             groups[key] = _first_events(key, 0)
-        return known | news
+        return known | new
 
     def _leave_out_what_waits(self, groups: dict[int, list[ChainEvent]], rows: dict[int, SolvencyPosition]) -> None:
         for key, group in sorted(groups.items()):
@@ -159,7 +155,7 @@ class _Pass:
                 holding.postpone_events(row, groups.pop(key))
                 self.report.waiting.add(key)
             elif key in self.report.waiting:
-                groups.pop(key)  # it waits since an earlier part of this pass
+                groups.pop(key)  # waiting since an earlier part of this pass
             elif row.follow_failures:
                 since = row.waiting_since_block if row.waiting_since_block is not None else group[0].block_number
                 groups[key] = _first_events(key, min(group[0].block_number, since))
@@ -171,15 +167,15 @@ class _Pass:
         rows: dict[int, SolvencyPosition],
         act: Callable[[applying.Groups, applying.Rows], set[int]],
     ) -> set[int]:
-        """Act on many positions in one transaction, and where one of them fails on the halves, until it is alone.
+        """Act on many positions in one transaction; where one fails, on each half, until the failing one is alone.
 
-        Answers which were followed.
+        Returns the positions that were followed.
         """
         if not keys:
             return set()
         try:
             followed = act({key: groups[key] for key in keys}, rows)
-        except Exception as error:  # noqa: BLE001 - told by `_fail` once it is clear whose it is
+        except Exception as error:  # noqa: BLE001 - `_fail` logs it once the failing position is alone
             if len(keys) == 1:
                 self._fail(rows[keys[0]], groups[keys[0]], error)
                 return set()
@@ -194,7 +190,7 @@ class _Pass:
     def _is_behind(self, row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
         try:
             return applying.is_behind(row, events)
-        except Exception as error:  # noqa: BLE001 - told by `_fail`
+        except Exception as error:  # noqa: BLE001 - `_fail` logs it
             self._fail(row, events, error)
             return False
 
@@ -202,7 +198,7 @@ class _Pass:
         progress, error = Progress(events), None
         try:
             applying.apply_busy(row.position_id, progress)
-        except Exception as failure:  # noqa: BLE001 - told by `_fail`
+        except Exception as failure:  # noqa: BLE001 - `_fail` logs it
             error = failure
         self.report.applied += progress.applied
         if progress.applied:
@@ -213,7 +209,7 @@ class _Pass:
             self._wait(row, progress)
 
     def _wait(self, row: SolvencyPosition, progress: Progress) -> None:
-        """For an operation of ours: settling it lets go of the position, so it is only held where that takes long."""
+        """Wait for an operation of ours. Settling it releases the position, so hold it only where that takes long."""
         self.report.waiting.add(row.position_id)
         first = progress.left[0]
         if chain_selectors.watched_until() - first.block_number > PATIENCE_BLOCKS:
@@ -238,7 +234,7 @@ class _Pass:
         chain_services.put_off_position_events(position_id=row.position_id, from_block=block, until=until)
 
     def _put_off_unknown(self, position_id: int, events: Sequence[ChainEvent]) -> None:
-        """There is no row of it, and the chain shows no such position now, or not to us."""
+        """Put off the events of a position that has no row and that the chain does not show at the moment."""
         if any(event.follow_after is None for event in events):
             logger.error("events of position %d wait: the chain does not show such a position", position_id)
         until = backoff.next_try(UNKNOWN_POSITION_FAILURES)
@@ -247,7 +243,7 @@ class _Pass:
 
 
 def _whole_blocks(events: Sequence[ChainEvent]) -> Sequence[ChainEvent]:
-    """Without the last block, of which a part may be missing: what one transaction did is applied together."""
+    """The events without the last block, which may be incomplete: one transaction's events are applied together."""
     last = events[-1].block_number
     whole = [event for event in events if event.block_number < last]
     return whole or events
@@ -266,38 +262,9 @@ def _by_position(events: Iterable[ChainEvent]) -> dict[int, list[ChainEvent]]:
     return groups
 
 
-def _open(events: Iterable[ChainEvent]) -> None:
-    """Rows of positions that were opened in these events."""
-    news: dict[int, SolvencyPosition] = {}
-    for event in events:
-        if event.name.endswith(".PositionOpened"):
-            try:
-                row = mirror.opened_position(event)
-            except Exception:
-                logger.exception("the opening of position %s cannot be read", event.position_id)
-            else:
-                news[row.position_id] = row
-    if not news:
-        return
-    try:
-        run_in_transaction(lambda: SolvencyPosition.objects.bulk_create(news.values(), batch_size=IDS_PER_QUERY))
-    except Exception as error:  # noqa: BLE001 - told where they are taken one by one
-        logger.info("%d positions are opened one by one: %s", len(news), error)
-        for row in news.values():
-            _open_one(row)
-
-
-def _open_one(row: SolvencyPosition) -> None:
-    try:
-        with suppress(IntegrityError):  # another worker mirrored it at the same moment
-            row.save(force_insert=True)
-    except Exception:
-        logger.exception("position %d cannot be mirrored", row.position_id)
-
-
 def _lent_positions(position_ids: Iterable[int]) -> set[int]:
     lent: set[int] = set()
     for chosen in batched(sorted(position_ids)):
-        found = PartnerLoan.objects.filter(solvency_position_id__in=chosen, status__in=LENT)
+        found = PartnerLoan.objects.filter(solvency_position_id__in=chosen, status__in=OPEN_STATUSES)
         lent |= set(found.values_list("solvency_position_id", flat=True))
     return lent

@@ -1,9 +1,9 @@
 """Default and cure: by staff, and by due dates.
 
-A loan with a schedule is behind once a due date passed without its instalment: the instalment is MISSED at once, the
-loan DEFAULTED when `LOAN_DEFAULT_GRACE_SECONDS` have passed on top. It is cured by the repayment that brings it up to
-date (`ledger.payments`). What staff marked as defaulted, with a reason, only staff cures, or a full repayment.
-Time is the chain's, as for interest.
+A loan with a schedule is behind once a due date passed without its instalment: the instalment is MISSED at once, and
+the loan DEFAULTED `LOAN_DEFAULT_GRACE_SECONDS` later. The repayment that brings it up to date cures it
+(`ledger.payments`). A loan that staff marked as defaulted, with a reason, is cured only by staff or by a full
+repayment. Time is the chain's, as for interest.
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ from partner_platform.core.errors import BadRequest, ErrorCode
 
 
 def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:
-    """Staff: the loan is in default, for this reason; 400 where it is not ACTIVE."""
+    """Mark the loan as defaulted, for staff with a reason; 400 where it is not ACTIVE."""
     reason = reason.strip()[:300]
     if not reason:
         raise BadRequest(ErrorCode.INVALID_REQUEST, "A default needs a reason", details={"reason": ["Required."]})
@@ -34,9 +34,9 @@ def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:
 
 
 def cure(*, loan_id: UUID, actor: str, reason: str = "", seen: int | None = None) -> PartnerLoan:
-    """Staff: the loan is no longer in default; 400 where it is not DEFAULTED.
+    """Make the loan ACTIVE again, for staff; 400 where it is not DEFAULTED.
 
-    `seen` is how often it had defaulted (`times_defaulted`) as somebody was shown it: 400 where it did anew since.
+    `seen` is how often it had defaulted (`times_defaulted`) when it was shown to staff: 400 where it defaulted since.
     """
     changes = {"defaulted_at": None, "default_reason": ""}
     return _move(
@@ -45,18 +45,18 @@ def cure(*, loan_id: UUID, actor: str, reason: str = "", seen: int | None = None
 
 
 def times_defaulted(loan: PartnerLoan) -> int:
-    """How often the loan was marked as defaulted, by staff and by due dates, says the audit trail."""
+    """How often the loan was marked as defaulted, by staff and by due dates, counted in the audit trail."""
     return changes_of(_target(loan)).filter(action="loan.defaulted").count()
 
 
 def mark_overdue(*, now: dt.datetime) -> int:
-    """Mark what is overdue at `now` (the newest block's time); answers how many loans changed."""
-    overdue = list(overdue_query(now).values_list("pk", flat=True))
+    """Mark the loans that are overdue at `now` (the newest block's time); returns how many changed."""
+    overdue = list(overdue_loans_query(now).values_list("pk", flat=True))
     return sum(alone(partial(_mark_one, pk, now), f"marking loan {pk}") for pk in overdue)
 
 
-def overdue_query(now: dt.datetime) -> Any:
-    """Active loans with a due date behind them, the longest overdue first."""
+def overdue_loans_query(now: dt.datetime) -> Any:
+    """Active loans with a due date in the past, the longest overdue first."""
     return PartnerLoan.objects.filter(status=LoanStatus.ACTIVE, next_due_at__lt=now).order_by("next_due_at")
 
 
@@ -79,7 +79,7 @@ def _mark(pk: UUID, now: dt.datetime) -> bool:
         return False
     mine = PartnerLoan.objects.filter(pk=pk, status=loan.status, total_repaid=loan.total_repaid)
     if mine.update(**changes, updated_at=clock.now()) != 1:
-        return False  # a payment came in at the same moment: the next sweep looks again
+        return False  # a payment arrived at the same moment: the next sweep tries again
     _record(
         loan,
         "system",

@@ -1,7 +1,7 @@
 """What others did to a position on the chain: the user repaid or drew, somebody liquidated. Inside a transaction.
 
-A user's repayment goes to the position's partner loans, oldest first, then to what the user drew alone. Loans whose
-repayment is under way come last: their money is on its way, and what the user pays before it lands would be too much.
+A user's repayment goes to the position's partner loans, oldest first, then to the user's own debt. Loans with a
+repayment in flight come last: that repayment would pay too much if the user's had paid the loan before it.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from partner_platform.core import clock
 
 
 def user_drew(movement: Movement, event: ChainEvent) -> None:
-    """The user borrowed without a partner: their debt, none of the partners'."""
+    """The user borrowed without a partner: the debt is the user's own, no partner loan's."""
     apply_user_draw(movement, int(event.args["amount"]))
 
 
 def user_repaid(movement: Movement, event: ChainEvent) -> None:
-    """Somebody paid the vault without the platform: `repaidBy` USER, oldest loan first."""
+    """Somebody repaid at the vault without the platform: `repaidBy` USER, oldest loan first."""
     amount = int(event.args["amount"])
     loans = live_loans(movement.position_id)
     free = [str(loan.pk) for loan in loans if not loan.repayment_in_flight]
@@ -44,7 +44,7 @@ def user_repaid(movement: Movement, event: ChainEvent) -> None:
 
 
 def liquidated(movement: Movement, event: ChainEvent) -> None:
-    """The position was liquidated: every loan gets its share of what was paid, the rest of it is lost."""
+    """The position was liquidated: every loan gets its share of what was paid; the rest is written off."""
     paid_at = clock.from_seconds(event.block_time)
     for item in sorted(apply_liquidation(movement, int(event.args["debtPaid"])), key=lambda item: item.loan.pk):
         payments.book_liquidation(item, tx_hash=event.tx_hash, paid_at=paid_at, order=movement.order)

@@ -35,7 +35,7 @@ def open_repayment(
 
     Where `requested` covers the debt as of `moment`, by `quote`, it is a payoff: it pays to the base unit what is owed
     in its own block. Raises 409, or what `rules.check_repayment` raises, where the loan changed since it was read; 400
-    where the funds are no longer there; `JudgedAnew` where the platform account is to be judged again.
+    where the funds are no longer there; `JudgementOutdated` where the platform account is to be judged again.
     """
     hold_loan(loan, requested, moment)
     repayment = _create(partner, loan, requested, quote, funds)

@@ -6,7 +6,7 @@ from functools import partial
 from loans import rules, selectors
 from loans.debt.interest_clock import interest_moment
 from loans.funding import sources
-from loans.funding.trusted import JudgedAnew
+from loans.funding.trusted import JudgementOutdated
 from loans.models import Repayment
 from loans.services.open_repayment import open_repayment
 from partner_platform.core.database.transactions import run_in_transaction
@@ -41,6 +41,6 @@ def request_repay(*, partner: Partner, request: RepayRequest, on_accepted: OnAcc
         accept = partial(open_repayment, partner, loan, request.repayment_amount, quote, funds, moment, on_accepted)
         try:
             return run_in_transaction(accept)
-        except JudgedAnew:
+        except JudgementOutdated:
             continue
     raise Unavailable(ErrorCode.DATABASE_UNAVAILABLE, "The platform account is changing; this request was not accepted")

@@ -1,13 +1,13 @@
 """Settling: a final operation becomes a final loan or repayment, exactly once.
 
-A sweep over operations that are final and not acknowledged, so that a lost message heals itself. Each is settled in one
-transaction that begins by acknowledging it: whoever comes second finds that done and does nothing. Plain draws share a
+A sweep goes over all operations that are final and not acknowledged, so a lost message does no harm. Each is settled in
+one transaction that begins by acknowledging it: a second worker finds that done and does nothing. Plain draws share a
 transaction (`services.settle_together`).
 
-What cannot be settled (an event before it is not known yet, a broken invariant, any error) is put off by itself, with a
-pause that grows; it leaves the sweep's query, so that it costs the others nothing, and its position is held
-(`positions.holding`), so that what comes after it on that position waits behind it. What was never tried comes first,
-oldest first; then a few of those whose pause is over.
+An operation that cannot be settled (an earlier event is not known yet, an invariant is broken, any error) is put off on
+its own, with a growing pause. It leaves the sweep's query, so that it costs the others nothing, and its position is
+held (`positions.holding`), so that later operations on that position wait for it. Operations that were never tried come
+first, oldest first; then a few of those whose pause is over.
 """
 
 import logging
@@ -27,38 +27,38 @@ from loans.services import settle_together
 from loans.services.follow import follow_chain_quietly
 from loans.services.open_loan import BORROW_KIND
 from loans.services.open_repayment import REPAY_KIND
-from loans.services.settling_work import Nobodys, Work
+from loans.services.settling_work import UnknownOperation, Work
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.redis import wakeup
 from partner_platform.core.text.wording import reason
 
 logger = logging.getLogger(__name__)
 
-KINDS = (BORROW_KIND, REPAY_KIND)
-BATCH = 100
-AGAIN = 20  # operations that failed before, in a sweep: whatever their number, a sweep stays short
-MAX_TRIES = 5
+OPERATION_KINDS = (BORROW_KIND, REPAY_KIND)
+OPERATIONS_AT_ONCE = 100
+OPERATIONS_TRIED_AGAIN = 20  # of those that failed before, in one sweep: it stays short however many there are
+MAX_SETTLE_TRIES = 5
 
 
 def settle_due() -> int:
-    """Settle whatever is due, in the order of the chain; answers how many operations were settled."""
+    """Settle whatever is due, in the order of the chain; returns how many operations were settled."""
     _rollback_reopened()
     sweep = _Sweep()
     sweep.run()
     if sweep.gaps and follow_chain_quietly():
-        sweep.run_fresh()  # what was followed let go of what waited for it
+        sweep.run_fresh()  # following released what waited for those events
         if sweep.gaps and find_missing(sweep.gaps) and follow_chain_quietly():
             sweep.run_fresh()
     return sweep.settled
 
 
 def _rollback_reopened() -> None:
-    """What a reorg undid after it was settled is rolled back first; the newest operation first."""
-    for operation in chain_selectors.reopened(KINDS, BATCH):
+    """Roll back the operations that a reorg undid after they were settled, the newest first."""
+    for operation in chain_selectors.reopened(OPERATION_KINDS, OPERATIONS_AT_ONCE):
         try:
             rollback_operation(operation)
-        except Exception as error:  # noqa: BLE001 - told by `_tell`
-            _tell(operation, error, "could not roll back")
+        except Exception as error:  # noqa: BLE001 - logged below
+            _log(operation, error, "could not roll back")
             chain_services.put_off(operation=operation, why=reason(error))
 
 
@@ -67,29 +67,30 @@ class BlockReplaced(Exception):
 
 
 class _Sweep:
-    """One pass over all that is due."""
+    """One pass over all operations that are due."""
 
     def __init__(self) -> None:
         self.settled = 0
-        # Something was confirmed before whose place on the chain another event is missing: position -> its block.
+        # Positions of which an earlier event is missing -> the block of the operation that waits for it.
         self.gaps: dict[int, int] = {}
 
     def run(self) -> None:
         self.run_fresh()
-        if operations := chain_selectors.due_again(KINDS, AGAIN):
+        if operations := chain_selectors.due_again(OPERATION_KINDS, OPERATIONS_TRIED_AGAIN):
             before = self.settled
             self._moves(operations)
             if self.settled > before:
                 self.run_fresh()
 
     def run_fresh(self) -> None:
-        """Settle or put off all that was never tried, or waits for nothing any more."""
-        while (operations := chain_selectors.unacknowledged(KINDS, BATCH)) and self._moves(operations):
-            pass
+        """Settle or put off all that were never tried, or no longer wait for anything."""
+        while operations := chain_selectors.unacknowledged(OPERATION_KINDS, OPERATIONS_AT_ONCE):
+            if not self._moves(operations):
+                return
 
     def _moves(self, operations: Sequence[Operation]) -> bool:
-        """Settle these or put them off; False where another sweep did all of that meanwhile."""
-        readings.forget_block()  # whoever is told of a settled loan must not be shown the chain as it was before it
+        """Settle these or put them off; False where another sweep had done so with all of them."""
+        readings.forget_block()  # who sees a settled loan must not see the chain as of a block before it
         work, self._moved = Work(operations), 0
         behind: dict[int, list[Operation]] = {}
         replaced = self._put_off_replaced(work)
@@ -125,7 +126,7 @@ class _Sweep:
             try:
                 if _settle_one(operation, work.end_of(operation)):
                     self._note_settled([operation], work)
-            except Exception as error:  # noqa: BLE001 - told by `_put_off`
+            except Exception as error:  # noqa: BLE001 - `_put_off` logs it
                 self._put_off(operation, work, error)
 
     def _note_settled(self, run: list[Operation], work: Work) -> None:
@@ -138,7 +139,7 @@ class _Sweep:
                 holding.end_hold(row)
 
     def _put_off(self, operation: Operation, work: Work, error: Exception) -> None:
-        _tell(operation, error, "could not settle")
+        _log(operation, error, "could not settle")
         until = chain_services.put_off(operation=operation, why=reason(error))
         self._moved += 1
         if (row := work.position_of(operation)) is not None:
@@ -152,7 +153,7 @@ class _Sweep:
 
 
 def _settle_one(operation: Operation, end: Callable[[], None]) -> bool:
-    """Settle it; False where another sweep did, or a reorg undid it. Raises what stands in the way."""
+    """Settle it; False where another sweep had done so, or a reorg undid it. Raises whatever prevents it."""
 
     def settle_once() -> bool:
         if not chain_services.acknowledge(operation=operation):
@@ -160,7 +161,7 @@ def _settle_one(operation: Operation, end: Callable[[], None]) -> bool:
         end()
         return True
 
-    for tries_left in reversed(range(MAX_TRIES)):
+    for tries_left in reversed(range(MAX_SETTLE_TRIES)):
         try:
             return run_in_transaction(settle_once)
         except LedgerContended as error:
@@ -175,13 +176,13 @@ def _settle_one(operation: Operation, end: Callable[[], None]) -> bool:
     raise AssertionError("unreachable")
 
 
-def _tell(operation: Operation, error: Exception, what: str) -> None:
-    """At ERROR with its trace the first time; then a line. One that waits for an event is none yet."""
+def _log(operation: Operation, error: Exception, what: str) -> None:
+    """ERROR with the traceback at the first failure, then one line; a warning where it only waits for an event."""
     if isinstance(error, BlockReplaced):
         logger.warning("%s waits for the driver: %s", operation.key, error)
     elif isinstance(error, LedgerGap | LedgerContended):
         logger.warning("%s waits for what happened before it: %s", operation.key, error)
-    elif operation.settle_failures or isinstance(error, Nobodys):
+    elif operation.settle_failures or isinstance(error, UnknownOperation):
         level = logging.WARNING if operation.settle_failures else logging.ERROR
         logger.log(level, "%s %s: %s", what, operation.key, reason(error))
     else:

@@ -1,4 +1,4 @@
-"""A borrow's end: the loan is ACTIVE and paid out, or FAILED and everything it held is released (M2)."""
+"""Settling a borrow: the loan is ACTIVE and paid out, or FAILED and its reservations are released (M2)."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from partners import limits
 
 @dataclass(frozen=True)
 class Draw:
-    """A loan, its confirmed operation, and what that did at the pool."""
+    """A loan, its confirmed operation, and how that moved the debt at the pool."""
 
     loan: PartnerLoan
     operation: Operation
@@ -28,7 +28,7 @@ class Draw:
 
 
 def settle_borrow(loan: PartnerLoan, operation: Operation) -> None:
-    """Bring the loan to the operation's end, inside the caller's transaction."""
+    """Give the loan the outcome of its operation, inside the caller's transaction."""
     if operation.state == OperationState.CONFIRMED:
         _activate(loan, operation)
     else:
@@ -36,9 +36,9 @@ def settle_borrow(loan: PartnerLoan, operation: Operation) -> None:
 
 
 def activate_all(draws: Sequence[Draw]) -> None:
-    """Bring loans of different positions to their operations' good end, inside the caller's transaction.
+    """Make loans of different positions ACTIVE, inside the caller's transaction.
 
-    Whatever all of them share is written once; rows of a table are touched in the order of their keys.
+    What several of them share is written once; rows of a table are updated in the order of their keys (no deadlocks).
     """
     figures = apply_draws([(draw.movement, draw.loan) for draw in draws])
     for draw, own in sorted(zip(draws, figures, strict=True), key=lambda item: item[0].loan.pk):
@@ -46,7 +46,7 @@ def activate_all(draws: Sequence[Draw]) -> None:
     for draw in sorted(draws, key=lambda draw: draw.loan.oaid_token_id):
         credit.end_reservation(draw.loan.oaid_token_id, draw.loan.principal_amount, draw.movement.block_number)
     for partner_id, amounts in sorted(_by_partner(draws).items()):
-        limits.settle_borrow(partner_id=partner_id, amount=sum(amounts), loans=len(amounts))
+        limits.count_borrowed(partner_id=partner_id, amount=sum(amounts), loans=len(amounts))
     record_changes([_paid_out(draw.loan, draw.operation) for draw in draws])
 
 
@@ -74,7 +74,7 @@ def _by_partner(draws: Sequence[Draw]) -> dict[uuid.UUID, list[int]]:
 
 
 def _schedule(loan: PartnerLoan, operation: Operation) -> dict[str, object]:
-    """The loan's due dates, counted from the block it was drawn in; nothing where it has none."""
+    """The fields of the loan's due dates, counted from the block it was drawn in; empty where it has none."""
     if loan.loan_duration is None or operation.block_time is None:
         return {}
     schedule = schedules.make(
@@ -100,7 +100,7 @@ def _fail(loan: PartnerLoan, operation: Operation) -> None:
 
 
 def _move(loan: PartnerLoan, status: LoanStatus, **changes: object) -> None:
-    # From PENDING alone: the table lets a loan in default become ACTIVE too, which is its cure and no draw.
+    # Only from PENDING: the table of transitions also lets a DEFAULTED loan become ACTIVE, but that is a cure.
     moved = PartnerLoan.objects.filter(pk=loan.pk, status=LoanStatus.PENDING).update(status=status, **changes)
     if moved != 1:
         raise InvariantViolation(f"M2: loan {loan.internal_loan_id} is not PENDING any more")

@@ -1,4 +1,4 @@
-"""A repayment's end: the debt falls by what was paid, or the loan and the funding are free again."""
+"""Settling a repayment: the debt falls by what was paid, or the loan and its funds are free again (M3)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from partner_platform.core.invariants import InvariantViolation
 
 
 def settle_repayment(repayment: Repayment, operation: Operation) -> None:
-    """Bring the repayment to the operation's end, inside the caller's transaction."""
+    """Give the repayment the outcome of its operation, inside the caller's transaction."""
     loan = PartnerLoan.objects.get(pk=repayment.loan_id)
     if operation.state == OperationState.CONFIRMED:
         _credit(loan, repayment, operation)
@@ -28,7 +28,7 @@ def settle_repayment(repayment: Repayment, operation: Operation) -> None:
 
 
 def apply(loan: PartnerLoan, repayment: Repayment, movement: Movement, paid: int) -> list[AppliedPayment]:
-    """Move the position's ledger by a payment of ours; answers what it did to each loan."""
+    """Move the position's ledger by a payment of ours; returns what it did to each loan."""
     key = str(loan.pk)
 
     def allocate(debt: PositionDebt) -> tuple[PositionDebt, Mapping[str, int]]:
@@ -65,7 +65,7 @@ def _settle_own(
         amount=item.paid,
         principal_paid=item.principal,
         interest_paid=item.interest,
-        # Below zero: what it paid beyond its own loan, to the position's others.
+        # Negative where it paid more than its own loan owed: the rest went to other loans of the position.
         platform_covered=item.paid - (paid if is_pulled else min(claimed, paid)),
         chain_order=movement.order,
         tx_hash=operation.tx_hash,
@@ -82,11 +82,11 @@ def _settle_own(
     else:
         payments.book_late_repayment(item, paid)
     _give_back(repayment, max(claimed - paid, 0))
-    trusted.settled(repayment, operation, min(claimed, paid), movement.block_number)
+    trusted.count_spent(repayment, operation, min(claimed, paid), movement.block_number)
 
 
 def _settle_spill(item: AppliedPayment, operation: Operation, movement: Movement) -> None:
-    """Base units of rounding that a payment had to leave to another loan of the position."""
+    """Credit another loan of the position with the base units of rounding that the payment did not use."""
     payments.book_onchain_payment(
         item,
         source=RepaymentSource.PARTNER,

@@ -1,9 +1,8 @@
-"""The usual case, many at once: confirmed draws of different positions settle in one transaction.
+"""Settling many borrows in one transaction: the usual case, confirmed draws of different positions.
 
-On SQLite all writers take turns, and a transaction's beginning and end cost about as much as what a draw writes in
-between; many draws in one share also the statements that do not differ (docs/databases.md). Whatever is out of the
-ordinary, a conflict included, undoes all of it and is left to `services.settle`, which takes one operation at a time
-and knows what to do.
+On SQLite all writers take turns, and the begin and commit of a transaction cost about as much as what a draw writes in
+between; draws in one transaction also share some statements (docs/databases.md). Anything unusual, a conflict included,
+rolls all of it back; `services.settle` then settles the operations one at a time.
 """
 
 import logging
@@ -19,17 +18,17 @@ from partner_platform.core.database.transactions import run_in_transaction
 
 logger = logging.getLogger(__name__)
 
-DRAWS_AT_ONCE = 20  # others wait for the rows it holds, so not more than pays
+DRAWS_AT_ONCE = 20  # other transactions wait for the rows it locks; more draws would gain little
 
 
 class _NotAsRead(Exception):
-    """A reorg, or another sweep, was there first."""
+    """A reorg or another sweep changed one of the operations since it was read."""
 
 
 def runs(operations: Sequence[Operation], loans: Mapping[Any, PartnerLoan]) -> Iterator[list[Operation]]:
-    """Cut operations, in their order, into what may settle together and, one by one, the rest.
+    """Split operations, in their order, into runs that may settle together and, one by one, the rest.
 
-    `loans` are those that some of the operations draw, by the operation's key.
+    `loans` holds the loan that an operation draws, by the operation's primary key.
     """
     run: list[Operation] = []
     taken: set[tuple[int, int]] = set()
@@ -48,18 +47,18 @@ def runs(operations: Sequence[Operation], loans: Mapping[Any, PartnerLoan]) -> I
 
 
 def settle_together(operations: Sequence[Operation], loans: Mapping[Any, PartnerLoan]) -> bool:
-    """Settle a run of draws; False, and nothing was done, where one of them needs a closer look."""
+    """Settle a run of draws; False, with nothing done, where one of them must be settled on its own."""
     try:
         draws = [_draw(operation, loans[operation.pk]) for operation in operations]
         run_in_transaction(lambda: _settle(operations, draws), retry_seconds=0)
-    except Exception as reason:  # noqa: BLE001 - what is wrong is told by whoever takes them one by one
+    except Exception as reason:  # noqa: BLE001 - settling them one by one logs what is wrong
         logger.info("%d draws are settled one by one: %s", len(operations), reason)
         return False
     return True
 
 
 def _touched(operation: Operation, loans: Mapping[Any, PartnerLoan]) -> tuple[int, int] | None:
-    """The position and the OAID of a confirmed draw; None of anything else."""
+    """The position and the OAID of a confirmed draw; None for any other operation."""
     loan = loans.get(operation.pk)
     if loan is None or operation.state != OperationState.CONFIRMED:
         return None

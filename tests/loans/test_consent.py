@@ -7,7 +7,7 @@ import pytest
 
 from chain.models import Operation
 from loans.consent import evidence
-from loans.consent.message import V1, Borrow
+from loans.consent.message import V1, AgreedBorrow
 from loans.models import PartnerLoan
 from sandbox.keys import key_pair
 from tests.factories import DOLLAR
@@ -24,7 +24,7 @@ def consent_is_required(settings):
 
 
 def the_borrow(lender, user, dollars=100, loan_id="loan-1", **changes):
-    agreed = Borrow(
+    agreed = AgreedBorrow(
         partner_id=lender.partner.partner_id,
         oaid_token_id=user.oaid_token_id,
         amount=dollars * DOLLAR,

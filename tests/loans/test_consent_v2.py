@@ -16,7 +16,7 @@ from eth_utils.crypto import keccak
 from chain.lending.signatures import digest_of
 from chain.models import Operation
 from loans.consent import evidence, verification
-from loans.consent.message import V1, V2, Borrow, borrow_from, typed_message
+from loans.consent.message import V1, V2, AgreedBorrow, borrow_from, typed_message
 from loans.models import PartnerLoan
 from loans.services.borrow import BorrowRequest
 from partners.services import update_partner
@@ -334,7 +334,7 @@ def test_a_loan_without_a_consent_has_no_proof(chain, lender, settings):
 def test_the_digest_is_the_one_that_eip_712_defines(settings, version):
     """Computed by hand from the words of the standard, so that no library vouches for itself."""
     settings.CHAIN_ID, settings.PLATFORM_EXECUTOR_ADDRESS = 5003, "0x" + "11" * 20
-    made = Borrow(
+    made = AgreedBorrow(
         partner_id="partner_xyz_001",
         oaid_token_id=2**255,
         amount=5,

@@ -128,7 +128,7 @@ def test_it_is_told_at_error_once_and_waits_longer_each_time(
 def test_later_events_of_a_held_position_are_put_off_untried_and_hide_no_others(
     chain: Chain, two_lent: tuple[PartnerClient, PartnerClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "BATCH", 6)  # fewer than the events that wait
+    monkeypatch.setattr(follow, "EVENTS_PER_READ", 6)  # fewer than the events that wait
     break_partner(two_lent[0])
     user = chain.users[0]
     for _ in range(4):
@@ -236,7 +236,7 @@ def test_a_quiet_position_that_fails_is_found_among_many(chain: Chain, lender: P
 def test_what_one_transaction_did_is_applied_together_wherever_a_batch_ends(
     chain: Chain, two_lent: tuple[PartnerClient, PartnerClient], monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(follow, "BATCH", batch)
+    monkeypatch.setattr(follow, "EVENTS_PER_READ", batch)
     for _ in range(3):
         for user in chain.users[:2]:
             repay_on_chain(chain, user.wallet, user, DOLLAR)

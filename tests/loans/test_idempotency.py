@@ -300,7 +300,7 @@ def test_a_crash_after_the_acceptance_leaves_a_key_that_knows_its_loan(chain, le
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("loans.api.borrow.respond", die)
+        patch.setattr("loans.api.borrow.respond_to_borrow", die)
         with pytest.raises(Killed):
             borrow(lender, user)
     get_redis_connection("default").flushdb()  # the lock of a dead process ends by itself

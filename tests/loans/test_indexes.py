@@ -60,7 +60,7 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "others' movements since a block": lambda: (
         transfers._events("block_number").filter(block_number__gte=7, block_number__lte=9)
     ).order_by("block_number", "log_index")[:100],
-    "overdue loans": lambda: lifecycle.overdue_query(clock.now()),
+    "overdue loans": lambda: lifecycle.overdue_loans_query(clock.now()),
     "positions that wait for long": lambda: overdue.overdue_positions_query(500),
     "positions on which a reorg is to be undone": lambda: pending_rollbacks_query(clock.now()),
     "events of a position that wait": lambda: ChainEvent.objects.filter(

@@ -81,7 +81,7 @@ def five_stuck(chain: Chain, make_client: MakeClient, settle: Callable[[], None]
 def test_more_operations_that_cannot_be_settled_than_a_batch_takes_starve_nobody(
     chain: Chain, five_stuck: PartnerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settle, "BATCH", 4)
+    monkeypatch.setattr(settle, "OPERATIONS_AT_ONCE", 4)
     assert five_stuck.borrow(chain.users[0], 100, "healthy").status_code == 202
     until_confirmed(chain)
 
@@ -149,7 +149,7 @@ def test_it_is_tried_again_after_its_pause_and_waits_longer_each_time(chain: Cha
 def test_thousands_that_wait_behind_one_do_not_come_up_one_by_one(
     chain: Chain, five_stuck: PartnerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settle, "AGAIN", 1)
+    monkeypatch.setattr(settle, "OPERATIONS_TRIED_AGAIN", 1)
     monkeypatch.setattr("loans.services.settling_work.FIRST_OF_A_POSITION", 1)
     settle_due()
     shift_clock(seconds=PAUSE)
@@ -164,7 +164,7 @@ def test_thousands_that_wait_behind_one_do_not_come_up_one_by_one(
 def test_all_of_it_settles_in_order_by_itself_once_the_books_are_right(
     chain: Chain, five_stuck: PartnerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settle, "AGAIN", 1)  # and that need not be the first on the chain
+    monkeypatch.setattr(settle, "OPERATIONS_TRIED_AGAIN", 1)  # and that need not be the first on the chain
     settle_due()
     last = operation_of("stuck-4")
     Operation.objects.filter(pk=last.pk).update(settle_after=F("created_at"))
@@ -341,7 +341,7 @@ def test_reopened_operations_that_cannot_be_taken_back_starve_no_other(
     for number, user in enumerate(chain.users[:3]):
         lender.borrow(user, 10, f"loan-{number}")
     settle()
-    monkeypatch.setattr("loans.services.settle.BATCH", 2)
+    monkeypatch.setattr("loans.services.settle.OPERATIONS_AT_ONCE", 2)
     PartnerLoan.objects.filter(partner_loan_id__in=["loan-1", "loan-2"]).update(total_repaid=1)
     Operation.objects.update(reopened=True, state=OperationState.BUNDLED)
 

@@ -225,7 +225,7 @@ class TestWhatMayBeSpent:
     def test_a_judgement_on_figures_that_another_changed_is_made_again(self, chain, trusting, monkeypatch):
         """Between the look and the commit another repayment is accepted on the same figures."""
         send(chain, trusting, 10)
-        original, seen = trusted.judge, []
+        original, seen = trusted.judge_account, []
 
         def judge_and_be_overtaken(partner: Partner) -> trusted.Judgement:
             found = original(partner)
@@ -234,7 +234,7 @@ class TestWhatMayBeSpent:
                 PlatformAccount.objects.update(judgements=found.judgements + 1)
             return found
 
-        monkeypatch.setattr(trusted, "judge", judge_and_be_overtaken)
+        monkeypatch.setattr(trusted, "judge_account", judge_and_be_overtaken)
         assert accepted(trusting.repay(10 * DOLLAR))
         assert seen == [0, 1]
         assert PlatformAccount.objects.get().judgements == 2
@@ -420,7 +420,7 @@ class TestWhenTheChainMoves:
         settle()
         assert (Repayment.objects.get().status, spendings()) == ("SETTLED", {"Lender 0": 200 * DOLLAR})
         follow_now()
-        left = trusted.judge(trusting.partner).left
+        left = trusted.judge_account(trusting.partner).left
         assert left == 100 * DOLLAR
 
     def test_a_node_with_another_block_than_was_read_is_503(self, chain, trusting, monkeypatch):

@@ -193,8 +193,8 @@ def test_sums_that_would_go_below_zero_are_named_invariants_and_do_not_move() ->
     for work in (
         lambda: limits.release(partner_id=partner.pk, amount=11, day=DAY),
         lambda: limits.release(partner_id=partner.pk, amount=10, day=NEXT_DAY),
-        lambda: limits.settle_repayment(partner_id=partner.pk, amount=11),
-        lambda: limits.settle_borrow(partner_id=NOBODY, amount=1),
+        lambda: limits.count_repaid(partner_id=partner.pk, amount=11),
+        lambda: limits.count_borrowed(partner_id=NOBODY, amount=1),
     ):
         with pytest.raises(InvariantViolation):
             run_in_transaction(work)
@@ -211,8 +211,8 @@ def test_an_amount_below_one_base_unit_moves_nothing(amount: int) -> None:
     for work in (
         lambda: limits.reserve(partner_id=partner.pk, amount=amount, day=DAY),
         lambda: limits.release(partner_id=partner.pk, amount=amount, day=DAY),
-        lambda: limits.settle_borrow(partner_id=partner.pk, amount=amount),
-        lambda: limits.settle_repayment(partner_id=partner.pk, amount=amount),
+        lambda: limits.count_borrowed(partner_id=partner.pk, amount=amount),
+        lambda: limits.count_repaid(partner_id=partner.pk, amount=amount),
     ):
         with pytest.raises(ValueError, match="at least 1 base unit"):
             work()
@@ -246,8 +246,8 @@ class AnyHistory(TestCase):
                 used, outstanding = used - failed, outstanding - failed
             elif step == "repay" and pending:
                 settled = pending.pop()
-                limits.settle_borrow(partner_id=partner.pk, amount=settled)
-                limits.settle_repayment(partner_id=partner.pk, amount=settled)
+                limits.count_borrowed(partner_id=partner.pk, amount=settled)
+                limits.count_repaid(partner_id=partner.pk, amount=settled)
                 borrowed, repaid, outstanding = borrowed + settled, repaid + settled, outstanding - settled
         row = Partner.objects.get(pk=partner.pk)
         assert sums(partner) == (used, outstanding)

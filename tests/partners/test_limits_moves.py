@@ -41,23 +41,23 @@ MOVES = {
         lambda key: limits.release(partner_id=key, amount=7, day=DAY), {"current_outstanding": -7}, of_the_day=-7
     ),
     "settle a borrow": Move(
-        lambda key: limits.settle_borrow(partner_id=key, amount=7), {"total_borrowed": 7, "active_loans": 1}
+        lambda key: limits.count_borrowed(partner_id=key, amount=7), {"total_borrowed": 7, "active_loans": 1}
     ),
     "settle three borrows": Move(
-        lambda key: limits.settle_borrow(partner_id=key, amount=7, loans=3), {"total_borrowed": 7, "active_loans": 3}
+        lambda key: limits.count_borrowed(partner_id=key, amount=7, loans=3), {"total_borrowed": 7, "active_loans": 3}
     ),
     "settle a repayment": Move(
-        lambda key: limits.settle_repayment(partner_id=key, amount=7), {"current_outstanding": -7, "total_repaid": 7}
+        lambda key: limits.count_repaid(partner_id=key, amount=7), {"current_outstanding": -7, "total_repaid": 7}
     ),
     "settle a repayment with interest in it": Move(
-        lambda key: limits.settle_repayment(partner_id=key, amount=7, principal=4),
+        lambda key: limits.count_repaid(partner_id=key, amount=7, principal=4),
         {"current_outstanding": -4, "total_repaid": 7},
     ),
     "settle a repayment of interest alone": Move(
-        lambda key: limits.settle_repayment(partner_id=key, amount=7, principal=0), {"total_repaid": 7}
+        lambda key: limits.count_repaid(partner_id=key, amount=7, principal=0), {"total_repaid": 7}
     ),
     "settle the repayment that closes a loan": Move(
-        lambda key: limits.settle_repayment(partner_id=key, amount=7, principal=4, closes_loan=True),
+        lambda key: limits.count_repaid(partner_id=key, amount=7, principal=4, closes_loan=True),
         {"current_outstanding": -4, "total_repaid": 7, "active_loans": -1, "repaid_loans": 1},
     ),
     "write a loan off": Move(

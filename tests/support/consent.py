@@ -6,7 +6,7 @@ from typing import Any
 from eth_account import Account
 
 from loans.consent import verification
-from loans.consent.message import V2, Borrow, borrow_from, typed_message
+from loans.consent.message import V2, AgreedBorrow, borrow_from, typed_message
 from loans.services.borrow import BorrowRequest
 from partners.models import Partner
 
@@ -27,7 +27,7 @@ def authorization_for(
     return sign(borrow, private_key, version)
 
 
-def sign(borrow: Borrow, private_key: str, version: str = V2) -> dict[str, Any]:
+def sign(borrow: AgreedBorrow, private_key: str, version: str = V2) -> dict[str, Any]:
     """The `userAuthorization` of a user with a key of its own."""
     signed = Account.sign_message(typed_message(borrow, version).signable, private_key)
     return {**verification.unsigned(borrow, version), "signature": "0x" + signed.signature.hex()}

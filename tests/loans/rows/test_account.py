@@ -3,7 +3,7 @@
 import pytest
 
 from loans.funding import trusted
-from loans.funding.trusted import JudgedAnew, Judgement
+from loans.funding.trusted import Judgement, JudgementOutdated
 from loans.models import PartnerSpending, PlatformAccount
 from tests.loans.rows.conftest import EXECUTOR
 from tests.support.books_rows import BooksRows, changed_by
@@ -37,7 +37,7 @@ def test_a_judgement_that_another_came_after_accepts_nothing(
     partner = world.partner()
     row = world.spending(partner, 40)
     PlatformAccount.objects.filter(pk=judged.pk).update(judgements=judgements)
-    with pytest.raises(JudgedAnew):
+    with pytest.raises(JudgementOutdated):
         trusted.accept(JUDGED, partner, on_trust=True)
     assert PartnerSpending.objects.get(pk=row.pk).on_trust is False
     assert PlatformAccount.objects.get(pk=judged.pk).judgements == judgements

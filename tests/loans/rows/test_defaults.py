@@ -9,7 +9,7 @@ from pytest_django.fixtures import Settings
 from loans.debt import schedules
 from loans.models import PartnerLoan
 from loans.services import lifecycle
-from loans.services.lifecycle import cure, mark_defaulted, mark_overdue, overdue_query
+from loans.services.lifecycle import cure, mark_defaulted, mark_overdue, overdue_loans_query
 from loans.states import require_transition
 from partner_platform.core.errors import BadRequest
 from tests.loans.rows.conftest import NOW
@@ -91,7 +91,7 @@ def test_the_longest_overdue_comes_first_and_only_active_loans_do(world: BooksRo
     second, first = (due_loan(world, NOW - days * DAY, "DUE", "DUE", "DUE") for days in (1, 2))
     for status in ("PENDING", "DEFAULTED", "REPAID", "FAILED", "LIQUIDATED"):
         due_loan(world, NOW - 3 * DAY, "DUE", "DUE", "DUE", status=status)
-    assert list(overdue_query(NOW).values_list("pk", flat=True)) == [first.pk, second.pk]
+    assert list(overdue_loans_query(NOW).values_list("pk", flat=True)) == [first.pk, second.pk]
     assert mark_overdue(now=NOW) == 2
 
 
@@ -129,14 +129,14 @@ def test_a_loan_that_is_not_overdue_any_more_when_its_turn_comes_is_left_alone(
     world: BooksRows, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loan = due_loan(world, NOW - DAY, "DUE", "DUE", "DUE")
-    query = lifecycle.overdue_query
+    query = lifecycle.overdue_loans_query
 
     def overtaken(now: dt.datetime) -> Any:
         found = list(query(now).values_list("pk", flat=True))
         PartnerLoan.objects.filter(pk=loan.pk).update(**changed)
         return PartnerLoan.objects.filter(pk__in=found)
 
-    monkeypatch.setattr(lifecycle, "overdue_query", overtaken)
+    monkeypatch.setattr(lifecycle, "overdue_loans_query", overtaken)
     assert mark_overdue(now=NOW) == 0
     assert {entry["status"] for entry in PartnerLoan.objects.get(pk=loan.pk).schedule} == {"DUE"}
     assert told() == []

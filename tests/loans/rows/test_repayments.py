@@ -265,7 +265,7 @@ def test_what_a_once_shared_address_sent_is_the_spending_of_whose_it_is_now(worl
 
     assert (spending_of(owner), spending_of(partner)) == ([(operation.executor, 300, BLOCK, False)], [])
     repayment.refresh_from_db()
-    trusted.undone(repayment, operation, 300)
+    trusted.uncount_spent(repayment, operation, 300)
     assert (spending_of(owner), spending_of(partner)) == ([(operation.executor, 0, BLOCK, False)], [])
 
 

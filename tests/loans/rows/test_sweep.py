@@ -45,7 +45,7 @@ def pending_loan(
 
 
 def test_more_than_a_batch_is_settled_in_one_sweep(world: BooksRows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settle, "BATCH", 2)
+    monkeypatch.setattr(settle, "OPERATIONS_AT_ONCE", 2)
     loans = [pending_loan(world) for _ in range(5)]
     assert settle_due() == 5
     found = PartnerLoan.objects.filter(pk__in=[loan.pk for loan in loans]).values_list("status", flat=True)
@@ -55,7 +55,7 @@ def test_more_than_a_batch_is_settled_in_one_sweep(world: BooksRows, monkeypatch
 def test_a_sweep_goes_on_while_anything_moves_and_wakes_whoever_waits_for_each_that_was_settled(
     world: BooksRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settle, "BATCH", 1)
+    monkeypatch.setattr(settle, "OPERATIONS_AT_ONCE", 1)
     woken: list[str] = []
     monkeypatch.setattr(wakeup, "wake", lambda *keys: woken.extend(keys))
     loans = [pending_loan(world), pending_loan(world, state="FAILED"), pending_loan(world)]
@@ -127,7 +127,7 @@ def test_operations_come_in_the_order_of_the_chain(world: BooksRows) -> None:
     second, first = pending_loan(world, log=7), pending_loan(world, log=2)
     nowhere = pending_loan(world, state="REFUSED")
     Operation.objects.filter(pk=nowhere.borrow_operation_id).update(block_number=None)
-    due = chain_selectors.unacknowledged(settle.KINDS, settle.BATCH)
+    due = chain_selectors.unacknowledged(settle.OPERATION_KINDS, settle.OPERATIONS_AT_ONCE)
     found = [operation.pk for operation in Work(due).operations]
     assert found == [one.borrow_operation_id for one in (nowhere, first, second, third)]
 
@@ -295,7 +295,7 @@ def test_a_contended_position_is_tried_five_times(world: BooksRows, monkeypatch:
 
     monkeypatch.setattr(settling_work, "settle_repayment", contended)
     assert settle_due() == 0
-    assert len(tries) == settle.MAX_TRIES == 5
+    assert len(tries) == settle.MAX_SETTLE_TRIES == 5
     assert not is_acknowledged(repayment)
 
 
