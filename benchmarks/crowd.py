@@ -184,7 +184,7 @@ def _reserve(job: dict[str, Any]) -> Callable[[str], list[Any]]:
 
     def reserve() -> None:
         credit.reserve_credit(limit, amount)
-        limits.reserve(partner_id=partner_id, amount=amount, day=day)
+        limits.reserve_limits(partner_id=partner_id, amount=amount, day=day)
 
     def act(name: str) -> list[Any]:
         try:

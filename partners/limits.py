@@ -2,8 +2,9 @@
 
 1. `ensure_day` makes the day's usage row exist, outside any transaction; after the first call of a day it costs
 nothing.
-2. `reserve` takes an amount from the daily and the total limit, in the caller's transaction, with two guarded updates.
-3. `release` gives a failed loan's amount back; `count_borrowed` and `count_repaid` add to the lifetime sums.
+2. `reserve_limits` takes an amount from the daily and the total limit, in the caller's transaction, with two guarded
+updates.
+3. `release_limits` gives a failed loan's amount back; `count_borrowed` and `count_repaid` add to the lifetime sums.
 
 Every update touches the partner's row before the day's row: one order, no deadlocks. The daily limit stands on the
 partner's row, so the update of that row demands the very daily limit that the day's row is checked against; whoever
@@ -32,7 +33,7 @@ _known_days: dict[uuid.UUID, dt.date] = {}
 
 
 class DayMissing(InvariantViolation):
-    """`reserve` was called for a day that `ensure_day` had not made."""
+    """`reserve_limits` was called for a day that `ensure_day` had not made."""
 
 
 def ensure_day(*, partner_id: uuid.UUID, day: dt.date) -> None:
@@ -49,7 +50,7 @@ def ensure_day(*, partner_id: uuid.UUID, day: dt.date) -> None:
     _known_days[partner_id] = day
 
 
-def reserve(*, partner_id: uuid.UUID, amount: int, day: dt.date, daily_limit: int | None = None) -> None:
+def reserve_limits(*, partner_id: uuid.UUID, amount: int, day: dt.date, daily_limit: int | None = None) -> None:
     """Take `amount` from the partner's daily and total limit, or raise 403 and leave the transaction to be rolled back.
 
     `daily_limit` is the daily limit as the caller last read it (with the authenticated partner); it saves a query and
@@ -70,8 +71,8 @@ def reserve(*, partner_id: uuid.UUID, amount: int, day: dt.date, daily_limit: in
     )
 
 
-def release(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
-    """Give back what `reserve` took for a loan that failed; `day` is the day it was reserved on."""
+def release_limits(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
+    """Give back what `reserve_limits` took for a loan that failed; `day` is the day it was reserved on."""
     _require_positive(amount)
     partners = Partner.objects.filter(pk=partner_id, current_outstanding__gte=amount)
     _demand(partners.update(current_outstanding=F("current_outstanding") - amount), "outstanding", partner_id, amount)
@@ -131,7 +132,7 @@ def undo_borrow(*, partner_id: uuid.UUID, amount: int) -> None:
     _demand(changed, "total borrowed", partner_id, amount)
 
 
-def reserve_again(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
+def reserve_limits_again(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
     """Reserve for a loan whose failure a reorg undid: it may be paid out now, whatever the limits have left."""
     changed = Partner.objects.filter(pk=partner_id).update(current_outstanding=F("current_outstanding") + amount)
     _demand(changed, "outstanding", partner_id, amount)

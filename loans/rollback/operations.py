@@ -47,7 +47,7 @@ def _reopen_failed_loan(loan: PartnerLoan) -> None:
         updated_at=clock.now(),
     ):
         credit.restore_reservation(loan.oaid_token_id, loan.principal_amount)
-        limits.reserve_again(partner_id=loan.partner_id, amount=loan.principal_amount, day=loan.daily_usage_day)
+        limits.reserve_limits_again(partner_id=loan.partner_id, amount=loan.principal_amount, day=loan.daily_usage_day)
         record_loan_change(loan, "loan.reopened", status=LoanStatus.PENDING, reason=REASON)
 
 

@@ -20,15 +20,15 @@ T = TypeVar("T")
 def reserve_and(open_loan: Callable[[int], T], *, partner: Partner, limit: CreditLimit, amount: int, day: dt.date) -> T:
     """Reserve `amount` (base units) and open the loan in one transaction; `open_loan` gets the credit that remains.
 
-    Raises what `reserve_credit`, `limits.reserve` and `open_loan` raise; then nothing stays reserved. The rows that
-    are reserved on are made outside the transaction. The partner's row of a UTC day is missing once a day; an OAID's
-    row once: to look for that each time would cost every borrow a query, so the transaction runs again where it was
-    not found.
+    Raises what `reserve_credit`, then `limits.reserve_limits`, then `open_loan` raises; nothing stays reserved.
+    The rows to reserve on are created outside the transaction. The partner's row of a UTC day is missing once a day. An
+    OAID's row is missing once: to look for it would cost every borrow a query, so the transaction runs again where the
+    row was not found.
     """
 
     def reserve() -> T:
         remaining_credit = credit.reserve_credit(limit, amount)
-        limits.reserve(partner_id=partner.pk, amount=amount, day=day, daily_limit=partner.daily_borrow_limit)
+        limits.reserve_limits(partner_id=partner.pk, amount=amount, day=day, daily_limit=partner.daily_borrow_limit)
         return open_loan(remaining_credit)
 
     limits.ensure_day(partner_id=partner.pk, day=day)
@@ -39,7 +39,7 @@ def reserve_and(open_loan: Callable[[int], T], *, partner: Partner, limit: Credi
     return run_in_transaction(reserve)
 
 
-def release(loan: PartnerLoan) -> None:
+def release_loan(loan: PartnerLoan) -> None:
     """Give back all that a loan reserved that will never be drawn, inside the caller's transaction."""
     credit.release_reservation(loan.oaid_token_id, loan.principal_amount)
-    limits.release(partner_id=loan.partner_id, amount=loan.principal_amount, day=loan.daily_usage_day)
+    limits.release_limits(partner_id=loan.partner_id, amount=loan.principal_amount, day=loan.daily_usage_day)

@@ -95,7 +95,7 @@ def _fail(loan: PartnerLoan, operation: Operation) -> None:
         failure_code=str(ErrorCode.SETTLEMENT_FAILED),
         outstanding_principal=0,
     )
-    reservations.release(loan)
+    reservations.release_loan(loan)
     record_changes([_change(loan, "loan.failed", LoanStatus.FAILED, reason=operation.reason[:300])])
 
 

@@ -49,7 +49,7 @@ def _credit(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> No
         if item.loan.pk == loan.pk:
             _settle_own(item, repayment, operation, paid, movement)
         elif item.paid:
-            _settle_spill(item, operation, movement)
+            _credit_other_loan(item, operation, movement)
         else:
             payments.book_shifted_share(item)
 
@@ -85,7 +85,7 @@ def _settle_own(
     trusted.count_spent(repayment, operation, min(claimed, paid), movement.block_number)
 
 
-def _settle_spill(item: AppliedPayment, operation: Operation, movement: Movement) -> None:
+def _credit_other_loan(item: AppliedPayment, operation: Operation, movement: Movement) -> None:
     """Credit another loan of the position with the base units of rounding that the payment did not use."""
     payments.book_onchain_payment(
         item,

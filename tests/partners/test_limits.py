@@ -26,7 +26,7 @@ THREADS = 16
 
 def reserve(partner: Partner, amount: int, day: dt.date = DAY, **kwargs: Any) -> None:
     limits.ensure_day(partner_id=partner.pk, day=day)
-    run_in_transaction(lambda: limits.reserve(partner_id=partner.pk, amount=amount, day=day, **kwargs))
+    run_in_transaction(lambda: limits.reserve_limits(partner_id=partner.pk, amount=amount, day=day, **kwargs))
 
 
 def sums(partner: Partner, day: dt.date = DAY) -> tuple[int, int]:
@@ -76,7 +76,7 @@ def test_reserving_and_releasing_in_threads_ends_where_it_began() -> None:
 
     def there_and_back() -> None:
         reserve(partner, 7)
-        run_in_transaction(lambda: limits.release(partner_id=partner.pk, amount=7, day=DAY))
+        run_in_transaction(lambda: limits.release_limits(partner_id=partner.pk, amount=7, day=DAY))
 
     assert in_threads(there_and_back, times=2 * THREADS) == [None] * 2 * THREADS
     assert sums(partner) == (0, 0)
@@ -172,9 +172,9 @@ def test_a_reservation_costs_two_queries_where_the_limit_is_known_and_three_wher
     partner = PartnerFactory.create()
     limits.ensure_day(partner_id=partner.pk, day=DAY)
     with django_assert_num_queries(2):
-        limits.reserve(partner_id=partner.pk, amount=1, day=DAY, daily_limit=partner.daily_borrow_limit)
+        limits.reserve_limits(partner_id=partner.pk, amount=1, day=DAY, daily_limit=partner.daily_borrow_limit)
     with django_assert_num_queries(3):
-        limits.reserve(partner_id=partner.pk, amount=1, day=DAY)
+        limits.reserve_limits(partner_id=partner.pk, amount=1, day=DAY)
     with django_assert_num_queries(0):
         limits.ensure_day(partner_id=partner.pk, day=DAY)
 
@@ -183,7 +183,7 @@ def test_a_reservation_costs_two_queries_where_the_limit_is_known_and_three_wher
 def test_reserving_on_a_day_nobody_made_is_a_bug_with_a_name() -> None:
     partner = PartnerFactory.create()
     with pytest.raises(limits.DayMissing):
-        limits.reserve(partner_id=partner.pk, amount=1, day=DAY)
+        limits.reserve_limits(partner_id=partner.pk, amount=1, day=DAY)
 
 
 @pytest.mark.django_db
@@ -191,8 +191,8 @@ def test_sums_that_would_go_below_zero_are_named_invariants_and_do_not_move() ->
     partner = PartnerFactory.create()
     reserve(partner, 10)
     for work in (
-        lambda: limits.release(partner_id=partner.pk, amount=11, day=DAY),
-        lambda: limits.release(partner_id=partner.pk, amount=10, day=NEXT_DAY),
+        lambda: limits.release_limits(partner_id=partner.pk, amount=11, day=DAY),
+        lambda: limits.release_limits(partner_id=partner.pk, amount=10, day=NEXT_DAY),
         lambda: limits.count_repaid(partner_id=partner.pk, amount=11),
         lambda: limits.count_borrowed(partner_id=NOBODY, amount=1),
     ):
@@ -209,8 +209,8 @@ NOBODY = uuid.UUID("00000000-0000-4000-8000-000000000000")
 def test_an_amount_below_one_base_unit_moves_nothing(amount: int) -> None:
     partner = PartnerFactory.create(current_outstanding=5)
     for work in (
-        lambda: limits.reserve(partner_id=partner.pk, amount=amount, day=DAY),
-        lambda: limits.release(partner_id=partner.pk, amount=amount, day=DAY),
+        lambda: limits.reserve_limits(partner_id=partner.pk, amount=amount, day=DAY),
+        lambda: limits.release_limits(partner_id=partner.pk, amount=amount, day=DAY),
         lambda: limits.count_borrowed(partner_id=partner.pk, amount=amount),
         lambda: limits.count_repaid(partner_id=partner.pk, amount=amount),
     ):
@@ -242,7 +242,7 @@ class AnyHistory(TestCase):
                     used, outstanding = used + amount, outstanding + amount
             elif step == "fail" and pending:
                 failed = pending.pop()
-                limits.release(partner_id=partner.pk, amount=failed, day=DAY)
+                limits.release_limits(partner_id=partner.pk, amount=failed, day=DAY)
                 used, outstanding = used - failed, outstanding - failed
             elif step == "repay" and pending:
                 settled = pending.pop()

@@ -35,10 +35,10 @@ class Move:
 
 MOVES = {
     "reserve": Move(
-        lambda key: limits.reserve(partner_id=key, amount=7, day=DAY), {"current_outstanding": 7}, of_the_day=7
+        lambda key: limits.reserve_limits(partner_id=key, amount=7, day=DAY), {"current_outstanding": 7}, of_the_day=7
     ),
     "release": Move(
-        lambda key: limits.release(partner_id=key, amount=7, day=DAY), {"current_outstanding": -7}, of_the_day=-7
+        lambda key: limits.release_limits(partner_id=key, amount=7, day=DAY), {"current_outstanding": -7}, of_the_day=-7
     ),
     "settle a borrow": Move(
         lambda key: limits.count_borrowed(partner_id=key, amount=7), {"total_borrowed": 7, "active_loans": 1}
@@ -77,7 +77,9 @@ MOVES = {
         lambda key: limits.undo_borrow(partner_id=key, amount=7), {"total_borrowed": -7, "active_loans": -1}
     ),
     "reserve again": Move(
-        lambda key: limits.reserve_again(partner_id=key, amount=7, day=DAY), {"current_outstanding": 7}, of_the_day=7
+        lambda key: limits.reserve_limits_again(partner_id=key, amount=7, day=DAY),
+        {"current_outstanding": 7},
+        of_the_day=7,
     ),
 }
 
@@ -162,7 +164,7 @@ def test_a_move_on_a_day_without_a_row_is_a_named_invariant(name: str) -> None:
 def test_exactly_what_both_limits_leave_is_taken_by_terms_that_changed_since_they_were_read(total_limit: int) -> None:
     partner = PartnerFactory.create(daily_borrow_limit=1_000, total_borrow_limit=total_limit)
     limits.ensure_day(partner_id=partner.pk, day=DAY)
-    run_in_transaction(lambda: limits.reserve(partner_id=partner.pk, amount=1_000, day=DAY, daily_limit=100))
+    run_in_transaction(lambda: limits.reserve_limits(partner_id=partner.pk, amount=1_000, day=DAY, daily_limit=100))
     assert Partner.objects.get(pk=partner.pk).current_outstanding == 1_000
 
 
@@ -170,7 +172,7 @@ def test_a_total_limit_is_told_where_the_daily_one_leaves_exactly_the_amount() -
     partner = PartnerFactory.create(daily_borrow_limit=1_000, total_borrow_limit=999)
     limits.ensure_day(partner_id=partner.pk, day=DAY)
     with pytest.raises(Forbidden) as refused:
-        limits.reserve(partner_id=partner.pk, amount=1_000, day=DAY, daily_limit=1_000)
+        limits.reserve_limits(partner_id=partner.pk, amount=1_000, day=DAY, daily_limit=1_000)
     assert (refused.value.code, refused.value.details) == (ErrorCode.TOTAL_LIMIT_EXCEEDED, {"remaining": "999"})
 
 
@@ -190,7 +192,7 @@ def test_terms_that_change_at_each_of_five_looks_are_503_and_nothing_is_reserved
 
     monkeypatch.setattr(limits, "_read", read_and_be_overtaken)
     with pytest.raises(Unavailable) as refused:
-        limits.reserve(partner_id=partner.pk, amount=7, day=DAY, daily_limit=999)
+        limits.reserve_limits(partner_id=partner.pk, amount=7, day=DAY, daily_limit=999)
 
     assert looks == [1_000, 1_001, 1_002, 1_003, 1_004]
     assert refused.value.code == ErrorCode.DATABASE_UNAVAILABLE
@@ -202,9 +204,9 @@ def test_a_day_whose_row_went_missing_is_made_again() -> None:
     limits.ensure_day(partner_id=partner.pk, day=DAY)
     PartnerDailyUsage.objects.all().delete()
     with pytest.raises(limits.DayMissing):
-        run_in_transaction(lambda: limits.reserve(partner_id=partner.pk, amount=7, day=DAY))
+        run_in_transaction(lambda: limits.reserve_limits(partner_id=partner.pk, amount=7, day=DAY))
     limits.ensure_day(partner_id=partner.pk, day=DAY)
-    run_in_transaction(lambda: limits.reserve(partner_id=partner.pk, amount=7, day=DAY))
+    run_in_transaction(lambda: limits.reserve_limits(partner_id=partner.pk, amount=7, day=DAY))
     assert PartnerDailyUsage.objects.get().borrowed == 7
 
 
