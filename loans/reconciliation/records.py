@@ -1,6 +1,7 @@
 """The rows a reconciliation reads, a bounded number at a time: positions in ranges of their keys, and what is theirs.
 
-Rows are as the database stores them (`core.rows`): keys and uint256 are compared, and converted only where shown.
+Rows are as the database stores them (`core.database.rows`): keys and uint256 are compared, and converted only where
+shown.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence

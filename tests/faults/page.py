@@ -15,7 +15,7 @@ def table() -> str:
     proven = suite_by_file()
     for number, what in FAULTS.items():
         for file, names in proven[number].items():
-            link = f"[{file.removeprefix('tests/')}](../{file})"
+            link = f"[{file}](../{file})"
             lines.append(f"| F{number} | {what} | {link} | {'<br>'.join(f'`{name}`' for name in names)} |")
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""The platform's clock as a test sets it: `core.clock` is where all of the project reads the time."""
+"""The platform's clock as a test sets it: `partner_platform.core.clock` is where all of the project reads the time."""
 
 import datetime as dt
 from collections.abc import Callable

@@ -11,7 +11,7 @@ Rules for callers:
 2. No network call and no caught database error inside a transaction.
 3. Where rows of one table are touched in one transaction, touch them in key order.
 
-Source: PORTABILITY rules 2 and 3 (docs/databases.md).
+Source: rules 2 and 3 of docs/databases.md.
 """
 
 import itertools

@@ -84,7 +84,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.session is not None:
             self._end_session()
 
-    # --- Reading as of one moment (`core.snapshot`) ---
+    # --- Reading as of one moment (`core.database.snapshot`) ---
     def begin_snapshot(self) -> None:
         """Read from now on what is committed now; the server refuses to write in such a session."""
         self.ensure_connection()

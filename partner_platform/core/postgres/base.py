@@ -36,7 +36,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().close_if_unusable_or_obsolete()
 
     def begin_snapshot(self) -> None:
-        """Read from now on what is committed now, and write nothing (`core.snapshot`)."""
+        """Read from now on what is committed now, and write nothing (`core.database.snapshot`)."""
         self.ensure_connection()
         self.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self.connection.execute("SELECT 1")  # the first query picks the moment

@@ -87,7 +87,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._end_turn()
 
     def begin_snapshot(self) -> None:
-        """Read from now on what is committed now, and write nothing (`core.snapshot`); no turn is taken for it."""
+        """Read from now on what is committed now, and write nothing (`core.database.snapshot`); it takes no turn."""
         self.ensure_connection()
         self.connection.execute("PRAGMA query_only = 1")
         self.connection.execute("BEGIN DEFERRED")

@@ -22,7 +22,8 @@ class Command(BaseCommand):
         parser.add_argument("--former", action="store_true", help="the partner used it once; its present one stays")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # Where a migration was stopped this is the way on (partners/migrations/0007): columns may be missing.
+        # Where the migration stopped this is the way on, so columns may be missing:
+        # partners/migrations/0007_one_partner_per_settlement_address.py
         partner, address = require_partner(options["partner_id"], "partner_id"), options["address"]
         try:
             if options["former"]:
