@@ -8,7 +8,6 @@ from tests.support import mentions
 from tests.support.mentions import Text
 
 PAGES = mentions.pages()
-MODULES = list(mentions.modules())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
@@ -23,7 +22,7 @@ def test_a_page_mentions_only_what_is_there(page: Text) -> None:
 
 def test_comments_and_docstrings_mention_only_what_is_there() -> None:
     looks = (mentions.missing_files, mentions.missing_members, mentions.missing_names)
-    found = {text.name: missing for text in MODULES for look in looks if (missing := look(text))}
+    found = {text.name: missing for text in mentions.modules() for look in looks if (missing := look(text))}
 
     assert found == {}
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def constraints() -> set[str]:
     return named | unique
 
 
+@cache
 def raised() -> dict[str, set[str]]:
     """The files that raise an error whose message begins with the invariant, by invariant."""
     found: dict[str, set[str]] = {name: set() for name in INVARIANTS}
