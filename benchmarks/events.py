@@ -49,7 +49,8 @@ class PositionHolder:
     def run(self, calls: Any) -> list[dict[str, Any]]:
         """Blocks of these calls, each block a list of `(to, data)`; answers their receipts."""
         from chain.lending import deployment
-        from chain.lending.encoding import Call, encode_execute, uid_of
+        from chain.lending.bundles import encode_execute
+        from chain.lending.encoding import Call, uid_of
         from chain.rpc.clients import get_client
         from sandbox.keys import key_pair
 
@@ -172,7 +173,8 @@ def _lend(world: "World") -> None:
 def _gather(world: "World") -> PositionHolder:
     """Deploy the crowd and open its positions, `EVENTS_PER_CALL` events each."""
     from chain.lending import deployment
-    from chain.lending.encoding import decode_event, encode_call, topic_of
+    from chain.lending.encoding import encode_call
+    from chain.lending.fast_codec import event
     from chain.rpc.clients import get_client
     from sandbox.keys import key_pair
 
@@ -194,9 +196,9 @@ def _gather(world: "World") -> PositionHolder:
     opening = encode_call("openPosition(address,uint256,uint256,uint8)", [token, 10**18, VALUE, 0])
     crowd.run([[(token, mint), (token, approve), (contracts["usdc"], approve)]])
     receipts = crowd.run(_batched([(vault, opening)] * POSITIONS, OPENINGS_PER_BLOCK))
-    topic = topic_of("SolvencyVault", "PositionOpened")
-    logs = (log for receipt in receipts for log in receipt["logs"] if log["topics"][0] == topic)
-    crowd.positions = [decode_event("SolvencyVault", "PositionOpened", log)["positionId"] for log in logs]
+    opened = event("SolvencyVault", "PositionOpened")
+    logs = (log for receipt in receipts for log in receipt["logs"] if log["topics"][0] == opened.topic)
+    crowd.positions = [opened.decode(log)["positionId"] for log in logs]
     assert len(crowd.positions) == POSITIONS
     return crowd
 

@@ -189,7 +189,8 @@ def _ceiling(bench: Bench, world: "World", loans: int) -> SettlementRate:
     from django.conf import settings
 
     from chain.lending import operations
-    from chain.lending.encoding import encode_execute, uid_of
+    from chain.lending.bundles import encode_execute
+    from chain.lending.encoding import uid_of
 
     signer = _Signer(bench, "ceiling")
     raws = []

@@ -8,19 +8,23 @@ docs/audit.md.
 import datetime as dt
 import logging
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
-from eth_abi.abi import decode
+from web3.exceptions import BadFunctionCallOutput
 
 from audit.models import AuditBlock
 from audit.selectors import newest_block
 from audit.services import record_change
 from audit.trail.anchors import Anchor, AnchorsUnreadable
 from chain import selectors, services
-from chain.lending.encoding import Call, address_topic, encode_call, to_bytes, topic_of, uint_topic
+from chain.lending.contracts import call_together, contract_at
+from chain.lending.encoding import Call, address_topic, to_bytes, topic_of, uint_topic
+from chain.lending.fast_codec import function
 from chain.models import Operation, OperationState
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
+from chain.rpc.provider import web3_over
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.text.wording import reason
@@ -55,24 +59,28 @@ def anchor_due() -> Operation | None:
 
 def read_anchors() -> list[Anchor] | None:
     """What the executor has anchored so far, oldest first; None where no contract is configured."""
-    contract, executor = settings.AUDIT_ANCHOR_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS
-    if not contract or not executor:
+    address, executor = settings.AUDIT_ANCHOR_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS
+    if not address or not executor:
         return None
+    w3 = web3_over(get_client())
+    contract = contract_at("AuditAnchor", address, w3).functions
     try:
-        count = int(_eth_calls(contract, [encode_call("count(address)", [executor])])[0], 16)
-        found = []
+        count = contract.count(executor).call()
+        found: list[Any] = []
         for start in range(0, count, READ_AT_ONCE):
             numbers = range(start, min(start + READ_AT_ONCE, count))
-            calls = [encode_call("anchorAt(address,uint256)", [executor, number]) for number in numbers]
-            found += [_anchor(answer) for answer in _eth_calls(contract, calls)]
-        return found
+            found += call_together(w3, [contract.anchorAt(executor, number) for number in numbers])
+    except BadFunctionCallOutput as error:
+        raise AnchorsUnreadable("AUDIT_ANCHOR_ADDRESS is no AuditAnchor on this chain") from error
     except (ChainUnavailable, RpcError) as error:
         raise AnchorsUnreadable(str(error)) from error
+    return [Anchor(sequence=sequence, head=head.hex(), time=time) for head, sequence, time in found]
 
 
 def _enqueue(key: str, block: AuditBlock) -> Operation:
     contract, head = settings.AUDIT_ANCHOR_ADDRESS, "0x" + block.hash
-    call = Call(contract, 0, encode_call("anchor(bytes32,uint128)", [to_bytes(head), block.last_sequence]))
+    data = function("AuditAnchor", "anchor").encode(to_bytes(head), block.last_sequence)
+    call = Call(contract, 0, data)
     topics = [ANCHORED_TOPIC, address_topic(settings.PLATFORM_EXECUTOR_ADDRESS), uint_topic(block.last_sequence)]
     effect = [{"address": contract.lower(), "topics": topics, "data": head}]
     operation = services.enqueue(key=key, kind=KIND, calls=[call], effect=effect)
@@ -126,18 +134,3 @@ def _record(operation: Operation) -> None:
             "reason": operation.reason,
         },
     )
-
-
-def _anchor(answer: str) -> Anchor:
-    head, sequence, time = decode(["bytes32", "uint256", "uint256"], to_bytes(answer))
-    return Anchor(sequence=sequence, head=head.hex(), time=time)
-
-
-def _eth_calls(contract: str, calls: list[str]) -> list[str]:
-    answers = get_client().batch([("eth_call", [{"to": contract, "data": data}, "latest"]) for data in calls])
-    for answer in answers:
-        if isinstance(answer, RpcError):
-            raise answer
-        if answer == "0x":
-            raise ChainUnavailable("AUDIT_ANCHOR_ADDRESS is no contract on this chain")
-    return answers

@@ -14,14 +14,14 @@ from typing import Any
 from django.conf import settings
 
 from chain import metrics, selectors
-from chain.lending import abis
-from chain.lending.dialects import DIALECTS, dialect
-from chain.lending.encoding import encode_call
+from chain.lending.dialects import DIALECTS
+from chain.lending.fast_codec import Undecodable
+from chain.lending.positions import VaultPosition, decode_position, position_view
+from chain.lending.views import View, requests, view
 from chain.models import ChainTransaction, PlatformWallet, WatchedBlock
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.rpc.evidence import hash_of, number_of
 from partner_platform.core.database.batches import batched
-from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,6 @@ EVERYWHERE_SECONDS = 10.0  # for the slower endpoints to get a block that the fi
 POLL_SECONDS = 0.5
 CALLS_PER_POST = 200
 ROWS_AT_ONCE = 200
-WORD = 64  # hex digits
 VAULTS = tuple(dict.fromkeys(each.vault for each in DIALECTS.values()))
 
 
@@ -65,17 +64,6 @@ class ReferenceBlock:
         """True where another block is on the chain at this height, as far as that is known."""
         known = self.watched.get(block_number) or self.older.get(block_number)
         return known is not None and known != block_hash
-
-
-@dataclass(frozen=True)
-class ChainPosition:
-    """A position as the vault has it."""
-
-    user: str
-    collateral_amount: int
-    collateral_value_usd: int
-    debt: int
-    active: bool
 
 
 @dataclass(frozen=True)
@@ -147,44 +135,31 @@ def is_on_chain(block_number: int, block_hash: str, reference: ReferenceBlock) -
 
 def read_positions(
     position_ids: Sequence[int], reference: ReferenceBlock, *, by_all: bool = False
-) -> dict[int, ChainPosition]:
+) -> dict[int, VaultPosition]:
     """The positions there are among these; `by_all`: as every endpoint has them."""
-    names = [item["name"] for item in abis.entry(dialect().vault, "function", "positions")["outputs"]]
-    selector = encode_call("positions(uint256)", [0])[:10]
-    found = {}
+    found: dict[int, VaultPosition] = {}
     for start in range(0, len(position_ids), CALLS_PER_POST):
         chosen = position_ids[start : start + CALLS_PER_POST]
-        calls = [(settings.SOLVENCY_VAULT_ADDRESS, f"{selector}{position_id:064x}") for position_id in chosen]
-        for position_id, answer in zip(chosen, _views(calls, reference, by_all=by_all), strict=True):
-            position = _position(names, answer)
-            if position is not None:
-                found[position_id] = position
+        views = [position_view(position_id) for position_id in chosen]
+        answers = _views(views, reference, by_all=by_all)
+        try:
+            decoded = [decode_position(answer) for answer in answers]
+        except Undecodable as error:
+            _views(views, reference, by_all=True)  # one endpoint alone may return anything: raises where they disagree
+            raise ChainUnavailable("The vault's answer is not a position") from error
+        pairs = zip(chosen, decoded, strict=True)
+        found |= {position_id: position for position_id, position in pairs if position is not None}
     return found
-
-
-def _position(names: Sequence[str], answer: str) -> ChainPosition | None:
-    """Every output is one word."""
-    if len(answer) != len("0x") + len(names) * WORD:
-        raise ChainUnavailable("The vault's answer is not a position")
-    words = dict(zip(names, (answer[at : at + WORD] for at in range(2, len(answer), WORD)), strict=True))
-    user = "0x" + words["user"][-40:]
-    if user == ZERO_ADDRESS:
-        return None
-    return ChainPosition(
-        user=parse_address(user),
-        collateral_amount=int(words["collateralAmount"], 16),
-        collateral_value_usd=int(words["collateralValueUSD"], 16),
-        debt=int(words["usdcBorrowed"], 16),
-        active=bool(int(words["active"], 16)),
-    )
 
 
 def read_balances(accounts: Sequence[str], reference: ReferenceBlock) -> dict[str, int]:
     """The USDC of each account, by every endpoint."""
-    calls = [(settings.USDC_ADDRESS, encode_call("balanceOf(address)", [account])) for account in accounts]
-    return {
-        account: int(held, 16) for account, held in zip(accounts, _views(calls, reference, by_all=True), strict=True)
-    }
+    views = [view("MockUSDC", settings.USDC_ADDRESS, "balanceOf", account) for account in accounts]
+    answers = _views(views, reference, by_all=True)
+    try:
+        return {account: each.value(held) for account, each, held in zip(accounts, views, answers, strict=True)}
+    except Undecodable as error:
+        raise ChainUnavailable("USDC's answer is not a balance") from error
 
 
 def read_nonces(addresses: Sequence[str], reference: ReferenceBlock) -> dict[str, int]:
@@ -241,10 +216,8 @@ def _newest_first(wallet: PlatformWallet) -> Iterable[ChainTransaction]:
         below = found[-1].nonce
 
 
-def _views(calls: Sequence[tuple[str, str]], reference: ReferenceBlock, *, by_all: bool) -> list[str]:
-    return _read(
-        [("eth_call", [{"to": to, "data": data}, reference.as_parameter]) for to, data in calls], by_all=by_all
-    )
+def _views(views: Sequence[View], reference: ReferenceBlock, *, by_all: bool) -> list[str]:
+    return _read(requests(views, reference.as_parameter), by_all=by_all)
 
 
 def _read(calls: Sequence[tuple[str, list[Any]]], *, by_all: bool) -> list[Any]:

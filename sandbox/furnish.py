@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from django.conf import settings
 
 from chain.lending import deployment
-from chain.lending.encoding import Call, encode_call
+from chain.lending.encoding import Call
+from chain.lending.fast_codec import function
 from chain.rpc.clients import get_client
 from partner_platform.core.money import BASE_UNITS_PER_DOLLAR
 from sandbox.keys import key_pair
@@ -62,8 +63,8 @@ def fund_partner(partner_id: str, *, usdc: str = "", executor: str = "") -> Sand
     usdc, executor = usdc or settings.USDC_ADDRESS, executor or settings.PLATFORM_EXECUTOR_ADDRESS
     client, pair = get_client(), key_pair(f"settlement:{partner_id}")
     deployment.ensure_gas_money(client=client, address=pair.address)
-    mint = Call(usdc, 0, encode_call("mint(address,uint256)", [pair.address, SETTLEMENT_USDC]))
-    approve = Call(usdc, 0, encode_call("approve(address,uint256)", [executor, UNLIMITED]))
+    mint = Call(usdc, 0, function("MockUSDC", "mint").encode(pair.address, SETTLEMENT_USDC))
+    approve = Call(usdc, 0, function("MockUSDC", "approve").encode(executor, UNLIMITED))
     deployment.send(client=client, key=key_pair("deployer").private_key, calls=[mint])
     deployment.send(client=client, key=pair.private_key, calls=[approve])
     return SandboxPartner(partner_id, pair.address, pair.private_key)

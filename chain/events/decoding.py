@@ -6,25 +6,18 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
 from chain import selectors
-from chain.lending import abis
+from chain.lending.bundles import OutcomeStatus, has_uid, is_mark, split_by_operation
 from chain.lending.dialects import dialect
-from chain.lending.encoding import (
-    OPERATION_EXECUTED_TOPIC,
-    OPERATION_TOPICS,
-    TRANSFER_TOPIC,
-    Log,
-    Undecodable,
-    address_topic,
-    decode,
-)
+from chain.lending.encoding import TRANSFER_TOPIC, address_topic
+from chain.lending.fast_codec import Event, Log, Undecodable, events
 from chain.models import ChainEvent
-from chain.rpc.log_ranges import Filter
+from chain.rpc.blooms import Filter
 
 logger = logging.getLogger(__name__)
+
+EXECUTOR = "PlatformExecutor"
 
 
 def filters() -> list[Filter]:
@@ -56,36 +49,36 @@ def rows(logs: Iterable[Log], block_times: Mapping[str, int], *, executor: str =
     operation the events before them belong to, and become no rows. A log that does not decode (the contract was
     upgraded) is left out and logged at ERROR; the others are returned.
     """
-    found: list[ChainEvent] = []
-    unnamed: list[ChainEvent] = []  # events of this transaction whose operation is not known yet
-    kinds = _kinds(_contracts(executor))
-    for log in logs:
-        kind = kinds.get((log["address"].lower(), log["topics"][0] if log["topics"] else ""))
-        if kind is None:
+    contracts = _contracts(executor)
+    executors = {address for address, name in contracts if name == EXECUTOR}
+    kinds = _kinds(contracts)
+    ours = [log for log in logs if log["topics"] and (log["address"].lower(), log["topics"][0]) in kinds]
+    uids = {
+        _place(log): operation.uid
+        for operation in split_by_operation(ours, executors)
+        if operation.outcome.status == OutcomeStatus.EXECUTED
+        for log in operation.logs
+    }
+    found = []
+    for log in ours:
+        if is_mark(log, executors):
+            if not has_uid(log):
+                _log_unreadable(log, EXECUTOR, "no uid")
             continue
-        if unnamed and unnamed[-1].tx_hash != log["transactionHash"]:
-            unnamed = []
-        if log["topics"][0] in OPERATION_TOPICS:
-            _name_operation(unnamed, log)
-            unnamed = []
-        elif (event := _readable_row(log, kind, block_times)) is not None:
-            unnamed.append(event)
-            found.append(event)
-    return [event for event in found if not _is_known_from_operations(event)]
+        kind = kinds[log["address"].lower(), log["topics"][0]]
+        row = _readable_row(log, kind, block_times, uids.get(_place(log), ""))
+        if row is not None and not _is_known_from_operations(row):
+            found.append(row)
+    return found
 
 
-def _name_operation(events: Iterable[ChainEvent], end: Log) -> None:
-    """The executor's event ends an operation: the events before it belong to that one, where it was executed."""
-    if len(end["topics"]) != 2:
-        _log_unreadable(end, "PlatformExecutor", "no uid")
-    elif end["topics"][0] == OPERATION_EXECUTED_TOPIC:
-        for event in events:
-            event.operation_uid = end["topics"][1]
+def _place(log: Log) -> tuple[str, str]:
+    return log["blockHash"], log["logIndex"]
 
 
-def _readable_row(log: Log, kind: "_Kind", block_times: Mapping[str, int]) -> ChainEvent | None:
+def _readable_row(log: Log, kind: Event, block_times: Mapping[str, int], uid: str) -> ChainEvent | None:
     try:
-        return _row(log, kind, block_times)
+        return _row(log, kind, block_times, uid)
     except Undecodable as error:
         _log_unreadable(log, kind.name, error)
         return None
@@ -109,42 +102,18 @@ def _contracts(executor: str = "") -> tuple[tuple[str, str], ...]:
         (settings.SENIOR_POOL_ADDRESS.lower(), "SeniorPool"),
         (settings.OAID_ADDRESS.lower(), names.oaid),
         (settings.USDC_ADDRESS.lower(), "MockUSDC"),
-        *((address.lower(), "PlatformExecutor") for address in sorted(executors)),
+        *((address.lower(), EXECUTOR) for address in sorted(executors)),
     )
 
 
-class _Kind:
-    """An event's name and how its arguments are decoded, worked out once."""
-
-    def __init__(self, contract: str, item: dict[str, Any]) -> None:
-        self.name = f"{contract}.{item['name']}"
-        self.indexed = [(entry["name"], entry["type"]) for entry in item["inputs"] if entry["indexed"]]
-        plain = [entry for entry in item["inputs"] if not entry["indexed"]]
-        self.plain = [(entry["name"], entry["type"]) for entry in plain]
-        self.plain_types = abis.types_of(plain)
-
-    def args(self, log: Log) -> dict[str, Any]:
-        """By name; raises `Undecodable`."""
-        topics = log["topics"][1:]
-        if len(topics) != len(self.indexed):
-            raise Undecodable(f"{len(topics)} indexed arguments instead of {len(self.indexed)}")
-        values = {name: _indexed(kind, topic) for (name, kind), topic in zip(self.indexed, topics, strict=True)}
-        plain = decode(self.plain_types, log["data"])
-        return values | {name: _readable(kind, value) for (name, kind), value in zip(self.plain, plain, strict=True)}
-
-
 @cache
-def _kinds(contracts: tuple[tuple[str, str], ...]) -> dict[tuple[str, str], _Kind]:
-    return {
-        (address, "0x" + keccak(text=abis.signature_of(item)).hex()): _Kind(contract, item)
-        for address, contract in contracts
-        for item in abis.artifact(contract).abi
-        if item["type"] == "event"
-    }
+def _kinds(contracts: tuple[tuple[str, str], ...]) -> dict[tuple[str, str], Event]:
+    """The events of these contracts by address and first topic."""
+    return {(address, kind.topic): kind for address, contract in contracts for kind in events(contract)}
 
 
-def _row(log: Log, kind: _Kind, block_times: Mapping[str, int]) -> ChainEvent:
-    args = kind.args(log)
+def _row(log: Log, kind: Event, block_times: Mapping[str, int], uid: str) -> ChainEvent:
+    args = {name: _stored(value) for name, value in kind.decode(log).items()}
     position = args.get("positionId")
     return ChainEvent(
         block_number=int(log["blockNumber"], 16),
@@ -154,23 +123,11 @@ def _row(log: Log, kind: _Kind, block_times: Mapping[str, int]) -> ChainEvent:
         tx_hash=log["transactionHash"],
         name=kind.name,
         position_id=None if position is None else int(position),
+        operation_uid=uid,
         args=args,
     )
 
 
-def _indexed(kind: str, topic: str) -> Any:
-    """By hand: there are millions of them."""
-    try:
-        if kind == "address":
-            return str(to_checksum_address("0x" + topic[-40:]))
-        return str(int(topic, 16)) if kind.startswith("uint") else topic
-    except ValueError as error:
-        raise Undecodable(f"no {kind}") from error
-
-
-def _readable(kind: str, value: Any) -> Any:
-    if kind == "address":
-        return str(to_checksum_address(value))
-    if isinstance(value, bool):
-        return value
-    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+def _stored(value: Any) -> Any:
+    """Numbers as text: they are larger than what every database's JSON holds."""
+    return value if isinstance(value, bool | str) else str(value)

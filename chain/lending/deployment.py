@@ -8,16 +8,16 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from eth_abi.abi import encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from rlp import encode as rlp_encode  # type: ignore[import-untyped]
+from web3.logs import DISCARD
 
-from chain.lending import abis
+from chain.lending.contracts import contract_class
 from chain.lending.dialects import dialect
-from chain.lending.encoding import Call, decode_event, encode_call, topic_of
+from chain.lending.encoding import Call
 from partner_platform.core.collateral import LOAN_TO_VALUE_BPS, TOKEN_TYPES
 from partner_platform.core.money import BASIS_POINTS
 
@@ -61,11 +61,11 @@ def deploy_system(*, client: RpcClient, deployer_key: str, liquidity: int = 10_0
         _creation(dialect().oaid, owner),
         _creation("SeniorPool", owner, usdc),
         _creation(dialect().vault, owner, usdc, oaid, pool),
-        Call(oaid, 0, encode_call("setVault(address)", [vault])),
-        Call(pool, 0, encode_call("setVault(address)", [vault])),
-        Call(usdc, 0, encode_call("mint(address,uint256)", [owner, liquidity])),
-        Call(usdc, 0, encode_call("approve(address,uint256)", [pool, liquidity])),
-        Call(pool, 0, encode_call("provideLiquidity(uint256)", [liquidity])),
+        _call(dialect().oaid, oaid, "setVault", vault),
+        _call("SeniorPool", pool, "setVault", vault),
+        _call("MockUSDC", usdc, "mint", owner, liquidity),
+        _call("MockUSDC", usdc, "approve", pool, liquidity),
+        _call("SeniorPool", pool, "provideLiquidity", liquidity),
     ]
     send(client=client, key=deployer_key, calls=calls)
     return dict(zip(names, (usdc, collateral, oaid, pool, vault), strict=True))
@@ -80,7 +80,7 @@ def deploy_executor(
     usdc: str,
     operation_gas_floor: int = OPERATION_GAS_FLOOR,
 ) -> str:
-    """A `PlatformExecutor` owned by `owner_key`, with one operator; answers its address."""
+    """A `PlatformExecutor` owned by `owner_key`, with one operator; returns its address."""
     owner = Account.from_key(owner_key).address
     creation = _creation("PlatformExecutor", owner, operator_address, usdc, treasury, operation_gas_floor)
     (receipt,) = send(client=client, key=owner_key, calls=[creation])
@@ -88,7 +88,7 @@ def deploy_executor(
 
 
 def deploy_audit_anchor(*, client: RpcClient, key: str) -> str:
-    """An `AuditAnchor`, which belongs to nobody: each caller has a list of its own. Answers its address."""
+    """An `AuditAnchor`, which has no owner: each caller has a list of its own. Returns its address."""
     (receipt,) = send(client=client, key=key, calls=[_creation("AuditAnchor")])
     return str(to_checksum_address(receipt["contractAddress"]))
 
@@ -98,7 +98,7 @@ def open_sandbox_position(
 ) -> tuple[int, int]:
     """A position of this user with exactly this credit limit (base units), on which `executor` may borrow.
 
-    Answers `(oaid_token_id, position_id)`.
+    Returns `(oaid_token_id, position_id)`.
     """
     user = Account.from_key(user_key).address
     ensure_gas_money(client=client, address=user)
@@ -107,21 +107,19 @@ def open_sandbox_position(
         -credit_limit * BASIS_POINTS // LOAN_TO_VALUE_BPS[token_type]
     )  # rounded up: the vault rounds the limit down
     amount = value * 10**12  # a token of 18 decimals for each USDC of value
-    opening = [token, amount, value, TOKEN_TYPES.index(token_type)]
     receipts = send(
         client=client,
         key=user_key,
         calls=[
-            Call(token, 0, encode_call("mint(address,uint256)", [user, amount])),
-            Call(token, 0, encode_call("approve(address,uint256)", [vault, amount])),
-            Call(vault, 0, encode_call("openPosition(address,uint256,uint256,uint8)", opening)),
-            Call(vault, 0, encode_call("setOperator(address,bool)", [executor, True])),
+            _call("CollateralToken", token, "mint", user, amount),
+            _call("CollateralToken", token, "approve", vault, amount),
+            _call("SolvencyVault", vault, "openPosition", token, amount, value, TOKEN_TYPES.index(token_type)),
+            _call("SolvencyVault", vault, "setOperator", executor, True),
         ],
     )
-    topic = topic_of("SolvencyVault", "PositionOpened")
-    (log,) = (log for log in receipts[2]["logs"] if log["topics"][0] == topic)
-    opened = decode_event("SolvencyVault", "PositionOpened", log)
-    return opened["oaidTokenId"], opened["positionId"]
+    events: Any = contract_class("SolvencyVault").events
+    [opened] = events.PositionOpened().process_receipt(receipts[2], errors=DISCARD)
+    return opened["args"]["oaidTokenId"], opened["args"]["positionId"]
 
 
 def ensure_gas_money(*, client: RpcClient, address: str, wei: int = 100 * ETHER) -> None:
@@ -131,12 +129,12 @@ def ensure_gas_money(*, client: RpcClient, address: str, wei: int = 100 * ETHER)
 
 
 def contract_address(sender: str, nonce: int) -> str:
-    """Where a contract created by `sender` with this nonce lands."""
+    """The address of a contract that `sender` creates with this nonce."""
     return str(to_checksum_address(keccak(rlp_encode([bytes.fromhex(sender[2:]), nonce]))[-20:]))
 
 
 def send(*, client: RpcClient, key: str, calls: Sequence[Call], gas: int = GAS_LIMIT) -> list[dict[str, Any]]:
-    """Sign and send these calls in one batch (an empty `to` creates a contract); answers their receipts in order."""
+    """Sign and send these calls in one batch (an empty `to` creates a contract); returns their receipts in order."""
     account = Account.from_key(key)
     nonce = _nonce(client, account.address)
     chain_id = int(client.call("eth_chainId", []), 16)
@@ -149,9 +147,9 @@ def send(*, client: RpcClient, key: str, calls: Sequence[Call], gas: int = GAS_L
 
 
 def send_signed(*, client: RpcClient, raws: Sequence[str]) -> list[dict[str, Any]]:
-    """Send signed transactions (0x-hex) in one batch and wait until all are mined; answers their receipts in order.
+    """Send signed transactions (0x-hex) in one batch and wait until all are mined; returns their receipts in order.
 
-    A node that mines each transaction at once still answers before it has: what it did is read after its receipt.
+    A node that mines each transaction at once returns its hash before it is mined: read its effect after the receipt.
     """
     hashes = client.batch([("eth_sendRawTransaction", [raw]) for raw in raws])
     for answer in hashes:
@@ -183,10 +181,13 @@ def _wait(client: RpcClient, hashes: Sequence[str], raws: Sequence[str]) -> list
 
 
 def _creation(name: str, *args: Any) -> Call:
-    """The creation of a contract, as a call to nobody."""
-    contract = abis.artifact(name)
-    inputs: list[dict[str, Any]] = next((item["inputs"] for item in contract.abi if item["type"] == "constructor"), [])
-    return Call("", 0, contract.bytecode + encode(abis.types_of(inputs), args).hex())
+    """The creation of a contract: a call without a recipient."""
+    return Call("", 0, str(contract_class(name).constructor(*args).data_in_transaction))
+
+
+def _call(name: str, to: str, function: str, *args: Any) -> Call:
+    """A call of the contract `name` at `to`."""
+    return Call(to, 0, str(contract_class(name).encode_abi(function, args)))
 
 
 def _fields(call: Call) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Which system the platform speaks to: the plan's interface, or that of the system as deployed in public.
+"""Which of the two systems of contracts is in use: the plan's interface, or that of the publicly deployed system.
 
-`CHAIN_SYSTEM=plan|public` chooses. What the two do not share is here: how a credit line is read, how a borrow is called
-and which event proves it. All else (positions, repayments, the pool) is the same in both, and in
-`chain.lending.readings`.
+`CHAIN_SYSTEM=plan|public` chooses. What differs is here: how a credit line is read, how a borrow is called and which
+event proves it. All else (positions, repayments, the pool) is the same in both (`chain.lending.readings`,
+`chain.lending.operations`).
 """
 
 from abc import ABC, abstractmethod
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from eth_abi.abi import decode
-from eth_utils.address import to_checksum_address
 
-from chain.lending.encoding import encode_call, error_selector, to_bytes, topic_of, uint_topic
+from chain.lending.encoding import topic_of, uint_topic
+from chain.lending.fast_codec import checksummed, function
+from chain.lending.reverts import error_selector
+from chain.lending.views import View, view
 from chain.rpc.errors import RpcError
 
 NO_TOKEN = error_selector("OAID", "ERC721NonexistentToken")
@@ -23,7 +24,7 @@ DEFAULT_DURATION_SECONDS = 365 * 86_400
 
 @dataclass(frozen=True)
 class CreditLine:
-    """An OAID as either system tells it; `position_id` is 0 where no position backs it."""
+    """An OAID as both systems have it; `position_id` is 0 where no position backs it."""
 
     owner: str
     limit: int
@@ -55,8 +56,8 @@ class Dialect(ABC):
         return topic_of(self.vault, "USDCBorrowed")
 
     @abstractmethod
-    def oaid_calls(self, token_id: int) -> list[tuple[str, str]]:
-        """The view calls `(to, data)` that tell of an OAID."""
+    def oaid_views(self, token_id: int) -> list[View]:
+        """The calls that read an OAID."""
 
     @abstractmethod
     def is_unknown(self, answers: Sequence[Any]) -> bool:
@@ -64,7 +65,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def decode_oaid(self, answers: Sequence[str]) -> CreditLine:
-        """The credit line out of the answers, which are all values."""
+        """The credit line out of the answers, none of which is a refusal; `Undecodable`."""
 
     @abstractmethod
     def borrow_call(self, borrow: Borrow) -> str:
@@ -80,12 +81,12 @@ class PlanDialect(Dialect):
 
     vault, oaid = "SolvencyVault", "OAID"
 
-    def oaid_calls(self, token_id: int) -> list[tuple[str, str]]:
+    def oaid_views(self, token_id: int) -> list[View]:
         oaid, vault = settings.OAID_ADDRESS, settings.SOLVENCY_VAULT_ADDRESS
         return [
-            (oaid, encode_call("ownerOf(uint256)", [token_id])),
-            (oaid, encode_call("getCreditLine(uint256)", [token_id])),
-            (vault, encode_call("positionOf(uint256)", [token_id])),
+            view(self.oaid, oaid, "ownerOf", token_id),
+            view(self.oaid, oaid, "getCreditLine", token_id),
+            view(self.vault, vault, "positionOf", token_id),
         ]
 
     def is_unknown(self, answers: Sequence[Any]) -> bool:
@@ -93,11 +94,13 @@ class PlanDialect(Dialect):
 
     def decode_oaid(self, answers: Sequence[str]) -> CreditLine:
         owner, line, position = answers
-        limit, used, active = decode(["uint256", "uint256", "bool"], to_bytes(line))
-        return CreditLine(str(to_checksum_address("0x" + owner[-40:])), limit, used, active, int(position, 16))
+        [holder] = function(self.oaid, "ownerOf").decode(owner)
+        limit, used, active = function(self.oaid, "getCreditLine").decode(line)
+        [position_id] = function(self.vault, "positionOf").decode(position)
+        return CreditLine(checksummed(holder), limit, used, active, position_id)
 
     def borrow_call(self, borrow: Borrow) -> str:
-        return encode_call("borrowUSDC(uint256,uint256)", [borrow.position_id, borrow.amount])
+        return function(self.vault, "borrowUSDC").encode(borrow.position_id, borrow.amount)
 
     def borrowed_data(self, borrow: Borrow) -> str:
         return uint_topic(borrow.amount)
@@ -111,20 +114,18 @@ class PublicDialect(Dialect):
     vault, oaid = "PublicSolvencyVault", "PublicOAID"
     one_loan_per_position = True
 
-    def oaid_calls(self, token_id: int) -> list[tuple[str, str]]:
-        return [(settings.OAID_ADDRESS, encode_call("getCreditLine(uint256)", [token_id]))]
+    def oaid_views(self, token_id: int) -> list[View]:
+        return [view(self.oaid, settings.OAID_ADDRESS, "getCreditLine", token_id)]
 
     def is_unknown(self, answers: Sequence[Any]) -> bool:
         return isinstance(answers[0], str) and len(answers[0]) > len("0x") and not int(answers[0][2:66], 16)
 
     def decode_oaid(self, answers: Sequence[str]) -> CreditLine:
-        [(user, limit, used, position, active)] = decode(
-            ["(address,uint256,uint256,uint256,bool)"], to_bytes(answers[0])
-        )
-        return CreditLine(str(to_checksum_address(user)), limit, used, active, position)
+        [(user, limit, used, position, active)] = function(self.oaid, "getCreditLine").decode(answers[0])
+        return CreditLine(checksummed(user), limit, used, active, position)
 
     def borrow_call(self, borrow: Borrow) -> str:
-        return encode_call("borrowUSDC(uint256,uint256,uint256,uint256)", self._terms(borrow))
+        return function(self.vault, "borrowUSDC").encode(*self._terms(borrow))
 
     def borrowed_data(self, borrow: Borrow) -> str:
         return "0x" + "".join(uint_topic(value)[2:] for value in self._terms(borrow)[1:])

@@ -17,16 +17,10 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from chain import selectors
-from chain.lending.encoding import (
-    OPERATION_TOPICS,
-    TRANSFER_TOPIC,
-    Call,
-    Undecodable,
-    address_topic,
-    decode_uint,
-    encode_call,
-    to_bytes,
-)
+from chain.lending.bundles import is_mark
+from chain.lending.encoding import TRANSFER_TOPIC, Call, address_topic, to_bytes
+from chain.lending.fast_codec import Undecodable, decode_uint, function
+from chain.lending.views import view
 from chain.models import FundingTransfer
 from chain.rpc.clients import ChainUnavailable, get_client
 from chain.rpc.evidence import corroborated
@@ -54,7 +48,7 @@ def prove_transfers(*, tx_hash: str, senders: Sequence[str]) -> list[ProvenTrans
     """What a mined, successful, k-deep transaction brought to the platform account, for each of `senders` that did.
 
     Raises 400 with a code of its own for each way in which the hash proves nothing, `ChainUnavailable` where the chain
-    cannot tell.
+    cannot answer.
     """
     receipt, transaction, head = read(
         ("eth_getTransactionReceipt", [tx_hash]), ("eth_getTransactionByHash", [tx_hash]), ("eth_blockNumber", [])
@@ -120,14 +114,14 @@ def give_back(*, transfer_id: UUID, amount: int) -> bool:
 
 def guard(block_number: int, block_hash: str) -> Call:
     """The call that lets the operation it begins run only on a chain which has this block."""
-    data = encode_call("requireBlock(uint256,bytes32)", [block_number, to_bytes(block_hash)])
+    data = function("PlatformExecutor", "requireBlock").encode(block_number, to_bytes(block_hash))
     return Call(settings.PLATFORM_EXECUTOR_ADDRESS, 0, data)
 
 
 def balance_at(account: str, *, block_number: int, block_hash: str) -> int:
-    """The account's USDC at the end of this very block, by the word of a node that has it; `ChainUnavailable`."""
-    balance = {"to": settings.USDC_ADDRESS, "data": encode_call("balanceOf(address)", [account])}
-    block, held = read(("eth_getBlockByNumber", [hex(block_number), False]), ("eth_call", [balance, hex(block_number)]))
+    """The account's USDC at the end of this very block, by a node that has it; `ChainUnavailable`."""
+    balance = view("MockUSDC", settings.USDC_ADDRESS, "balanceOf", account)
+    block, held = read(("eth_getBlockByNumber", [hex(block_number), False]), balance.request(hex(block_number)))
     if block is None or block["hash"] != block_hash:
         raise ChainUnavailable("The node has another block in the place of the one to judge by")
     try:
@@ -147,7 +141,7 @@ def _not_mined(tx_hash: str, *, is_pending: bool) -> BadRequest:
 
 
 def _require_canonical(receipt: dict[str, Any], head: int) -> None:
-    """Deep enough, and in the block that every node shows at its height; nodes that lag behind say nothing."""
+    """Deep enough, and in the block that every node shows at its height; a node without that height is left out."""
     blocks = read_everywhere("eth_getBlockByNumber", [receipt["blockNumber"], False])
     same = [block["hash"] == receipt["blockHash"] for block in blocks]
     if not any(same):
@@ -157,16 +151,13 @@ def _require_canonical(receipt: dict[str, Any], head: int) -> None:
 
 
 def _is_our_own(receipt: dict[str, Any]) -> bool:
-    """A carrier of ours moves pulled funds the same way, but those have funded their repayment already."""
+    """A bundle of ours moves pulled funds the same way, but those have funded their repayment already."""
     executors = {executor.lower() for executor in selectors.executor_addresses()}
-    return any(
-        log["address"].lower() in executors and log["topics"] and log["topics"][0] in OPERATION_TOPICS
-        for log in receipt["logs"]
-    )
+    return any(is_mark(log, executors) for log in receipt["logs"])
 
 
 def _value_from(receipt: dict[str, Any], sender: str) -> int:
-    """By the logs of USDC itself, whatever other tokens say; one that is no transfer's is worth nothing."""
+    """By the logs of the USDC contract alone; one that holds no amount counts as nothing."""
     wanted = [TRANSFER_TOPIC, address_topic(sender), address_topic(settings.PLATFORM_EXECUTOR_ADDRESS)]
     usdc = settings.USDC_ADDRESS.lower()
     logs = [

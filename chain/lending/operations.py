@@ -3,13 +3,12 @@
 Amounts are USDC base units; addresses come from the settings.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
-from chain.lending import abis
 from chain.lending.dialects import Borrow, dialect
 from chain.lending.encoding import (
     DEBT_UPDATED_TOPIC,
@@ -17,16 +16,16 @@ from chain.lending.encoding import (
     REPAID_TOPIC,
     TRANSFER_TOPIC,
     Call,
-    Log,
     address_topic,
-    decode_event,
-    encode_call,
     uint_topic,
 )
+from chain.lending.fast_codec import Log, event, function
 from chain.models import Operation
 from partner_platform.core.ethereum import ZERO_ADDRESS
 
-PAYOFF_SIGNATURE = abis.signature_of(abis.entry("PlatformExecutor", "function", "payoff"))
+_DEBT_UPDATED, _REPAID = event("SeniorPool", "DebtUpdated"), event("PlatformExecutor", "Repaid")
+_TRANSFER, _TRANSFER_FROM = function("MockUSDC", "transfer"), function("MockUSDC", "transferFrom")
+_REPAY, _PAYOFF = function("PlatformExecutor", "repay"), function("PlatformExecutor", "payoff")
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,15 @@ class PoolDebt:
     accrued: int
     rate_bps: int
 
+    @classmethod
+    def of_event(cls, args: Mapping[str, Any]) -> "PoolDebt":
+        """By the arguments of the pool's `DebtUpdated`: numbers, or the texts that a `ChainEvent` keeps of them."""
+        return cls(int(args["principal"]), int(args["accrued"]), int(args["rateBps"]))
+
 
 @dataclass(frozen=True)
 class PayoffTerms:
-    """What the executor reckons a payoff from (`PlatformExecutor.LoanDebt`); `since` in seconds since the epoch."""
+    """What the executor computes a payoff from (`PlatformExecutor.LoanDebt`); `since` in seconds since the epoch."""
 
     principal: int
     accrued: int
@@ -67,7 +71,7 @@ def borrow_operation(
     borrow, speaks = Borrow(position_id, amount, duration, installments), dialect()
     calls = [
         Call(vault, 0, speaks.borrow_call(borrow)),
-        Call(usdc, 0, encode_call("transfer(address,uint256)", [settlement_address, net])),
+        Call(usdc, 0, _TRANSFER.encode(settlement_address, net)),
     ]
     drawn = _expected(vault, [speaks.borrowed_topic, uint_topic(position_id), address_topic(executor)], None)
     effect = [
@@ -86,16 +90,14 @@ def repay_operation(
 ) -> tuple[list[Call], list[dict[str, Any]]]:
     """Pull `amount` from `pull_from` (where given) and repay it; with `close` no more than what is owed in that block.
 
-    Answers the calls and the logs that prove it.
+    Returns the calls and the logs that prove it.
     """
     vault, usdc, executor = settings.SOLVENCY_VAULT_ADDRESS, settings.USDC_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS
     calls, effect = [], []
     if pull_from is not None:
-        pull = encode_call("transferFrom(address,address,uint256)", [pull_from, executor, amount])
-        calls.append(Call(usdc, 0, pull))
+        calls.append(Call(usdc, 0, _TRANSFER_FROM.encode(pull_from, executor, amount)))
         effect.append(_expected(usdc, [TRANSFER_TOPIC, address_topic(pull_from), address_topic(executor)], amount))
-    repay = encode_call("repay(address,uint256,uint256,bool)", [vault, position_id, amount, close])
-    calls.append(Call(executor, 0, repay))
+    calls.append(Call(executor, 0, _REPAY.encode(vault, position_id, amount, close)))
     paid = None if close else amount  # a payoff pays what is owed in its own block
     effect.append(_expected(vault, [LOAN_REPAID_TOPIC, uint_topic(position_id), address_topic(executor)], paid))
     effect.append(_expected(executor, [REPAID_TOPIC, uint_topic(position_id)], None))
@@ -108,12 +110,12 @@ def payoff_operation(
 ) -> tuple[list[Call], list[dict[str, Any]]]:
     """Pay off one loan of a position with what it owes in the block this runs in, at most `most`.
 
-    Exactly that is pulled from `pull_from`; None: the platform account has the funds. Answers the calls and the logs
+    Exactly that is pulled from `pull_from`; None: the platform account has the funds. Returns the calls and the logs
     that prove it.
     """
     vault, usdc, executor = settings.SOLVENCY_VAULT_ADDRESS, settings.USDC_ADDRESS, settings.PLATFORM_EXECUTOR_ADDRESS
     loan = (terms.principal, terms.accrued, terms.prior_principal, terms.prior_accrued, terms.rate_bps, terms.since)
-    payoff = encode_call(PAYOFF_SIGNATURE, [vault, position_id, loan, most, pull_from or ZERO_ADDRESS])
+    payoff = _PAYOFF.encode(vault, position_id, loan, most, pull_from or ZERO_ADDRESS)
     effect = [
         _expected(vault, [LOAN_REPAID_TOPIC, uint_topic(position_id), address_topic(executor)], None),
         _expected(executor, [REPAID_TOPIC, uint_topic(position_id)], None),
@@ -129,8 +131,7 @@ def pool_debt(outcome_logs: Iterable[Log]) -> PoolDebt | None:
     log = _pool_log(outcome_logs)
     if log is None:
         return None
-    values = decode_event("SeniorPool", "DebtUpdated", log)
-    return PoolDebt(values["principal"], values["accrued"], values["rateBps"])
+    return PoolDebt.of_event(_DEBT_UPDATED.decode(log))
 
 
 def movement_index(outcome_logs: Iterable[Log]) -> int:
@@ -140,7 +141,7 @@ def movement_index(outcome_logs: Iterable[Log]) -> int:
 
 
 def repaid_amount(operation: Operation) -> int:
-    """What the executor's `repay` really paid, by its `Repaid` event; `LookupError` unless there is exactly one."""
+    """What the executor's `repay` paid, by its `Repaid` event; `LookupError` unless there is exactly one."""
     executor = operation.executor.lower()
     logs = [
         log
@@ -149,7 +150,7 @@ def repaid_amount(operation: Operation) -> int:
     ]
     if len(logs) != 1:
         raise LookupError(f"{len(logs)} Repaid events where one is expected")
-    return int(decode_event("PlatformExecutor", "Repaid", logs[0])["paid"])
+    return int(_REPAID.decode(logs[0])["paid"])
 
 
 def _pool_log(logs: Iterable[Log]) -> Log | None:

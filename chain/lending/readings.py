@@ -12,29 +12,26 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
-from eth_abi.abi import decode
-from eth_utils.address import to_checksum_address
 from redis.exceptions import RedisError
 
-from chain.lending import abis
 from chain.lending.dialects import dialect
-from chain.lending.encoding import encode_call, to_bytes
+from chain.lending.encoding import to_bytes
+from chain.lending.fast_codec import Undecodable
+from chain.lending.positions import VaultPosition, decode_position, position_view
+from chain.lending.views import View, requests, view
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.rpc.reading import read
 from chain.rpc.single_flight import once
-from partner_platform.core.collateral import TOKEN_TYPES
-from partner_platform.core.ethereum import ZERO_ADDRESS
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HEAD_SECONDS = 0.5
 READING_SECONDS = 60
-_HEAD_KEY = "chain:head"
+_HEAD_KEY = "lending:head"
 MAX_POSITION_HINTS = 100_000
 CALLS_PER_POST = 200
 _position_hints: dict[int, int] = {}  # OAID -> position, as this process saw it last
-_POSITION_TYPES = abis.types_of(abis.entry("SolvencyVault", "function", "positions")["outputs"])
 
 
 @dataclass(frozen=True)
@@ -56,18 +53,10 @@ class OaidReading:
 
 
 @dataclass(frozen=True)
-class PositionReading:
+class PositionReading(VaultPosition):
     """A collateral position at one block; `usdc_borrowed` is its debt then, interest included."""
 
     position_id: int
-    user: str
-    oaid_token_id: int
-    collateral_token: str
-    collateral_amount: int
-    collateral_value_usd: int
-    usdc_borrowed: int
-    active: bool
-    token_type: str
     block_number: int
 
 
@@ -110,24 +99,24 @@ def read_backing(token_id: int) -> Backing | None:
 
 def read_executed(operations: Sequence[tuple[str, str]], block_number: int) -> set[str]:
     """The uids of those of the operations `(executor, uid)` that had run at the end of that block, in one post."""
-    calls = [(executor, executed_call(uid)) for executor, uid in operations]
-    answers = _values(_eth_calls(calls, hex(block_number)))
-    return {uid for (_, uid), answer in zip(operations, answers, strict=True) if int(answer, 16)}
+    views = [executed_view(executor, uid) for executor, uid in operations]
+    ran = _read(views, hex(block_number))
+    return {uid for (_, uid), has_run in zip(operations, ran, strict=True) if has_run}
 
 
-def executed_call(uid: str) -> str:
-    """Calldata of the view that tells whether an executor has run a uid."""
-    return encode_call("executed(bytes32)", [to_bytes(uid)])
+def executed_view(executor: str, uid: str) -> View:
+    """Whether an executor has run a uid."""
+    return view("PlatformExecutor", executor, "executed", to_bytes(uid))
 
 
 def read_usdc_funding(owner: str, *, executor: str = "") -> tuple[int, int]:
     """The USDC balance of `owner` and what the executor (the configured one) may pull from it, as of now (base units,
     never cached).
     """
-    allowance = encode_call("allowance(address,address)", [owner, executor or settings.PLATFORM_EXECUTOR_ADDRESS])
-    calls = [(settings.USDC_ADDRESS, encode_call("balanceOf(address)", [owner])), (settings.USDC_ADDRESS, allowance)]
-    balance, allowed = _values(_eth_calls(calls, "latest"))
-    return int(balance, 16), int(allowed, 16)
+    usdc, spender = settings.USDC_ADDRESS, executor or settings.PLATFORM_EXECUTOR_ADDRESS
+    views = [view("MockUSDC", usdc, "balanceOf", owner), view("MockUSDC", usdc, "allowance", owner, spender)]
+    balance, allowed = _read(views, "latest")
+    return balance, allowed
 
 
 def read_operators(users: Sequence[str], executor: str) -> set[str]:
@@ -136,9 +125,8 @@ def read_operators(users: Sequence[str], executor: str) -> set[str]:
     allowed: set[str] = set()
     for start in range(0, len(chosen), CALLS_PER_POST):
         some = chosen[start : start + CALLS_PER_POST]
-        calls = [(vault, encode_call("isOperator(address,address)", [user, executor])) for user in some]
-        answers = _values(_eth_calls(calls, "latest"))
-        allowed |= {user for user, answer in zip(some, answers, strict=True) if int(answer, 16)}
+        answers = _read([view("SolvencyVault", vault, "isOperator", user, executor) for user in some], "latest")
+        allowed |= {user for user, is_allowed in zip(some, answers, strict=True) if is_allowed}
     return allowed
 
 
@@ -148,7 +136,7 @@ def newest_block_time() -> int:
 
 
 def forget_block() -> None:
-    """Ask the chain for its newest block at the next reading: somebody knows of a newer one than is remembered."""
+    """Forget which block is the newest, so that the next reading asks: the caller knows of a newer one."""
     try:
         cache.delete(_HEAD_KEY)
     except RedisError as error:
@@ -157,7 +145,7 @@ def forget_block() -> None:
 
 def _read_at_head(name: str, fetch: Callable[[_Head], T]) -> T:
     """A reading of the newest block, shared by all that ask for it in that block."""
-    return _at_head(lambda head: once(f"chain:{name}:{head.hash}", READING_SECONDS, lambda: fetch(head)))
+    return _at_head(lambda head: once(f"lending:{name}:{head.hash}", READING_SECONDS, lambda: fetch(head)))
 
 
 def _at_head(fetch: Callable[[_Head], T]) -> T:
@@ -172,20 +160,20 @@ def _at_head(fetch: Callable[[_Head], T]) -> T:
 
 
 def _fetch_oaid(token_id: int, head: _Head) -> OaidReading | None:
-    return _decode_oaid(token_id, _eth_calls(dialect().oaid_calls(token_id), hex(head.number)), head)
+    return _decode_oaid(token_id, _ask(dialect().oaid_views(token_id), hex(head.number)), head)
 
 
 def _fetch_position(position_id: int, head: _Head) -> PositionReading | None:
-    [answer] = _eth_calls([_position_call(position_id)], hex(head.number))
+    [answer] = _ask([position_view(position_id)], hex(head.number))
     return _decode_position(position_id, answer, head)
 
 
 def _fetch_backing(token_id: int, head: _Head) -> Backing | None:
     """In one post where this process knows the OAID's position from before; the chain is asked for it all the same."""
     hint = _position_hints.get(token_id, 0)
-    calls = dialect().oaid_calls(token_id)
-    size = len(calls)
-    answers = _eth_calls([*calls, *([_position_call(hint)] if hint else [])], hex(head.number))
+    views = dialect().oaid_views(token_id)
+    size = len(views)
+    answers = _ask([*views, *([position_view(hint)] if hint else [])], hex(head.number))
     oaid = _decode_oaid(token_id, answers[:size], head)
     if oaid is None:
         return None
@@ -199,14 +187,11 @@ def _fetch_backing(token_id: int, head: _Head) -> Backing | None:
     return Backing(oaid, _fetch_position(oaid.position_id, head))
 
 
-def _position_call(position_id: int) -> tuple[str, str]:
-    return (settings.SOLVENCY_VAULT_ADDRESS, encode_call("positions(uint256)", [position_id]))
-
-
 def _decode_oaid(token_id: int, answers: Sequence[Any], head: _Head) -> OaidReading | None:
     if dialect().is_unknown(answers):
         return None
-    line = dialect().decode_oaid(_values(answers))
+    returned = _returned(answers)
+    line = _decoded(lambda: dialect().decode_oaid(returned))
     return OaidReading(
         oaid_token_id=token_id,
         owner=line.owner,
@@ -219,37 +204,37 @@ def _decode_oaid(token_id: int, answers: Sequence[Any], head: _Head) -> OaidRead
 
 
 def _decode_position(position_id: int, answer: Any, head: _Head) -> PositionReading | None:
-    [data] = _values([answer])
-    user, token, amount, value, debt, oaid_token_id, token_type, active = decode(_POSITION_TYPES, to_bytes(data))
-    if user == ZERO_ADDRESS:
-        return None
-    return PositionReading(
-        position_id=position_id,
-        user=str(to_checksum_address(user)),
-        oaid_token_id=oaid_token_id,
-        collateral_token=str(to_checksum_address(token)),
-        collateral_amount=amount,
-        collateral_value_usd=value,
-        usdc_borrowed=debt,
-        active=active,
-        token_type=TOKEN_TYPES[token_type],
-        block_number=head.number,
-    )
+    [returned] = _returned([answer])
+    found = _decoded(lambda: decode_position(returned))
+    return None if found is None else PositionReading(**vars(found), position_id=position_id, block_number=head.number)
 
 
-def _eth_calls(calls: Sequence[tuple[str, str]], block: str) -> list[Any]:
-    """The answers of several view calls `(to, data)` at one block, in one post; an `RpcError` where one was refused."""
-    return get_client().batch([("eth_call", [{"to": to, "data": data}, block]) for to, data in calls])
+def _read(views: Sequence[View], block: str) -> list[Any]:
+    """The value of each view, in one post."""
+    returned = _returned(_ask(views, block))
+    return _decoded(lambda: [each.value(answer) for each, answer in zip(views, returned, strict=True)])
 
 
-def _values(answers: Sequence[Any]) -> list[str]:
-    """The answers, which must all be values: a refusal, or nothing from an address without code, tells nothing."""
+def _ask(views: Sequence[View], block: str) -> list[Any]:
+    """What a node returned for each view at one block, in one post; an `RpcError` where it refused one."""
+    return get_client().batch(requests(views, block))
+
+
+def _returned(answers: Sequence[Any]) -> list[str]:
+    """The answers, unless a node refused one, or one is of an address without code; both raise `ChainUnavailable`."""
     for answer in answers:
         if isinstance(answer, RpcError):
             raise ReadingRefused(f"The chain refused a reading: {answer.message}") from answer
         if answer == "0x":
             raise ChainUnavailable("A contract named in the settings is not on this chain")
     return list(answers)
+
+
+def _decoded(decode: Callable[[], T]) -> T:
+    try:
+        return decode()
+    except Undecodable as error:
+        raise ChainUnavailable(f"A contract named in the settings is another one on this chain: {error}") from error
 
 
 def _head() -> _Head:

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
-from chain.lending.encoding import encode_call
+from chain.lending.fast_codec import Undecodable
+from chain.lending.views import View, requests, view
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet, TransactionState
 from chain.rpc.clients import ChainClient, ChainUnavailable, RpcError
 from chain.selectors import is_retired, live_transactions
@@ -141,17 +142,15 @@ def _view(client: ChainClient, wallet: PlatformWallet, live: list[ChainTransacti
     tags = ("latest", "pending", "finalized")
     hashes = [attempt.tx_hash for transaction in live for attempt in transaction.attempts.all()]
     count = [("eth_getTransactionCount", [wallet.address, tag]) for tag in tags]
-    paused = encode_call("paused()")
-    allowed = encode_call("isOperator(address)", [wallet.address])
-    views = [
-        ("eth_call", [{"to": settings.PLATFORM_EXECUTOR_ADDRESS, "data": data}, "latest"]) for data in (paused, allowed)
-    ]
+    executor = settings.PLATFORM_EXECUTOR_ADDRESS
+    paused = view("PlatformExecutor", executor, "paused")
+    allowed = view("PlatformExecutor", executor, "isOperator", wallet.address)
     answers = client.batch(
         [
             ("eth_blockNumber", []),
             ("eth_getBalance", [wallet.address, "latest"]),
             *count,
-            *views,
+            *requests([paused, allowed]),
             *[("eth_getTransactionByHash", [tx_hash]) for tx_hash in hashes],
         ]
     )
@@ -161,8 +160,8 @@ def _view(client: ChainClient, wallet: PlatformWallet, live: list[ChainTransacti
         head=int(head, 16),
         nonces={tag: int(answer, 16) for tag, answer in zip(tags, counts, strict=True) if isinstance(answer, str)},
         balance_wei=int(balance, 16),
-        executor_is_paused=_as_bool(is_paused),
-        is_operator=_as_bool(is_allowed),
+        executor_is_paused=_as_bool(paused, is_paused),
+        is_operator=_as_bool(allowed, is_allowed),
         known_hashes=frozenset(
             tx_hash for tx_hash, answer in zip(hashes, found, strict=True) if isinstance(answer, dict)
         ),
@@ -205,5 +204,9 @@ def _executor(chain: ChainView) -> str:
     return f"{state}, this wallet {'may' if chain.is_operator else 'may not'} send bundles"
 
 
-def _as_bool(answer: Any) -> bool | None:
-    return bool(int(answer, 16)) if isinstance(answer, str) and len(answer) > 2 else None
+def _as_bool(asked: View, answer: Any) -> bool | None:
+    """None where a node refused, or there is no such contract."""
+    try:
+        return bool(asked.value(answer))
+    except Undecodable:
+        return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from audit.services import record_change
 from chain import selectors
-from chain.lending import readings
+from chain.lending.readings import executed_view
 from chain.models import ChainTransaction, Operation, OperationState
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.settlement.adoption import Execution, find_execution
@@ -154,11 +154,11 @@ class _Seen:
 def _questions(
     operation: Operation, transaction: ChainTransaction | None, hashes: list[str]
 ) -> list[tuple[str, list[Any]]]:
-    view = {"to": operation.executor, "data": readings.executed_call(operation.uid)}
+    ran = executed_view(operation.executor, operation.uid)
     sender = operation.executor if transaction is None else transaction.wallet.address
     return [
-        ("eth_call", [view, "latest"]),
-        ("eth_call", [view, "finalized"]),
+        ran.request("latest"),
+        ran.request("finalized"),
         ("eth_getTransactionCount", [sender, "finalized"]),
         *[("eth_getTransactionByHash", [tx_hash]) for tx_hash in hashes],
     ]

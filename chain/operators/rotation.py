@@ -10,14 +10,18 @@ the key, replacing the executor".
 from dataclasses import dataclass, field
 
 from django.conf import settings
+from web3.exceptions import BadFunctionCallOutput
 
 from audit.services import record_change
 from chain import selectors
 from chain.events.cursor import CursorMoved
 from chain.events.new_executors import follow_executor
-from chain.lending.encoding import Call, encode_call
+from chain.lending.contracts import call_together, contract_at
+from chain.lending.encoding import Call
+from chain.lending.fast_codec import function
 from chain.models import ChainTransaction, Operation, PlatformWallet
 from chain.rpc.clients import ChainClient, RpcError, get_client
+from chain.rpc.provider import web3_over
 from chain.rpc.reading import read
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
 from chain.wallet.signer import signing_address
@@ -41,26 +45,23 @@ class ExecutorView:
 
 def inspect_executor(executor: str, wallets: list[str]) -> ExecutorView:
     """Read an executor. Raises `RotationRefused` where none is at the address, `ChainUnavailable`."""
-    views = [
-        (executor, "usdc()", []),
-        (executor, "paused()", []),
-        (settings.USDC_ADDRESS, "balanceOf(address)", [executor]),
-        *[(executor, "isOperator(address)", [wallet]) for wallet in wallets],
-    ]
     [code] = read(("eth_getCode", [executor, "latest"]))
     if len(code) <= len("0x"):
         raise RotationRefused(f"there is no contract at {executor}")
-    calls = [("eth_call", [{"to": to, "data": encode_call(name, args)}, "latest"]) for to, name, args in views]
-    answers = get_client().batch(calls)
-    if any(isinstance(answer, RpcError) or len(answer) <= len("0x") for answer in answers):
-        raise RotationRefused(f"the contract at {executor} is no PlatformExecutor")
-    usdc, paused, balance, *allowed = answers
+    w3 = web3_over(get_client())
+    contract = contract_at("PlatformExecutor", executor, w3).functions
+    usdc = contract_at("MockUSDC", settings.USDC_ADDRESS, w3).functions
+    views = [contract.usdc(), contract.paused(), usdc.balanceOf(executor), *map(contract.isOperator, wallets)]
+    try:
+        pays, is_paused, balance, *allowed = call_together(w3, views)
+    except (RpcError, BadFunctionCallOutput) as error:
+        raise RotationRefused(f"the contract at {executor} is no PlatformExecutor") from error
     return ExecutorView(
         address=executor,
-        usdc="0x" + usdc[-40:],
-        is_paused=bool(int(paused, 16)),
-        usdc_balance=int(balance, 16),
-        allows={wallet: bool(int(answer, 16)) for wallet, answer in zip(wallets, allowed, strict=True)},
+        usdc=pays,
+        is_paused=is_paused,
+        usdc_balance=balance,
+        allows=dict(zip(wallets, allowed, strict=True)),
     )
 
 
@@ -82,7 +83,7 @@ def set_operator_calls(wallet: str, *, allowed: bool, executors: list[str]) -> l
     """The calls that the owner signs so that a wallet may, or may no longer, send bundles to these executors; none for
     an executor where that is so already.
     """
-    data = encode_call("setOperator(address,bool)", [wallet, allowed])
+    data = function("PlatformExecutor", "setOperator").encode(wallet, allowed)
     return [Call(to, 0, data) for to in executors if inspect_executor(to, [wallet]).allows[wallet] != allowed]
 
 

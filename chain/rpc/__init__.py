@@ -1,1 +1,4 @@
-"""Talks to nodes: several endpoints, one post a round, one meaning for each error, evidence for each conclusion."""
+"""Talks to nodes: several endpoints, one post for each round of calls, one meaning for each error.
+
+No send is repeated here, and nothing final is concluded from one endpoint's answer where there are several.
+"""

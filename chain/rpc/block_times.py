@@ -9,7 +9,7 @@ from chain.rpc.log_ranges import HEADERS_PER_POST, LogRange, header_calls
 def block_times(client: ChainClient, found: LogRange) -> dict[str, int]:
     """Seconds since the epoch, by block hash; headers that the range lacks are read.
 
-    Raises `ChainUnavailable`, also where another block stands by now at the height of one.
+    Raises `ChainUnavailable`, also where the chain replaced one of the blocks meanwhile.
     """
     times = {log["blockHash"]: int(log["blockTimestamp"], 16) for log in found.logs if log.get("blockTimestamp")}
     headers = [*found.headers.values(), *_missing_headers(client, found)]
@@ -20,7 +20,7 @@ def block_times(client: ChainClient, found: LogRange) -> dict[str, int]:
 
 
 def _missing_headers(client: ChainClient, found: LogRange) -> list[Any]:
-    """Headers of blocks whose logs do not tell when they were made."""
+    """Headers of the blocks whose logs carry no time."""
     numbers = {int(log["blockNumber"], 16) for log in found.logs if not log.get("blockTimestamp")}
     wanted = sorted(numbers - set(found.headers))
     headers: list[Any] = []

@@ -1,13 +1,13 @@
 """JSON-RPC to the chain: several endpoints, time-outs, one post per batch, and no send that repeats itself.
 
-Reads fail over: the first endpoint that answers is believed, one that failed rests for a while, one that lags is asked
-last (`chain.rpc.health`). Conclusions that one node must not be believed in alone are drawn from what every endpoint
-says. An endpoint is used only after it named our chain id. A send goes to every endpoint, for one may take it and pass
-it on to nobody; each answer is handed to the caller. web3's HTTPProvider re-posts sends after a time-out by itself, so
-requests are made here.
+Reads fail over: the first endpoint that answers is used; one that failed is skipped for a while, one that lags is
+asked last (`chain.rpc.health`). What a single wrong node could spoil is concluded from the answers of every endpoint.
+An endpoint is used only after it named our chain id. A send goes to every endpoint, because one may take it and pass it
+on to none; the caller gets each answer. web3's HTTPProvider posts a send again by itself after a time-out, so requests
+are made here, and web3 works over this client (`chain.rpc.provider`).
 
-While a request is served, somebody waits and a thread is held: then an endpoint has a shorter time to answer, and after
-all of them were silent the next readings fail at once for a second, in place of waiting one after the other.
+While an HTTP request of a partner is served, an endpoint has a shorter time to answer; after none of them answered in
+time, further readings fail at once for a second instead of waiting one after the other.
 """
 
 import itertools
@@ -86,7 +86,7 @@ class SendAnswer:
 
     @property
     def is_settled(self) -> bool:
-        """True where asking another endpoint cannot better the answer."""
+        """True where asking another endpoint cannot improve the answer."""
         return self.meaning in (SendClass.ACCEPTED, SendClass.ALREADY_KNOWN)
 
 
@@ -134,9 +134,9 @@ class ChainClient:
     def everyone(self, calls: Sequence[RpcCall]) -> list[list[Any]]:
         """The results of the same post from every endpoint, an `RpcError` where a call was refused.
 
-        For conclusions that one node must not be believed in alone: an endpoint is left out only where
-        `chain.rpc.health` has told that its head stands still or is far behind; one that is silent for long is not
-        waited for. Raises `ChainUnavailable` where another one does not answer now, for nothing can be concluded yet.
+        For what a single wrong node could spoil. An endpoint is left out only where `chain.rpc.health` found that its
+        head does not advance or is far behind, or that it has not answered for long. Raises `ChainUnavailable` where
+        any other does not answer now: nothing can be concluded yet.
         """
         heard: list[list[Any]] = []
         failures: list[EndpointFailed] = []
@@ -181,7 +181,7 @@ class ChainClient:
 
     @property
     def health(self) -> list[Health]:
-        """How each endpoint stands, in the order of the settings."""
+        """The health of each endpoint, in the order of the settings."""
         return [endpoint.health for endpoint in self._endpoints]
 
     def block_number(self) -> int:
@@ -227,7 +227,7 @@ class ChainClient:
         return list(self._threads.map(ask, endpoints))
 
     def _ask_head(self, endpoint: Endpoint) -> None:
-        """Its newest block, and where it is not well that block's age: what is left out must be old by itself."""
+        """Its newest block, and that block's age unless its health is good: only an old head may be left out."""
         if endpoint.is_resting:
             return
         is_well = endpoint.health.standing == health.Standing.GOOD

@@ -66,8 +66,6 @@ _MEANINGS: tuple[tuple[str, SendClass], ...] = (
     ("execution reverted", SendClass.WOULD_REVERT),
 )
 
-LISTED_MESSAGES = tuple(text for text, _ in _MEANINGS)
-
 
 def classify(message: str) -> SendClass:
     """The meaning of a node's error message; UNKNOWN where it is none of the listed."""

@@ -1,7 +1,8 @@
 """What must be seen before something is concluded: the same receipt, the same final block, from every endpoint.
 
-One endpoint needs no second word; its receipt stands in a block that is an ancestor of the head, by the same node in
-the same post (`chain.settlement.tracking`). Where there are several, one alone may be forked, behind, or wrong. Source:
+Where there is only one endpoint, its answer is enough: its receipt is in a block that is an ancestor of the head, by
+the same node in the same post (`chain.settlement.tracking`). Where there are several, one may be forked, behind, or
+wrong. Source:
 docs/settlement.md, "Which evidence each conclusion needs".
 """
 
@@ -29,9 +30,9 @@ class Checkpoint:
 
 def final_block(client: ChainClient, *, head: Checkpoint | None = None) -> Checkpoint | None:
     """The newest block that every endpoint calls final; with `head`, on the chain that ends there. None where they
-    disagree about it: that is said at ERROR.
+    disagree about it, which is logged at ERROR.
 
-    One post per endpoint, or two. Raises `ChainUnavailable` where one that should be heard does not answer.
+    One post per endpoint, or two. Raises `ChainUnavailable` where one of them does not answer.
     """
     newest = ("eth_getBlockByNumber", ["latest" if head is None else hex(head.number), False])
     shown = client.everyone([("eth_getBlockByNumber", ["finalized", False]), newest])
@@ -75,8 +76,8 @@ def _checkpoint(block: Any) -> Checkpoint | None:
 def corroborated(client: ChainClient, receipts: Sequence[Receipt]) -> set[str]:
     """The transaction hashes of those receipts that every endpoint gives alike, in a block that it has on its chain.
 
-    One post per endpoint. An endpoint that is behind, or does not answer at this moment, has not confirmed anything:
-    what it was to confirm waits.
+    One post per endpoint. An endpoint that is behind, or does not answer now, confirms nothing: its receipts are left
+    out.
     """
     hashes = [str(receipt["transactionHash"]) for receipt in receipts]
     if not client.has_several_endpoints or not receipts:
@@ -98,7 +99,7 @@ def corroborated(client: ChainClient, receipts: Sequence[Receipt]) -> set[str]:
 
 
 def _is_same(receipt: Receipt, other: Any, block: Any) -> bool:
-    """True where the other endpoint shows the same; a different word, not a missing one, is said at ERROR."""
+    """True where the other endpoint shows the same; one that differs, not one that is missing, is logged at ERROR."""
     if other is None or block is None or isinstance(other, RpcError) or isinstance(block, RpcError):
         return False
     is_same = block["hash"] == receipt["blockHash"] and _essence(other) == _essence(receipt)

@@ -1,21 +1,22 @@
 """Logs of a range of blocks, however little of it a node gives at once, with the evidence that it has them all.
 
-Nodes limit `eth_getLogs` by blocks or by results, each in its own words, and answer a range that is too wide with an
-error or not at all. So whatever goes wrong with more than one block is tried again with half as many; a range that went
-well makes the next one wider.
+Nodes limit `eth_getLogs` by blocks or by results, each with an error text of its own, and answer a range that is too
+wide with an error or not at all. So whatever fails with more than one block is tried again with half as many; a range
+that succeeds makes the next one wider.
 
 A node that is behind answers with the logs it has, as if there were no more. So the headers of the range's newest
 block, and of every block that is not final, are read in the same post: one that is missing, or that does not follow the
-one before it, spoils the range. Where a header's bloom filter says that a block may have logs of ours and none came,
-every endpoint is asked for the logs of that very block.
+one before it, makes the range fail. Where a header's bloom filter says that a block may have logs of ours and none
+came, every endpoint is asked for the logs of that very block.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chain.rpc import blooms
+from chain.rpc.blooms import Filter
 from chain.rpc.clients import ChainClient, ChainUnavailable, RpcError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,6 @@ FIRST_RANGE = 1_000
 WIDEST_RANGE = 10_000
 HEADERS_PER_POST = 200
 
-Filter = dict[str, Any]  # address and topics of eth_getLogs
 Header = Mapping[str, Any]
 
 
@@ -45,7 +45,6 @@ class RangeReader:
     client: ChainClient
     filters: Sequence[Filter]
     width: int = FIRST_RANGE
-    narrowed: int = field(default=0, init=False)
 
     def read(self, first: int, last: int, *, headers_from: int) -> LogRange:
         """Logs from `first` on, as far as one answer goes and no further than `last`; headers from `headers_from` on,
@@ -61,7 +60,6 @@ class RangeReader:
                 if until == first:
                     raise ChainUnavailable(f"No logs of block {first}: {error}") from error
                 self.width = max((until - first + 1) // 2, 1)
-                self.narrowed += 1
                 logger.info("logs of %d to %d: %s; trying %d blocks", first, until, error, self.width)
                 continue
             self.width = min(self.width * 2, WIDEST_RANGE)

@@ -1,4 +1,4 @@
-"""Reads that a caller of the API waits for: what a node refuses is 503, never a 500."""
+"""Reads that a caller of the API waits for: a node's refusal becomes a 503, never a 500."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def read(*calls: tuple[str, list[Any]]) -> list[Any]:
 def read_everywhere(method: str, params: list[Any]) -> list[Any]:
     """What every reachable node answers to the same call, nothing (null) left out; at least one answer.
 
-    For conclusions that one lagging or forked node must not be believed in alone. Raises `ChainUnavailable` where no
-    node is reachable, or none has anything to say.
+    For what a single lagging or forked node could spoil. Raises `ChainUnavailable` where no node is reachable, or none
+    has an answer.
     """
     found = [answer for answer in get_client().everywhere(method, params) if answer is not None]
     if not found:

@@ -1,4 +1,4 @@
-"""Read once, for everybody: a value from the cache, or read by one of all that ask at the same moment."""
+"""A value from the cache, or read by one of all callers that ask for it at the same time."""
 
 import logging
 import time
@@ -20,8 +20,8 @@ POLL_SECONDS = 0.005
 def once(key: str, seconds: float, read: Callable[[], T]) -> T:
     """The value of `read()`, kept under `key` for `seconds` across all processes; None is a value.
 
-    Who comes first reads; the others wait for it, `WAIT_SECONDS` at most, and then read for themselves, as all do
-    without the cache. What `read` raises reaches its caller and is not kept.
+    The first caller reads; the others wait for it, `WAIT_SECONDS` at most, and then read for themselves, as all do
+    without the cache. An exception of `read` reaches its caller and is not kept.
     """
     lock = Lock(key, seconds=WAIT_SECONDS)
     try:

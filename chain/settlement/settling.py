@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chain import selectors
-from chain.lending.encoding import OutcomeStatus
+from chain.lending.bundles import OutcomeStatus
 from chain.models import (
     AttemptKind,
     ChainTransaction,
@@ -99,7 +99,7 @@ def _judge_operations(engine: Engine, mined: MinedTransaction) -> None:
         if operation.state not in (OperationState.BUNDLED, OperationState.EXECUTED):
             continue
         logs = found.get(operation.uid.lower())
-        if logs is not None and logs.status == OutcomeStatus.SKIPPED:
+        if logs is not None and logs.outcome.status == OutcomeStatus.SKIPPED:
             _judge_skipped(engine, mined, operation)
         else:
             mined.judged.append((operation, judge_operation(operation, logs)))

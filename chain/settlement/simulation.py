@@ -7,15 +7,10 @@ from typing import Any
 from django.conf import settings
 
 from chain import metrics
-from chain.lending.encoding import (
-    Call,
-    Outcome,
-    OutcomeStatus,
-    Undecodable,
-    decode_outcomes,
-    describe_revert,
-    encode_execute,
-)
+from chain.lending.bundles import Outcome, OutcomeStatus, decode_outcomes, encode_execute
+from chain.lending.encoding import Call
+from chain.lending.fast_codec import Undecodable
+from chain.lending.reverts import describe_revert
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.settlement.engine import Engine

@@ -8,19 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chain.lending.encoding import Log, OutcomeStatus, describe_revert, operation_events
+from chain.lending.bundles import OperationLogs, OutcomeStatus, split_by_operation
+from chain.lending.fast_codec import Log
+from chain.lending.reverts import describe_revert
 from chain.models import Operation, OperationState
 
 KEPT_LOG_FIELDS = ("address", "topics", "data", "logIndex")
-
-
-@dataclass(frozen=True)
-class OperationLogs:
-    """One operation in a receipt: what its event says, and the logs that belong to it."""
-
-    status: OutcomeStatus
-    revert_data: str
-    logs: list[Log]
 
 
 @dataclass(frozen=True)
@@ -33,16 +26,10 @@ class OperationVerdict:
 
 
 def split_logs(logs: Sequence[Log], executor: str) -> dict[str, OperationLogs]:
-    """The operations of a transaction, by uid, out of its receipt's logs."""
+    """The operations of a transaction, by uid, out of its receipt's logs; of two events of one operation the first."""
     found: dict[str, OperationLogs] = {}
-    start = 0
-    for position, log in enumerate(logs):
-        events = operation_events([log], executor)
-        if events:
-            event = events[0]
-            entry = OperationLogs(event.outcome.status, event.outcome.reason, list(logs[start:position]))
-            found.setdefault(event.uid.lower(), entry)
-            start = position + 1
+    for operation in split_by_operation(logs, {executor.lower()}):
+        found.setdefault(operation.uid, operation)
     return found
 
 
@@ -50,8 +37,8 @@ def judge_operation(operation: Operation, found: OperationLogs | None) -> Operat
     """CONFIRMED, FAILED or NEEDS_REVIEW. Not for SKIPPED: another transaction executed that operation."""
     if found is None:
         return OperationVerdict(OperationState.NEEDS_REVIEW, "its transaction succeeded and left no event of it")
-    if found.status == OutcomeStatus.FAILED:
-        return OperationVerdict(OperationState.FAILED, describe_revert(found.revert_data))
+    if found.outcome.status == OutcomeStatus.FAILED:
+        return OperationVerdict(OperationState.FAILED, describe_revert(found.outcome.reason))
     matched = match_effect(operation.effect, found.logs)
     if matched is None:
         return OperationVerdict(OperationState.NEEDS_REVIEW, "it was executed without the expected log")

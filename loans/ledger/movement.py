@@ -89,14 +89,11 @@ def steps_of(position_id: int, events: Sequence[ChainEvent]) -> tuple[list[Step]
 
 def _movement_in(position_id: int, event: ChainEvent, pool: Sequence[ChainEvent]) -> Movement:
     last = pool[-1] if pool else None
-    after = None
-    if last is not None:
-        after = PoolDebt(int(last.args["principal"]), int(last.args["accrued"]), int(last.args["rateBps"]))
     return Movement(
         position_id=position_id,
         block_number=event.block_number,
         log_index=last.log_index if last is not None else event.log_index,
         timestamp=event.block_time,
         tx_hash=event.tx_hash,
-        after=after,
+        after=PoolDebt.of_event(last.args) if last is not None else None,
     )

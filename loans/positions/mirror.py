@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chain.lending.operations import PoolDebt
 from chain.models import ChainEvent
 from loans.debt import interest
 from loans.ledger.movement import order_of
@@ -44,8 +45,9 @@ def set_collateral(row: SolvencyPosition, event: ChainEvent) -> None:
 
 def set_pool_debt(row: SolvencyPosition, event: ChainEvent) -> None:
     """Set the pool's debt in the row, in memory, to what the pool's event reports."""
-    row.pool_principal, row.pool_accrued = int(event.args["principal"]), int(event.args["accrued"])
-    row.pool_rate, row.pool_since = int(event.args["rateBps"]), event.block_time
+    debt = PoolDebt.of_event(event.args)
+    row.pool_principal, row.pool_accrued, row.pool_rate = debt.principal, debt.accrued, debt.rate_bps
+    row.pool_since = event.block_time
     row.ledger_order = order_of(event.block_number, event.log_index)
 
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from chain.lending.positions import VaultPosition
 from chain.models import ChainEvent
-from chain.reconciling import ChainPosition, ReferenceBlock
+from chain.reconciling import ReferenceBlock
 from loans.ledger.entries import position_before
 from loans.ledger.movement import order_of, steps_of
 from loans.ledger.shares import pool_debt_at
@@ -40,7 +41,7 @@ def check_books(rows: Mapping[int, PositionRecord], by_position: Mapping[str, Of
 def check_chain(
     rows: Mapping[int, PositionRecord],
     by_position: Mapping[str, OfPosition],
-    vault: Mapping[int, ChainPosition],
+    vault: Mapping[int, VaultPosition],
     unapplied: Events,
     moment: ReferenceBlock,
 ) -> tuple[list[Finding], dict[str, int | None]]:
@@ -98,14 +99,14 @@ def _as_of(
     return then
 
 
-def _against_vault(row: PositionRecord, actual: ChainPosition | None, moment: ReferenceBlock) -> list[Finding]:
+def _against_vault(row: PositionRecord, actual: VaultPosition | None, moment: ReferenceBlock) -> list[Finding]:
     is_read_later = row.synced_block > moment.block_number  # mirrored by a reading, or an event, of a later block
     if actual is None and is_read_later:
         return []  # it was opened after the moment; otherwise the next run finds that it is not there
     if actual is None:
         return differs(row.subject, "existence", "mirrored", "not on the chain")
     debt = pool_debt_at(row, moment.timestamp)  # type: ignore[arg-type]
-    found = differs(row.subject, "debt", debt, actual.debt)
+    found = differs(row.subject, "debt", debt, actual.usdc_borrowed)
     if is_read_later:
         return found
     for name, booked, value in (

@@ -7,13 +7,19 @@ from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
 from chain.lending.dialects import DIALECTS, Borrow, CreditLine, Dialect, PlanDialect, dialect
-from chain.lending.encoding import encode_call, error_selector, topic_of, uint_topic
+from chain.lending.encoding import encode_call, topic_of, uint_topic
+from chain.lending.reverts import error_selector
+from chain.lending.views import View
 from chain.rpc.errors import RpcError
 
 OAID, VAULT = "0x" + "a0" * 20, "0x" + "b0" * 20
 USER = "0xA1A1a1a1A1A1A1A1A1a1a1a1a1a1A1A1a1A1a1a1"
 YEAR = 31_536_000
 PLAN, PUBLIC = DIALECTS["plan"], DIALECTS["public"]
+
+
+def calldata(views: list[View]) -> list[tuple[str, str]]:
+    return [(params[0]["to"], params[0]["data"]) for _, params in (view.request() for view in views)]
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +35,7 @@ def test_the_settings_name_the_system(settings: Settings, name: str, one_at_a_ti
     assert dialect().borrowed_topic == topic_of(dialect().vault, "USDCBorrowed")
 
 
-@pytest.mark.parametrize("missing", ["oaid_calls", "is_unknown", "decode_oaid", "borrow_call", "borrowed_data"])
+@pytest.mark.parametrize("missing", ["oaid_views", "is_unknown", "decode_oaid", "borrow_call", "borrowed_data"])
 def test_a_system_that_lacks_one_of_the_differences_cannot_be_made(missing: str) -> None:
     members = {name: member for name, member in vars(PlanDialect).items() if name != missing}
     halfway: Any = type("Halfway", (Dialect,), members)
@@ -54,7 +60,7 @@ def test_the_deployed_systems_borrow_has_terms(duration: Any, installments: Any,
 
 
 def test_the_plans_oaid_is_asked_for_in_three_calls() -> None:
-    assert PLAN.oaid_calls(5) == [
+    assert calldata(PLAN.oaid_views(5)) == [
         (OAID, encode_call("ownerOf(uint256)", [5])),
         (OAID, encode_call("getCreditLine(uint256)", [5])),
         (VAULT, encode_call("positionOf(uint256)", [5])),
@@ -68,7 +74,7 @@ def test_the_plans_oaid_is_asked_for_in_three_calls() -> None:
 
 
 def test_the_deployed_systems_oaid_is_one_struct() -> None:
-    assert PUBLIC.oaid_calls(5) == [(OAID, encode_call("getCreditLine(uint256)", [5]))]
+    assert calldata(PUBLIC.oaid_views(5)) == [(OAID, encode_call("getCreditLine(uint256)", [5]))]
     line = "0x" + encode(["(address,uint256,uint256,uint256,bool)"], [(USER, 10, 3, 9, False)]).hex()
     assert PUBLIC.decode_oaid([line]) == CreditLine(USER, 10, 3, False, 9)
 

@@ -4,25 +4,21 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import encode
+from web3.exceptions import Web3ValueError
 
-from chain.lending import abis
+from chain.lending.bundles import Outcome, OutcomeStatus, decode_outcomes, encode_execute, split_by_operation
 from chain.lending.encoding import (
     OPERATION_FAILED_TOPIC,
     TRANSFER_TOPIC,
     Call,
-    Outcome,
-    OutcomeStatus,
     address_topic,
-    decode_event,
-    decode_outcomes,
-    describe_revert,
     encode_call,
-    encode_execute,
-    operation_events,
     topic_of,
     uid_of,
     uint_topic,
 )
+from chain.lending.fast_codec import event, function
+from chain.lending.reverts import describe_revert
 
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "B2" * 20
 CHECKSUMMED_ALICE = "0xA1A1a1a1A1A1A1A1A1a1a1a1a1a1A1A1a1A1a1a1"
@@ -68,15 +64,14 @@ def test_outcomes_are_read_in_order() -> None:
     ]
 
 
-def test_an_operations_event_has_its_uid_its_reason_and_its_place() -> None:
+def test_an_operations_event_has_its_uid_its_reason_and_the_logs_before_it() -> None:
     reason = "0x" + encode(["bytes"], [b"\x0a\x0b"]).hex()
     uid = uid_of("one")
     log = {"address": ALICE, "topics": [OPERATION_FAILED_TOPIC, uid], "data": reason, "logIndex": "0x1f"}
-    (event,) = operation_events(
-        [log, {**log, "address": BOB}, {**log, "topics": []}], ALICE.upper().replace("0X", "0x")
-    )
-    assert (event.uid, event.log_index) == (uid, 31)
-    assert event.outcome == Outcome(OutcomeStatus.FAILED, "0x0a0b")
+    others = [{**log, "address": BOB}, {**log, "topics": []}]
+    (found,) = split_by_operation([*others, {**log, "address": ALICE.upper().replace("0X", "0x")}], {ALICE})
+    assert (found.uid, found.logs) == (uid, others)
+    assert found.outcome == Outcome(OutcomeStatus.FAILED, "0x0a0b")
 
 
 def test_an_events_arguments_are_read_by_name() -> None:
@@ -85,7 +80,7 @@ def test_an_events_arguments_are_read_by_name() -> None:
         "topics": [topic_of("SolvencyVault", "LoanRepaid"), uint_topic(9), address_topic(ALICE)],
         "data": uint_topic(77),
     }
-    found = decode_event("SolvencyVault", "LoanRepaid", log)
+    found = event("SolvencyVault", "LoanRepaid").decode(log)
     assert found == {"positionId": 9, "payer": CHECKSUMMED_ALICE, "amount": 77}
 
 
@@ -116,11 +111,11 @@ def test_revert_data_is_told_to_a_person(data: str, sentence: str) -> None:
     assert describe_revert(data) == sentence
 
 
-def test_an_abi_entry_is_the_one_of_that_name() -> None:
-    item = abis.entry("PlatformExecutor", "function", "execute")
-    assert abis.signature_of(item) == "execute((bytes32,(address,uint256,bytes)[])[])"
-    assert abis.entry("PlatformExecutor", "event", "Repaid")["type"] == "event"
-    with pytest.raises(LookupError, match="PlatformExecutor has 0 entries for function missing"):
-        abis.entry("PlatformExecutor", "function", "missing")
-    with pytest.raises(LookupError, match="has 2 entries for function safeTransferFrom"):
-        abis.entry("OAID", "function", "safeTransferFrom")
+def test_a_contracts_member_is_the_one_of_that_name() -> None:
+    bundle = encode_call("execute((bytes32,(address,uint256,bytes)[])[])", [[]])
+    assert function("PlatformExecutor", "execute").encode([]) == bundle
+    assert event("PlatformExecutor", "Repaid").name == "PlatformExecutor.Repaid"
+    with pytest.raises(Web3ValueError, match="Could not find any function with matching name"):
+        function("PlatformExecutor", "missing")
+    with pytest.raises(Web3ValueError, match="Found multiple functions with matching name"):
+        function("OAID", "safeTransferFrom")

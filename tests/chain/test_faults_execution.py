@@ -6,7 +6,8 @@ import pytest
 from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
-from chain.lending.encoding import Call, OutcomeStatus, encode_call
+from chain.lending.bundles import OutcomeStatus
+from chain.lending.encoding import Call, encode_call
 from chain.models import ChainTransaction, Operation, OperationState, TransactionState, WalletStatus
 from chain.operators import review
 from chain.rpc.clients import get_client

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from chain.lending.fast_codec import function
+from chain.lending.views import View
 from chain.models import ChainTransaction, Operation, PlatformWallet, TransactionAttempt
 from chain.operators import inspection
 from chain.operators.inspection import SHOWN, ChainView, WalletReport, transaction_line
@@ -199,4 +201,5 @@ def test_without_the_chain_what_somebody_was_told_of_is_shown_the_oldest_first(s
     ("answer", "value"), [("0x" + "0" * 64, False), ("0x" + "0" * 63 + "1", True), ("0x", None), (None, None)]
 )
 def test_a_yes_or_no_of_a_contract(answer: Any, value: bool | None) -> None:
-    assert inspection._as_bool(answer) is value
+    paused = View("0x" + "11" * 20, function("PlatformExecutor", "paused"), ())
+    assert inspection._as_bool(paused, answer) is value

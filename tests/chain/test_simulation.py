@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from chain.lending.encoding import Outcome, OutcomeStatus, encode_call
+from chain.lending.bundles import Outcome, OutcomeStatus
+from chain.lending.encoding import encode_call
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.settlement.simulation import Simulation, _read

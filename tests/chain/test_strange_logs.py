@@ -7,19 +7,17 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from chain.events import decoding, watcher
+from chain.lending.bundles import OutcomeStatus, split_by_operation
 from chain.lending.encoding import (
     DEBT_UPDATED_TOPIC,
     OPERATION_EXECUTED_TOPIC,
     OPERATION_FAILED_TOPIC,
     TRANSFER_TOPIC,
-    OutcomeStatus,
-    Undecodable,
     address_topic,
-    decode_event,
-    operation_events,
     topic_of,
     uint_topic,
 )
+from chain.lending.fast_codec import Undecodable, event
 from chain.models import ChainEvent
 from chain.settlement.verdicts import split_logs
 from tests.support.actors import send_as, transfer_usdc
@@ -112,15 +110,15 @@ def test_a_failed_operation_whose_reason_does_not_decode_has_failed() -> None:
         log_of(EXECUTOR, [OPERATION_FAILED_TOPIC, UID], "0x" + "ff" * 40),
         log_of(EXECUTOR, [OPERATION_EXECUTED_TOPIC], "0x"),
     ]
-    (event,) = operation_events(logs, EXECUTOR)
-    assert (event.uid, event.outcome.status, event.outcome.reason) == (UID, OutcomeStatus.FAILED, "0x" + "ff" * 40)
+    (found,) = split_by_operation(logs, {EXECUTOR})
+    assert (found.uid, found.outcome.status, found.outcome.reason) == (UID, OutcomeStatus.FAILED, "0x" + "ff" * 40)
     assert set(split_logs(logs, EXECUTOR)) == {UID}
 
 
 @pytest.mark.parametrize("name", [name for name in STRANGE if "address" not in name])
 def test_decoding_one_event_raises_one_error(name: str) -> None:
     with pytest.raises(Undecodable):
-        decode_event("SeniorPool", "DebtUpdated", STRANGE[name])
+        event("SeniorPool", "DebtUpdated").decode(STRANGE[name])
 
 
 def test_the_watcher_passes_a_strange_log_of_a_contract_of_the_system(

@@ -12,12 +12,13 @@ from chain.lending.encoding import (
     LOAN_REPAID_TOPIC,
     REPAID_TOPIC,
     TRANSFER_TOPIC,
-    USDC_BORROWED_TOPIC,
     address_topic,
     encode_call,
+    topic_of,
     uid_of,
     uint_topic,
 )
+from chain.lending.fast_codec import function
 from chain.lending.operations import PayoffTerms, PoolDebt
 from chain.models import Operation
 from chain.rpc import clients
@@ -29,6 +30,7 @@ from tests.support.rpc_proxy import RpcProxy
 VAULT, POOL, USDC, EXECUTOR = ("0x" + f"{number:02X}" * 20 for number in (0xA1, 0xB2, 0xC3, 0xE5))
 PARTNER = "0x" + "7d" * 20
 POSITION = 9
+PAYOFF = function("PlatformExecutor", "payoff")
 
 
 @pytest.fixture
@@ -54,7 +56,8 @@ def test_a_borrow_draws_the_amount_and_pays_the_net_amount_out() -> None:
         (VAULT, 0, encode_call("borrowUSDC(uint256,uint256)", [POSITION, 1_000])),
         (USDC, 0, encode_call("transfer(address,uint256)", [PARTNER, 995])),
     ]
-    drawn = expected(VAULT, USDC_BORROWED_TOPIC, uint_topic(POSITION), address_topic(EXECUTOR), number=1_000)
+    borrowed = topic_of("SolvencyVault", "USDCBorrowed")
+    drawn = expected(VAULT, borrowed, uint_topic(POSITION), address_topic(EXECUTOR), number=1_000)
     paid = expected(USDC, TRANSFER_TOPIC, address_topic(EXECUTOR), address_topic(PARTNER), number=995)
     assert effect == [drawn, paid, DEBT_UPDATED]
 
@@ -80,7 +83,7 @@ def test_a_payoff_is_reckoned_by_the_executor_from_the_loans_terms(pull_from: st
     ((call,), effect) = operations.payoff_operation(POSITION, terms, 99, pull_from)
     payer = pull_from or "0x" + "00" * 20
     assert (call.to, call.value) == (EXECUTOR, 0)
-    assert call.data == encode_call(operations.PAYOFF_SIGNATURE, [VAULT, POSITION, (1, 2, 3, 4, 5, 6), 99, payer])
+    assert call.data == PAYOFF.encode(VAULT, POSITION, (1, 2, 3, 4, 5, 6), 99, payer)
     pulled = [expected(USDC, *PULLED)] if pull_from else []
     assert effect == [expected(VAULT, *LOAN_REPAID), REPAID, DEBT_UPDATED, *pulled]
 

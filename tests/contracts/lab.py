@@ -4,25 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eth_abi.abi import decode, encode
+from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 
-from chain.lending import abis, deployment
-from chain.lending.encoding import (
-    Call,
-    Outcome,
-    decode_event,
-    decode_outcomes,
-    describe_revert,
-    encode_call,
-    encode_execute,
-    operation_events,
-    to_bytes,
-    topic_of,
-    uid_of,
-)
-from chain.lending.operations import PAYOFF_SIGNATURE
+from chain.lending import deployment
+from chain.lending.bundles import Outcome, decode_outcomes, encode_execute, split_by_operation
+from chain.lending.contracts import artifact, contract_at
+from chain.lending.encoding import Call, encode_call, to_bytes, uid_of
+from chain.lending.fast_codec import event as event_of
+from chain.lending.fast_codec import function as function_of
+from chain.lending.reverts import describe_revert
 from chain.rpc.clients import ChainClient, RpcError
+from chain.rpc.provider import web3_over
 from sandbox.keys import KeyPair, key_pair
 from sandbox.servers import anvil
 from tests.support.waiting import eventually
@@ -105,10 +98,7 @@ class Lab:
 
     def read(self, contract: str, address: str, function: str, *args: Any) -> Any:
         """The value of a view function, a tuple where it has several."""
-        item = abis.entry(contract, "function", function)
-        answer = self.client.eth_call(address, encode_call(abis.signature_of(item), args))
-        values = decode(abis.types_of(item["outputs"]), to_bytes(answer))
-        return values[0] if len(values) == 1 else values
+        return contract_at(contract, address, web3_over(self.client)).functions[function](*args).call()
 
     def balance(self, address: str) -> int:
         return int(self.read("MockUSDC", self.usdc, "balanceOf", address))
@@ -191,7 +181,7 @@ class Lab:
     ) -> Call:
         """`loan` is a `LoanDebt`: principal, accrued, priorPrincipal, priorAccrued, rateBps, since."""
         args = [vault or self.vault, position, loan, most, payer]
-        return Call(executor or self.executor, 0, encode_call(PAYOFF_SIGNATURE, args))
+        return Call(executor or self.executor, 0, function_of("PlatformExecutor", "payoff").encode(*args))
 
     def pull_call(self, amount: int) -> Call:
         args = [self.settlement.address, self.executor, amount]
@@ -199,7 +189,7 @@ class Lab:
 
     def wallet_of(self, owner: KeyPair) -> str:
         """The address of a new contract wallet."""
-        creation = abis.artifact("SmartWallet").bytecode + encode(["address"], [owner.address]).hex()
+        creation = artifact("SmartWallet").bytecode + encode(["address"], [owner.address]).hex()
         (deployed,) = self.send(owner, Call("", 0, creation))
         return str(to_checksum_address(deployed["contractAddress"]))
 
@@ -236,13 +226,13 @@ class Lab:
         """`(uid, what happened)` of a mined bundle, in order."""
         return [
             (
-                event.uid,
-                describe_revert(event.outcome.reason) if event.outcome.status == 1 else event.outcome.status.name,
+                found.uid,
+                describe_revert(found.outcome.reason) if found.outcome.status == 1 else found.outcome.status.name,
             )
-            for event in operation_events(receipt["logs"], executor or self.executor)
+            for found in split_by_operation(receipt["logs"], {(executor or self.executor).lower()})
         ]
 
     def events(self, receipt: dict[str, Any], contract: str, event: str) -> list[dict[str, Any]]:
         """The decoded arguments of these events in a receipt, in order."""
-        topic = topic_of(contract, event)
-        return [decode_event(contract, event, log) for log in receipt["logs"] if log["topics"][0] == topic]
+        wanted = event_of(contract, event)
+        return [wanted.decode(log) for log in receipt["logs"] if log["topics"][0] == wanted.topic]

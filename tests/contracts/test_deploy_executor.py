@@ -32,9 +32,9 @@ def test_it_prints_the_address_of_an_executor_with_its_owner_operator_and_treasu
     call_command("deploy_executor", **options, stdout=out)
     executor = out.getvalue().strip()
 
-    assert lab.read("PlatformExecutor", executor, "owner") == lab.owner.address.lower()
-    assert lab.read("PlatformExecutor", executor, "treasury") == lab.treasury.lower()
-    assert lab.read("PlatformExecutor", executor, "usdc") == lab.usdc.lower()
+    assert lab.read("PlatformExecutor", executor, "owner") == lab.owner.address
+    assert lab.read("PlatformExecutor", executor, "treasury") == lab.treasury
+    assert lab.read("PlatformExecutor", executor, "usdc") == lab.usdc
     assert lab.read("PlatformExecutor", executor, "isOperator", lab.operator.address) is True
     assert lab.read("PlatformExecutor", executor, "isOperator", lab.owner.address) is False
 

@@ -3,7 +3,8 @@
 import pytest
 
 from chain.lending import deployment
-from chain.lending.encoding import Call, Outcome, OutcomeStatus, encode_call
+from chain.lending.bundles import Outcome, OutcomeStatus
+from chain.lending.encoding import Call, encode_call
 from tests.contracts.lab import Lab
 
 OTHER = "0x00000000000000000000000000000000000000bb"

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from chain.lending import abis, deployment
-from chain.lending.encoding import Call, describe_revert, encode_call
+from chain.lending import deployment
+from chain.lending.contracts import artifact
+from chain.lending.encoding import Call, encode_call
+from chain.lending.reverts import describe_revert
 from tests.contracts.lab import USDC, Borrower, Lab
 
 OTHER = "0x00000000000000000000000000000000000000bb"
@@ -64,10 +66,10 @@ def test_the_owners_functions_refuse_operators_strangers_and_operations(lab: Lab
 
 def test_ownership_moves_only_when_the_new_owner_accepts(lab: Lab) -> None:
     lab.send(lab.owner, Call(lab.executor, 0, encode_call("transferOwnership(address)", [lab.stranger.address])))
-    assert lab.read("PlatformExecutor", lab.executor, "owner") == lab.owner.address.lower()
+    assert lab.read("PlatformExecutor", lab.executor, "owner") == lab.owner.address
 
     lab.send(lab.stranger, Call(lab.executor, 0, encode_call("acceptOwnership()")))
-    assert lab.read("PlatformExecutor", lab.executor, "owner") == lab.stranger.address.lower()
+    assert lab.read("PlatformExecutor", lab.executor, "owner") == lab.stranger.address
 
 
 def test_an_executor_without_operator_or_treasury_cannot_be_deployed(lab: Lab) -> None:
@@ -121,15 +123,15 @@ def test_a_deployment_says_who_its_operator_and_its_treasury_are(lab: Lab) -> No
     named = [{"account": lab.operator.address, "allowed": True}]
     assert lab.events(logs, "PlatformExecutor", "OperatorSet") == named
     assert lab.events(logs, "PlatformExecutor", "TreasurySet") == [{"treasury": lab.treasury}]
-    assert lab.read("PlatformExecutor", executor, "usdc") == lab.usdc.lower()
+    assert lab.read("PlatformExecutor", executor, "usdc") == lab.usdc
 
 
 def test_it_belongs_to_whom_the_deployer_names(lab: Lab) -> None:
     types = ["address", "address", "address", "address", "uint256"]
     args = encode(types, [lab.stranger.address, lab.operator.address, lab.usdc, lab.treasury, 400_000])
-    (receipt,) = lab.send(lab.owner, Call("", 0, abis.artifact("PlatformExecutor").bytecode + args.hex()))
+    (receipt,) = lab.send(lab.owner, Call("", 0, artifact("PlatformExecutor").bytecode + args.hex()))
 
-    assert lab.read("PlatformExecutor", receipt["contractAddress"], "owner") == lab.stranger.address.lower()
+    assert lab.read("PlatformExecutor", receipt["contractAddress"], "owner") == lab.stranger.address
 
 
 def test_it_takes_tokens_that_are_sent_safely(lab: Lab, borrower: Borrower) -> None:
@@ -137,7 +139,7 @@ def test_it_takes_tokens_that_are_sent_safely(lab: Lab, borrower: Borrower) -> N
     args = [borrower.keys.address, lab.executor, borrower.oaid]
     lab.send(borrower.keys, Call(lab.oaid, 0, encode_call("safeTransferFrom(address,address,uint256)", args)))
 
-    assert lab.read("OAID", lab.oaid, "ownerOf", borrower.oaid) == lab.executor.lower()
+    assert lab.read("OAID", lab.oaid, "ownerOf", borrower.oaid) == lab.executor
 
 
 def _logs_of(lab: Lab, address: str) -> list[dict[str, Any]]:

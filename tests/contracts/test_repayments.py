@@ -3,7 +3,7 @@
 import pytest
 
 from chain.lending.encoding import Call, encode_call
-from chain.lending.operations import PAYOFF_SIGNATURE
+from chain.lending.fast_codec import function
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 DEBT = 1_000 * USDC
@@ -89,7 +89,9 @@ def test_a_payoff_on_terms_of_a_later_time_than_its_block_owes_no_interest_yet(
 ) -> None:
     block = lab.now() + 1_000
     loan = (DEBT, 0, 0, 0, 1_000, block + later)
-    data = encode_call(PAYOFF_SIGNATURE, [lab.vault, indebted.position, loan, 2 * DEBT, lab.settlement.address])
+    data = function("PlatformExecutor", "payoff").encode(
+        lab.vault, indebted.position, loan, 2 * DEBT, lab.settlement.address
+    )
     lab.fund_usdc(lab.settlement.address, DEBT)
 
     lab.next_block_at(block)

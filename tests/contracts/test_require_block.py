@@ -2,7 +2,9 @@
 
 import pytest
 
-from chain.lending.encoding import Call, OutcomeStatus, describe_revert, encode_call, to_bytes
+from chain.lending.bundles import OutcomeStatus
+from chain.lending.encoding import Call, encode_call, to_bytes
+from chain.lending.reverts import describe_revert
 from chain.rpc.clients import RpcError
 from tests.contracts.lab import USDC, Lab
 

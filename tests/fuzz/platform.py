@@ -13,8 +13,8 @@ from django.conf import settings
 from django.test import Client
 from django_redis import get_redis_connection
 
-from chain.lending import readings
 from chain.lending.encoding import encode_call
+from chain.lending.readings import executed_view
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
 from chain.operators import operating, review
 from chain.operators.inspection import inspect_wallet
@@ -156,8 +156,8 @@ class Platform:
         """The uids that the chain has executed by now, whatever our endpoints say."""
         found = set()
         for operation in operations:
-            call = {"to": operation.executor, "data": readings.executed_call(operation.uid)}
-            if int(self.chain.rpc("eth_call", call, "latest"), 16):
+            method, params = executed_view(operation.executor, operation.uid).request()
+            if int(self.chain.rpc(method, *params), 16):
                 found.add(operation.uid)
         return found
 

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 import pytest
 from django.core.cache import cache
 
-from chain.lending import abis, deployment, readings
+from chain.lending import deployment, readings
+from chain.lending.contracts import artifact
 from chain.lending.dialects import dialect
-from chain.lending.encoding import Call, describe_revert, encode_call
+from chain.lending.encoding import Call, encode_call
+from chain.lending.fast_codec import function
+from chain.lending.reverts import describe_revert
 from chain.models import ChainEvent
 from chain.rpc.clients import RpcError, get_client
 from loans.models import PartnerLoan, SolvencyPosition
@@ -49,11 +52,12 @@ def chain(anvil: Chain, settings) -> Iterator[Chain]:
 
 def test_the_second_set_of_contracts_has_the_public_interface(chain):
     assert (dialect().vault, dialect().oaid) == ("PublicSolvencyVault", "PublicOAID")
-    line = abis.entry("PublicOAID", "function", "getCreditLine")["outputs"]
-    assert [part["name"] for part in line[0]["components"]] == ["user", "limit", "used", "positionId", "active"]
-    assert not [item for item in abis.artifact("PublicOAID").abi if item.get("name") == "ownerOf"]
-    borrow = abis.signature_of(abis.entry("PublicSolvencyVault", "function", "borrowUSDC"))
-    assert borrow == "borrowUSDC(uint256,uint256,uint256,uint256)"
+    oaid = {item["name"]: item for item in artifact("PublicOAID").abi if item["type"] == "function"}
+    [line] = oaid["getCreditLine"]["outputs"]
+    assert [part["name"] for part in line["components"]] == ["user", "limit", "used", "positionId", "active"]
+    assert "ownerOf" not in oaid
+    borrow = function("PublicSolvencyVault", "borrowUSDC").selector
+    assert borrow == encode_call("borrowUSDC(uint256,uint256,uint256,uint256)", [0] * 4)[:10]
 
 
 def test_a_credit_line_reads_alike(chain, lender):

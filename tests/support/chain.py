@@ -13,7 +13,7 @@ from sandbox.servers import anvil as anvil_server
 from sandbox.world import SandboxUser, World
 
 ERC20_BALANCE_OF = "0x70a08231"
-NEWEST_BLOCK = "chain:head"  # of chain.lending.readings, remembered for half a second
+NEWEST_BLOCK = "lending:head"  # of chain.lending.readings, remembered for half a second
 DEBT_OF = "0xbd7be5a4"
 SLOTS_IN_EPOCH = 4
 # anvil writes older states to disk without the contracts' code, and a reorg to such a block finds none: all in memory.

@@ -9,18 +9,20 @@ from typing import Any
 
 from django.conf import settings
 
+from chain.lending.bundles import MARKS
 from chain.lending.encoding import (
     LOAN_REPAID_TOPIC,
     OPERATION_EXECUTED_TOPIC,
-    OPERATION_TOPICS,
     TRANSFER_TOPIC,
-    USDC_BORROWED_TOPIC,
-    Log,
     encode_call,
+    topic_of,
 )
+from chain.lending.fast_codec import Log
 from chain.models import ChainEvent, Operation, WatchedBlock
 from chain.rpc.clients import ChainClient
 from tests.support.chain import Chain
+
+USDC_BORROWED_TOPIC = topic_of("SolvencyVault", "USDCBorrowed")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class ChainReader:
             if log["transactionHash"] != transaction:
                 self._take(current, outside)
                 current, transaction = [], log["transactionHash"]
-            if log["address"].lower() in self.executors and log["topics"][0] in OPERATION_TOPICS:
+            if log["address"].lower() in self.executors and log["topics"][0] in MARKS:
                 if log["topics"][0] == OPERATION_EXECUTED_TOPIC:
                     uid = log["topics"][1]
                     twice += [uid] if uid in executed else []

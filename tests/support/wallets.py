@@ -3,8 +3,10 @@
 from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 
-from chain.lending import abis, deployment
-from chain.lending.encoding import Call, decode_event, encode_call, topic_of
+from chain.lending import deployment
+from chain.lending.contracts import artifact
+from chain.lending.encoding import Call, encode_call
+from chain.lending.fast_codec import event
 from chain.rpc.clients import get_client
 from sandbox.keys import KeyPair
 from sandbox.world import SandboxUser
@@ -18,7 +20,7 @@ def smart_wallet_user(chain: Chain, owner: KeyPair, dollars: int = 7_000) -> San
     amount = value * 10**12
     with chain.automine():
         deployment.ensure_gas_money(client=get_client(), address=owner.address)
-        creation = abis.artifact("SmartWallet").bytecode + encode(["address"], [owner.address]).hex()
+        creation = artifact("SmartWallet").bytecode + encode(["address"], [owner.address]).hex()
         (deployed,) = deployment.send(client=get_client(), key=owner.private_key, calls=[Call("", 0, creation)])
         wallet = str(to_checksum_address(deployed["contractAddress"]))
         acts = [
@@ -35,7 +37,7 @@ def smart_wallet_user(chain: Chain, owner: KeyPair, dollars: int = 7_000) -> San
                 for to, data in acts
             ],
         )
-    topic = topic_of("SolvencyVault", "PositionOpened")
-    (log,) = (log for log in receipts[2]["logs"] if log["topics"][0] == topic)
-    opened = decode_event("SolvencyVault", "PositionOpened", log)
+    opening = event("SolvencyVault", "PositionOpened")
+    (log,) = (log for log in receipts[2]["logs"] if log["topics"][0] == opening.topic)
+    opened = opening.decode(log)
     return SandboxUser(wallet, owner.private_key, opened["oaidTokenId"], opened["positionId"], dollars * 10**6)

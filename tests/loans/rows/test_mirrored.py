@@ -19,7 +19,7 @@ def chain_shows(monkeypatch: pytest.MonkeyPatch) -> dict[int, Exception | None]:
 
     def read(position_id: int) -> PositionReading | None:
         if position_id not in shown:
-            return PositionReading(position_id, USER, position_id, TOKEN, 10**18, 1_234, 5, True, "RWA", 7)
+            return PositionReading(USER, position_id, TOKEN, 10**18, 1_234, 5, True, "RWA", position_id, 7)
         error = shown[position_id]
         if error is not None:
             raise error

@@ -29,7 +29,7 @@ def test_it_is_read_at_a_block_that_was_not_remembered_from_before_the_reorg(
 
     def read(position_id: int) -> PositionReading:
         done.append("read")
-        return PositionReading(position_id, USER, 1, TOKEN, 10**18, 1_234, 0, True, "RWA", BLOCK + 7)
+        return PositionReading(USER, 1, TOKEN, 10**18, 1_234, 0, True, "RWA", position_id, BLOCK + 7)
 
     monkeypatch.setattr(readings, "forget_block", lambda: done.append("forgot the newest block"))
     monkeypatch.setattr(readings, "read_position", read)
