@@ -4,9 +4,7 @@ Texts are README.md, docs/*.md, and the comments and docstrings of the Python fi
 """
 
 import ast
-import io
 import re
-import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +21,8 @@ PATH = re.compile(rf"(?<![\w/.:$-])((?:{'|'.join(FOLDERS)})/[\w./*-]*)")
 FILE = re.compile(r"(?<![\w/.:$*-])([\w./-]+\.(?:py|md|sol|toml|conf|js|yml|html|css))\b(?!\()")
 MEMBER = re.compile(r"([\w./-]+\.py)::(\w+(?:\.\w+)*)")
 DOTTED = re.compile(r"`(\w+(?:\.\w+)+)(?:\(\))?`")
+COMMENT = re.compile(r"(?:^|\s)# (.+)$", re.MULTILINE)
+DOCSTRING = re.compile(r'"""(.+?)"""', re.DOTALL)
 LITERAL = re.compile(r"\"(\w+(?:\.\w+)+)\"")
 MAKE = re.compile(r"`make ([a-z-]+)")
 COMMAND = re.compile(r"(?:manage\.py|CMD=\"?) ?([a-z_]+)")
@@ -74,14 +74,9 @@ def _text(name: str) -> Text:
 
 
 def _said(source: str) -> Iterator[str]:
-    yield from (token.string for token in tokenize.generate_tokens(io.StringIO(source).readline) if _is_comment(token))
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield ast.get_docstring(node) or ""
-
-
-def _is_comment(token: tokenize.TokenInfo) -> bool:
-    return token.type == tokenize.COMMENT
+    """By what they look like: parsing all files takes ten times as long, and a text in three quotes is a docstring."""
+    yield from COMMENT.findall(source)
+    yield from DOCSTRING.findall(source)
 
 
 # --- what is mentioned and is not there ---
