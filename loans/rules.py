@@ -38,21 +38,6 @@ def require_credit_line(backing: Backing | None, token_id: int, user_wallet: str
     return backing
 
 
-def insufficient_credit(available: int) -> BadRequest:
-    """The refusal of check 1c; `available` in base units."""
-    available = max(available, 0)
-    return BadRequest(
-        ErrorCode.INSUFFICIENT_CREDIT,
-        f"Insufficient credit. Available: {format_dollars(available)}",
-        details={"availableCredit": str(available)},
-    )
-
-
-def position_frozen() -> Conflict:
-    """The books and the chain disagree about the position: nothing new is drawn until that is cleared up."""
-    return Conflict(ErrorCode.POSITION_FROZEN, "The position is under review; no loan can be drawn on it now")
-
-
 def duplicate_loan_id() -> Conflict:
     """The refusal of check 1f."""
     return Conflict(ErrorCode.DUPLICATE_LOAN_ID, "Partner loan ID already exists")

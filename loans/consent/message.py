@@ -120,6 +120,10 @@ class TypedMessage:
         fields: dict[str, str] = self.data["message"]
         return fields
 
+    def changed_since(self, signed: Mapping[str, str]) -> dict[str, str]:
+        """The fields that differ from the ones that were signed, with the values of this message."""
+        return {name: value for name, value in self.fields.items() if signed[name] != value}
+
     @cached_property
     def signable(self) -> SignableMessage:
         """The form that is hashed and signed; made once, for hashing is slow."""

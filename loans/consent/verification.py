@@ -50,9 +50,10 @@ def require_consent(partner: Partner, terms: RequestedBorrow) -> dict[str, Any] 
     accepted = _versions_to_try(given)
     borrow = borrow_from(partner, terms, nonce=given.nonce, deadline=given.deadline)
     messages = {version: typed_message(borrow, version) for version in MESSAGE_VERSIONS}
-    if given.message is not None and (differences := _differences(given.message, messages[V2].fields)):
-        text = f"The user signed another borrow; what differs: {', '.join(differences)}"
-        raise Forbidden(ErrorCode.CONSENT_INVALID, text, details=differences)
+    if given.message is not None and (due := messages[V2].changed_since(given.message)):
+        text = f"The user signed another borrow; what differs: {', '.join(due)}"
+        details = {name: [f"This borrow has {value}."] for name, value in due.items()}
+        raise Forbidden(ErrorCode.CONSENT_INVALID, text, details=details)
     signed = first_signed_by(
         wallet=terms.user_wallet,
         messages=[messages[version].signable for version in accepted],
@@ -100,11 +101,6 @@ def _versions_to_try(given: UserAuthorization) -> list[str]:
     if named not in versions():
         raise _wrong_version(named, versions())
     return [named]
-
-
-def _differences(signed: Mapping[str, str], due: Mapping[str, str]) -> dict[str, list[str]]:
-    """Each field in which the message that was signed is not the borrow that would be made."""
-    return {name: [f"This borrow has {value}."] for name, value in due.items() if signed[name] != value}
 
 
 def _not_signed(

@@ -17,11 +17,11 @@ from django.db.models import F
 
 from chain.lending import readings
 from chain.lending.readings import OaidReading
-from loans import rules, selectors
+from loans import selectors
 from loans.models import OaidCredit
-from partner_platform.core.errors import ErrorCode, Unavailable
+from partner_platform.core.errors import BadRequest, Conflict, ErrorCode, Unavailable
 from partner_platform.core.invariants import InvariantViolation
-from partner_platform.core.money import MAX_BASE_UNITS
+from partner_platform.core.money import MAX_BASE_UNITS, format_dollars
 
 MAX_READINGS = 25
 
@@ -60,9 +60,10 @@ def limit_of(reading: OaidReading, *, exactly: bool) -> CreditLimit:
 
 
 def reserve_credit(limit: CreditLimit, amount: int) -> int:
-    """Reserve `amount` inside the caller's transaction; answers the credit that remains, in base units.
+    """Reserve `amount` inside the caller's transaction; returns the credit that remains, in base units.
 
-    Raises `ReadingTooOld` (read again), `CreditContended` (judge exactly) or `insufficient_credit`.
+    Raises `ReadingTooOld` (read again), `CreditContended` (judge exactly), 409 `position_frozen`, or the refusal of
+    check 1c, 400 `insufficient_credit`.
     """
     row = OaidCredit.objects.filter(
         oaid_token_id=limit.oaid_token_id,
@@ -77,7 +78,7 @@ def reserve_credit(limit: CreditLimit, amount: int) -> int:
     if reserved_now:
         return limit.headroom - current.reserved
     if current.frozen:
-        raise rules.position_frozen()
+        raise _position_frozen()
     if current.settled_block > limit.block_number:
         raise ReadingTooOld
     if limit.seen_version is None and current.reserved:
@@ -86,7 +87,7 @@ def reserve_credit(limit: CreditLimit, amount: int) -> int:
         raise ReadingTooOld
     if amount <= limit.headroom - current.reserved:
         raise ReadingTooOld  # on PostgreSQL the row may appear or change between the two statements: judge again
-    raise rules.insufficient_credit(limit.headroom - current.reserved)
+    raise _insufficient_credit(limit.headroom - current.reserved)
 
 
 def ensure_row(oaid_token_id: int) -> None:
@@ -122,6 +123,21 @@ def release_reservation(oaid_token_id: int, amount: int) -> None:
 def unsettled_chain() -> Unavailable:
     """503: the chain answered with readings older than what is settled already, again and again."""
     return Unavailable(ErrorCode.CHAIN_UNAVAILABLE, "The chain's answers are behind; this request reserved nothing")
+
+
+def _insufficient_credit(available: int) -> BadRequest:
+    """The refusal of check 1c; `available` in base units."""
+    available = max(available, 0)
+    return BadRequest(
+        ErrorCode.INSUFFICIENT_CREDIT,
+        f"Insufficient credit. Available: {format_dollars(available)}",
+        details={"availableCredit": str(available)},
+    )
+
+
+def _position_frozen() -> Conflict:
+    """The books and the chain disagree about the position: no new loan is drawn until that is resolved."""
+    return Conflict(ErrorCode.POSITION_FROZEN, "The position is under review; no loan can be drawn on it now")
 
 
 def _moved_by(amount: int) -> dict[str, Any]:
