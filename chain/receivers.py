@@ -10,6 +10,6 @@ from chain import anchoring
 
 
 @receiver(anchors_asked_for)
-def read_anchors(**_: Any) -> list[Anchor] | None:
+def send_anchors(**_: Any) -> list[Anchor] | None:
     """Those that the executor has put on the chain."""
     return anchoring.read_anchors()

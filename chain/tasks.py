@@ -1,14 +1,10 @@
 """Celery tasks. A task only starts the work: what is due is in the database."""
 
-import logging
-
 from celery import shared_task
 
 from chain import anchoring
 from chain.settlement.driver import drive_wallet
 from chain.settlement.waking import wake_driver
-
-logger = logging.getLogger(__name__)
 
 DRIVE_SECONDS = 20.0  # then the worker's thread is given back, and a new task goes on
 

@@ -23,13 +23,13 @@ def _share_fairly(**_: object) -> None:
 
 @after_task_publish.connect
 def _count_published(sender: str, **_: object) -> None:
-    from partner_platform.core import task_metrics  # when Django is set up
+    from partner_platform.core.instrumentation import task_metrics  # when Django is set up
 
     task_metrics.published.labels(task=sender).inc()
 
 
 @task_postrun.connect
 def _count_run(task: Task, state: str | None, **_: object) -> None:
-    from partner_platform.core import task_metrics
+    from partner_platform.core.instrumentation import task_metrics
 
     task_metrics.run.labels(task=task.name, state=state or "UNKNOWN").inc()

@@ -5,7 +5,7 @@ Middleware, Celery's way of running tasks and their schedule, the REST framework
 
 MIDDLEWARE = [
     "audit.calls.forwarding.ForwardedHeadersMiddleware",
-    "partner_platform.core.request_metrics.BeforeMiddleware",
+    "partner_platform.core.instrumentation.request_metrics.BeforeMiddleware",
     "partner_platform.core.web.middleware.RequestIdMiddleware",
     "partner_platform.core.web.middleware.NoStoreMiddleware",
     "partner_platform.core.web.middleware.ApiVersionMiddleware",
@@ -25,7 +25,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "partner_platform.core.request_metrics.AfterMiddleware",
+    "partner_platform.core.instrumentation.request_metrics.AfterMiddleware",
 ]
 
 ROOT_URLCONF = "partner_platform.urls"

@@ -24,7 +24,7 @@ from chain.lending.views import view
 from chain.models import FundingTransfer
 from chain.rpc.clients import ChainUnavailable, get_client
 from chain.rpc.evidence import corroborated
-from chain.rpc.reading import read, read_everywhere
+from chain.rpc.reading import read_everywhere, read_from_chain
 from partner_platform.core.errors import BadRequest, ErrorCode
 from partner_platform.core.money import MAX_BASE_UNITS, format_dollars
 
@@ -50,7 +50,7 @@ def prove_transfers(*, tx_hash: str, senders: Sequence[str]) -> list[ProvenTrans
     Raises 400 with a code of its own for each way in which the hash proves nothing, `ChainUnavailable` where the chain
     cannot answer.
     """
-    receipt, transaction, head = read(
+    receipt, transaction, head = read_from_chain(
         ("eth_getTransactionReceipt", [tx_hash]), ("eth_getTransactionByHash", [tx_hash]), ("eth_blockNumber", [])
     )
     if receipt is None or receipt.get("blockNumber") is None:
@@ -121,7 +121,9 @@ def guard(block_number: int, block_hash: str) -> Call:
 def balance_at(account: str, *, block_number: int, block_hash: str) -> int:
     """The account's USDC at the end of this very block, by a node that has it; `ChainUnavailable`."""
     balance = view("MockUSDC", settings.USDC_ADDRESS, "balanceOf", account)
-    block, held = read(("eth_getBlockByNumber", [hex(block_number), False]), balance.request(hex(block_number)))
+    block, held = read_from_chain(
+        ("eth_getBlockByNumber", [hex(block_number), False]), balance.request(hex(block_number))
+    )
     if block is None or block["hash"] != block_hash:
         raise ChainUnavailable("The node has another block in the place of the one to judge by")
     try:

@@ -20,7 +20,7 @@ from chain.lending.fast_codec import Undecodable
 from chain.lending.positions import VaultPosition, decode_position, position_view
 from chain.lending.views import View, requests, view
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
-from chain.rpc.reading import read
+from chain.rpc.reading import read_from_chain
 from chain.rpc.single_flight import once
 
 logger = logging.getLogger(__name__)
@@ -242,7 +242,7 @@ def _head() -> _Head:
 
 
 def _fetch_head() -> _Head:
-    [block] = read(("eth_getBlockByNumber", ["latest", False]))
+    [block] = read_from_chain(("eth_getBlockByNumber", ["latest", False]))
     if block is None:
         raise ChainUnavailable("The node shows no newest block")
     return _Head(int(block["number"], 16), block["hash"], int(block["timestamp"], 16))

@@ -4,7 +4,6 @@ Whatever a hurried person asks for, what the chain executed is never declared fa
 be mined is never declared failed. Source: docs/settlement.md, "At three in the morning".
 """
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +18,6 @@ from chain.settlement.transitions import NO_OUTCOME, NO_TRANSACTION, leave_trans
 from chain.settlement.verdicts import OperationVerdict
 from chain.signals import operations_final
 from chain.states import LIVE_TRANSACTION_STATES
-
-logger = logging.getLogger(__name__)
 
 
 class DecisionRefused(Exception):

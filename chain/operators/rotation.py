@@ -22,7 +22,7 @@ from chain.lending.fast_codec import function
 from chain.models import ChainTransaction, Operation, PlatformWallet
 from chain.rpc.clients import ChainClient, RpcError, get_client
 from chain.rpc.provider import web3_over
-from chain.rpc.reading import read
+from chain.rpc.reading import read_from_chain
 from chain.states import FINAL_OPERATION_STATES, LIVE_TRANSACTION_STATES
 from chain.wallet.signer import signing_address
 from partner_platform.core.database.transactions import run_in_transaction
@@ -45,7 +45,7 @@ class ExecutorView:
 
 def inspect_executor(executor: str, wallets: list[str]) -> ExecutorView:
     """Read an executor. Raises `RotationRefused` where none is at the address, `ChainUnavailable`."""
-    [code] = read(("eth_getCode", [executor, "latest"]))
+    [code] = read_from_chain(("eth_getCode", [executor, "latest"]))
     if len(code) <= len("0x"):
         raise RotationRefused(f"there is no contract at {executor}")
     w3 = web3_over(get_client())

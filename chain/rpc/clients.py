@@ -25,7 +25,7 @@ from django.conf import settings
 from chain.rpc import health
 from chain.rpc.endpoints import Endpoint, EndpointFailed, Request
 from chain.rpc.errors import RpcError, SendClass, classify, combine
-from chain.rpc.health import Health
+from chain.rpc.health import EndpointHealth
 from partner_platform.core import clock, context
 from partner_platform.core.errors import ErrorCode, Unavailable
 
@@ -180,7 +180,7 @@ class ChainClient:
         return len(self._endpoints) > 1
 
     @property
-    def health(self) -> list[Health]:
+    def health(self) -> list[EndpointHealth]:
         """The health of each endpoint, in the order of the settings."""
         return [endpoint.health for endpoint in self._endpoints]
 

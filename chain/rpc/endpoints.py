@@ -10,7 +10,7 @@ import urllib3
 
 from chain.metrics import endpoint_label
 from chain.rpc.errors import RpcError
-from chain.rpc.health import Health
+from chain.rpc.health import EndpointHealth
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 REST_SECONDS = 5.0
@@ -50,7 +50,7 @@ class Endpoint:
         self._chain_id = chain_id
         self._is_verified = False
         self._rests_until = 0.0
-        self.health = Health(endpoint_label(url))
+        self.health = EndpointHealth(endpoint_label(url))
 
     @property
     def is_resting(self) -> bool:

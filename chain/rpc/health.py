@@ -51,7 +51,7 @@ _LEFT_OUT = (Standing.FAR_BEHIND, Standing.STANDS_STILL)
 _GRAVITY = {Standing.GOOD: 0, Standing.LAGS: 1, Standing.SILENT: 2, **dict.fromkeys(_LEFT_OUT, 3)}
 
 
-class Health:
+class EndpointHealth:
     """One endpoint's head, and what it fails to answer since when. Moments are `time.monotonic()`."""
 
     def __init__(self, name: str) -> None:
@@ -156,7 +156,7 @@ class Health:
         return f"{behind}; the others are asked first until it catches up"
 
 
-def compare(endpoints: Sequence[Health]) -> None:
+def compare(endpoints: Sequence[EndpointHealth]) -> None:
     """Judge each by the heads that are known."""
     with _comparing:
         heads = [endpoint.head for endpoint in endpoints if endpoint.head is not None]

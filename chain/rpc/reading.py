@@ -5,7 +5,7 @@ from typing import Any
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 
 
-def read(*calls: tuple[str, list[Any]]) -> list[Any]:
+def read_from_chain(*calls: tuple[str, list[Any]]) -> list[Any]:
     """The results of a batch from one node. Raises `ChainUnavailable` where it refuses one, or none answers."""
     results = get_client().batch(calls)
     for result in results:

@@ -31,7 +31,7 @@ from chain.events import watcher
 from chain.lending import funding
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable, RpcError
-from chain.rpc.reading import read
+from chain.rpc.reading import read_from_chain
 from loans.debt import payoffs
 from loans.funding import deposits
 from loans.models import FundingSource, PartnerSpending, PlatformAccount, Repayment, RepaymentStatus
@@ -147,7 +147,7 @@ def in_flight_query() -> QuerySet[Repayment]:
 
 
 def _require_near_head() -> None:
-    (head,) = read(("eth_blockNumber", []))
+    (head,) = read_from_chain(("eth_blockNumber", []))
     behind = int(head, 16) - chain_selectors.watched_until()
     if behind > MAX_BLOCKS_BEHIND:
         raise ChainUnavailable(f"The watcher is {behind} blocks behind the chain")

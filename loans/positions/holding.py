@@ -8,7 +8,6 @@ was applied, or something came in from before the place where it waits.
 """
 
 import datetime as dt
-import logging
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
@@ -22,8 +21,6 @@ from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus, So
 from partner_platform.core import clock
 from partner_platform.core.database.batches import batched
 from partner_platform.core.text.wording import reason
-
-logger = logging.getLogger(__name__)
 
 NOT_HELD = {
     "follow_failures": 0,

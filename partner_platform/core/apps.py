@@ -10,6 +10,7 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        from partner_platform.core import checks, interpreter, task_metrics  # noqa: F401 - registers them
+        from partner_platform.core import interpreter
+        from partner_platform.core.instrumentation import task_metrics  # noqa: F401 - registers them
 
         interpreter.bound_recursion()

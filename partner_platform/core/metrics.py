@@ -34,7 +34,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from partner_platform.core import metric_files
+from partner_platform.core.instrumentation import metric_files
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import urllib3
 
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.rpc.endpoints import Endpoint, EndpointFailed, Request
-from chain.rpc.health import Health
+from chain.rpc.health import EndpointHealth
 from partner_platform.core import metrics
 from tests.support.rpc_proxy import RpcProxy
 
@@ -34,7 +34,7 @@ def test_any_other_error_is_the_answer(proxy: RpcProxy, code: int) -> None:
 
 
 def test_the_newest_block_of_an_endpoint_is_measured() -> None:
-    endpoint = Health("rpc.measured.example")
+    endpoint = EndpointHealth("rpc.measured.example")
     for number in (25, 26):
         endpoint.has_head(number)
         assert f'chain_endpoint_head{{endpoint="rpc.measured.example"}} {number}.0' in metrics.build().decode()

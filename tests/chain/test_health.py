@@ -6,7 +6,7 @@ import pytest
 
 from chain.rpc import health
 from chain.rpc.clients import ChainClient, ChainUnavailable
-from chain.rpc.health import Health, Standing, compare
+from chain.rpc.health import EndpointHealth, Standing, compare
 
 NONCES = frozenset({"eth_getTransactionCount", "eth_getBlockByNumber"})
 RECEIPTS = frozenset({"eth_getTransactionReceipt", "eth_getBlockByNumber"})
@@ -29,8 +29,8 @@ def moment(monkeypatch: pytest.MonkeyPatch) -> Moment:
 
 
 @pytest.fixture
-def pair() -> tuple[Health, Health]:
-    return Health("honest"), Health("other")
+def pair() -> tuple[EndpointHealth, EndpointHealth]:
+    return EndpointHealth("honest"), EndpointHealth("other")
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -39,7 +39,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 class TestTheHead:
     def test_that_runs_away_does_not_have_the_other_endpoint_passed_over(
-        self, moment: Moment, pair: tuple[Health, Health]
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth]
     ) -> None:
         """Heads are compared once a second; the honest one's blocks come every 2 s, the liar's 20 a second."""
         honest, liar = pair
@@ -52,7 +52,7 @@ class TestTheHead:
             moment.passes(1)
 
     def test_that_is_far_ahead_from_the_beginning_does_not_either(
-        self, moment: Moment, pair: tuple[Health, Health]
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth]
     ) -> None:
         """It keeps its lead as a real chain would: by their heads the two are a good and a lagging endpoint."""
         honest, liar = pair
@@ -66,7 +66,7 @@ class TestTheHead:
         assert honest.is_waited_for
 
     def test_that_has_not_moved_for_long_stands_still_once_the_best_went_on(
-        self, moment: Moment, pair: tuple[Health, Health], caplog: pytest.LogCaptureFixture
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth], caplog: pytest.LogCaptureFixture
     ) -> None:
         stuck, good = pair
         standings = []
@@ -87,7 +87,7 @@ class TestTheHead:
         ]
 
     def test_that_stands_for_less_than_a_real_time_does_not_stand_still_however_many_blocks_the_best_gains(
-        self, moment: Moment, pair: tuple[Health, Health]
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth]
     ) -> None:
         honest, liar = pair
         for second, is_heard in ((0, True), (29, True), (30, False)):
@@ -97,7 +97,9 @@ class TestTheHead:
             compare([honest, liar])
             assert honest.is_heard is is_heard
 
-    def test_that_is_not_told_any_more_does_not_stand_still(self, moment: Moment, pair: tuple[Health, Health]) -> None:
+    def test_that_is_not_told_any_more_does_not_stand_still(
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth]
+    ) -> None:
         """The endpoint does not answer: that is its silence, which is told as such."""
         dead, good = pair
         dead.has_head(1_000)
@@ -108,7 +110,7 @@ class TestTheHead:
         assert dead.standing == Standing.LAGS
 
     def test_that_advances_far_behind_is_left_out_where_its_block_is_old_and_told_once(
-        self, moment: Moment, pair: tuple[Health, Health], caplog: pytest.LogCaptureFixture
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth], caplog: pytest.LogCaptureFixture
     ) -> None:
         syncing, good = pair
         for second in range(100):
@@ -126,7 +128,7 @@ class TestTheHead:
 
     @pytest.mark.parametrize("age", [None, -3.0, 29.9])
     def test_that_is_far_behind_is_heard_where_its_block_is_not_known_to_be_old(
-        self, moment: Moment, pair: tuple[Health, Health], age: float | None
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth], age: float | None
     ) -> None:
         syncing, good = pair
         good.has_head(1_000)
@@ -136,7 +138,7 @@ class TestTheHead:
 
     @pytest.mark.parametrize(("blocks", "standing"), [(15, Standing.LAGS), (16, Standing.FAR_BEHIND)])
     def test_that_is_at_most_fifteen_blocks_behind_is_heard_however_old_its_block(
-        self, moment: Moment, pair: tuple[Health, Health], blocks: int, standing: Standing
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth], blocks: int, standing: Standing
     ) -> None:
         idle, good = pair
         good.has_head(1_000)
@@ -146,13 +148,13 @@ class TestTheHead:
 
 
 class TestTheSilence:
-    def ask(self, one: Health, question: frozenset[str], *, is_answered: bool) -> Standing:
+    def ask(self, one: EndpointHealth, question: frozenset[str], *, is_answered: bool) -> Standing:
         one.answered(question) if is_answered else one.failed(question)
         compare([one])
         return one.standing
 
     def test_is_not_ended_by_the_answer_to_another_question(
-        self, moment: Moment, pair: tuple[Health, Health], caplog: pytest.LogCaptureFixture
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth], caplog: pytest.LogCaptureFixture
     ) -> None:
         one, _ = pair
         standings = []
@@ -170,7 +172,7 @@ class TestTheSilence:
         assert self.ask(one, RECEIPTS, is_answered=True) == Standing.GOOD
 
     def test_is_not_begun_by_one_failure_that_nothing_followed(
-        self, moment: Moment, pair: tuple[Health, Health]
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth]
     ) -> None:
         one, _ = pair
         assert self.ask(one, RECEIPTS, is_answered=False) == Standing.GOOD
@@ -180,7 +182,7 @@ class TestTheSilence:
         assert self.ask(one, RECEIPTS, is_answered=False) == Standing.GOOD  # 300 s later: another story
 
     def test_about_what_is_not_asked_any_more_is_forgotten(
-        self, moment: Moment, pair: tuple[Health, Health], caplog: pytest.LogCaptureFixture
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth], caplog: pytest.LogCaptureFixture
     ) -> None:
         """It was dead while a receipt was asked for; it is back, and there is no receipt to ask for."""
         one, _ = pair
@@ -193,7 +195,9 @@ class TestTheSilence:
         assert self.ask(one, NONCES, is_answered=True) == Standing.GOOD
         assert len(errors(caplog)) == 1
 
-    def test_does_not_hide_that_the_head_is_far_behind(self, moment: Moment, pair: tuple[Health, Health]) -> None:
+    def test_does_not_hide_that_the_head_is_far_behind(
+        self, moment: Moment, pair: tuple[EndpointHealth, EndpointHealth]
+    ) -> None:
         one, good = pair
         one.failed(RECEIPTS)
         moment.passes(20)
@@ -206,7 +210,7 @@ class TestTheSilence:
 
 
 def test_one_that_is_left_out_for_another_reason_is_told_of_once(
-    moment: Moment, pair: tuple[Health, Health], caplog: pytest.LogCaptureFixture
+    moment: Moment, pair: tuple[EndpointHealth, EndpointHealth], caplog: pytest.LogCaptureFixture
 ) -> None:
     behind, best = pair
     standings, told = [], []

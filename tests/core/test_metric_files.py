@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from partner_platform.core import metric_files
-from partner_platform.core.metric_files import Places
+from partner_platform.core.instrumentation import metric_files
+from partner_platform.core.instrumentation.metric_files import Places
 
 # A process that counts what it is told: `refusals UNKNOWN 3` adds 3, `head node 17` sets, `fork` goes on in a child. It
 # reads the module alone, by its path: the platform around it would take most of the time.

@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from partner_platform.core import metrics
-from partner_platform.core.metric_files import Places
+from partner_platform.core.instrumentation.metric_files import Places
 
 pytestmark = pytest.mark.django_db  # the page reads all that the apps have registered
 
