@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.apps import apps
 
 from tests.support import mentions
 from tests.support.mentions import Text
@@ -18,6 +19,14 @@ def test_a_page_mentions_only_what_is_there(page: Text) -> None:
     assert mentions.missing_names(page) == []
     assert mentions.missing_targets(page) == []
     assert mentions.missing_commands(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_a_page_mentions_only_fields_that_the_models_have(page: Text) -> None:
+    models = {model.__name__: model for model in apps.get_models()}
+    mentioned = [(model, name) for model, name in re.findall(r"`([A-Z]\w+)\.(\w+)`", page.body) if model in models]
+
+    assert [f"{model}.{name}" for model, name in mentioned if not hasattr(models[model], name)] == []
 
 
 def test_comments_and_docstrings_mention_only_what_is_there() -> None:
@@ -59,8 +68,8 @@ def test_the_architecture_names_the_folders_of_the_code_and_none_is_left_out() -
         ("`core/clock.py`, `clock.py`, `watch_forks.py`", "missing_files", ["core/clock.py", "watch_forks.py"]),
         ("tests/chain/test_faults_*.py, tests/chain/test_gone_*.py", "missing_files", ["tests/chain/test_gone_*.py"]),
         ("`GET /partners/my/stats` https://host/docs/x.md", "missing_files", []),
-        ("`partners/limits.py::reserve` `partners/limits.py::gone`", "missing_members", ["partners/limits.py::gone"]),
-        ("`partners.limits.reserve` `partners.limits.gone`", "missing_names", ["partners.limits.gone"]),
+        ("`partners/limits.py::write_off` `partners/limits.py::gone`", "missing_members", ["partners/limits.py::gone"]),
+        ("`partners.limits.write_off` `partners.limits.gone`", "missing_names", ["partners.limits.gone"]),
         ("`loans.gone.borrow` `loan.undone` `core.clock.now`", "missing_names", ["loans.gone.borrow"]),
         ("`make lint` and `make coffee`", "missing_targets", ["coffee"]),
         ("`manage.py reconcile`, `manage.py migrate`, `manage.py brew`", "missing_commands", ["brew"]),
@@ -71,7 +80,7 @@ def test_what_is_not_there_is_found(body: str, look: str, missing: list[str]) ->
 
 
 def test_a_relative_name_is_looked_for_in_the_app_of_the_module_that_says_it() -> None:
-    said = "`services.settle` and `services.gone` and `positions.holding.hold`"
+    said = "`services.settle` and `services.gone` and `positions.holding`"
 
     assert mentions.missing_names(Text("loans/services/borrow.py", said)) == ["services.gone"]
     assert mentions.missing_names(Text("sandbox/cli.py", said)) == []

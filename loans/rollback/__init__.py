@@ -3,5 +3,5 @@
 Each event's ledger entry is restored newest first (`entries`), then the position's pool debt and collateral
 (`mirror`); a position whose rollback fails is held until it succeeds (`positions`). An operation of ours is PENDING
 again and is settled anew by its new outcome (`operations`). Keeps M2 to M5. `chain` decides what was replaced
-(`chain.events.rollback` for events, `chain.settlement.reorgs` for operations).
+(`chain.events.reorgs` for events, `chain.settlement.reorgs` for operations).
 """
