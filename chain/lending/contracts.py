@@ -13,7 +13,9 @@ from eth_utils.address import to_checksum_address
 from web3 import Web3
 from web3.contract import Contract
 from web3.contract.contract import ContractFunction
+from web3.providers.base import BaseProvider
 
+OFFLINE = Web3(BaseProvider())  # without a provider web3 looks for a node on this machine
 ABI_DIRECTORY = Path(__file__).resolve().parent.parent / "abi"
 
 
@@ -35,9 +37,9 @@ def artifact(name: str) -> Artifact:
 
 @cache
 def contract_class(name: str) -> type[Contract]:
-    """web3's class of the contract, bound to no chain: it encodes and decodes, and calls nothing."""
+    """web3's class of the contract, bound to no chain: it encodes and decodes, and can ask no node."""
     built = artifact(name)
-    return Web3().eth.contract(abi=built.abi, bytecode=built.bytecode)
+    return OFFLINE.eth.contract(abi=built.abi, bytecode=built.bytecode)
 
 
 def contract_at(name: str, address: str, w3: Web3) -> Contract:

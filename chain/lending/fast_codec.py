@@ -22,13 +22,12 @@ from eth_utils.abi import (
     get_abi_output_types,
 )
 from eth_utils.address import to_checksum_address
-from web3 import Web3
 
-from chain.lending.contracts import contract_class
+from chain.lending.contracts import OFFLINE, contract_class
 
 Log = Mapping[str, Any]
 WORD = 32  # bytes
-_CODEC = Web3().codec
+_CODEC = OFFLINE.codec
 
 
 class Undecodable(ValueError):

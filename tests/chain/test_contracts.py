@@ -153,6 +153,13 @@ def test_a_silent_chain_is_unavailable_to_web3_too() -> None:
         contract_at("PlatformExecutor", ALICE, web3_over(client)).functions.paused().call()
 
 
+def test_a_contract_that_is_bound_to_no_chain_asks_no_node() -> None:
+    """web3 would look for one on this machine."""
+    unbound: Any = contract_class("PlatformExecutor")
+    with pytest.raises(NotImplementedError, match="Providers must implement this method"):
+        unbound(address=ALICE).functions.paused().call()
+
+
 @pytest.mark.parametrize("method", sorted(SENDS))
 def test_a_provider_sends_no_transaction(method: Any) -> None:
     node = Node("0x")
