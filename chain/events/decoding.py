@@ -11,7 +11,7 @@ from chain import selectors
 from chain.lending.bundles import OutcomeStatus, has_uid, is_mark, split_by_operation
 from chain.lending.dialects import dialect
 from chain.lending.encoding import TRANSFER_TOPIC, address_topic
-from chain.lending.fast_codec import Event, Log, Undecodable, events
+from chain.lending.fast_codec import Event, Log, Undecodable, events_of
 from chain.models import ChainEvent
 from chain.rpc.blooms import Filter
 
@@ -109,7 +109,7 @@ def _contracts(executor: str = "") -> tuple[tuple[str, str], ...]:
 @cache
 def _kinds(contracts: tuple[tuple[str, str], ...]) -> dict[tuple[str, str], Event]:
     """The events of these contracts by address and first topic."""
-    return {(address, kind.topic): kind for address, contract in contracts for kind in events(contract)}
+    return {(address, kind.topic): kind for address, contract in contracts for kind in events_of(contract)}
 
 
 def _row(log: Log, kind: Event, block_times: Mapping[str, int], uid: str) -> ChainEvent:

@@ -8,13 +8,12 @@ event proves it. All else (positions, repayments, the pool) is the same in both 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 
 from chain.lending.encoding import topic_of, uint_topic
 from chain.lending.fast_codec import checksummed, function
-from chain.lending.reverts import error_selector
+from chain.lending.revert_data import error_selector
 from chain.lending.views import View, view
 from chain.rpc.errors import RpcError
 
@@ -23,7 +22,7 @@ DEFAULT_DURATION_SECONDS = 365 * 86_400
 
 
 @dataclass(frozen=True)
-class CreditLine:
+class DecodedOaid:
     """An OAID as both systems have it; `position_id` is 0 where no position backs it."""
 
     owner: str
@@ -60,11 +59,11 @@ class Dialect(ABC):
         """The calls that read an OAID."""
 
     @abstractmethod
-    def is_unknown(self, answers: Sequence[Any]) -> bool:
+    def is_unknown(self, answers: Sequence[object]) -> bool:
         """True where the answers (refusals included) say that there is no such OAID."""
 
     @abstractmethod
-    def decode_oaid(self, answers: Sequence[str]) -> CreditLine:
+    def decode_oaid(self, answers: Sequence[str]) -> DecodedOaid:
         """The credit line out of the answers, none of which is a refusal; `Undecodable`."""
 
     @abstractmethod
@@ -89,15 +88,15 @@ class PlanDialect(Dialect):
             view(self.vault, vault, "positionOf", token_id),
         ]
 
-    def is_unknown(self, answers: Sequence[Any]) -> bool:
+    def is_unknown(self, answers: Sequence[object]) -> bool:
         return isinstance(answers[0], RpcError) and str(answers[0].data).startswith(NO_TOKEN)
 
-    def decode_oaid(self, answers: Sequence[str]) -> CreditLine:
+    def decode_oaid(self, answers: Sequence[str]) -> DecodedOaid:
         owner, line, position = answers
         [holder] = function(self.oaid, "ownerOf").decode(owner)
         limit, used, active = function(self.oaid, "getCreditLine").decode(line)
         [position_id] = function(self.vault, "positionOf").decode(position)
-        return CreditLine(checksummed(holder), limit, used, active, position_id)
+        return DecodedOaid(checksummed(holder), limit, used, active, position_id)
 
     def borrow_call(self, borrow: Borrow) -> str:
         return function(self.vault, "borrowUSDC").encode(borrow.position_id, borrow.amount)
@@ -117,12 +116,12 @@ class PublicDialect(Dialect):
     def oaid_views(self, token_id: int) -> list[View]:
         return [view(self.oaid, settings.OAID_ADDRESS, "getCreditLine", token_id)]
 
-    def is_unknown(self, answers: Sequence[Any]) -> bool:
+    def is_unknown(self, answers: Sequence[object]) -> bool:
         return isinstance(answers[0], str) and len(answers[0]) > len("0x") and not int(answers[0][2:66], 16)
 
-    def decode_oaid(self, answers: Sequence[str]) -> CreditLine:
+    def decode_oaid(self, answers: Sequence[str]) -> DecodedOaid:
         [(user, limit, used, position, active)] = function(self.oaid, "getCreditLine").decode(answers[0])
-        return CreditLine(checksummed(user), limit, used, active, position)
+        return DecodedOaid(checksummed(user), limit, used, active, position)
 
     def borrow_call(self, borrow: Borrow) -> str:
         return function(self.vault, "borrowUSDC").encode(*self._terms(borrow))

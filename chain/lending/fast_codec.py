@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from eth_abi.exceptions import DecodingError
+from eth_typing import ABIEvent, ABIFunction
 from eth_utils.abi import (
     collapse_if_tuple,
     event_abi_to_log_topic,
@@ -37,7 +38,7 @@ class Undecodable(ValueError):
 class Function:
     """A function of a contract: its calldata, and the values that it returns."""
 
-    def __init__(self, abi: Any) -> None:
+    def __init__(self, abi: ABIFunction) -> None:
         self.selector = "0x" + function_abi_to_4byte_selector(abi).hex()
         self.outputs = get_abi_output_types(abi)
         self._inputs = get_abi_input_types(abi)
@@ -46,7 +47,7 @@ class Function:
         """Calldata."""
         return self.selector + encode(self._inputs, args)
 
-    def decode(self, data: Any) -> tuple[Any, ...]:
+    def decode(self, data: object) -> tuple[Any, ...]:
         """The values out of what a node returned; addresses in lower case."""
         return decode(self.outputs, data)
 
@@ -54,7 +55,7 @@ class Function:
 class Event:
     """An event of a contract: its first topic, and the arguments of its logs."""
 
-    def __init__(self, contract: str, abi: Any) -> None:
+    def __init__(self, contract: str, abi: ABIEvent) -> None:
         self.name = f"{contract}.{abi['name']}"
         self.topic = "0x" + event_abi_to_log_topic(abi).hex()
         self._names = [item["name"] for item in abi["inputs"]]
@@ -93,7 +94,7 @@ def event(contract: str, name: str) -> Event:
 
 
 @cache
-def events(contract: str) -> tuple[Event, ...]:
+def events_of(contract: str) -> tuple[Event, ...]:
     """All events of the contract."""
     return tuple(Event(contract, item.abi) for item in contract_class(contract).all_events())
 
@@ -103,12 +104,12 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> str:
     return _CODEC.encode(types, values).hex()
 
 
-def decode(types: Sequence[str], data: Any) -> tuple[Any, ...]:
+def decode(types: Sequence[str], data: object) -> tuple[Any, ...]:
     """Values out of 0x-hex data."""
     return decode_bytes(types, bytes_of(data))
 
 
-def decode_uint(data: Any) -> int:
+def decode_uint(data: object) -> int:
     """The number that is all of the data: what follows a number is not passed over, as web3 does."""
     raw = bytes_of(data)
     if len(raw) != WORD:
@@ -124,11 +125,13 @@ def decode_bytes(types: Sequence[str], raw: bytes) -> tuple[Any, ...]:
         raise Undecodable(f"{type(error).__name__} in {len(raw)} bytes") from error
 
 
-def bytes_of(data: Any) -> bytes:
+def bytes_of(data: object) -> bytes:
     """The bytes of 0x-hex data from outside."""
+    if not isinstance(data, str):
+        raise Undecodable("no text")
     try:
         return bytes.fromhex(data[2:])
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise Undecodable("not hexadecimal") from error
 
 

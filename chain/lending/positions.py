@@ -1,7 +1,6 @@
 """A collateral position as the vault returns it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.conf import settings
 
@@ -32,7 +31,7 @@ def position_view(position_id: int) -> View:
     return View(settings.SOLVENCY_VAULT_ADDRESS, _POSITIONS, (position_id,))
 
 
-def decode_position(returned: Any) -> VaultPosition | None:
+def decode_position(returned: str) -> VaultPosition | None:
     """The position, None where there is none; `Undecodable` where another contract returned this."""
     if len(returned) != len("0x") + 2 * WORD * len(_POSITIONS.outputs):  # each value is one word
         raise Undecodable("what the vault returned is no position")

@@ -187,7 +187,7 @@ def _fetch_backing(token_id: int, head: _Head) -> Backing | None:
     return Backing(oaid, _fetch_position(oaid.position_id, head))
 
 
-def _decode_oaid(token_id: int, answers: Sequence[Any], head: _Head) -> OaidReading | None:
+def _decode_oaid(token_id: int, answers: Sequence[object], head: _Head) -> OaidReading | None:
     if dialect().is_unknown(answers):
         return None
     returned = _returned(answers)
@@ -203,7 +203,7 @@ def _decode_oaid(token_id: int, answers: Sequence[Any], head: _Head) -> OaidRead
     )
 
 
-def _decode_position(position_id: int, answer: Any, head: _Head) -> PositionReading | None:
+def _decode_position(position_id: int, answer: object, head: _Head) -> PositionReading | None:
     [returned] = _returned([answer])
     found = _decoded(lambda: decode_position(returned))
     return None if found is None else PositionReading(**vars(found), position_id=position_id, block_number=head.number)
@@ -220,14 +220,14 @@ def _ask(views: Sequence[View], block: str) -> list[Any]:
     return get_client().batch(requests(views, block))
 
 
-def _returned(answers: Sequence[Any]) -> list[str]:
+def _returned(answers: Sequence[object]) -> list[str]:
     """The answers, unless a node refused one, or one is of an address without code; both raise `ChainUnavailable`."""
     for answer in answers:
         if isinstance(answer, RpcError):
             raise ReadingRefused(f"The chain refused a reading: {answer.message}") from answer
         if answer == "0x":
             raise ChainUnavailable("A contract named in the settings is not on this chain")
-    return list(answers)
+    return [str(answer) for answer in answers]
 
 
 def _decoded(decode: Callable[[], T]) -> T:

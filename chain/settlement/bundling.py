@@ -16,7 +16,7 @@ from chain import selectors
 from chain.events.cursor import CursorMoved
 from chain.events.new_executors import follow_executor
 from chain.lending.bundles import OutcomeStatus
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 from chain.models import ChainTransaction, Operation, OperationState, TransactionAttempt, WalletStatus
 from chain.rpc.clients import ChainUnavailable
 from chain.settlement.adoption import adopt_execution

@@ -10,7 +10,7 @@ from chain import metrics
 from chain.lending.bundles import Outcome, OutcomeStatus, decode_outcomes, encode_execute
 from chain.lending.encoding import Call
 from chain.lending.fast_codec import Undecodable
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable, RpcError
 from chain.settlement.engine import Engine

@@ -10,7 +10,7 @@ from typing import Any
 
 from chain.lending.bundles import OperationLogs, OutcomeStatus, split_by_operation
 from chain.lending.fast_codec import Log
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 from chain.models import Operation, OperationState
 
 KEPT_LOG_FIELDS = ("address", "topics", "data", "logIndex")

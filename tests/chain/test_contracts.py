@@ -24,7 +24,7 @@ SAMPLES: dict[str, tuple[Any, Any]] = {
 }
 
 
-def members(name: str, kind: str) -> list[tuple[dict[str, Any], int]]:
+def members(name: str, kind: str) -> list[tuple[Any, int]]:
     """Each member of the contract, to be tried with small and with large values."""
     return [(item, which) for item in artifact(name).abi if item["type"] == kind for which in (0, 1)]
 
@@ -52,7 +52,7 @@ def test_calldata_and_returned_values_are_those_of_web3(name: str) -> None:
         compare_function(name, item, which)
 
 
-def compare_function(name: str, item: dict[str, Any], which: int) -> None:
+def compare_function(name: str, item: Any, which: int) -> None:
     web3s: Any = contract_class(name)
     args = [sample(part, which) for part in item["inputs"]]
     matching = {len(entry["inputs"]) for entry in artifact(name).abi if entry.get("name") == item["name"]}
@@ -73,7 +73,7 @@ def test_an_events_arguments_are_those_of_web3(name: str) -> None:
         compare_event(name, item, which)
 
 
-def compare_event(name: str, item: dict[str, Any], which: int) -> None:
+def compare_event(name: str, item: Any, which: int) -> None:
     web3s: Any = contract_class(name)
     codec, ours = web3s.w3.codec, Event(name, item)
     values = {part["name"]: sample(part, which) for part in item["inputs"]}
@@ -92,7 +92,7 @@ def compare_event(name: str, item: dict[str, Any], which: int) -> None:
 
 @pytest.mark.parametrize("topic", ["0x", "0x" + "00" * 31, "0x" + "00" * 33, "0x" + "ff" * 32])
 def test_an_address_that_is_none_does_not_decode(topic: str) -> None:
-    owned = next(item for item in artifact("MockUSDC").abi if item.get("name") == "OwnershipTransferred")
+    owned: Any = next(item for item in artifact("MockUSDC").abi if item.get("name") == "OwnershipTransferred")
     event = Event("MockUSDC", owned)
     with pytest.raises(Undecodable):
         event.decode({"topics": [event.topic, topic, "0x" + "00" * 32], "data": "0x"})

@@ -6,9 +6,9 @@ import pytest
 from eth_abi.abi import encode
 from pytest_django.fixtures import Settings
 
-from chain.lending.dialects import DIALECTS, Borrow, CreditLine, Dialect, PlanDialect, dialect
+from chain.lending.dialects import DIALECTS, Borrow, DecodedOaid, Dialect, PlanDialect, dialect
 from chain.lending.encoding import encode_call, topic_of, uint_topic
-from chain.lending.reverts import error_selector
+from chain.lending.revert_data import error_selector
 from chain.lending.views import View
 from chain.rpc.errors import RpcError
 
@@ -70,13 +70,13 @@ def test_the_plans_oaid_is_asked_for_in_three_calls() -> None:
         "0x" + encode(["uint256", "uint256", "bool"], [10, 3, True]).hex(),
         uint_topic(9),
     ]
-    assert PLAN.decode_oaid(answers) == CreditLine(USER, 10, 3, True, 9)
+    assert PLAN.decode_oaid(answers) == DecodedOaid(USER, 10, 3, True, 9)
 
 
 def test_the_deployed_systems_oaid_is_one_struct() -> None:
     assert calldata(PUBLIC.oaid_views(5)) == [(OAID, encode_call("getCreditLine(uint256)", [5]))]
     line = "0x" + encode(["(address,uint256,uint256,uint256,bool)"], [(USER, 10, 3, 9, False)]).hex()
-    assert PUBLIC.decode_oaid([line]) == CreditLine(USER, 10, 3, False, 9)
+    assert PUBLIC.decode_oaid([line]) == DecodedOaid(USER, 10, 3, False, 9)
 
 
 @pytest.mark.parametrize(

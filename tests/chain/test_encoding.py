@@ -18,7 +18,7 @@ from chain.lending.encoding import (
     uint_topic,
 )
 from chain.lending.fast_codec import event, function
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "B2" * 20
 CHECKSUMMED_ALICE = "0xA1A1a1a1A1A1A1A1A1a1a1a1a1a1A1A1a1A1a1a1"

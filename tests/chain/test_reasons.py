@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chain.lending.encoding import Call
-from chain.lending.reverts import REASON_LENGTH, describe_revert, error_selector
+from chain.lending.revert_data import REASON_LENGTH, describe_revert, error_selector
 from chain.models import Operation, OperationState, TransactionAttempt
 from chain.rpc.clients import ChainUnavailable
 from chain.rpc.errors import MESSAGE_LENGTH, RpcError, SendClass, classify

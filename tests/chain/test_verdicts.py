@@ -7,7 +7,7 @@ from eth_abi.abi import encode
 
 from chain.lending.bundles import OperationLogs, Outcome, OutcomeStatus
 from chain.lending.encoding import OPERATION_EXECUTED_TOPIC, OPERATION_FAILED_TOPIC, OPERATION_SKIPPED_TOPIC
-from chain.lending.reverts import error_selector
+from chain.lending.revert_data import error_selector
 from chain.models import Operation, OperationState
 from chain.settlement.verdicts import judge_operation, match_effect, split_logs, stored_log
 

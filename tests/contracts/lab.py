@@ -13,7 +13,7 @@ from chain.lending.contracts import artifact, contract_at
 from chain.lending.encoding import Call, encode_call, to_bytes, uid_of
 from chain.lending.fast_codec import event as event_of
 from chain.lending.fast_codec import function as function_of
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 from chain.rpc.clients import ChainClient, RpcError
 from chain.rpc.provider import web3_over
 from sandbox.keys import KeyPair, key_pair

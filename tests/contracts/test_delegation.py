@@ -6,7 +6,7 @@ from eth_account import Account
 from chain.lending import deployment
 from chain.lending.bundles import encode_execute
 from chain.lending.encoding import Call, address_topic, encode_call, uid_of
-from chain.lending.reverts import error_selector
+from chain.lending.revert_data import error_selector
 from tests.contracts.lab import BUNDLE_GAS, USDC, Borrower, Lab
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from chain.lending.bundles import OutcomeStatus
 from chain.lending.encoding import Call, address_topic, encode_call, uid_of
-from chain.lending.reverts import describe_revert, error_selector
+from chain.lending.revert_data import describe_revert, error_selector
 from tests.contracts.lab import CREDIT, USDC, Borrower, Lab
 
 OTHER = "0x00000000000000000000000000000000000000bb"

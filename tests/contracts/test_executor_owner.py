@@ -8,7 +8,7 @@ from eth_abi.abi import encode
 from chain.lending import deployment
 from chain.lending.contracts import artifact
 from chain.lending.encoding import Call, encode_call
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 from tests.contracts.lab import USDC, Borrower, Lab
 
 OTHER = "0x00000000000000000000000000000000000000bb"

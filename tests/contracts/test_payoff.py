@@ -4,7 +4,7 @@ import pytest
 
 from chain.lending.bundles import OutcomeStatus
 from chain.lending.encoding import Call, encode_call
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 from loans.debt.interest import NOTHING, SCALE, Part, loan_debt
 from tests.contracts.lab import USDC, Borrower, Lab
 

@@ -4,7 +4,7 @@ import pytest
 
 from chain.lending.bundles import OutcomeStatus
 from chain.lending.encoding import Call, encode_call, to_bytes
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 from chain.rpc.clients import RpcError
 from tests.contracts.lab import USDC, Lab
 

@@ -4,7 +4,7 @@ import pytest
 
 from chain.lending.bundles import OutcomeStatus
 from chain.lending.encoding import Call, encode_call
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 from tests.contracts.lab import USDC, Borrower, Lab
 
 TOKEN = "0x00000000000000000000000000000000000070c3"

@@ -14,7 +14,7 @@ from chain.lending.contracts import artifact
 from chain.lending.dialects import dialect
 from chain.lending.encoding import Call, encode_call
 from chain.lending.fast_codec import function
-from chain.lending.reverts import describe_revert
+from chain.lending.revert_data import describe_revert
 from chain.models import ChainEvent
 from chain.rpc.clients import RpcError, get_client
 from loans.models import PartnerLoan, SolvencyPosition
