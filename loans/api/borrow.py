@@ -2,8 +2,6 @@
 
 # ruff: noqa: N815 - the contract's names
 
-from typing import Any
-
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -165,7 +163,7 @@ def respond_to_borrow(request: Request, loan: PartnerLoan) -> Response:
     return Response(present_borrow(loan), status=201)
 
 
-def present_borrow(loan: PartnerLoan) -> dict[str, Any]:
+def present_borrow(loan: PartnerLoan) -> dict[str, object]:
     """The fields of `Borrowed`, or of `BorrowPending`."""
     body = {
         "success": True,

@@ -56,7 +56,7 @@ def loan_links(expression: str) -> dict[str, Link]:
     }
 
 
-def pending_example(example: dict[str, Any], message: str) -> dict[str, Any]:
+def pending_example(example: dict[str, object], message: str) -> dict[str, object]:
     """The example of the 202, made of the one of the settled response: a status in place of the transaction's hash."""
     fields = {name: value for name, value in example.items() if name != "txHash"}
     if "loanStatus" in fields:

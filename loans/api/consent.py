@@ -199,7 +199,7 @@ class ConsentViewSet(PartnerViewSet):
         return Response(present_typed_data(body.to_borrow(partner_of(request)), terms["version"]))
 
 
-def present_typed_data(borrow: AgreedBorrow, version: str) -> dict[str, Any]:
+def present_typed_data(borrow: AgreedBorrow, version: str) -> dict[str, object]:
     """The fields of `TypedData`."""
     signable = typed_message(borrow, version)
     return {"typedData": signable.data, "userAuthorization": verification.unsigned(borrow, version)}

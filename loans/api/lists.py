@@ -49,7 +49,7 @@ PAGE_EXAMPLE = {
 }
 
 
-def present_page(page: Page, query: Mapping[str, Any]) -> dict[str, Any]:
+def present_page(page: Page, query: Mapping[str, Any]) -> dict[str, object]:
     """The fields of `PageFields`; `query` is a validated `PageQuery`."""
     return {
         "total": page.total,

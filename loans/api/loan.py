@@ -3,7 +3,6 @@
 # ruff: noqa: N815 - the contract's names
 
 from collections.abc import Iterable
-from typing import Any
 
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -141,7 +140,7 @@ class SingleLoanViewSet(PartnerViewSet):
         return Response(present_loan(loan, interest_moment([loan]), selectors.repayment_history(loan)))
 
 
-def present_loan(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> dict[str, Any]:
+def present_loan(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> dict[str, object]:
     """The fields of `Loan`; debt and interest as of `moment`, seconds since the epoch, `history` oldest first."""
     return {
         **present_row(loan, moment),
@@ -171,7 +170,7 @@ def present_loan(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> 
     }
 
 
-def _present_payment(payment: Payment) -> dict[str, Any]:
+def _present_payment(payment: Payment) -> dict[str, object]:
     """The fields of `HistoryRow`."""
     return {
         "amount": str(payment.amount),

@@ -2,8 +2,6 @@
 
 # ruff: noqa: N815 - the contract's names
 
-from typing import Any
-
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -81,7 +79,7 @@ class PayoffViewSet(PartnerViewSet):
         return Response(present_payoff(loan, interest_moment([loan]) or int(clock.now().timestamp())))
 
 
-def present_payoff(loan: PartnerLoan, moment: int) -> dict[str, Any]:
+def present_payoff(loan: PartnerLoan, moment: int) -> dict[str, object]:
     """The fields of `Payoff`, as of `moment`, seconds since the epoch."""
     quote = payoffs.quote(loan, moment)
     return {

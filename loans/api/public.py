@@ -138,7 +138,7 @@ class PublicViewSet(ContractView, ViewSet):
         return Response(present_position(reading))
 
 
-def present_credit_line(reading: OaidReading) -> dict[str, Any]:
+def present_credit_line(reading: OaidReading) -> dict[str, object]:
     """The fields of `CreditLine`."""
     return {
         "oaidTokenId": reading.oaid_token_id,
@@ -151,7 +151,7 @@ def present_credit_line(reading: OaidReading) -> dict[str, Any]:
     }
 
 
-def present_position(reading: PositionReading) -> dict[str, Any]:
+def present_position(reading: PositionReading) -> dict[str, object]:
     """The fields of `Position`; `healthFactor` is collateral value over debt, null without debt."""
     debt = reading.usdc_borrowed
     return {

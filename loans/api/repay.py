@@ -2,8 +2,6 @@
 
 # ruff: noqa: N815 - the contract's names
 
-from typing import Any
-
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -233,7 +231,7 @@ def respond_to_repayment(request: Request, repayment: Repayment) -> Response:
     return Response(body)
 
 
-def present_repayment(repayment: Repayment) -> dict[str, Any]:
+def present_repayment(repayment: Repayment) -> dict[str, object]:
     """The fields of `Repaid`, or of `RepaymentPending`.
 
     The debt is the one after the loan's last event, for a settled repayment as of its own block.
@@ -251,7 +249,7 @@ def present_repayment(repayment: Repayment) -> dict[str, Any]:
     return {**body, "txHash": repayment.tx_hash, "message": message}
 
 
-def present_repayment_state(repayment: Repayment) -> dict[str, Any]:
+def present_repayment_state(repayment: Repayment) -> dict[str, object]:
     """The fields of `RepaymentState`; what it paid is 0 until it is settled."""
     return {
         "repaymentId": str(repayment.pk),

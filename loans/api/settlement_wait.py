@@ -5,7 +5,7 @@ outcome at `Location`. What was refused by the chain is 400 `settlement_failed`.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.conf import settings
 from rest_framework.request import Request
@@ -36,12 +36,12 @@ def await_settlement(request: Request, key: str, read_outcome: Callable[[], T | 
         return wakeup.wait_until(key, read_and_keep_alive, seconds) if may_wait else None
 
 
-def accepted(body: dict[str, Any], location: str) -> Response:
+def accepted(body: dict[str, object], location: str) -> Response:
     """202: accepted, and its outcome will be found at `location`."""
     return Response(body, status=202, headers={"Location": location, "Retry-After": READ_AGAIN_AFTER})
 
 
-def settlement_failed(what: str, reason: str, details: dict[str, Any]) -> BadRequest:
+def settlement_failed(what: str, reason: str, details: dict[str, object]) -> BadRequest:
     """400: the chain refused it; nothing stays reserved."""
     message = f"{what} was refused by the chain: {reason or 'no reason given'}"
     return BadRequest(ErrorCode.SETTLEMENT_FAILED, message, details={**details, "reason": reason})

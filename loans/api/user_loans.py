@@ -2,8 +2,6 @@
 
 # ruff: noqa: N815 - the contract's names
 
-from typing import Any
-
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -99,7 +97,7 @@ class UserLoansViewSet(PartnerViewSet):
         return Response({**present_page(page, query), "loans": [present_row(loan, moment) for loan in page.rows]})
 
 
-def present_row(loan: PartnerLoan, moment: int) -> dict[str, Any]:
+def present_row(loan: PartnerLoan, moment: int) -> dict[str, object]:
     """The fields of `LoanRow`; the debt as of `moment`, seconds since the epoch."""
     return {
         "partnerLoanId": loan.partner_loan_id,

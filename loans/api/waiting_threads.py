@@ -1,8 +1,8 @@
-"""Whose requests may wait for their settlement: a waiting request holds a thread that a reading needs.
+"""Which requests may wait for their settlement: each that waits occupies a thread, which reads need too.
 
-`WAITING_THREADS` of a web process's threads may wait, two thirds of them for one partner that is alone, fewer the more
-partners wait (`core.fair_share`). Who finds no place is answered 202 at once, as if it had not waited: what it asked
-for is accepted.
+`WAITING_THREADS` of a web process's threads may wait: up to two thirds of them for one partner alone, fewer the more
+partners wait (`core.fair_share`). A request beyond that gets its 202 at once; what it asked for is accepted all the
+same.
 """
 
 from collections.abc import Iterator

@@ -12,7 +12,7 @@ from loans.consent.message import V1, AgreedBorrow, TypedMessage, UserAuthorizat
 from loans.models import PartnerLoan
 
 
-def to_keep(signed: TypedMessage, given: UserAuthorization) -> dict[str, Any]:
+def to_keep(signed: TypedMessage, given: UserAuthorization) -> dict[str, object]:
     """The proof as JSON, to be kept with the loan; `digest` is the 32 bytes that were signed."""
     return {
         "version": signed.version,

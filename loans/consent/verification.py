@@ -9,7 +9,6 @@ differs. Source: docs/consent.md.
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
 
 from django.conf import settings
 
@@ -33,7 +32,7 @@ from partners.models import Partner
 DEFAULT_VALIDITY_SECONDS = 30 * 60
 
 
-def require_consent(partner: Partner, terms: RequestedBorrow) -> dict[str, Any] | None:
+def require_consent(partner: Partner, terms: RequestedBorrow) -> dict[str, object] | None:
     """The proof that the user consents to this borrow, to be kept with the loan; None where none is needed nor given.
 
     A consent that is given is checked also where none is required. The loan must then be made for this same `partner`
@@ -70,9 +69,9 @@ def used() -> Conflict:
     return Conflict(ErrorCode.CONSENT_USED, "The nonce of the user's authorization was used before")
 
 
-def unsigned(borrow: AgreedBorrow, version: str) -> dict[str, Any]:
+def unsigned(borrow: AgreedBorrow, version: str) -> dict[str, object]:
     """A borrow's `userAuthorization`, but for the signature."""
-    authorization: dict[str, Any] = {"version": version, "deadline": borrow.deadline, "nonce": str(borrow.nonce)}
+    authorization: dict[str, object] = {"version": version, "deadline": borrow.deadline, "nonce": str(borrow.nonce)}
     return {**authorization, "message": message(borrow, version)} if version == V2 else authorization
 
 

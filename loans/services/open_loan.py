@@ -39,7 +39,7 @@ class BorrowRequest:
 def open_loan(
     partner: Partner,
     request: BorrowRequest,
-    proof: dict[str, Any] | None,
+    proof: dict[str, object] | None,
     backing: Backing,
     day: dt.date,
     on_accepted: OnAccepted | None,
@@ -97,7 +97,7 @@ def _create_loan(
     request: BorrowRequest,
     position: PositionReading,
     *,
-    proof: dict[str, Any] | None,
+    proof: dict[str, object] | None,
     day: dt.date,
     remaining_credit: int,
 ) -> PartnerLoan:
