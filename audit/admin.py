@@ -39,7 +39,7 @@ class PartnerFilter(admin.SimpleListFilter):
     parameter_name = "partner"
     at_most = 200
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
         last: str | None = ""  # calls that nobody was authenticated for have ""
         while len(found) < self.at_most:
@@ -61,7 +61,7 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
     statuses = (200, 201, 202, 400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 429, 500, 503)
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
         return [(str(status), str(status)) for status in self.statuses]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:

@@ -1,7 +1,6 @@
 """The differences between two JSON values, value by value. Pure."""
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,14 +17,14 @@ class Difference:
         return self.before != self.after
 
 
-def differences(before: Any, after: Any) -> list[Difference]:
+def differences(before: object, after: object) -> list[Difference]:
     """Every leaf of the two JSON values, before and after, sorted by path; `None` is an empty object."""
     old = _flat({} if before is None else before)
     new = _flat({} if after is None else after)
     return [Difference(path, old.get(path), new.get(path)) for path in sorted({*old, *new})]
 
 
-def _flat(value: Any, path: str = "") -> dict[str, str]:
+def _flat(value: object, path: str = "") -> dict[str, str]:
     if isinstance(value, dict) and value:
         items = value.items()
     elif isinstance(value, list) and value:
@@ -39,7 +38,7 @@ def _flat(value: Any, path: str = "") -> dict[str, str]:
     return found
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):

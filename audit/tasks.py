@@ -1,7 +1,6 @@
 """Celery tasks, started by beat: each finds in the database what is due."""
 
 import logging
-from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_ready
@@ -14,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 @worker_ready.connect
-def note_settings(**_: Any) -> None:
+def note_settings(**_: object) -> None:
     """Record the settings that a worker starts with, where they changed."""
     record_changed_settings()
 

@@ -112,7 +112,7 @@ def _flip_and_find(column: str, entries: int, processes: int) -> tuple[Verificat
     return run, key
 
 
-def _flipped(stored: Any) -> Any:
+def _flipped(stored: Any) -> object:
     """The value with one bit of one byte changed."""
     if isinstance(stored, dict):
         name = _random.choice(list(stored))

@@ -57,7 +57,7 @@ def main() -> int:
         return _report(databases.TITLES[options.engine], lending, [*runs, last])
 
 
-def _reconcile_beside(lending: "_Lending", seconds: float) -> list[dict[str, Any]]:
+def _reconcile_beside(lending: "_Lending", seconds: float) -> list[dict[str, object]]:
     ends = time.monotonic() + seconds
     dust = threading.Thread(target=lending.send_dust, args=(ends,))
     with ThreadPoolExecutor(POSTING) as pool:
@@ -74,7 +74,7 @@ def _reconcile_beside(lending: "_Lending", seconds: float) -> list[dict[str, Any
     return runs
 
 
-def _reconcile(name: str) -> dict[str, Any]:
+def _reconcile(name: str) -> dict[str, object]:
     """One run's figures."""
     from loans.reconciliation.run import reconcile
 

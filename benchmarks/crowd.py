@@ -67,7 +67,7 @@ class CallerProcesses:
     processes: list[subprocess.Popen[str]]
     threads: int
 
-    def run(self, act: str, *, each: int, **details: Any) -> Done:
+    def run(self, act: str, *, each: int, **details: object) -> Done:
         """`each` times `act` by every thread. `details` are the act's own (`reserve`, `borrow` below)."""
         for number, process in enumerate(self.processes):
             job = {"act": act, "threads": self.threads, "each": each, "prefix": f"loan-{number}", **details}
@@ -220,7 +220,7 @@ def _borrow(job: dict[str, Any]) -> Callable[[str], list[Any]]:
     return act
 
 
-def _post(application: Any, path: str, key: str, body: bytes) -> list[Any]:
+def _post(application: Callable[..., Any], path: str, key: str, body: bytes) -> list[object]:
     """One request as the web server hands it over, closed as it does."""
     environ = {
         "REQUEST_METHOD": "POST",
@@ -244,7 +244,7 @@ def _post(application: Any, path: str, key: str, body: bytes) -> list[Any]:
     }
     started: dict[str, Any] = {}
 
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
         started.update(status=int(status[:3]), headers=dict(headers))
 
     response = application(environ, start_response)

@@ -113,7 +113,7 @@ def _fresh_positions(bench: Bench) -> Iterator[None]:
     assert _rpc(bench, "evm_revert", snapshot)
 
 
-def _rpc(bench: Bench, method: str, *params: Any) -> Any:
+def _rpc(bench: Bench, method: str, *params: object) -> Any:
     from sandbox.servers import anvil
 
     return anvil.rpc(bench.anvil_port, method, *params)

@@ -83,7 +83,7 @@ class PartnerAdmin(OneTimeAdmin):
     def get_inlines(self, request: HttpRequest, obj: Partner | None) -> list[Any]:
         return self.inlines if obj is not None else []
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False  # loans and audit entries refer to partners for ever: suspend them instead
 
     def has_key_permission(self, request: HttpRequest) -> bool:

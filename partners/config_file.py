@@ -62,7 +62,7 @@ def load(path: Path) -> list[Any]:
     return entries
 
 
-def check_entries(entries: list[Any]) -> None:
+def check_entries(entries: list[object]) -> None:
     """Raise `BadConfigFile` with all that is wrong with the entries, if anything is."""
     problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(number, entry)]
     ids = [entry["partnerId"] for entry in entries if isinstance(entry, dict) and "partnerId" in entry]
@@ -82,7 +82,7 @@ class Planned:
     changes: tuple[tuple[str, object, object], ...]
 
 
-def plan(entries: list[dict[str, Any]]) -> list[Planned]:
+def plan(entries: list[dict[str, object]]) -> list[Planned]:
     """What `import_entries` would do, by partner; nothing is done."""
     return [_plan_entry(entry) for entry in sorted(entries, key=lambda entry: str(entry["partnerId"]))]
 
@@ -96,7 +96,7 @@ def _plan_entry(entry: dict[str, Any]) -> Planned:
     return Planned(entry["partnerId"], known is None, tuple(changes))
 
 
-def import_entries(entries: list[dict[str, Any]], *, actor: str, agreed: list[Planned] | None = None) -> Imported:
+def import_entries(entries: list[dict[str, object]], *, actor: str, agreed: list[Planned] | None = None) -> Imported:
     """Open the new partners and bring the known ones to the entries' terms, in one transaction.
 
     Raises `BadConfigFile` where a settlement address is another partner's, or where `agreed`, the plan that a person
@@ -134,7 +134,7 @@ def _import_entry(entry: dict[str, Any], imported: Imported, actor: str) -> None
     (imported.updated if was_changed else imported.unchanged).append(updated)
 
 
-def _terms_of(entry: Mapping[str, Any]) -> dict[str, object]:
+def _terms_of(entry: Mapping[str, object]) -> dict[str, object]:
     return terms.from_api({name: value for name, value in entry.items() if name not in IDENTITY})
 
 

@@ -10,7 +10,6 @@ import secrets
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 ENVIRONMENTS = ("live", "sandbox")
 LABEL_PATTERN = r"[a-z0-9]{2,12}"
@@ -72,7 +71,7 @@ def parse(key: str) -> KeyParts | None:
     return KeyParts(label=match[1], environment=match[2]) if match else None
 
 
-def presented(meta: Mapping[str, Any]) -> str:
+def presented(meta: Mapping[str, object]) -> str:
     """The key of `Authorization: Bearer …` in a request's `META`; empty without one."""
     scheme, _, key = str(meta.get("HTTP_AUTHORIZATION", "")).strip().partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""

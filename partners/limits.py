@@ -15,7 +15,6 @@ lowers it at the same moment waits for our commit or makes us look again. `partn
 import datetime as dt
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -150,7 +149,7 @@ def _move_outstanding(partner_id: uuid.UUID, principal: int, *, repaid: int, cou
     _demand(changed, "outstanding", partner_id, principal)
 
 
-def _moved(counted: Mapping[str, int]) -> dict[str, Any]:
+def _moved(counted: Mapping[str, int]) -> dict[str, object]:
     return {name: F(name) + change for name, change in counted.items() if change}
 
 

@@ -26,7 +26,7 @@ def fill(entries: list[Any]) -> list[Any]:
     return [_fill(entry) if has_placeholder(entry) else entry for entry in entries]
 
 
-def _fill(entry: dict[str, Any]) -> dict[str, Any]:
+def _fill(entry: dict[str, object]) -> dict[str, object]:
     partner_id = str(entry.get("partnerId"))
     known = selectors.by_partner_id(partner_id) if "\0" not in partner_id else None
     own = {} if known is None else {"settlementAddress": known.settlement_address}

@@ -68,7 +68,7 @@ class Demo:
         loan = self._call("The loan again.", "GET", f"/partners/loan/{loan_id}")
         self._say(f"The loan {loan_id} is {loan['status']}. Staff see it at {self._state['consoleUrl']}.")
 
-    def _call(self, why: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _call(self, why: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, object]:
         headers = {"Authorization": f"Bearer {self._partner['apiKey']}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _state(folder: Folder) -> dict[str, Any]:
+def _state(folder: Folder) -> dict[str, object]:
     state = read_json(folder.state)
     if not state:
         raise DemoFailed(f"there is no sandbox in {folder.root}: run `make sandbox` first")

@@ -8,7 +8,7 @@ import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_FOLDER = PROJECT / ".sandbox"
@@ -130,12 +130,12 @@ def write_env(path: Path, values: dict[str, str]) -> None:
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, object]:
     """An object, empty where there is no file."""
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
+def write_json(path: Path, data: dict[str, object]) -> None:
     """Write it for the owner's eyes only."""
     write_text(path, json.dumps(data, indent=2) + "\n")
 

@@ -4,7 +4,6 @@ import hashlib
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from sandbox import databases, programs, summary
 from sandbox import folder as files
@@ -154,7 +153,7 @@ class Sandbox:
         redis.wait_ready(seconds=READY_SECONDS)
         chain.wait_ready(seconds=READY_SECONDS)
 
-    def _prepare(self, known: dict[str, Any]) -> tuple[World, Accounts]:
+    def _prepare(self, known: dict[str, object]) -> tuple[World, Accounts]:
         """Contracts, tables, partners and keys: made the first time, and again where the code asks for more."""
         # Where nothing changed since, everything is there; asking Django would only take seconds.
         fingerprint = _fingerprint()
@@ -169,7 +168,7 @@ class Sandbox:
             anvil.rpc(self.rpc_port, "evm_setIntervalMining", self.options.block_time)
         return world, accounts
 
-    def _prepare_with_django(self, known: dict[str, Any]) -> tuple[World, Accounts]:
+    def _prepare_with_django(self, known: dict[str, object]) -> tuple[World, Accounts]:
         with self.terminal.step("settings"):
             os.environ.update(programs.environment(self.folder, self.values))
             os.environ["DJANGO_SETTINGS_MODULE"] = "partner_platform.settings"

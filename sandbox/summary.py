@@ -83,7 +83,7 @@ def summary_page(told: dict[str, Any], folder: Folder, loan_id: str) -> str:
     return "\n".join(lines)
 
 
-def _curl(told: dict[str, Any], action: str, body: str, key: str) -> str:
+def _curl(told: dict[str, object], action: str, body: str, key: str) -> str:
     return (
         f"curl -sS {told['baseUrl']}/partners/{action} -H 'Authorization: Bearer {key}' "
         f"-H 'Content-Type: application/json' -d '{{{body}}}'"

@@ -49,7 +49,7 @@ class World:
             "PLATFORM_PRIVATE_KEY": key_pair("operator").private_key,
         }
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return asdict(self)
 
     @classmethod

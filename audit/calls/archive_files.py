@@ -12,7 +12,6 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from audit.models import AppendOnlyModel
 from audit.trail.canonical import plain_text
@@ -48,7 +47,7 @@ def file_name(kind: str, day: dt.date, unique: str) -> str:
     return f"{kind}-{day.isoformat()}-{unique}.jsonl.gz"
 
 
-def _as_json(row: AppendOnlyModel) -> dict[str, Any]:
+def _as_json(row: AppendOnlyModel) -> dict[str, object]:
     return {field.attname: plain_text(getattr(row, field.attname)) for field in row._meta.concrete_fields}
 
 

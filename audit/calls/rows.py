@@ -62,16 +62,16 @@ def describe(request: HttpRequest, response: HttpResponse, body: bytes, millisec
     )
 
 
-def _is_refused_stranger(partner: Any, response: HttpResponse) -> bool:
+def _is_refused_stranger(partner: object, response: HttpResponse) -> bool:
     """Whether an unauthenticated call was refused: its body is neither decoded nor stored."""
     return partner is None and 400 <= response.status_code < 500
 
 
-def _unread(body: bytes) -> Any:
+def _unread(body: bytes) -> object:
     return {"_unread": f"{len(body)} bytes"} if body else None
 
 
-def _payload(request: HttpRequest, body: bytes) -> Any:
+def _payload(request: HttpRequest, body: bytes) -> object:
     """The JSON of the body; without one, the query's values; None where there is neither."""
     if not body:
         return _query(request) or None
@@ -81,7 +81,7 @@ def _payload(request: HttpRequest, body: bytes) -> Any:
         return {"_invalid": f"{len(body)} bytes that are not JSON"}
 
 
-def _query(request: HttpRequest) -> Any:
+def _query(request: HttpRequest) -> object:
     try:
         return {name: values[0] if len(values) == 1 else values for name, values in request.GET.lists()}
     except TooManyFieldsSent:
@@ -104,7 +104,7 @@ def _error(request: HttpRequest, response: HttpResponse) -> tuple[str, str]:
     return str(answer.get("code", "")), str(answer.get("message") or response.reason_phrase)
 
 
-def _subjects(path: str, payload: Any) -> dict[str, str]:
+def _subjects(path: str, payload: object) -> dict[str, str]:
     """The OAID, wallet and loan a call is about, by path or payload; what is malformed is left out."""
     given = payload if isinstance(payload, dict) else {}
     found = {name: given.get(api_name) for name, api_name in _IN_PAYLOAD.items()}
@@ -125,7 +125,7 @@ def _token_id(value: Any) -> str:
     return value if is_number else ""
 
 
-def _wallet(value: Any) -> str:
+def _wallet(value: object) -> str:
     try:
         return parse_address(value)
     except ValueError:

@@ -25,7 +25,7 @@ _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # PostgreSQL refuses NUL, and 
 _MAX_INTEGER = 2**63 - 1
 
 
-def sanitize(payload: Any) -> Any:
+def sanitize(payload: object) -> Any:
     """A JSON value with secrets masked, size and depth bounded, storable in all three databases."""
     return shortened(_value(payload, MAX_DEPTH), MAX_TOTAL)
 
@@ -43,7 +43,7 @@ def is_secret_name(name: str) -> bool:
     return letters not in _HARMLESS_NAMES and _SECRET_NAME.search(letters) is not None
 
 
-def _value(value: Any, depth: int) -> Any:
+def _value(value: object, depth: int) -> object:
     if isinstance(value, dict | list):
         return _container(value, depth - 1) if depth > 1 else "(nested too deep)"
     if isinstance(value, bool) or value is None:
@@ -55,7 +55,7 @@ def _value(value: Any, depth: int) -> Any:
     return clean_text(value)
 
 
-def _container(value: Any, depth: int) -> Any:
+def _container(value: Any, depth: int) -> object:
     if isinstance(value, list):
         kept = [_value(item, depth) for item in value[:MAX_ITEMS]]
         return [*kept, f"(and {len(value) - MAX_ITEMS} more)"] if len(value) > MAX_ITEMS else kept

@@ -12,7 +12,7 @@ LEAST = 40  # for less than that no value is worth keeping
 _REST = 60  # what the note of left-out fields or items takes
 
 
-def shortened(value: Any, size: int) -> Any:
+def shortened(value: object, size: int) -> object:
     """The value, of at most that size: the largest texts are cut, and of too many fields the largest are left out."""
     if size_of(value) <= size:
         return value
@@ -29,12 +29,12 @@ def shortened(value: Any, size: int) -> Any:
     return CUT
 
 
-def size_of(value: Any) -> int:
+def size_of(value: object) -> int:
     """Characters of JSON."""
     return len(json.dumps(value))
 
 
-def _share_out(fields: dict[str, Any], size: int, *, name_size: Any) -> dict[str, Any]:
+def _share_out(fields: dict[str, Any], size: int, *, name_size: Any) -> dict[str, object]:
     """Each field gets an equal share; small fields leave the rest of theirs to larger ones."""
     left, kept = size - _REST, dict[str, Any]()
     by_size = sorted(fields.items(), key=lambda field: size_of(field[1]))

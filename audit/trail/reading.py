@@ -120,12 +120,12 @@ def _entry(row: tuple[Any, ...]) -> StoredEntry:
     )
 
 
-def _hash_or_none(columns: tuple[Any, ...]) -> str:
+def _hash_or_none(columns: tuple[object, ...]) -> str:
     try:
         return block_hash(columns)
     except (TypeError, ValueError):
         return ""
 
 
-def _whole(value: Any) -> int:
+def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0  # on SQLite anything can be put into a column of numbers

@@ -8,7 +8,6 @@ prints the key. `count` prints how many calls were logged.
 import json
 import re
 import sys
-from typing import Any
 
 import django
 
@@ -26,7 +25,7 @@ def main() -> None:
     print(_furnish(json.load(sys.stdin)))
 
 
-def _furnish(loan: dict[str, Any]) -> str:
+def _furnish(loan: dict[str, object]) -> str:
     from benchmarks.rival.models import PartnerAPIKey, RivalLoan, RivalPartner
 
     partner = RivalPartner._default_manager.create(name="Bench")

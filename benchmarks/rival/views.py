@@ -36,7 +36,7 @@ class LoanView(LoggingMixin, RetrieveAPIView):
         return RivalLoan._default_manager.filter(partner_id=api_key.partner_id)
 
     @method_decorator(ratelimit(key="header:authorization", rate="1000000/m", block=True))
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         return super().get(request, *args, **kwargs)
 
 

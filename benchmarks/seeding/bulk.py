@@ -25,7 +25,7 @@ Row = list[Any]
 class Table:
     """A model's table: `row` makes a row for the database, what is not named as the model's defaults have it."""
 
-    def __init__(self, model: type[models.Model], **unchanging: Any) -> None:
+    def __init__(self, model: type[models.Model], **unchanging: object) -> None:
         self.model: Any = model
         self.fields = list(model._meta.concrete_fields)
         self.columns = [field.column for field in self.fields]
@@ -33,7 +33,7 @@ class Table:
         self._base = [_converter(field)(field.pre_save(blank, True)) for field in self.fields]
         self._set = {field.attname: (index, _converter(field)) for index, field in enumerate(self.fields)}
 
-    def row(self, **values: Any) -> Row:
+    def row(self, **values: object) -> Row:
         """The columns in their order; values as the model has them, by attribute name (`loan_id`)."""
         row = self._base.copy()
         for name, value in values.items():
@@ -70,7 +70,7 @@ def _hex(value: Any) -> str:
     return str(value.hex)
 
 
-def _digits(value: Any) -> str | None:
+def _digits(value: object) -> str | None:
     return None if value == "" else str(value).zfill(UINT256_DIGITS)
 
 
@@ -78,7 +78,7 @@ def _utc(value: Any) -> str:
     return str(timezone.make_naive(value, dt.UTC))
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> object:
     return value
 
 
@@ -132,7 +132,7 @@ def row_batches(rows: Iterable[Row], size: int = BATCH) -> Iterator[list[Row]]:
 
 
 @contextmanager
-def without_indexes(tables: Iterable[Any]) -> Iterator[None]:
+def without_indexes(tables: Iterable[object]) -> Iterator[None]:
     """Within, these models' tables have no secondary indexes (they are built at the end, which is faster), and rows may
     come in any order: references are not looked after.
     """

@@ -144,7 +144,7 @@ class ChainRows:
         *,
         uid: str = "",
         tx_hash: str = "",
-        **args: Any,
+        **args: object,
     ) -> None:
         number = {} if position is None else {"positionId": str(position.number)}
         self._put(

@@ -26,7 +26,7 @@ def our_models(app_configs: Iterable[AppConfig] | None = None) -> Iterator[type[
 
 
 @register(Tags.models)
-def check_models(app_configs: Iterable[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_models(app_configs: Iterable[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
     """Rule 1 and 7, for each of our models."""
     return [message for model in our_models(app_configs) for message in check_model(model)]
 
@@ -43,7 +43,7 @@ def check_model(model: type[models.Model]) -> list[CheckMessage]:
     return found
 
 
-def _check_field(field: Any) -> Iterator[CheckMessage]:
+def _check_field(field: object) -> Iterator[CheckMessage]:
     if isinstance(field, AutoFieldMixin):
         yield Error("MongoDB has no counters: no AutoField", obj=field, id="core.E002")
     if isinstance(field, models.GeneratedField):
@@ -59,7 +59,7 @@ def _check_field(field: Any) -> Iterator[CheckMessage]:
 
 
 @register("databases")  # not Tags.database: that one runs on request only, and these ask no server
-def check_databases(**kwargs: Any) -> list[CheckMessage]:
+def check_databases(**kwargs: object) -> list[CheckMessage]:
     """Rule 8 (UTC), and what MongoDB's URL must say: transactions need a replica set, money its primary."""
     found: list[CheckMessage] = []
     if settings.TIME_ZONE != "UTC" or not settings.USE_TZ:
@@ -89,7 +89,7 @@ def check_database(database: dict[str, Any]) -> list[CheckMessage]:
 
 
 @register(Tags.security, deploy=True)
-def check_consent(**kwargs: Any) -> list[CheckMessage]:
+def check_consent(**kwargs: object) -> list[CheckMessage]:
     """Live, every borrow needs a signature of the OAID's owner (docs/consent.md)."""
     found: list[CheckMessage] = []
     if settings.BORROW_CONSENT != "required":

@@ -54,7 +54,7 @@ class Uint256Field(models.CharField):
         """Validates the range of a uint256 instead of CharField's text length."""
         return [MinValueValidator(0), MaxValueValidator(MAX_UINT256)]
 
-    def from_db_value(self, value: str | None, *_: Any) -> int | None:
+    def from_db_value(self, value: str | None, *_: object) -> int | None:
         return None if value is None else int(value)
 
     def to_python(self, value: Any) -> int | None:
@@ -84,7 +84,7 @@ class EncryptedField(models.TextField):
         kwargs.setdefault("editable", False)
         super().__init__(*args, **kwargs)
 
-    def get_prep_value(self, value: Any) -> Any:
+    def get_prep_value(self, value: object) -> object:
         if value and isinstance(value, str) and not crypto.is_ciphertext(value):
             raise ValueError(f"{self.name} takes what core.crypto.encrypt made, never the secret itself")
         return super().get_prep_value(value)

@@ -28,14 +28,14 @@ class Process:
     serves_the_web = False
 
 
-def require_safe(values: Mapping[str, Any]) -> None:
+def require_safe(values: Mapping[str, object]) -> None:
     """Raise `ImproperlyConfigured` with every reason why a live platform does not start with these settings."""
     if reasons := list(problems(values)):
         told = "".join(f"\n- {reason}" for reason in reasons)
         raise ImproperlyConfigured(f"A live platform does not start with these settings (docs/configuration.md):{told}")
 
 
-def problems(values: Mapping[str, Any]) -> Iterator[str]:
+def problems(values: Mapping[str, object]) -> Iterator[str]:
     """The reasons, one sentence each; `values` by the settings' names."""
     yield from _secrets(values)
     yield from _signing_keys(values)

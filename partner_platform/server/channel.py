@@ -27,7 +27,7 @@ class ApplicationTask(OwnSpelling, WSGITask):
         if self.status.startswith("401") and self._authorization:
             self._queues.forget(self._authorization)
 
-    def get_environment(self) -> dict[str, Any]:
+    def get_environment(self) -> dict[str, object]:
         environ: dict[str, Any] = super().get_environment()
         environ[acceptance.KEY] = self._accepted
         return environ
@@ -77,7 +77,7 @@ class Channel(HTTPChannel):
     lingering_until = 0.0
     thrown_away = 0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.waiting_since = self.creation_time  # for the next request, or for the rest of this one
 

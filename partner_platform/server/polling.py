@@ -24,7 +24,7 @@ class Watched(dict[int, Any]):
         self._wanted: dict[int, int] = {}
         self._to_ask: dict[int, Any] = {}
 
-    def __setitem__(self, fd: int, dispatcher: Any) -> None:
+    def __setitem__(self, fd: int, dispatcher: object) -> None:
         super().__setitem__(fd, dispatcher)
         self._wanted[fd] = 0
         self._to_ask[fd] = dispatcher

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ class Prefork:
     def _children(self) -> list[Child]:
         return [child for child in self._places if child is not None]
 
-    def _pass_on(self, number: int, frame: Any) -> None:
+    def _pass_on(self, number: int, frame: object) -> None:
         if self._stop_by is None:
             self._stop_by = time.monotonic() + self._stop_seconds
             self._on_stop()

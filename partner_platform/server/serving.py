@@ -5,7 +5,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
@@ -27,7 +26,7 @@ class WebServer(TcpWSGIServer):
 
     channel_class = Channel
 
-    def __init__(self, application: Any, listener: socket.socket, *, threads: int, connections: int) -> None:
+    def __init__(self, application: object, listener: socket.socket, *, threads: int, connections: int) -> None:
         self._watched = Watched()
         self._stopping = False
         self._reading_thread: int | None = None

@@ -4,8 +4,6 @@ A view names its scope as `required_scope` (an action may name its own: `@action
 that names none asks for `read` where the method is safe, and for a whole key where it is not.
 """
 
-from typing import Any
-
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -17,7 +15,7 @@ from partners.rules import require_scopes
 class IsPartner(BasePermission):
     """Only a partner that authenticated with an API key that has the view's scope."""
 
-    def has_permission(self, request: Request, view: Any) -> bool:
+    def has_permission(self, request: Request, view: object) -> bool:
         if not isinstance(request.user, PartnerPrincipal) or not isinstance(request.auth, ApiKey):
             return False
         require_scopes(request.auth, scopes_of(request))

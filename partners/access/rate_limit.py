@@ -136,7 +136,7 @@ def refusal(decision: Decision) -> TooManyRequests:
     )
 
 
-def _run(*arguments: Any) -> Any:
+def _run(*arguments: object) -> Any:
     redis: Any = get_redis_connection("default")
     try:
         return redis.evalsha(_SHA, 3, *arguments)

@@ -21,14 +21,14 @@ class DollarField(forms.DecimalField):
         largest = Decimal(MAX_BASE_UNITS) / BASE_UNITS_PER_DOLLAR
         super().__init__(decimal_places=USDC_DECIMALS, min_value=smallest, max_value=largest, **kwargs)
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> object:
         return f"{Decimal(value) / BASE_UNITS_PER_DOLLAR:f}" if isinstance(value, int) else value
 
-    def clean(self, value: Any) -> Any:
+    def clean(self, value: object) -> Any:
         dollars = super().clean(value)
         return None if dollars is None else int(dollars * BASE_UNITS_PER_DOLLAR)
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
+    def has_changed(self, initial: object, data: object) -> bool:
         try:
             return bool(self.clean(data) != initial)
         except forms.ValidationError:
@@ -41,13 +41,13 @@ class LinesField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(widget=forms.Textarea(attrs={"rows": 4, "cols": 40}), required=False, **kwargs)
 
-    def prepare_value(self, value: Any) -> Any:
+    def prepare_value(self, value: object) -> object:
         return "\n".join(value) if isinstance(value, list) else value
 
-    def clean(self, value: Any) -> Any:
+    def clean(self, value: object) -> Any:
         return str(super().clean(value) or "").replace(",", "\n").split()
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
+    def has_changed(self, initial: object, data: object) -> bool:
         return bool(self.clean(data) != (initial or []))
 
 
@@ -87,7 +87,7 @@ class PartnerForm(OneTimeFormMixin, forms.ModelForm):
         self._check_settlement_address(cleaned.get("settlement_address"))
         return cleaned
 
-    def terms(self, cleaned: dict[str, Any]) -> dict[str, Any]:
+    def terms(self, cleaned: dict[str, object]) -> dict[str, Any]:
         """The cleaned terms as the services take them: amounts as strings."""
         values = {name: value for name, value in cleaned.items() if name in terms.FIELDS}
         if not values.get("api_version"):

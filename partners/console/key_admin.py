@@ -31,10 +31,10 @@ class ApiKeyAdmin(OneTimeAdmin):
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         return ("partner", "scopes", "expires_at", TOKEN) if obj is None else self.list_display
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return obj is None and super().has_change_permission(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
@@ -49,7 +49,7 @@ class ApiKeyAdmin(OneTimeAdmin):
         what = f"{obj.partner} has one more key."
         sent_forms.keep_secret(values[TOKEN], partner=obj.partner, secret=key, what=what, kind="API key")
 
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+    def log_addition(self, request: HttpRequest, obj: object, message: object) -> Any:
         """Write nothing: the audit trail has the entry, and Django's log would name a row that was never saved."""
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:

@@ -33,7 +33,7 @@ class TokenField(forms.UUIDField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(required=False, label="", widget=forms.HiddenInput, initial=uuid.uuid4, **kwargs)
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
+    def has_changed(self, initial: object, data: object) -> bool:
         return False
 
 

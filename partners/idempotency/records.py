@@ -52,7 +52,7 @@ class Use:
         return uuid.UUID(bytes=hashlib.sha256(scope.encode()).digest()[:16])
 
 
-def fingerprint_of(body: Any) -> str:
+def fingerprint_of(body: object) -> str:
     """A digest of a JSON body, the same however its fields are ordered and spaced."""
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -100,7 +100,7 @@ class Claim:
         if self.lock is not None:
             self.lock.prolong()
 
-    def _insert(self, **fields: Any) -> None:
+    def _insert(self, **fields: object) -> None:
         now, use = clock.now(), self.use
         row = IdempotencyKey(
             id=use.id,
@@ -123,7 +123,7 @@ class Claim:
         self.is_bound = True
 
 
-def answer_of(row: IdempotencyKey) -> Any:
+def answer_of(row: IdempotencyKey) -> object:
     """The JSON of the first response."""
     return json.loads(crypto.decrypt(row.sealed_answer) if row.sealed_answer else row.answer)
 

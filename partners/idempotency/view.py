@@ -62,7 +62,7 @@ def idempotent(
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def handle(viewset: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        def handle(viewset: object, request: Request, *args: object, **kwargs: object) -> Response:
             def act() -> Response:
                 return view(viewset, request, *args, **kwargs)
 

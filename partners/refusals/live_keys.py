@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from django.conf import settings
 
@@ -64,19 +63,19 @@ class LiveKeys:
 live_keys = LiveKeys(selectors.live_key_hashes)
 
 
-def has_live_key(meta: Mapping[str, Any]) -> bool:
+def has_live_key(meta: Mapping[str, object]) -> bool:
     """Whether a request with this `META` carries a key that works here, as far as this process knows."""
     key_hash = _presented_hash(meta)
     return key_hash is not None and live_keys.has(key_hash)
 
 
-def may_have_live_key(meta: Mapping[str, Any]) -> bool:
+def may_have_live_key(meta: Mapping[str, object]) -> bool:
     """The same without ever reading the keys: True too where only a new reading could tell."""
     key_hash = _presented_hash(meta)
     return key_hash is not None and live_keys.may_have(key_hash)
 
 
-def _presented_hash(meta: Mapping[str, Any]) -> str | None:
+def _presented_hash(meta: Mapping[str, object]) -> str | None:
     key = keys.presented(meta)
     parts = keys.parse(key)
     return keys.hash_key(key) if parts is not None and parts.environment == settings.PLATFORM_ENVIRONMENT else None

@@ -52,7 +52,7 @@ refused = metrics.counter(
 )
 
 
-def refusal_from_memory(meta: Mapping[str, Any], path: str) -> PlatformError | None:
+def refusal_from_memory(meta: Mapping[str, object], path: str) -> PlatformError | None:
     """The refusal of a call that must be turned away, decided from this process's memory: no query, no round trip.
 
     None while counts are due to be sent to Redis: the middleware sends them with the next call.
@@ -127,7 +127,7 @@ def _seconds(subject: str, path: str) -> int:
     return refusals.seconds_left(subject) or (0 if is_public(path) else refusals.seconds_of_all())
 
 
-def _subject(meta: Mapping[str, Any]) -> str:
+def _subject(meta: Mapping[str, object]) -> str:
     return counted_subject(client_address(meta, settings.TRUSTED_PROXIES))
 
 

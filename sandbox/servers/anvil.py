@@ -62,7 +62,7 @@ def rpc_url(port: int) -> str:
     return f"http://{LOOPBACK}:{port}"
 
 
-def rpc(port: int, method: str, *params: Any) -> Any:
+def rpc(port: int, method: str, *params: object) -> Any:
     """One JSON-RPC call; `NodeRefused` with the node's words where it answers with an error."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
     request = urllib.request.Request(rpc_url(port), body, {"Content-Type": "application/json"})

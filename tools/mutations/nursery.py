@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def main() -> None:
         _say(_run(folder, **json.loads(line)))
 
 
-def _say(answer: dict[str, Any]) -> None:
+def _say(answer: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
@@ -203,13 +203,13 @@ def _import_large_packages(folder: Path) -> None:
             importlib.import_module(name)
 
 
-def _in_a_child(act: Any, log: Path) -> None:
+def _in_a_child(act: Callable[[], int], log: Path) -> None:
     code = _wait(_fork(act, log), time.monotonic() + 600)
     if code:
         raise RuntimeError(f"exit code {code}: {log.read_text(errors='replace')[-TAIL:]}")
 
 
-def _fork(act: Any, output: Path) -> int:
+def _fork(act: Callable[[], int], output: Path) -> int:
     pid = os.fork()
     if pid:
         return pid

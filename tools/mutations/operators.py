@@ -45,11 +45,11 @@ QUIET_LOGS = frozenset({"debug", "info", "warning"})
 class RemoveKeyword(Operator):
     """`rows.filter(pk=pk, state=QUEUED)` without one of its keywords."""
 
-    def mutation_positions(self, node: Any) -> Iterator[tuple[Any, Any]]:
+    def mutation_positions(self, node: object) -> Iterator[tuple[Any, Any]]:
         for argument in _keywords(node):
             yield argument.start_pos, argument.end_pos
 
-    def mutate(self, node: Any, index: int) -> Any:
+    def mutate(self, node: object, index: int) -> object:
         argument = list(_keywords(node))[index]
         parent = argument.parent
         place = parent.children.index(argument)
@@ -74,7 +74,7 @@ class RemoveStatement(Operator):
         if _is_removable(node):
             yield node.start_pos, node.end_pos
 
-    def mutate(self, node: Any, index: int) -> Any:
+    def mutate(self, node: Any, index: int) -> object:
         assert index == 0
         first = node.get_first_leaf()
         return Keyword("pass", first.start_pos, first.prefix)

@@ -20,7 +20,7 @@ class ConsoleSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         return [pattern for pattern in super().get_urls() if getattr(pattern, "name", None) not in UNUSED_PAGES]
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
+    def admin_view(self, view: Callable[..., object], cacheable: bool = False) -> Any:
         return super().admin_view(_without_nul(view), cacheable)
 
 

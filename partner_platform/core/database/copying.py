@@ -186,7 +186,7 @@ def _is_number(field: Any) -> bool:
     return not is_key and isinstance(field, models.IntegerField | Uint256Field)
 
 
-def _is_made_by_the_database(field: Any) -> bool:
+def _is_made_by_the_database(field: object) -> bool:
     return isinstance(field, AutoFieldMixin)
 
 

@@ -28,7 +28,7 @@ class Lookup(Generic[M]):
         self._rows, self._columns = rows, columns
         self._local = threading.local()  # a compiler belongs to a connection, a connection to a thread
 
-    def get(self, **values: Any) -> M:
+    def get(self, **values: object) -> M:
         """The row; raises the model's `DoesNotExist`, or `MultipleObjectsReturned`."""
         if is_mongodb():
             return self._rows().get(**values)
@@ -89,7 +89,7 @@ class _Statement:
         """Whether the thread still has the connection that this was made for."""
         return self._connection is connections[self.rows.db]
 
-    def run(self, values: Mapping[str, Any]) -> list[Any]:
+    def run(self, values: Mapping[str, object]) -> list[Any]:
         """The rows whose columns have these values."""
         params: list[Any] = [None] * len(self._places)
         for place, name in zip(self._places, self._fields, strict=True):
@@ -97,11 +97,11 @@ class _Statement:
         self._compiler.as_sql = lambda *args, **kwargs: (self._sql, tuple(params))
         return list(self._rows_of(self.rows))
 
-    def _prepared(self, name: str, value: Any) -> Any:
+    def _prepared(self, name: str, value: object) -> object:
         return self._fields[name].get_db_prep_value(value, connection=self._connection, prepared=False)
 
 
-def _mark(field: Any) -> Any:
+def _mark(field: object) -> object:
     """A unique value, to find a column's place among the parameters."""
     target = getattr(field, "target_field", field)
     return uuid.uuid4() if isinstance(target, models.UUIDField) else uuid.uuid4().hex

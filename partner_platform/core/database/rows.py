@@ -36,7 +36,7 @@ class StoredIn(In):
 
     prepare_rhs = False
 
-    def get_prep_lookup(self) -> list[Any]:
+    def get_prep_lookup(self) -> list[object]:
         return list(self.rhs)
 
     def batch_process_rhs(self, compiler: Any, connection: Any, rhs: Any = None) -> tuple[list[str], list[Any]]:

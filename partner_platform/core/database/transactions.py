@@ -80,7 +80,7 @@ class _Block(transaction.Atomic):
             raise TransactionManagementError(message) from reason
 
 
-def _doom_on_error(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+def _doom_on_error(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> object:
     """Around every SQL statement of a block (`core.mongodb` does the same in its compilers)."""
     try:
         return execute(sql, params, many, context)

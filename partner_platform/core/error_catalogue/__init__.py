@@ -4,8 +4,6 @@ The order is that of docs/api.md, whose table a test compares with this one; ano
 code that raises the errors. One module for each group of statuses.
 """
 
-from typing import Any
-
 from partner_platform.core.error_catalogue.access import ACCESS
 from partner_platform.core.error_catalogue.entry import Entry
 from partner_platform.core.error_catalogue.invalid_requests import INVALID_REQUESTS
@@ -15,7 +13,7 @@ from partner_platform.core.errors import ErrorCode
 CATALOGUE: dict[ErrorCode, Entry] = {**INVALID_REQUESTS, **ACCESS, **STATE}
 
 
-def example_of(code: ErrorCode) -> dict[str, Any]:
+def example_of(code: ErrorCode) -> dict[str, object]:
     """An error's body, as `exception_handler.envelope` makes it."""
     entry = CATALOGUE[code]
     return {

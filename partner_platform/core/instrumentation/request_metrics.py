@@ -4,8 +4,6 @@ By default a histogram is labelled with the method as the caller wrote it, and a
 attacker without a key could fill the memory with made-up methods, or cause a 500.
 """
 
-from typing import Any
-
 from django.http import HttpRequest
 from django_prometheus.middleware import Metrics, PrometheusAfterMiddleware, PrometheusBeforeMiddleware
 
@@ -25,7 +23,7 @@ class AfterMiddleware(PrometheusAfterMiddleware):
         except ValueError:  # the Content-Length is no number; others refuse such a request, or read nothing
             return
 
-    def label_metric(self, metric: Any, request: HttpRequest, response: Any = None, **labels: str) -> Any:
+    def label_metric(self, metric: object, request: HttpRequest, response: object = None, **labels: str) -> object:
         """A child of `metric`; the method is one of HTTP's."""
         if "method" in labels:
             labels["method"] = self._method(request)

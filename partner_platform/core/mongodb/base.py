@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from django.db import DatabaseError, NotSupportedError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -20,13 +19,13 @@ COMMIT_DEADLINE_SECONDS = 10.0
 _COMMIT_PAUSE_SECONDS = 0.1
 
 
-def _iexact_expression(value: Any, pattern: Any) -> dict[str, Any]:
+def _iexact_expression(value: object, pattern: object) -> dict[str, object]:
     if not isinstance(pattern, str):
         raise NotSupportedError("iexact against a column would read that column as a regular expression on MongoDB")
     return {"$regexMatch": {"input": value, "regex": f"^{pattern}$", "options": "i"}}
 
 
-def _is_null(field: str, is_null: bool) -> dict[str, Any]:
+def _is_null(field: str, is_null: bool) -> dict[str, object]:
     """Null or missing: the same to MongoDB. The stock backend asks for both with an `$or` that no index serves."""
     return {field: None if is_null else {"$ne": None}}
 
@@ -96,7 +95,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._end_session_if_any()
 
     # --- Statements ---
-    def get_collection(self, name: str, **kwargs: Any) -> Any:
+    def get_collection(self, name: str, **kwargs: object) -> object:
         """Every statement comes through here; in a doomed transaction it raises, as `cursor()` does on SQL."""
         self.validate_no_broken_transaction()
         return super().get_collection(name, **kwargs)

@@ -17,7 +17,7 @@ class _Guarded:
     connection: Any
     query_class = MongoQuery
 
-    def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
+    def execute_sql(self, *args: object, **kwargs: object) -> object:
         with self.connection.translated_errors():
             return super().execute_sql(*args, **kwargs)  # type: ignore[misc]
 
@@ -55,7 +55,7 @@ class SQLAggregateCompiler(_Guarded, compiler.SQLAggregateCompiler):
 class SQLUpdateCompiler(_Guarded, compiler.SQLUpdateCompiler):
     """An update that reads its own table only."""
 
-    def update(self, criteria: Any, pipeline: Any) -> int:
+    def update(self, criteria: object, pipeline: object) -> int:
         if self.subqueries:
             raise NotSupportedError(
                 "update() with a subquery is silently wrong on MongoDB: read the ids first (docs/databases.md, rule 6)"

@@ -8,11 +8,11 @@ from django_mongodb_backend import query
 class MongoQuery(query.MongoQuery):
     """The backend's query; the stock one sorts after it projected, which no index can serve: lists sorted in memory."""
 
-    def get_pipeline(self) -> list[dict[str, Any]]:
+    def get_pipeline(self) -> list[dict[str, object]]:
         return sort_early(super().get_pipeline())
 
 
-def sort_early(pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def sort_early(pipeline: list[dict[str, Any]]) -> list[dict[str, object]]:
     """Move `$sort`, `$skip` and `$limit` before stages that only pass the sort's keys on: the result is the same."""
     start = next((number for number, stage in enumerate(pipeline) if "$sort" in stage), None)
     if start is None:
@@ -41,5 +41,5 @@ def _changes_nothing(stage: dict[str, Any]) -> bool:
     return "$addFields" in stage and all(_is_same(value, key) for key, value in stage["$addFields"].items())
 
 
-def _is_same(value: Any, key: str) -> bool:
+def _is_same(value: object, key: str) -> bool:
     return value in (1, f"${key}") and "." not in key

@@ -54,7 +54,7 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
 
     def _column_filters(
         self, filters: dict[str, Any], fields: list[Any], column_prefix: str
-    ) -> list[tuple[str, dict[str, Any]]]:
+    ) -> list[tuple[str, dict[str, object]]]:
         found = []
         for field in fields:
             column = column_prefix + field.column

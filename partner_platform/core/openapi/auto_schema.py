@@ -26,7 +26,7 @@ class ContractSchema(AutoSchema):
 
     def get_operation(
         self, path: str, path_regex: str, path_prefix: str, method: str, registry: ComponentRegistry
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """The operation, with what it refers to put into `registry`."""
         self.registry, self.path, self.path_regex, self.path_prefix = registry, path, path_regex, path_prefix
         self.method = method.upper()
@@ -62,7 +62,7 @@ class ContractSchema(AutoSchema):
             *({"$ref": f"#/components/parameters/{name}"} for name in shared),
         ]
 
-    def _parameter(self, field: serializers.Field[Any, Any, Any, Any], place: str) -> dict[str, Any]:
+    def _parameter(self, field: serializers.Field[object, object, object, object], place: str) -> dict[str, Any]:
         schema = self._map_serializer_field(field, "request")
         self._insert_field_validators(field, schema)
         parameter = {"name": field.field_name, "in": place, "required": place == "path", "schema": schema}
@@ -70,20 +70,20 @@ class ContractSchema(AutoSchema):
             parameter["description"] = description
         return parameter
 
-    def _body_of(self, told: OperationDoc) -> dict[str, Any]:
+    def _body_of(self, told: OperationDoc) -> dict[str, object]:
         if told.body is None:
             return {}
         examples = {name: {"value": value} for name, value in told.body_examples.items()}
         return {"required": True, "content": {JSON: {"schema": self._schema_of(told.body), "examples": examples}}}
 
-    def _schema_of(self, body: Serializer | dict[str, Any]) -> dict[str, Any]:
+    def _schema_of(self, body: Serializer | dict[str, object]) -> dict[str, object]:
         if isinstance(body, dict):
             return body
         serializer: Any = body()
         schema: dict[str, Any] = self.resolve_serializer(serializer, "request").ref
         return schema
 
-    def _answers_of(self, told: OperationDoc) -> dict[str, Any]:
+    def _answers_of(self, told: OperationDoc) -> dict[str, object]:
         found: dict[str, Any] = {}
         for answer in told.answers:
             entry = found.setdefault(str(answer.status), {"description": answer.when, "headers": {}, "content": {}})
@@ -96,19 +96,19 @@ class ContractSchema(AutoSchema):
                 entry["links"] = {name: _link(link) for name, link in answer.links.items()}
         return found
 
-    def _errors_of(self, told: OperationDoc) -> dict[str, Any]:
+    def _errors_of(self, told: OperationDoc) -> dict[str, object]:
         codes = [*told.all_errors, *([ErrorCode.NOT_FOUND] if uritemplate.variables(self.path) else [])]
         by_status: dict[int, list[ErrorCode]] = defaultdict(list)
         for code in codes:
             by_status[int(CATALOGUE[code].status)].append(code)
         return {str(status): _error(told, status, by_status[status]) for status in sorted(by_status)}
 
-    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+    def _map_serializer_field(self, field: object, direction: object, bypass_extensions: bool = False) -> Any:
         schema = super()._map_serializer_field(field, direction, bypass_extensions)
         schema.pop("x-spec-enum-id", None)  # for drf-spectacular's own hook, which names enums
         return schema
 
-    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+    def _map_basic_serializer(self, serializer: object, direction: object) -> object:
         schema = super()._map_basic_serializer(serializer, direction)
         if isinstance(serializer, StrictSerializer):
             schema["additionalProperties"] = False
@@ -128,7 +128,7 @@ def _common_headers(told: OperationDoc) -> list[str]:
     return ["RequestId", "ClientRequestId", "ApiVersion", "Deprecation", "Sunset", *limits, *replayed]
 
 
-def _error(told: OperationDoc, status: int, codes: list[ErrorCode]) -> dict[str, Any]:
+def _error(told: OperationDoc, status: int, codes: list[ErrorCode]) -> dict[str, object]:
     names = _common_headers(told)
     if status == 401:
         names.append("WWWAuthenticate")
@@ -155,6 +155,6 @@ def _may_be_retryable(told: OperationDoc, code: ErrorCode) -> bool:
     return CATALOGUE[code].retry_after is not None or (is_keyed and code == ErrorCode.INTERNAL_ERROR)
 
 
-def _link(link: Link) -> dict[str, Any]:
+def _link(link: Link) -> dict[str, object]:
     parts = {"operationId": link.operation, "parameters": dict(link.parameters), "requestBody": link.body}
     return {name: part for name, part in parts.items() if part}

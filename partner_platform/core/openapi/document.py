@@ -56,7 +56,7 @@ SECURITY_SCHEMES = {
 }
 
 
-def complete_document(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+def complete_document(result: dict[str, Any], **_: Any) -> dict[str, object]:
     """drf-spectacular's post-processing hook: the shared components, and what the document says of itself."""
     result["info"] = {"title": "Partner Platform", "version": VERSION, "description": INTRODUCTION}
     result["servers"] = [{"url": "/", "description": "Where this document is served"}]

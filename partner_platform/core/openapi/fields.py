@@ -10,7 +10,7 @@ from partner_platform.core.ethereum import ADDRESS_PATTERN
 _HASH = r"0x[0-9a-f]{64}"
 
 
-def _string(pattern: str, **more: Any) -> dict[str, Any]:
+def _string(pattern: str, **more: object) -> dict[str, object]:
     return {"type": "string", "pattern": f"^{pattern}$", **more}
 
 

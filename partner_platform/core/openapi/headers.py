@@ -143,6 +143,6 @@ NAMES = {
 }
 
 
-def refs(names: list[str]) -> dict[str, Any]:
+def refs(names: list[str]) -> dict[str, object]:
     """Headers of an answer, as references to the components."""
     return {NAMES[name]: {"$ref": f"#/components/headers/{name}"} for name in names}

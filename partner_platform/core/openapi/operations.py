@@ -96,7 +96,7 @@ class OperationDoc:
         return tuple(dict.fromkeys((*common, *self.errors)))
 
 
-def operation_of(view: Any, method: str) -> OperationDoc | None:
+def operation_of(view: object, method: str) -> OperationDoc | None:
     """The documentation of the view's method; None where it has no such method."""
     name = getattr(view, "action", None) or method.lower().replace("head", "get")
     return getattr(getattr(view, name, None), "operation", None)

@@ -20,7 +20,7 @@ def mask_keys(text: str) -> str:
     return _BEARER.sub(f"Bearer {MASK}", _KEY.sub(MASK, text))
 
 
-def mask_json(value: Any) -> Any:
+def mask_json(value: object) -> object:
     """A JSON value whose strings, names of fields included, hold no keys."""
     if isinstance(value, str):
         return mask_keys(value)

@@ -37,7 +37,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self._held_turn: threading.Lock | None = None
 
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+    def get_new_connection(self, conn_params: dict[str, object]) -> object:
         connection = super().get_new_connection(conn_params)
         connection.execute("PRAGMA busy_timeout = 0")
         return connection

@@ -18,7 +18,7 @@ class ContractView(APIView):
 
     is_strict = True  # False: who only looks whether we live, or for the schema, may ask however it likes
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         """DRF's hook: who calls is checked, nothing is read yet.
 
         Raises 400 `unsupported_api_version`, or `invalid_request` naming each parameter that is not known.

@@ -38,7 +38,7 @@ _DRF_CODES: dict[type[drf.APIException], ErrorCode] = {
 }
 
 
-def envelope(error: PlatformError, request_id: str) -> dict[str, Any]:
+def envelope(error: PlatformError, request_id: str) -> dict[str, object]:
     """The body of an error answer (docs/api.md, Errors)."""
     return {
         "success": False,
@@ -111,7 +111,7 @@ def headers_of(error: PlatformError) -> dict[str, str]:
     return headers
 
 
-def request_id_of(request: Any) -> str:
+def request_id_of(request: object) -> str:
     """The request's id as the middleware set it."""
     return str(getattr(request, "request_id", ""))
 

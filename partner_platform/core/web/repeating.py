@@ -35,6 +35,6 @@ def mark_retryable(error: PlatformError, context: Mapping[str, Any]) -> None:
         error.retryable = False
 
 
-def _repetition_of(view: Any) -> Repetition | None:
+def _repetition_of(view: object) -> Repetition | None:
     method = getattr(view, getattr(view, "action", None) or "", None)
     return getattr(method, "repetition", None)

@@ -29,7 +29,7 @@ MAX_METADATA_DEPTH = 32
 MAX_LOAN_ID = 64
 
 
-def _text(pattern: str, **more: Any) -> dict[str, Any]:
+def _text(pattern: str, **more: object) -> dict[str, object]:
     """The JSON Schema of a string that a pattern describes wholly."""
     return {"type": "string", "pattern": f"^{pattern}$", **more}
 
@@ -37,7 +37,7 @@ def _text(pattern: str, **more: Any) -> dict[str, Any]:
 class StrictSerializer(serializers.Serializer[Any]):
     """A serializer that refuses what it does not know, naming it."""
 
-    def to_internal_value(self, data: Any) -> Any:
+    def to_internal_value(self, data: object) -> Any:
         unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
         try:
             value = super().to_internal_value(data)
@@ -58,7 +58,7 @@ def _unknown(names: set[str]) -> dict[str, list[Any]]:
 class AmountField(serializers.Field[int, Any, str, Any]):
     """USDC as a string of whole base units, 1 to 2^63-1; never a number."""
 
-    def to_internal_value(self, data: Any) -> int:
+    def to_internal_value(self, data: object) -> int:
         if not isinstance(data, str) or not _AMOUNT.fullmatch(data):
             raise serializers.ValidationError("Must be a string of whole base units, such as 5000000000 for $5000.")
         amount = int(data)
@@ -82,7 +82,7 @@ class AmountField(serializers.Field[int, Any, str, Any]):
 class TokenIdField(serializers.Field[int, Any, int, Any]):
     """An ERC-721 token id, 1 to 2^256-1: a JSON integer, or its digits as a string, which JavaScript does not round."""
 
-    def to_internal_value(self, data: Any) -> int:
+    def to_internal_value(self, data: object) -> int:
         if isinstance(data, str) and _TOKEN_ID.fullmatch(data):
             data = int(data)
         if not isinstance(data, int) or isinstance(data, bool) or not 1 <= data <= MAX_UINT256:
@@ -97,7 +97,7 @@ class TokenIdField(serializers.Field[int, Any, int, Any]):
 class IdInPathField(serializers.Field[int, Any, str, Any]):
     """An id of the chain in a path: digits and nothing else; one of 2^256 or more is no id that exists."""
 
-    def to_internal_value(self, data: Any) -> int:
+    def to_internal_value(self, data: object) -> int:
         if not isinstance(data, str) or not _ID_IN_PATH.fullmatch(data):
             raise serializers.ValidationError("Must be 1 to 78 digits.")
         return int(data)
@@ -109,7 +109,7 @@ class IdInPathField(serializers.Field[int, Any, str, Any]):
 class WholeNumberField(serializers.IntegerField):
     """A JSON integer; no string, fraction or boolean that could be taken for one."""
 
-    def to_internal_value(self, data: Any) -> int:
+    def to_internal_value(self, data: object) -> int:
         if not isinstance(data, int) or isinstance(data, bool):
             raise serializers.ValidationError("Must be a whole number.")
         return super().to_internal_value(data)
@@ -118,7 +118,7 @@ class WholeNumberField(serializers.IntegerField):
 class DigitsField(serializers.IntegerField):
     """A whole number in a query string: digits, nothing that could be taken for them."""
 
-    def to_internal_value(self, data: Any) -> int:
+    def to_internal_value(self, data: object) -> int:
         if not isinstance(data, str) or not _DIGITS.fullmatch(data):
             raise serializers.ValidationError("Must be a whole number.")
         return super().to_internal_value(data)
@@ -127,7 +127,7 @@ class DigitsField(serializers.IntegerField):
 class OneOfField(serializers.ChoiceField):
     """One of a few words; who sends another is told them all."""
 
-    def to_internal_value(self, data: Any) -> Any:
+    def to_internal_value(self, data: object) -> Any:
         if data not in self.choices:
             raise serializers.ValidationError(f"Must be one of {', '.join(map(str, self.choices))}.")
         return data
@@ -137,7 +137,7 @@ class OneOfField(serializers.ChoiceField):
 class DayField(serializers.Field[dt.date, Any, str, Any]):
     """A day as `2026-01-31`."""
 
-    def to_internal_value(self, data: Any) -> dt.date:
+    def to_internal_value(self, data: object) -> dt.date:
         try:
             if not isinstance(data, str) or not _DAY.fullmatch(data):
                 raise ValueError(data)  # noqa: TRY301 - as a day that does not exist
@@ -153,7 +153,7 @@ class DayField(serializers.Field[dt.date, Any, str, Any]):
 class Uint256TextField(serializers.Field[int, Any, str, Any]):
     """A uint256 as a decimal string without leading zeros, which no JSON parser rounds."""
 
-    def to_internal_value(self, data: Any) -> int:
+    def to_internal_value(self, data: object) -> int:
         if not isinstance(data, str) or not _UINT256.fullmatch(data) or int(data) > MAX_UINT256:
             raise serializers.ValidationError("Must be a decimal string, 0 to 2^256-1.")
         return int(data)
@@ -166,7 +166,7 @@ class Uint256TextField(serializers.Field[int, Any, str, Any]):
 class SignatureField(serializers.Field[bytes, Any, str, Any]):
     """A signature as 0x-hex: 65 bytes of a key's, or whatever a contract wallet takes, at most 4 KiB."""
 
-    def to_internal_value(self, data: Any) -> bytes:
+    def to_internal_value(self, data: object) -> bytes:
         if not isinstance(data, str) or len(data) > 2 + 2 * MAX_SIGNATURE_BYTES or not _HEX.fullmatch(data):
             raise serializers.ValidationError(f"Must be 0x and hex digits, at most {MAX_SIGNATURE_BYTES} bytes.")
         return bytes.fromhex(data[2:])
@@ -179,7 +179,7 @@ class SignatureField(serializers.Field[bytes, Any, str, Any]):
 class AddressInputField(serializers.Field[str, Any, str, Any]):
     """An Ethereum address in any case; a wrong EIP-55 checksum is refused."""
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: object) -> str:
         try:
             return parse_address(data)
         except ValueError as error:
@@ -193,7 +193,7 @@ class AddressInputField(serializers.Field[str, Any, str, Any]):
 class TransactionHashField(serializers.Field[str, Any, str, Any]):
     """A transaction hash, answered in lower case."""
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: object) -> str:
         try:
             return parse_hash(data)
         except ValueError as error:
@@ -206,7 +206,7 @@ class TransactionHashField(serializers.Field[str, Any, str, Any]):
 class StrictCharField(serializers.CharField):
     """A string that is a string: numbers and booleans are refused, not converted."""
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
             raise serializers.ValidationError("Must be a string.")
         return super().to_internal_value(data)
@@ -219,7 +219,7 @@ class LoanIdField(StrictCharField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=MAX_LOAN_ID, trim_whitespace=False, **kwargs)
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: object) -> str:
         value = super().to_internal_value(data)
         if not _LOAN_ID.fullmatch(value):
             raise serializers.ValidationError("May hold letters, digits, _ and - only.")
@@ -230,7 +230,7 @@ class LoanIdField(StrictCharField):
 class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any]):
     """A JSON object of at most 8 KiB, kept as it is."""
 
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
+    def to_internal_value(self, data: object) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise serializers.ValidationError("Must be a JSON object.")
         if len(json.dumps(data).encode()) > MAX_METADATA_BYTES:
@@ -239,11 +239,11 @@ class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any])
             raise serializers.ValidationError(problem)
         return data
 
-    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+    def to_representation(self, value: dict[str, object]) -> dict[str, object]:
         return value
 
 
-def _unstorable(value: Any, depth: int) -> str | None:
+def _unstorable(value: object, depth: int) -> str | None:
     """What one of the databases could not keep: NUL (PostgreSQL), integers over 64 bits and deep nesting (MongoDB)."""
     if isinstance(value, str):
         return "Must not contain NUL characters." if "\x00" in value else None

@@ -20,6 +20,6 @@ def decided_by(decide: Decide) -> None:
     _deciders[:] = [decide]
 
 
-def early_refusal(meta: Mapping[str, Any], path: str) -> PlatformError | None:
+def early_refusal(meta: Mapping[str, object], path: str) -> PlatformError | None:
     """What the call is refused with; None where the application must look at it."""
     return _deciders[0](meta, path) if _deciders else None

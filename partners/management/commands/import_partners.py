@@ -66,7 +66,7 @@ class Command(BaseCommand):
             raise _nothing_imported([*error.problems, *hint]) from error
         return entries
 
-    def _without_demo_partners(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _without_demo_partners(self, entries: list[dict[str, object]]) -> list[dict[str, object]]:
         """Their settlement addresses are those that the sandbox put USDC on, the file's are not."""
         demo = selectors.partner_ids_created_by(SANDBOX_ACTOR)
         for entry in entries:
@@ -83,7 +83,7 @@ class Command(BaseCommand):
                 if name == "settlementAddress" and not partner.is_new:
                     self.stdout.write(f"    {NEW_ADDRESS}")
 
-    def _import(self, entries: list[dict[str, Any]], agreed: list[config_file.Planned]) -> None:
+    def _import(self, entries: list[dict[str, object]], agreed: list[config_file.Planned]) -> None:
         try:
             imported = config_file.import_entries(entries, actor=ACTOR, agreed=agreed)
         except config_file.BadConfigFile as error:

@@ -1,7 +1,5 @@
 """`manage.py rotate_encryption_key`: stored secrets under the first key of FIELD_ENCRYPTION_KEYS."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandError
 
 from partner_platform.core.secrets.crypto import CannotDecrypt
@@ -15,7 +13,7 @@ class Command(BaseCommand):
         "restart before, drop the old one after. It can run again, and beside a running platform."
     )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         try:
             counts = credentials.rotate_encryption_key(actor=ACTOR)
         except CannotDecrypt as error:

@@ -1,7 +1,5 @@
 """`manage.py demo`, so that `manage.py help` lists it; manage.py starts it before it loads Django's settings."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandParser
 
 from sandbox import demo
@@ -10,7 +8,7 @@ from sandbox import demo
 class Command(BaseCommand):
     help = demo.DESCRIPTION
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: object) -> CommandParser:
         """With the options of `sandbox.demo`, for `manage.py help demo`."""
         return CommandParser(prog="manage.py demo", description=self.help, parents=[demo.demo_options()])
 

@@ -1,7 +1,5 @@
 """`manage.py sandbox`, so that `manage.py help` lists it; manage.py starts it before it loads Django's settings."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandParser
 
 from sandbox import cli
@@ -10,7 +8,7 @@ from sandbox import cli
 class Command(BaseCommand):
     help = cli.DESCRIPTION
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: object) -> CommandParser:
         """With the options of `sandbox.cli`, for `manage.py help sandbox`."""
         return CommandParser(prog="manage.py sandbox", description=self.help, parents=[cli.sandbox_options()])
 

@@ -29,7 +29,7 @@ def main() -> None:
     json.dump(patches, sys.stdout)
 
 
-def _patches(operator: Any, unit: Any, contract: Any) -> list[dict[str, Any]]:
+def _patches(operator: Any, unit: Any, contract: Any) -> list[dict[str, object]]:
     mutator = operator(unit, 1, "", None, contract, None, False, Path(), [])
     try:
         found = mutator._mutate().get("patches", {})  # noqa: SLF001 - its public one runs the tests, too

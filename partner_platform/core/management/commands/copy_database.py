@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -26,7 +25,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--receive", action="store_true", help="(inner half: rows on standard input, sums out)")
 
-    def handle(self, *args: Any, to: str | None, receive: bool, **options: Any) -> None:
+    def handle(self, *args: object, to: str | None, receive: bool, **options: object) -> None:
         if receive:
             self._receive()
         elif not to:

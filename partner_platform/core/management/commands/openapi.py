@@ -1,7 +1,6 @@
 """`manage.py openapi`: writes docs/openapi.json from the code; `--check` says whether it is the code's."""
 
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,7 +17,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--check", action="store_true", help="write nothing; fail where the file is not the code's")
 
-    def handle(self, *args: Any, check: bool, **options: Any) -> None:
+    def handle(self, *args: object, check: bool, **options: object) -> None:
         if not check:
             COMMITTED.write_text(document.text(), encoding="utf-8")
         elif COMMITTED.read_text(encoding="utf-8") != document.text():
