@@ -29,7 +29,7 @@ UNAVAILABLE = 503
 
 @dataclass(frozen=True)
 class CallResult:
-    """An HTTP answer's status, its `code` where it is an error, and its Retry-After; `reserve` answers likewise."""
+    """A response's status, its `code` where it is an error, and its Retry-After; `reserve` returns the same."""
 
     status: int
     code: str = ""
@@ -38,7 +38,7 @@ class CallResult:
 
 @dataclass(frozen=True)
 class NamedCall:
-    """One thing asked for under a name of its own, and every answer to it: more than one where the first was 503."""
+    """One named call and all its responses: more than one where the first was 503."""
 
     name: str
     answers: list[CallResult]
@@ -50,7 +50,7 @@ class NamedCall:
 
 @dataclass(frozen=True)
 class Done:
-    """What all threads of all processes were told, and the wall time from the first's start to the last's end."""
+    """All results of all threads and processes, and the wall time from the first start to the last end."""
 
     seconds: float
     asked: list[NamedCall]

@@ -1,4 +1,4 @@
-"""A partner's reads and borrows beside an attack without a key: what it notices, and what the attack leaves behind.
+"""A partner's reads and borrows during a flood of calls without a key: latency, errors and growth of the database.
 
     python -m benchmarks refusals [--seconds 60] [--rate 500] [--slow 200] [--addresses 1]
 
@@ -7,7 +7,7 @@ loan ten times and borrows once a second, in even steps (a borrow is answered wh
 is not measured). `benchmarks.flood` attacks for `--seconds` at nice 19; before and after it is quiet for half as long
 each. Bounds: the 95th percentile of the partner's times under attack is less than twice that of the quiet, of reads and
 of borrows; none of its calls fails; the database grows by less than 1 MiB more than in so long a quiet (the calmer of
-the two). The attack must have come as it was asked for, else nothing is shown.
+the two). The run is void where the flood did not reach its rate.
 """
 
 import argparse
@@ -45,7 +45,7 @@ MILLISECONDS = 1000
 
 @dataclass
 class Phase:
-    """What the partner saw: seconds of each call by kind, answers by status; and how the database grew."""
+    """The partner's measurements: seconds of each call by kind, responses by status; and how the database grew."""
 
     times: dict[str, list[float]] = field(default_factory=lambda: {READ: [], BORROW: []})
     answers: Counter[int] = field(default_factory=Counter)
@@ -57,7 +57,7 @@ class Phase:
 
 
 def main() -> int:
-    """Be quiet, be attacked, be quiet; answers 0 where the bounds hold."""
+    """Run quietly, under attack, quietly again; returns 0 where the bounds hold."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=500.0, help="anonymous requests a second (%(default)g)")

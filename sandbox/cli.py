@@ -1,6 +1,6 @@
 """`manage.py sandbox`: the whole platform on this machine, in the foreground.
 
-manage.py hands over before Django's settings load, because the sandbox writes the environment they load from.
+manage.py calls it before Django's settings load, because the sandbox writes the environment they load from.
 """
 
 import argparse
@@ -22,11 +22,11 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Stop(BaseException):
-    """Somebody asked us to end."""
+    """A stop signal was received."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until stopped; the exit code is 0 where that was asked for, 1 with the reason where not."""
+    """Run until stopped; the exit code is 0 after a stop signal, 1 with the reason after a failure."""
     options, folder = _parse(arguments)
     terminal = Terminal()
     for number in STOP_SIGNALS:

@@ -1,6 +1,6 @@
 """The sandbox's database: a SQLite file, or a PostgreSQL or MongoDB server of the sandbox's own below its folder.
 
-A folder belongs to one engine: what the chain knows is what that database's books are about.
+A folder belongs to one engine: its chain and that database's books belong together.
 """
 
 import os
@@ -27,7 +27,7 @@ def database_url(engine: str, folder: Folder, port: int) -> str:
 
 
 def server(engine: str, folder: Folder, port: int, *, mongodb_cache_gb: float = 0.5) -> Server | None:
-    """The server to start, which keeps what it answered over a crash; None for SQLite."""
+    """The server to start, durable over a crash; None for SQLite."""
     if engine == "postgres":
         if os.geteuid() == 0:
             folder.root.chmod(0o711)  # PostgreSQL's user passes through to its own folder; the files stay closed
@@ -38,7 +38,7 @@ def server(engine: str, folder: Folder, port: int, *, mongodb_cache_gb: float = 
 
 
 def prepare_server(engine: str, port: int) -> None:
-    """What a started server needs once; harmless where it was done."""
+    """Create the database or replica set on a started server; idempotent."""
     if engine == "postgres":
         postgres.create_database(port, NAME)
     if engine == "mongodb":
@@ -46,7 +46,7 @@ def prepare_server(engine: str, port: int) -> None:
 
 
 def wait_for_predecessors(folder: Folder) -> None:
-    """Wait for servers of a killed sandbox that are still ending: they have the data open."""
+    """Wait for servers of a killed sandbox that are still shutting down: they have the data open."""
     for name, pid_file in (
         ("postgres", postgres.pid_file(folder.postgres)),
         ("mongodb", folder.mongodb / "mongod.lock"),
@@ -59,7 +59,7 @@ def wait_for_predecessors(folder: Folder) -> None:
 
 
 def _runs(pid_file: Path) -> bool:
-    """Whether the process that a server's own pid file names still works on that folder."""
+    """Whether the process named by a server's pid file still uses that folder."""
     try:
         pid = int(pid_file.read_text().split()[0])
         command = Path(f"/proc/{pid}/cmdline").read_text()

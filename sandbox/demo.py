@@ -1,6 +1,6 @@
 """`make demo`: a loan is borrowed and repaid on the running sandbox, call by call, each printed as a line for curl.
 
-What it says of the money it reads from the chain itself, not from the platform.
+The balances that it prints are read from the chain itself, not from the platform.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Demo:
         self._terminal = terminal
 
     def run(self) -> None:
-        """Borrow, look, repay, look; `DemoFailed` at the first answer that is not the expected one."""
+        """Borrow, read, repay, read; `DemoFailed` at the first unexpected response."""
         loan_id, user = f"demo-{uuid4().hex[:12]}", self._user
         self._say(
             f"{self._partner['partnerId']} lends to {user['wallet']}, who holds the credit line {user['oaidTokenId']}."
@@ -101,7 +101,7 @@ def curl(url: str, headers: dict[str, str], body: str | None) -> str:
 
 
 def ask(method: str, url: str, headers: dict[str, str], body: str | None) -> tuple[int, dict[str, Any]]:
-    """Status and JSON of a call; `DemoFailed` where nobody answers."""
+    """Status and JSON of a call; `DemoFailed` where there is no response."""
     request = urllib.request.Request(url, None if body is None else body.encode(), headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=CALL_SECONDS) as response:
@@ -126,7 +126,7 @@ def demo_options() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when the loan is repaid; 1 with the reason where something answered otherwise."""
+    """0 when the loan is repaid; 1 with the reason after an unexpected response."""
     parser = argparse.ArgumentParser(prog="manage.py demo", description=DESCRIPTION, parents=[demo_options()])
     folder, terminal = Folder(parser.parse_args(arguments).folder.resolve()), Terminal()
     try:

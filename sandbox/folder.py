@@ -77,7 +77,9 @@ class Folder:
         return self.root / "logs" / f"{name}.log"
 
     def lock(self) -> IO[str]:
-        """Take the folder for this process, for as long as the answer stays open; `InUse` names who has it."""
+        """Lock the folder for this process, until the returned file is closed; `InUse` names the process that has
+        it.
+        """
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         holder = (self.root / "lock").open("a+")
         try:
@@ -93,7 +95,7 @@ class Folder:
         return holder
 
     def holds_anything(self) -> bool:
-        """Whether a run left something here that `wipe` would delete."""
+        """Whether an earlier run left something that `wipe` would delete."""
         return any(path.name != "lock" for path in self.root.iterdir())
 
     def wipe(self) -> None:
@@ -105,12 +107,12 @@ class Folder:
                 path.unlink()
 
     def forget_metrics(self) -> None:
-        """This run's figures begin at zero; only where none of its processes runs."""
+        """Delete the metrics of earlier runs; only while no process of the sandbox runs."""
         shutil.rmtree(self.metrics, ignore_errors=True)
         self.metrics.mkdir(mode=0o700)
 
     def rotate_logs(self) -> None:
-        """This run's logs begin empty; the last run's stay as `*.log.1`."""
+        """Start with empty logs; the last run's are kept as `*.log.1`."""
         for log in (self.root / "logs").glob("*.log"):
             log.replace(log.with_suffix(".log.1"))
 
@@ -124,7 +126,7 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 def write_env(path: Path, values: dict[str, str]) -> None:
-    """Write them for the owner's eyes only: they hold keys."""
+    """Write them readable only for the owner: they hold keys."""
     write_text(
         path, "# Written by `manage.py sandbox`.\n" + "".join(f"{name}={value}\n" for name, value in values.items())
     )
@@ -156,7 +158,7 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write it for the owner's eyes only; as a whole or not at all: a reader finds the old file or the new one."""
+    """Write it readable only for the owner, atomically: a reader finds the old file or the new one."""
     part = path.with_name(f".{path.name}.part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "w") as file:
         file.write(text)

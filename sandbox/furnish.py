@@ -1,6 +1,6 @@
-"""What a fresh sandbox chain is furnished with: contracts, the platform account, users with credit, funded partners.
+"""Sets up a fresh sandbox chain: contracts, the platform account, users with credit, funded partners.
 
-The sandbox and the tests furnish theirs with the same function. The chain is an anvil that mines by itself meanwhile.
+The sandbox and the tests use the same function. The chain is an anvil that mines automatically meanwhile.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ UNLIMITED = 2**256 - 1
 
 
 def build_world(*, partners: Iterable[str]) -> World:
-    """Deploy and furnish everything on the chain of the settings; `partners` are their public ids."""
+    """Deploy and set up everything on the chain of the settings; `partners` are their public ids."""
     client = get_client()
     actors = {name: key_pair(name) for name in ("deployer", "operator", "treasury")}
     deployment.ensure_gas_money(client=client, address=actors["operator"].address, wei=OPERATOR_GAS_MONEY_WEI)

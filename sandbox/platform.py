@@ -1,6 +1,6 @@
 """The platform's side of a sandbox: tables, demo partners with keys, a staff user. Needs Django set up.
 
-Running it again changes nothing: what is known in `state.json` stays, what got lost on the way is made anew.
+Idempotent: what `state.json` knows is kept, what is missing is created again.
 """
 
 import secrets
@@ -21,12 +21,13 @@ def partner_ids(config: Path) -> list[str]:
 
 
 def migrate() -> None:
-    """Bring the tables to the code's state."""
+    """Apply the migrations."""
     call_command("migrate", verbosity=0, interactive=False)
 
 
 def open_accounts(*, config: Path, world: World, known: Accounts) -> Accounts:
-    """Import the demo partners on the sandbox's settlement addresses, and see to it that every secret is known.
+    """Import the demo partners with the sandbox's settlement addresses; create a new key or password where it is not
+    known.
 
     `known` is what the last run told.
     """

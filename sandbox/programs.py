@@ -17,12 +17,12 @@ from sandbox.servers.process import Server
 WEB_PROCESSES, WEB_THREADS = 2, 32
 WEB_GRACE_SECONDS = 5
 WORKER_THREADS = 4
-# Only the worker signs; the others are not told the keys that stand in ENV_FILE.
+# Only the worker signs; the other processes do not get the keys in ENV_FILE.
 NO_SIGNING_KEYS = {"PLATFORM_PRIVATE_KEY": "", "PLATFORM_RETIRED_PRIVATE_KEYS": ""}
 
 
 def environment(folder: Folder, values: dict[str, str]) -> dict[str, str]:
-    """The environment of every process: ours, with the sandbox's values over whatever the user's shell had."""
+    """The environment of every process: the user's, overridden by the sandbox's values."""
     return {
         **os.environ,
         **values,

@@ -1,4 +1,4 @@
-"""Bringing a sandbox up, step by step, and keeping it up."""
+"""Starts a sandbox step by step and keeps it running."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ READY_SECONDS = 60.0
 
 
 class CannotStart(Exception):
-    """Something that a person can put right: a port in use, half of the data gone."""
+    """A problem that the user can fix: a port in use, a part of the data missing."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Sandbox:
         self._tell(world, accounts)
 
     def _forget(self) -> None:
-        """Begin anew: chain, books, keys and logs of the folder are deleted, once somebody has agreed."""
+        """Start from scratch: delete the folder's chain, books, keys and logs, after a confirmation."""
         if self.folder.holds_anything() and not self.options.yes:
             question = f"--fresh deletes the chain, the database and all keys in {self.folder.root}. Go on? [y/N] "
             agreed = self.terminal.ask(question)
@@ -84,7 +84,7 @@ class Sandbox:
         self.folder.wipe()
 
     def watch(self) -> None:
-        """Until something raises: a signal, or a process that cannot be helped."""
+        """Run until something raises: a stop signal, or a process that cannot be restarted."""
         if not self.options.quiet:
             logs = {name: self.folder.log(name) for name in ("web", "worker", "beat")}
             self._follower = Follower(self.terminal, logs).start()
@@ -97,7 +97,7 @@ class Sandbox:
             self._follower.stop()
 
     def _choose_engine(self, last: dict[str, str]) -> str:
-        """The engine asked for, which must be the one that the folder's data is in."""
+        """The requested engine, which must be the one of the folder's data."""
         wanted = self.options.db
         if not self.folder.prepared.exists():
             return wanted or databases.SQLITE
@@ -189,7 +189,7 @@ class Sandbox:
         return world, accounts
 
     def _known_world(self) -> World:
-        """The last run's, which the chain must still know."""
+        """The last run's world; the chain must still have its contracts."""
         world = World.from_json(files.read_json(self.folder.world))
         code = anvil.rpc(self.rpc_port, "eth_getCode", world.contracts["platformExecutor"], "latest")
         if code == "0x":
@@ -222,7 +222,7 @@ def _free_or_other(port: int) -> int:
 
 
 def _fingerprint() -> str:
-    """Of what a prepared sandbox depends on: the migrations, the demo partners, the contracts."""
+    """A hash of what a prepared sandbox depends on: the migrations, the demo partners, the contracts."""
     migrations = [*PROJECT.glob("*/migrations/*.py"), *PROJECT.glob("partner_platform/core/**/migrations/**/*.py")]
     paths = [*migrations, *PROJECT.glob("chain/abi/*.json"), CONFIG]
     parts = [f"{path.relative_to(PROJECT)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sorted(paths)]

@@ -1,4 +1,4 @@
-"""What a sandbox tells when it is up: state.json for scripts, a page of text for a person. Pure."""
+"""The summary of a running sandbox: state.json for scripts, a page of text for people. Pure."""
 
 from typing import Any
 

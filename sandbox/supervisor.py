@@ -17,8 +17,8 @@ RESTART_WINDOW_SECONDS = 60.0
 class Supervisor:
     """Children are ended in the reverse order of their starts.
 
-    Those that hold state (`vital`) must not be restarted behind the back of what was told their state: the sandbox ends
-    with them. The others are started again, unless they die too often.
+    Those that hold state (`vital`) are never restarted, because the other processes rely on that state: the sandbox
+    ends with them. The others are restarted, unless they die too often.
     """
 
     terminal: Terminal

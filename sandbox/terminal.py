@@ -1,4 +1,4 @@
-"""What a person sees: progress with times, and the processes' logs as one calm stream."""
+"""The terminal output: progress with times, and the processes' logs as one stream."""
 
 import contextlib
 import sys
@@ -23,7 +23,7 @@ class Terminal:
             print(text, file=self._out, flush=True)
 
     def ask(self, question: str) -> bool | None:
-        """Whether the person says yes; None where there is no person."""
+        """Whether the user answers yes; None where there is no terminal."""
         if not sys.stdin.isatty():
             return None
         try:

@@ -1,5 +1,5 @@
-"""A year of a platform's business, written in bulk: partners, loans, what they were paid back with, the calls made.
+"""A year of a platform's business, written in bulk: partners, loans, repayments, API calls.
 
-`history` decides what happened (pure, the same for the same seed), `rows` says how that stands in the tables, `bulk`
-writes rows by each database's own bulk path, `ground` puts the chain where the history leaves it.
+`history` decides what happened (pure, deterministic by seed), `rows`, `chain_rows` and `api_logs` turn it into rows,
+`bulk` writes rows by each database's own bulk path, `ground` writes the chain's storage accordingly.
 """

@@ -42,7 +42,7 @@ class Table:
         return row
 
     def insert(self, rows: Iterable[Row]) -> int:
-        """Write them; answers how many there were."""
+        """Write them; returns how many there were."""
         return _INSERT[connection.vendor](self, rows)
 
 
@@ -158,7 +158,7 @@ def _with_indexes(model: Any, act: str) -> None:
 
 
 def _settle() -> None:
-    """What a database does by itself in time: statistics for the planner, the log written back."""
+    """Do what a database otherwise does later by itself: statistics for the planner, the log written back."""
     if connection.vendor == "sqlite":
         for statement in ("ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA synchronous = FULL"):
             connection.connection.execute(statement)

@@ -1,4 +1,4 @@
-"""What rows and storage say alike of a seeded history: the users' wallets, block hashes, order and time."""
+"""Values that the seeded rows and the chain's storage share: users' wallets, block hashes, order and time."""
 
 import datetime as dt
 from functools import cache

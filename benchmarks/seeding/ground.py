@@ -2,8 +2,8 @@
 
 To open 50,000 positions and draw a million loans by transactions would take an hour; what a reconciliation asks
 (`positions(id)`, a balance, a nonce) depends on storage alone. So the storage that those transactions would have left
-is written into the deployed contracts: no answer is made up. Where the layout differed the answers would, and every
-reading of a seeded position would be a finding.
+is written into the deployed contracts: the contracts' own code reads it. If the layout were wrong, every reading of a
+seeded position would be a finding.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ Word = tuple[str, int, int]  # contract, slot, value
 
 
 def write_storage(words: Iterable[Word]) -> int:
-    """Write words of storage and make a block of it; answers the block's number."""
+    """Write words of storage and mine a block; returns the block's number."""
     client = get_client()
     waiting: list[tuple[str, list[str]]] = []
 

@@ -1,7 +1,7 @@
-"""How a history stands in the tables: loans with their operations, repayments and transfers, positions, events, sums.
+"""The rows of a history: loans with their repayments, positions, and the sums of partners, days and OAIDs.
 
 Each sum (a partner's, a day's, an OAID's, a position's, a transfer's use) is added up here from the history, not by
-what `loans.books` would say: the reconciliation that looks at it afterwards is to find it so by itself.
+what `loans.books` would say: so that the reconciliation afterwards is an independent check.
 """
 
 import datetime as dt

@@ -1,4 +1,4 @@
-"""The servers that the sandbox and the tests bring along, each from a package registry and run without root.
+"""The servers that the sandbox and the tests start, each from a package and run without root.
 
 Nothing here imports Django: these modules work before settings exist.
 """

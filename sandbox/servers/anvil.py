@@ -63,7 +63,7 @@ def rpc_url(port: int) -> str:
 
 
 def rpc(port: int, method: str, *params: object) -> Any:
-    """One JSON-RPC call; `NodeRefused` with the node's words where it answers with an error."""
+    """One JSON-RPC call; `NodeRefused` with the node's message where it returns an error."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
     request = urllib.request.Request(rpc_url(port), body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:
@@ -74,7 +74,7 @@ def rpc(port: int, method: str, *params: object) -> Any:
 
 
 def anvil_is_ready(port: int) -> bool:
-    """Whether the node tells its chain id."""
+    """Whether the node returns its chain id."""
     try:
         return bool(rpc(port, "eth_chainId"))
     except (OSError, ValueError):

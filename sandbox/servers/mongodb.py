@@ -29,7 +29,7 @@ def mongodb(*, port: int, folder: Path, log: Path | None = None, cache_gb: float
 
 
 def initiate(port: int, *, seconds: float = 30.0) -> None:
-    """Make it the primary of its own replica set; harmless where it already is, on this port or another one."""
+    """Make it the primary of its own replica set; idempotent, also after a change of port."""
     from pymongo.errors import OperationFailure
 
     with _client(port) as client:
@@ -61,7 +61,9 @@ def mongod_binary() -> str:
 
 
 def _move(client: Any, members: list[dict[str, Any]]) -> None:
-    """The set remembers its member's address, and a member that finds itself under none of them is no primary."""
+    """Update the member's address in the replica set: a member that is not in its own configuration cannot be
+    primary.
+    """
     config = client.local["system.replset"].find_one()
     if config["members"][0]["host"] != members[0]["host"]:
         moved = {**config, "members": members, "version": config["version"] + 1}

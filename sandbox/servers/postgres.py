@@ -17,9 +17,9 @@ ORDINARY_USERS = ("postgres", "nobody")
 
 
 def postgres(*, port: int, folder: Path, log: Path | None = None, durable: bool = False) -> Server:
-    """A server on the loopback interface, trusting everybody there; `folder` must be reachable for an ordinary user.
+    """A server on the loopback interface without passwords; `folder` must be reachable for an ordinary user.
 
-    Without `durable` it leaves writing to the disk to the system: faster, and broken by a power cut.
+    Without `durable` fsync is off: faster, but a power cut loses data.
     """
     user = _ordinary_user()
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def postgres_binary(name: str) -> str:
 
 
 def _answers(port: int) -> bool:
-    """Whether it takes queries; it accepts connections a little before."""
+    """Whether it accepts queries; it accepts connections a little earlier."""
     import psycopg
 
     try:
@@ -123,7 +123,7 @@ def _require_way_for(user: str, folder: Path) -> None:
 
 
 def _ordinary_user() -> str | None:
-    """None: run as whoever we are. PostgreSQL refuses to run as root, so root picks somebody else."""
+    """The user to run as; None: the current one. PostgreSQL refuses to run as root, so root runs it as another user."""
     if os.geteuid() != 0:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}

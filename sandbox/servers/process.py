@@ -25,11 +25,13 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class ServerError(Exception):
-    """A server did not start, did not get ready in time, or ended by itself; the message ends with its last words."""
+    """A server did not start, did not get ready in time, or ended by itself; the message ends with the end of its
+    log.
+    """
 
 
 def wait_for(condition: Callable[[], T], *, seconds: float, what: str) -> T:
-    """The first true answer of `condition`, polled; `ServerError` naming `what` once `seconds` have passed."""
+    """The first true result of `condition`, polled; `ServerError` naming `what` once `seconds` have passed."""
     deadline = time.monotonic() + seconds
     while True:
         if answer := condition():
@@ -41,7 +43,7 @@ def wait_for(condition: Callable[[], T], *, seconds: float, what: str) -> T:
 
 @dataclass
 class Server:
-    """A command to run, and how to tell that it is ready and how to end it kindly."""
+    """A command to run, with its readiness check and its graceful end."""
 
     name: str
     command: Sequence[str]
@@ -145,7 +147,9 @@ def _group_of(user: str | None) -> int | None:
 
 
 def _die_with(parent: int, number: signal.Signals) -> None:
-    """In the child, before exec: be told to end when the parent does (and end now where it already has)."""
+    """In the child, before exec: ask the kernel for a signal when the parent ends (and end now where it already
+    has).
+    """
     if _LIBC is None:
         return
     _LIBC.prctl(PR_SET_PDEATHSIG, number)
