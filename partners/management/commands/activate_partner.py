@@ -1,7 +1,5 @@
 """`manage.py activate_partner`: let a suspended or inactive partner act again."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from partner_platform.core.errors import BadRequest
@@ -16,9 +14,9 @@ class Command(BaseCommand):
         parser.add_argument("partner_id", help="such as partner_xyz_lending_001")
         parser.add_argument("--yes", action="store_true", help="whatever it is suspended for")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        shown = require_partner(options["partner_id"])
-        if shown.status_reason and not options["yes"]:
+    def handle(self, *args: object, partner_id: str, yes: bool, **options: object) -> None:
+        shown = require_partner(partner_id)
+        if shown.status_reason and not yes:
             raise CommandError(f"It is {shown.status}, because {shown.status_reason}. Say --yes where that is settled.")
         try:
             partner = services.activate_partner(partner=shown, actor=ACTOR, seen=shown.status_changes)

@@ -1,7 +1,5 @@
 """`manage.py rotate_api_key`: a new key for a partner, shown once."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandParser
 
 from partner_platform.core.errors import BadRequest
@@ -25,12 +23,11 @@ class Command(BaseCommand):
             help=f"how long the old key still works, 0 (default) to {MAX_GRACE_HOURS}",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        partner = require_partner(options["partner_id"])
-        hours = options["grace_hours"]
+    def handle(self, *args: object, partner_id: str, grace_hours: int, **options: object) -> None:
+        partner = require_partner(partner_id)
         try:
-            key = services.rotate_api_key(partner=partner, actor=ACTOR, grace_hours=hours)
+            key = services.rotate_api_key(partner=partner, actor=ACTOR, grace_hours=grace_hours)
         except BadRequest as error:
             raise command_error(error, {"gracePeriodHours": "--grace-hours"}) from error
-        old = f"works for {hours} more hours" if hours else "no longer works"
+        old = f"works for {grace_hours} more hours" if grace_hours else "no longer works"
         self.stdout.write(f"Partner: {partner.partner_id}\nAPI key: {key}\nThe old key {old}.\n{SAVE_IT}")

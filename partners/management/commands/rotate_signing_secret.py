@@ -1,7 +1,5 @@
 """`manage.py rotate_signing_secret`: a new signing secret for a partner, shown once."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandParser
 
 from partner_platform.core.errors import BadRequest
@@ -23,13 +21,13 @@ class Command(BaseCommand):
         )
         parser.add_argument("--require", action="store_true", help="refuse the partner's unsigned calls from now on")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        partner = require_partner(options["partner_id"])
+    def handle(self, *args: object, partner_id: str, grace_hours: int, require: bool, **options: object) -> None:
+        partner = require_partner(partner_id)
         try:
-            secret = credentials.rotate_signing_secret(partner=partner, actor=ACTOR, grace_hours=options["grace_hours"])
+            secret = credentials.rotate_signing_secret(partner=partner, actor=ACTOR, grace_hours=grace_hours)
         except BadRequest as error:
             raise command_error(error, {"gracePeriodHours": "--grace-hours"}) from error
-        if options["require"]:
+        if require:
             credentials.set_signing_required(partner=partner, actor=ACTOR, required=True)
         self.stdout.write(f"Partner: {partner.partner_id}\nSigning secret: {secret}")
         self.stdout.write(SAVE_IT.replace("API key", "signing secret"))

@@ -1,7 +1,5 @@
 """`manage.py set_settlement_address`: give a partner another settlement address, or note a former one."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandParser
 
 from partner_platform.core.errors import BadRequest
@@ -21,16 +19,16 @@ class Command(BaseCommand):
         parser.add_argument("address", help="0x and 40 hex digits")
         parser.add_argument("--former", action="store_true", help="the partner used it once; its present one stays")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, partner_id: str, address: str, former: bool, **options: object) -> None:
         # Where the migration stopped this is the way on, so columns may be missing:
         # partners/migrations/0007_one_partner_per_settlement_address.py
-        partner, address = require_partner(options["partner_id"], "partner_id"), options["address"]
+        partner = require_partner(partner_id, "partner_id")
         try:
-            if options["former"]:
+            if former:
                 settlement_addresses.note_former(partner=partner, address=address, actor=ACTOR)
             else:
                 services.change_terms(partner=partner, actor=ACTOR, settlement_address=address)
         except BadRequest as error:
             raise command_error(error, {settlement_addresses.API_NAME: "address"}) from error
-        what = "was formerly" if options["former"] else "is now"
+        what = "was formerly" if former else "is now"
         self.stdout.write(f"{address} {what} the settlement address of {partner.partner_id}, and no other's.")

@@ -1,7 +1,5 @@
 """`manage.py suspend_partner`: refuse a partner's calls from now on."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandParser
 
 from partners import services
@@ -18,7 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("partner_id", help="such as partner_xyz_lending_001")
         parser.add_argument("--reason", default="", help="for those who come after you")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        partner = require_partner(options["partner_id"])
-        partner = services.suspend_partner(partner=partner, actor=ACTOR, reason=options["reason"])
+    def handle(self, *args: object, partner_id: str, reason: str, **options: object) -> None:
+        partner = require_partner(partner_id)
+        partner = services.suspend_partner(partner=partner, actor=ACTOR, reason=reason)
         self.stdout.write(f"{partner.partner_id} is suspended.")
