@@ -1,4 +1,4 @@
-"""The books in the console: to look at; a default is marked and cured here, nothing else is written."""
+"""The books in the console, read-only; a default is marked and cured here, nothing else is written."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from loans.models import LedgerEntry, OaidCredit, PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
-from loans.positions.health import warning_factor
+from loans.positions.health import warning_factor_bps
 from loans.services.lifecycle import cure, mark_defaulted, times_defaulted
 from partner_platform.core.collateral import LIQUIDATION_BPS
 from partner_platform.core.console.model_admin import ReadOnlyAdmin, ReadOnlyInline
@@ -102,7 +102,7 @@ class AtRiskFilter(admin.SimpleListFilter):
         if self.value() == "near":
             near = Q()
             for token_type in LIQUIDATION_BPS:
-                near |= Q(token_type=token_type, health_factor__lt=warning_factor(token_type))
+                near |= Q(token_type=token_type, health_factor_bps__lt=warning_factor_bps(token_type))
             return queryset.filter(near, total_partner_debt__gt=0)
         return queryset
 
@@ -111,11 +111,11 @@ class AtRiskFilter(admin.SimpleListFilter):
 class SolvencyPositionAdmin(ReadOnlyAdmin):
     list_display = ("position_id", "user_wallet", "token_type", "active", "frozen", "partner_debt", "health")
     list_filter = (AtRiskFilter, "frozen", "active", "token_type")
-    ordering = ("health_factor",)
+    ordering = ("health_factor_bps",)
 
-    @admin.display(description="Health factor", ordering="health_factor")
+    @admin.display(description="Health factor", ordering="health_factor_bps")
     def health(self, position: SolvencyPosition) -> str:
-        return "" if position.health_factor is None else f"{position.health_factor / BASIS_POINTS:.4f}"
+        return "" if position.health_factor_bps is None else f"{position.health_factor_bps / BASIS_POINTS:.4f}"
 
     search_fields = ("user_wallet",)
 

@@ -8,4 +8,4 @@ class LoansConfig(AppConfig):
         from loans import metrics, receivers  # noqa: F401 - receivers connect themselves
         from loans.api import waiting_threads  # noqa: F401 - its metric is on every process's page
 
-        metrics.register()
+        metrics.register_loan_metrics()

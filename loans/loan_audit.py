@@ -17,7 +17,10 @@ def loan_figures(loan: PartnerLoan) -> dict[str, str]:
 
 
 def record_loan_change(loan: PartnerLoan, action: str, *, status: str, actor: str = "system", **after: Any) -> None:
-    """Write, in the caller's transaction, that the loan as it was read became `status`, with what else it became."""
+    """Write, in the caller's transaction, that the loan as it was read became `status`; `after` is what else it became.
+
+    `outstandingPrincipal` among it, as in `loan_figures`, where it is to be shown.
+    """
     record_change(
         actor=actor,
         action=action,

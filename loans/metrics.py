@@ -47,7 +47,7 @@ def _newest(**chosen: Any) -> dict[str, Any] | None:
     return ReconciliationRun.objects.filter(**chosen).order_by("-created_at").values(*COLUMNS).first()
 
 
-def register() -> None:
+def register_loan_metrics() -> None:
     """Put the metrics on the page."""
     from loans.positions.overdue import count_held_positions
 

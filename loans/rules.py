@@ -79,7 +79,7 @@ def check_repayment(loan: PartnerLoan, amount: int, moment: int) -> Quote:
     check_repayable(loan)
     if loan.repayment_in_flight:
         raise repayment_in_progress()
-    quote = payoffs.quote(loan, moment)
+    quote = payoffs.payoff_quote(loan, moment)
     if amount > quote.amount:
         raise BadRequest(
             ErrorCode.REPAYMENT_EXCEEDS_DEBT,

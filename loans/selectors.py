@@ -37,7 +37,7 @@ def get_repayment(*, partner: Partner, repayment_id: str) -> Repayment:
         raise NotFound(ErrorCode.REPAYMENT_NOT_FOUND, "Repayment not found") from None
 
 
-class Payment(NamedTuple):
+class SettledPayment(NamedTuple):
     """A settled repayment as the history of its loan tells it; `order` is its place on the chain."""
 
     amount: int
@@ -47,7 +47,7 @@ class Payment(NamedTuple):
     order: int
 
 
-def repayment_history(loan: PartnerLoan) -> list[Payment]:
+def repayment_history(loan: PartnerLoan) -> list[SettledPayment]:
     """What was paid on the loan, whoever paid: the newest `HISTORY_LENGTH` payments, oldest first.
 
     As of the moment the loan was read: a payment that was credited since is not among them. One query where the loan
@@ -55,15 +55,9 @@ def repayment_history(loan: PartnerLoan) -> list[Payment]:
     """
     if not loan.total_repaid or loan.last_repayment_at is None:
         return []
-    settled = [Payment(*row) for row in _settled_of_loan.all(loan_id=loan.pk, status=RepaymentStatus.SETTLED)]
+    settled = [SettledPayment(*row) for row in _settled_of_loan.all(loan_id=loan.pk, status=RepaymentStatus.SETTLED)]
     known = [payment for payment in settled if payment.amount and payment.settled_at <= loan.last_repayment_at]
     return sorted(known, key=lambda payment: (payment.order, payment.settled_at))
-
-
-def settled_query(loan_pk: Any) -> Any:
-    """The query of `repayment_history`, for the index tests too."""
-    settled = Repayment.objects.filter(loan_id=loan_pk, status=RepaymentStatus.SETTLED)
-    return settled.order_by("-chain_order")[:HISTORY_LENGTH]
 
 
 def loan_id_exists(*, partner_pk: Any, partner_loan_id: str) -> bool:

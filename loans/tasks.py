@@ -10,7 +10,7 @@ from chain.lending import readings
 from chain.rpc.clients import ChainUnavailable
 from loans.funding import deposits, early_deposits
 from loans.positions.health import check_positions
-from loans.reconciliation.run import due, reconcile
+from loans.reconciliation.run import due_run, reconcile
 from loans.services import follow
 from loans.services.lifecycle import mark_overdue
 from loans.services.settle import settle_due
@@ -76,12 +76,12 @@ def watch_loans() -> None:
 
 @shared_task(name="loans.tasks.reconcile")
 def reconcile_books() -> None:
-    """Run the reconciliation that is due, if one is; what stands is frozen where the settings say so."""
+    """Run the reconciliation that is due, if one is; what it confirms is frozen where the settings say so."""
     _alone(RECONCILING, RECONCILING_SECONDS, _reconcile_due)
 
 
 def _reconcile_due() -> int:
-    which = due()
+    which = due_run()
     try:
         return reconcile(freeze=settings.RECONCILE_FREEZES, quick=which == "quick").finding_count if which else 0
     except ChainUnavailable as error:

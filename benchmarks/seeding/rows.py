@@ -1,7 +1,7 @@
 """The rows of a history: loans with their repayments, positions, and the sums of partners, days and OAIDs.
 
 Each sum (a partner's, a day's, an OAID's, a position's, a transfer's use) is added up here from the history, not by
-what `loans.books` would say: so that the reconciliation afterwards is an independent check.
+what the reconciliation would say: the reconciliation that looks at it afterwards is to find it so by itself.
 """
 
 import datetime as dt
@@ -86,7 +86,7 @@ class Books(ChainRows):
                 pool_since=position.last.moment,
                 loans_principal=position.debt,
                 ledger_order=order_at(position.last) if any(loan.place for loan in position.loans) else 0,
-                health_factor=value * 10_000 // position.debt if position.debt else None,
+                health_factor_bps=value * 10_000 // position.debt if position.debt else None,
                 liquidated_at=time_at(position.last) if position.is_liquidated else None,
             ),
         )

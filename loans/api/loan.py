@@ -25,7 +25,7 @@ from loans.debt import payoffs
 from loans.debt.interest_clock import interest_moment
 from loans.debt.schedules import DUE, MISSED, PAID
 from loans.models import PartnerLoan, RepaymentSource
-from loans.selectors import Payment
+from loans.selectors import SettledPayment
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, IdText, Timestamp
@@ -140,7 +140,7 @@ class SingleLoanViewSet(PartnerViewSet):
         return Response(present_loan(loan, interest_moment([loan]), selectors.repayment_history(loan)))
 
 
-def present_loan(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> dict[str, object]:
+def present_loan(loan: PartnerLoan, moment: int, history: Iterable[SettledPayment]) -> dict[str, object]:
     """The fields of `Loan`; debt and interest as of `moment`, seconds since the epoch, `history` oldest first."""
     return {
         **present_row(loan, moment),
@@ -152,7 +152,7 @@ def present_loan(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> 
         "accruedInterest": str(payoffs.accrued_interest(loan, moment)),
         "totalRepaid": str(loan.total_repaid),
         "interestPaid": str(loan.interest_paid),
-        "interestRate": loan.interest_rate,
+        "interestRate": loan.interest_rate_bps,
         "platformFee": str(loan.platform_fee_charged),
         "netAmountTransferred": str(loan.net_amount),
         "borrowTxHash": loan.borrow_tx_hash or None,
@@ -170,7 +170,7 @@ def present_loan(loan: PartnerLoan, moment: int, history: Iterable[Payment]) -> 
     }
 
 
-def _present_payment(payment: Payment) -> dict[str, object]:
+def _present_payment(payment: SettledPayment) -> dict[str, object]:
     """The fields of `HistoryRow`."""
     return {
         "amount": str(payment.amount),

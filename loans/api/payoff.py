@@ -81,13 +81,13 @@ class PayoffViewSet(PartnerViewSet):
 
 def present_payoff(loan: PartnerLoan, moment: int) -> dict[str, object]:
     """The fields of `Payoff`, as of `moment`, seconds since the epoch."""
-    quote = payoffs.quote(loan, moment)
+    quote = payoffs.payoff_quote(loan, moment)
     return {
         "partnerLoanId": loan.partner_loan_id,
         "payoffAmount": str(quote.amount),
         "remainingDebt": str(quote.debt),
         "outstandingPrincipal": str(loan.outstanding_principal),
         "accruedInterest": str(payoffs.accrued_interest(loan, moment)),
-        "interestRate": loan.interest_rate,
+        "interestRate": loan.interest_rate_bps,
         "validUntil": isoformat(quote.valid_until),
     }

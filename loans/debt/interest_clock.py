@@ -13,7 +13,7 @@ def interest_moment(loans: Iterable[PartnerLoan]) -> int:
 
     Without the chain it is this machine's time: reads go on.
     """
-    if not any(loan.interest_rate for loan in loans):
+    if not any(loan.interest_rate_bps for loan in loans):
         return 0
     try:
         return readings.newest_block_time()

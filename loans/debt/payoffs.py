@@ -35,11 +35,11 @@ def accrued_interest(loan: PartnerLoan, moment: int) -> int:
     return max(debt - loan.outstanding_principal, 0)
 
 
-def quote(loan: PartnerLoan, moment: int) -> Quote:
+def payoff_quote(loan: PartnerLoan, moment: int) -> Quote:
     """What closes the loan from `moment` until `QUOTE_SECONDS` later. The executor takes no more than is owed then."""
     until = moment + QUOTE_SECONDS
     # A base unit more: other payments on the position may shift the rounding between its loans.
-    spare = 1 if loan.interest_rate else 0
+    spare = 1 if loan.interest_rate_bps else 0
     return Quote(debt_at(loan, until) + spare, debt_at(loan, moment), dt.datetime.fromtimestamp(until, dt.UTC))
 
 
@@ -49,8 +49,8 @@ def terms_of(loan: PartnerLoan) -> PayoffTerms:
         principal=loan.bearing_principal,
         accrued=loan.accrued_scaled,
         prior_principal=loan.prior_principal,
-        prior_accrued=loan.prior_accrued,
-        rate_bps=loan.interest_rate,
+        prior_accrued=loan.prior_accrued_scaled,
+        rate_bps=loan.interest_rate_bps,
         since=loan.interest_since,
     )
 

@@ -27,7 +27,7 @@ class Marked:
         return any(entry["status"] == MISSED for entry in self.schedule)
 
 
-def make(*, principal: int, start: dt.datetime, duration_seconds: int, instalments: int) -> Schedule:
+def make_schedule(*, principal: int, start: dt.datetime, duration_seconds: int, instalments: int) -> Schedule:
     """`instalments` of equal principal at equal distances, the last one at the end, with what division leaves."""
     share = principal // instalments
     return [
@@ -41,7 +41,7 @@ def make(*, principal: int, start: dt.datetime, duration_seconds: int, instalmen
     ]
 
 
-def mark(schedule: Schedule, *, principal_repaid: int, now: dt.datetime) -> Marked:
+def mark_schedule(schedule: Schedule, *, principal_repaid: int, now: dt.datetime) -> Marked:
     """The schedule with every instalment's status as of `now`."""
     marked, needed, next_due_at = [], 0, None
     for entry in schedule:

@@ -38,7 +38,7 @@ Allocation = Callable[[PositionDebt], tuple[PositionDebt, Mapping[str, int]]]
 
 def apply_user_draw(movement: Movement, amount: int) -> None:
     """Apply a draw by the position's owner, who borrowed from the pool without us."""
-    _, entry = _apply_draw(read_position(movement.position_id), movement, amount, None)
+    _, entry = _apply_draw(position_row(movement.position_id), movement, amount, None)
     entry.save(force_insert=True)
 
 
@@ -78,7 +78,7 @@ def apply_payment(
     """
     if target is not None and target.status not in (*REPAYABLE, *CLOSED):
         raise LedgerGap(f"loan {target.internal_loan_id} is {target.status}: its draw comes first")
-    row = read_position(movement.position_id)
+    row = position_row(movement.position_id)
     sums = _sums_before(row, movement, paid=amount)
     loans = _loans_paid(movement.position_id, target, amount, sums)
     before = divided(sums, loans)
@@ -96,7 +96,7 @@ def apply_liquidation(movement: Movement, recovered: int) -> list[AppliedPayment
 
     Returns each loan's share, pro rata of what it owed, with what of it is lost; the rows are the caller's to write.
     """
-    row = read_position(movement.position_id)
+    row = position_row(movement.position_id)
     sums = _sums_before(row, movement, paid=recovered)
     loans = live_loans(movement.position_id)
     payments = liquidated_shares(loans, divided(sums, loans), recovered)
@@ -107,7 +107,7 @@ def apply_liquidation(movement: Movement, recovered: int) -> list[AppliedPayment
     return payments
 
 
-def read_position(position_id: int) -> SolvencyPosition:
+def position_row(position_id: int) -> SolvencyPosition:
     """The position's row; it was mirrored before anything was applied to it."""
     for row in _rows([position_id]):
         return row
@@ -161,16 +161,13 @@ def _require_pools_figures(movement: Movement, pool: Part) -> None:
 def _write(row: SolvencyPosition, movement: Movement, after: PositionSums, *, partner_debt: int) -> None:
     if row.total_partner_debt + partner_debt < 0:
         raise InvariantViolation(f"M4: position {row.position_id} does not carry {-partner_debt} of partner debt")
-    as_read = SolvencyPosition.objects.filter(
-        pk=row.pk, ledger_order=row.ledger_order, total_partner_debt=row.total_partner_debt
-    )
-    moved = as_read.update(
+    moved = SolvencyPosition.objects.as_read(row, "ledger_order", "total_partner_debt").update(
         pool_principal=after.pool.principal,
-        pool_accrued=after.pool.accrued_scaled,
-        pool_rate=after.rate_bps,
+        pool_accrued_scaled=after.pool.accrued_scaled,
+        pool_rate_bps=after.rate_bps,
         pool_since=movement.timestamp,
         loans_principal=after.loans.principal,
-        loans_accrued=after.loans.accrued_scaled,
+        loans_accrued_scaled=after.loans.accrued_scaled,
         ledger_order=movement.order,
         total_partner_debt=row.total_partner_debt + partner_debt,
     )

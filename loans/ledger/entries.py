@@ -1,7 +1,8 @@
 """The snapshot before a movement: written with it, and restored where a reorg undoes it. Both directions are here.
 
-A snapshot holds the columns that are named here, and restoring one writes exactly those: a column added to a list is
-both stored and restored. Numbers are stored as text, for exact interest is larger than what JSON holds on MongoDB.
+A snapshot holds the fields that are named here, and restoring one writes exactly those: a field added to a list is
+both stored and restored. They are stored by the names of their columns in the database, which do not change when a
+field is renamed, and numbers as text, for exact interest is larger than what JSON holds on MongoDB.
 """
 
 import datetime as dt
@@ -16,11 +17,18 @@ from loans.models import LedgerEntry, LedgerEntryKind, PartnerLoan, SolvencyPosi
 
 # What a movement changes of the position.
 POOL_FIELDS = (
-    *("pool_principal", "pool_accrued", "pool_rate", "pool_since", "loans_principal", "loans_accrued"),
+    *(
+        "pool_principal",
+        "pool_accrued_scaled",
+        "pool_rate_bps",
+        "pool_since",
+        "loans_principal",
+        "loans_accrued_scaled",
+    ),
     *("ledger_order", "total_partner_debt"),
 )
 # What it changes of a loan's share of the debt.
-PART_FIELDS = ("bearing_principal", "accrued_scaled", "prior_principal", "prior_accrued", "interest_since")
+PART_FIELDS = ("bearing_principal", "accrued_scaled", "prior_principal", "prior_accrued_scaled", "interest_since")
 # What it changes besides of a loan that was paid, or lost in a liquidation.
 PAYMENT_FIELDS = (
     *("status", "outstanding_principal", "interest_paid", "total_repaid", "written_off_principal"),
@@ -80,7 +88,8 @@ def _loan_snapshot(payment: AppliedPayment) -> dict[str, Any]:
 
 
 def _snapshot(row: Model, names: Sequence[str]) -> dict[str, Any]:
-    return {name: _stored(getattr(row, name)) for name in names}
+    fields = {field.name: field for field in row._meta.concrete_fields}
+    return {str(fields[name].column): _stored(getattr(row, name)) for name in names}
 
 
 def _stored(value: Any) -> Any:
@@ -90,6 +99,6 @@ def _stored(value: Any) -> Any:
 
 
 def _restored(model: type[Model], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The stored values as the model's own columns read them."""
-    columns = {column.name: column for column in model._meta.concrete_fields}
-    return {name: columns[name].to_python(value) for name, value in stored.items()}
+    """The stored values by the names of their fields, as these read them."""
+    fields = {field.column: field for field in model._meta.concrete_fields}
+    return {fields[column].name: fields[column].to_python(value) for column, value in stored.items()}

@@ -7,9 +7,9 @@ transaction; the position's ledger has been moved already (`ledger.apply`).
 import datetime as dt
 from typing import Any
 
-from audit.services import record_change
 from loans.debt import schedules
 from loans.ledger.shares import AppliedPayment
+from loans.loan_audit import loan_figures, record_loan_change
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
 from loans.states import require_transition
 from partner_platform.core import clock
@@ -51,14 +51,7 @@ def book_late_repayment(payment: AppliedPayment, paid: int) -> None:
     """Write that a repayment found nothing owed any more: somebody paid its loan before, and others got `paid`."""
     loan = payment.loan
     update_loan(loan, frees_loan=True, **payment.changes)
-    figures = {"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)}
-    record_change(
-        actor="system",
-        action="loan.repayment",
-        target=f"loan:{loan.internal_loan_id}",
-        before=figures,
-        after={**figures, "paid": "0", "paidForOthers": str(paid)},
-    )
+    record_loan_change(loan, "loan.repayment", **loan_figures(loan), paid="0", paidForOthers=str(paid))
 
 
 def book_shifted_share(payment: AppliedPayment) -> None:
@@ -75,15 +68,11 @@ def update_loan(loan: PartnerLoan, *, frees_loan: bool = False, **changes: Any) 
     """
     if changes.get("status", loan.status) != loan.status:
         require_transition(loan.status, changes["status"])
-    mine = PartnerLoan.objects.filter(
-        pk=loan.pk,
-        status=loan.status,
-        outstanding_principal=loan.outstanding_principal,
-        total_repaid=loan.total_repaid,
-        **({"repayment_in_flight": True} if frees_loan else {}),
-    )
+    as_read = PartnerLoan.objects.as_read(loan, "status", "outstanding_principal", "total_repaid")
+    if frees_loan:
+        as_read = as_read.filter(repayment_in_flight=True)
     freed = {"repayment_in_flight": _has_pending(loan)} if frees_loan else {}
-    if mine.update(updated_at=clock.now(), **freed, **changes) != 1:
+    if as_read.update(updated_at=clock.now(), **freed, **changes) != 1:
         raise InvariantViolation(f"M4: loan {loan.internal_loan_id} changed while it was being credited")
 
 
@@ -96,18 +85,14 @@ def _record_payment(payment: AppliedPayment, source: RepaymentSource, status: Lo
     loan = payment.loan
     cured = loan.status == LoanStatus.DEFAULTED and status == LoanStatus.ACTIVE
     action = "loan.repaid" if status == LoanStatus.REPAID else "loan.cured" if cured else "loan.repayment"
-    record_change(
-        actor="system",
-        action=action,
-        target=f"loan:{loan.internal_loan_id}",
-        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
-        after={
-            "status": str(status),
-            "outstandingPrincipal": str(loan.outstanding_principal - payment.principal),
-            "paid": str(payment.paid),
-            "interest": str(payment.interest),
-            "repaidBy": str(source),
-        },
+    record_loan_change(
+        loan,
+        action,
+        status=status,
+        outstandingPrincipal=str(loan.outstanding_principal - payment.principal),
+        paid=str(payment.paid),
+        interest=str(payment.interest),
+        repaidBy=str(source),
     )
 
 
@@ -119,7 +104,7 @@ def _outlook(loan: PartnerLoan, payment: AppliedPayment, paid_at: dt.datetime) -
         repaid = loan.principal_amount - loan.outstanding_principal + payment.principal
     if not loan.schedule:
         return (LoanStatus.REPAID if payment.closes else LoanStatus(loan.status)), {}
-    marked = schedules.mark(loan.schedule, principal_repaid=repaid, now=paid_at)
+    marked = schedules.mark_schedule(loan.schedule, principal_repaid=repaid, now=paid_at)
     terms = {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
     if payment.closes:
         return LoanStatus.REPAID, terms
@@ -158,17 +143,13 @@ def book_liquidation(payment: AppliedPayment, *, tx_hash: str, paid_at: dt.datet
         repay_tx_hash=tx_hash,
         next_due_at=None,
     )
-    record_change(
-        actor="system",
-        action="loan.liquidated",
-        target=f"loan:{loan.internal_loan_id}",
-        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
-        after={
-            "status": str(LoanStatus.LIQUIDATED),
-            "recovered": str(payment.paid),
-            "writtenOff": str(payment.lost),
-            "txHash": tx_hash,
-        },
+    record_loan_change(
+        loan,
+        "loan.liquidated",
+        status=LoanStatus.LIQUIDATED,
+        recovered=str(payment.paid),
+        writtenOff=str(payment.lost),
+        txHash=tx_hash,
     )
 
 

@@ -57,17 +57,12 @@ def pool_debt_at(row: SolvencyPosition, timestamp: int) -> int:
     return sums_of(row).at(timestamp).pool_debt
 
 
-def debt_of(row: SolvencyPosition, timestamp: int) -> PositionDebt:
-    """The position's debt with every loan's share, grown until `timestamp`."""
-    return divided(sums_of(row).at(timestamp), live_loans(row.position_id))
-
-
 def sums_of(row: SolvencyPosition) -> PositionSums:
     """The position's figures as of its last movement."""
     return PositionSums(
-        pool=Part(row.pool_principal, row.pool_accrued),
-        loans=Part(row.loans_principal, row.loans_accrued),
-        rate_bps=row.pool_rate,
+        pool=Part(row.pool_principal, row.pool_accrued_scaled),
+        loans=Part(row.loans_principal, row.loans_accrued_scaled),
+        rate_bps=row.pool_rate_bps,
         since=row.pool_since,
     )
 
@@ -89,17 +84,17 @@ def divided(sums: PositionSums, loans: Sequence[PartnerLoan]) -> PositionDebt:
 def part_of(loan: PartnerLoan, timestamp: int) -> Part:
     """The loan's share of its position's debt, grown until `timestamp`."""
     seconds = timestamp - loan.interest_since
-    return Part(loan.bearing_principal, loan.accrued_scaled).grown(loan.interest_rate, seconds)
+    return Part(loan.bearing_principal, loan.accrued_scaled).grown(loan.interest_rate_bps, seconds)
 
 
 def drawn_figures(before: PositionSums, after: PositionSums, amount: int, *, draw_order: int) -> dict[str, Any]:
     """The pool's figures of a loan that just drew `amount`: its share, and the sums of the loans drawn before it."""
     return {
-        "interest_rate": after.rate_bps,
+        "interest_rate_bps": after.rate_bps,
         "bearing_principal": amount,
         "accrued_scaled": 0,
         "prior_principal": before.loans.principal,
-        "prior_accrued": before.loans.accrued_scaled,
+        "prior_accrued_scaled": before.loans.accrued_scaled,
         "interest_since": after.since,
         "draw_order": draw_order,
     }
@@ -124,7 +119,7 @@ def applied_payments(
             "bearing_principal": part.principal,
             "accrued_scaled": part.accrued_scaled,
             "prior_principal": prior.principal if after.rate_bps else loan.prior_principal,
-            "prior_accrued": prior.accrued_scaled,
+            "prior_accrued_scaled": prior.accrued_scaled,
             "interest_since": after.since,
         }
         prior = Part(prior.principal + part.principal, prior.accrued_scaled + part.accrued_scaled)
@@ -144,7 +139,7 @@ def liquidated_shares(loans: Sequence[PartnerLoan], debt: PositionDebt, recovere
         "bearing_principal": 0,
         "accrued_scaled": 0,
         "prior_principal": 0,
-        "prior_accrued": 0,
+        "prior_accrued_scaled": 0,
         "interest_since": debt.since,
     }
     return [

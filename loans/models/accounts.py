@@ -58,7 +58,7 @@ class AccountDeposit(models.Model):
 
 
 class NotedAddress(models.Model):
-    """A settlement address that was looked at once: whether it had sent something to the account before.
+    """A settlement address that was checked once: whether it had sent something to the account before.
 
     Before an address was a partner's, what it sent counted as the platform's and could be spent on trust
     (`loans.funding.early_deposits`).
@@ -86,7 +86,7 @@ class PartnerSpendingQuerySet(models.QuerySet["PartnerSpending"]):
 class PartnerSpending(models.Model):
     """What a partner's settled repayments took from an account.
 
-    `settled_block` is the newest block in which one of them landed: a balance older than that still holds what it took.
+    `settled_block` is the newest block in which one of them was mined: an older balance still holds what it took.
     `on_trust`: what the partner sent may have been spent without naming the transfer: one of its repayments was, or is
     to be, paid without one, or an address brought something before it was the partner's (`NotedAddress`). From then on
     what the partner claims by a transfer is judged by what the account holds, too.

@@ -6,6 +6,7 @@ from django.db import models
 
 from chain.models import FundingTransfer, Operation
 from partner_platform.core import clock
+from partner_platform.core.database.guarded import GuardedManager
 from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, Uint256Field, UUIDPrimaryKey
 from partners.models import Partner
 
@@ -53,13 +54,13 @@ class PartnerLoan(models.Model):
     solvency_position_id = Uint256Field()
     principal_amount = BaseUnitsField()
     outstanding_principal = BaseUnitsField()
-    interest_rate = models.PositiveIntegerField(default=0)  # basis points a year, fixed when drawn
+    interest_rate_bps = models.PositiveIntegerField(default=0, db_column="interest_rate")  # a year, fixed when drawn
     # Its share of the position's debt at the pool, as of `interest_since` (seconds since the epoch), and the sums of
     # the loans drawn before it, which are rounded first (`loans.debt.interest`).
     bearing_principal = BaseUnitsField(default=0)
     accrued_scaled = Uint256Field(default=0)
     prior_principal = BaseUnitsField(default=0)
-    prior_accrued = Uint256Field(default=0)
+    prior_accrued_scaled = Uint256Field(default=0, db_column="prior_accrued")
     interest_since = models.PositiveBigIntegerField(default=0)
     draw_order = models.PositiveBigIntegerField(default=0)  # where on the chain it was drawn: block and log
     interest_paid = BaseUnitsField(default=0)
@@ -94,6 +95,8 @@ class PartnerLoan(models.Model):
     metadata = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = GuardedManager()
 
     class Meta:
         constraints = [

@@ -2,16 +2,17 @@
 
 from django.db import models
 
+from partner_platform.core.database.guarded import GuardedManager
 from partner_platform.core.fields import AddressField, BaseUnitsField, Uint256Field, UUIDPrimaryKey
 
 
 class OaidCredit(models.Model):
     """Credit of one OAID that is accepted and not yet on the chain (M1).
 
-    `reserved` adds up the loans in flight. `settled_block` is the newest block in which one of them landed: a
-    reservation made against a chain reading older than that would not see the landed loan anywhere, so the guarded
-    update demands a reading at least as new. `version` counts the moves of `reserved`, whose sum may be the same again
-    and that of other loans, and each time that the reconciliation freezes it.
+    `reserved` sums the loans in flight. `settled_block` is the newest block in which one of them was drawn: against an
+    older reading of the chain that loan would count nowhere, so the guarded update demands a reading at least as new.
+    `version` counts the changes of `reserved`, which may have the same sum again for other loans, and each time that
+    the reconciliation freezes the OAID.
     """
 
     id = UUIDPrimaryKey()
@@ -46,19 +47,23 @@ class SolvencyPosition(models.Model):
     # The pool's books of it, as of the last event that moved them (`loans.debt.interest`); time in seconds since the
     # epoch.
     pool_principal = BaseUnitsField(default=0)
-    pool_accrued = Uint256Field(default=0)
-    pool_rate = models.PositiveIntegerField(default=0)
+    pool_accrued_scaled = Uint256Field(default=0, db_column="pool_accrued")
+    pool_rate_bps = models.PositiveIntegerField(default=0, db_column="pool_rate")  # a year
     pool_since = models.PositiveBigIntegerField(default=0)
-    loans_principal = BaseUnitsField(default=0)  # the partner loans' share of pool_principal, and of pool_accrued
-    loans_accrued = Uint256Field(default=0)
+    loans_principal = BaseUnitsField(
+        default=0
+    )  # the partner loans' share of pool_principal, and of pool_accrued_scaled
+    loans_accrued_scaled = Uint256Field(default=0, db_column="loans_accrued")
     ledger_order = models.PositiveBigIntegerField(default=0)  # of the last event applied; nothing is applied twice
-    health_factor = models.PositiveBigIntegerField(null=True, blank=True)  # basis points; null without debt
+    health_factor_bps = models.PositiveBigIntegerField(
+        null=True, blank=True, db_column="health_factor"
+    )  # value over debt; null without debt
     health_warned_at = models.DateTimeField(null=True, blank=True)
     liquidated_at = models.DateTimeField(null=True, blank=True)
     frozen = models.BooleanField(default=False)
     frozen_reason = models.CharField(max_length=300, blank=True, default="")
-    # It is held (`positions.holding`), for an event or an operation of it could not be applied: how often, why, when
-    # that is tried again, the block of what comes first, and whether somebody was told that it waits for long.
+    # Set while it is held (`positions.holding`), for an event or an operation of it could not be applied: how often,
+    # when that is tried again, why, which operation, the block of what waits first, whether a long wait was reported.
     follow_failures = models.PositiveIntegerField(default=0)
     follow_after = models.DateTimeField(null=True, blank=True)
     follow_error = models.CharField(max_length=300, blank=True, default="")
@@ -69,10 +74,12 @@ class SolvencyPosition(models.Model):
     undo_from = models.PositiveBigIntegerField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects = GuardedManager()
+
     class Meta:
         indexes = [
             models.Index(fields=["oaid_token_id", "active"], name="position_oaid"),
-            models.Index(fields=["health_factor"], name="position_health"),
+            models.Index(fields=["health_factor_bps"], name="position_health"),
             models.Index(fields=["ledger_order"], name="position_ledger"),
             models.Index(fields=["total_partner_debt"], name="position_partner_debt"),
             models.Index(fields=["waiting_told", "waiting_since_block"], name="position_waiting"),

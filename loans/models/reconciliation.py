@@ -8,10 +8,10 @@ from partners.models import Partner
 
 
 class ReconciliationRun(models.Model):
-    """One comparison of the books with themselves and with the chain, kept with what it found.
+    """One comparison of the books with themselves and with the chain, and what it found.
 
     `findings` are those that are named, `[{subject, what, booked, actual, repair, sinceBlock}]`; `in_motion` what was
-    under way, `[{subject, sinceBlock, told}]`. `number` counts the runs that keep sums for the next one
+    under way, `[{subject, sinceBlock, told}]`. `number` counts the runs that leave sums to the next one
     (`ReconciledDay`, `flows`), each made on the one before; null where another run came in between.
     """
 
@@ -45,7 +45,7 @@ class ReconciliationRun(models.Model):
 
 
 class ReconciledDay(models.Model):
-    """What a partner's loans of one UTC day added up to in the last reconciliation that kept sums."""
+    """What a partner's loans of one UTC day added up to in the last reconciliation that left sums."""
 
     id = UUIDPrimaryKey()
     partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="+")

@@ -1,11 +1,11 @@
 """Reserving an OAID's credit: what is accepted and not yet on the chain never passes what the chain still allows (M1).
 
-A reading of the chain is of one block B. Reserving against it is safe only if no loan that landed after B has already
-given its reservation back: such a loan would be counted nowhere. `OaidCredit.settled_block` remembers the newest
-landing, and the guarded update demands a reading at least as new. The other way round, a loan that has landed by B
-but is not settled in the books yet is counted twice; where that would refuse a borrow, the executor is asked which of
-the open uids it had run at B. That judgement holds for the very reservations it was made on: every move of them is
-counted in `OaidCredit.version`, for one loan may leave while another of the same amount enters.
+A reading of the chain is of one block B. Reserving against it is safe only if no loan that was drawn after B has ended
+its reservation already: such a loan would be counted nowhere. `OaidCredit.settled_block` is the newest block of a
+draw, and the guarded update demands a reading at least as new. The other way round, a loan that was drawn by B but is
+not settled in the books yet is counted twice; where that would refuse a borrow, the executor is asked which of the
+open uids it had run at B. That limit holds for the very reservations it was computed from: every change of them is
+counted in `OaidCredit.version`, for one loan may end while another of the same amount begins.
 """
 
 from contextlib import suppress
@@ -27,7 +27,7 @@ MAX_READINGS = 25
 
 
 class ReadingTooOld(Exception):
-    """A loan of this OAID landed after the reading's block, or the row changed: read the chain again."""
+    """A loan of this OAID was drawn after the reading's block, or the row changed: read the chain again."""
 
 
 class CreditContended(Exception):
@@ -36,7 +36,7 @@ class CreditContended(Exception):
 
 @dataclass(frozen=True)
 class CreditLimit:
-    """What may be reserved in all (base units), judged at one block; only for `seen_version` where that is set."""
+    """What may be reserved in all (base units), as of one block; only for `seen_version` where that is set."""
 
     oaid_token_id: int
     headroom: int
@@ -45,17 +45,17 @@ class CreditLimit:
 
 
 def limit_of(reading: OaidReading, *, exactly: bool) -> CreditLimit:
-    """The limit as the chain shows it, which counts a loan twice between its landing and its settlement.
+    """The limit as the chain shows it, which counts a loan twice between its draw and its settlement.
 
     `exactly`: with every open loan that the reading already contains counted once; costs two queries and one call.
     """
     headroom = min(reading.available, MAX_BASE_UNITS)
     if not exactly:
         return CreditLimit(reading.oaid_token_id, headroom, reading.block_number)
-    version = selectors.credit_version(reading.oaid_token_id)  # before the rest: what moves from here on is seen
+    version = selectors.credit_version(reading.oaid_token_id)  # read first: a change from here on is detected
     in_flight = selectors.operations_in_flight(reading.oaid_token_id)
-    landed = readings.read_executed(list(in_flight), reading.block_number) if in_flight else set()
-    counted = sum(principal for (_, uid), principal in in_flight.items() if uid in landed)
+    executed = readings.read_executed(list(in_flight), reading.block_number) if in_flight else set()
+    counted = sum(principal for (_, uid), principal in in_flight.items() if uid in executed)
     return CreditLimit(reading.oaid_token_id, headroom + counted, reading.block_number, seen_version=version)
 
 
@@ -73,7 +73,7 @@ def reserve_credit(limit: CreditLimit, amount: int) -> int:
     )
     if limit.seen_version is not None:
         row = row.filter(version=limit.seen_version)
-    reserved_now = row.update(**_moved_by(amount)) if amount <= limit.headroom else 0
+    reserved_now = row.update(**_changed_by(amount)) if amount <= limit.headroom else 0
     current = OaidCredit.objects.get(oaid_token_id=limit.oaid_token_id)
     if reserved_now:
         return limit.headroom - current.reserved
@@ -82,11 +82,11 @@ def reserve_credit(limit: CreditLimit, amount: int) -> int:
     if current.settled_block > limit.block_number:
         raise ReadingTooOld
     if limit.seen_version is None and current.reserved:
-        raise CreditContended  # also where it is refused in any case: the refusal names what is available
+        raise CreditContended  # even where it is refused in any case: the refusal names the exact available credit
     if limit.seen_version not in (None, current.version):
         raise ReadingTooOld
     if amount <= limit.headroom - current.reserved:
-        raise ReadingTooOld  # on PostgreSQL the row may appear or change between the two statements: judge again
+        raise ReadingTooOld  # on PostgreSQL the row may appear or change between the two statements: try again
     raise _insufficient_credit(limit.headroom - current.reserved)
 
 
@@ -102,26 +102,26 @@ def end_reservation(oaid_token_id: int, amount: int, block_number: int) -> None:
     """The loan is on the chain since `block_number`: the chain counts it now, the reservation ends."""
     mine = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount)
     moved = mine.filter(settled_block__lt=block_number).update(
-        **_moved_by(-amount), settled_block=block_number
-    ) or mine.filter(settled_block__gte=block_number).update(**_moved_by(-amount))
+        **_changed_by(-amount), settled_block=block_number
+    ) or mine.filter(settled_block__gte=block_number).update(**_changed_by(-amount))
     _require_one(moved, oaid_token_id, amount)
 
 
 def restore_reservation(oaid_token_id: int, amount: int) -> None:
-    """A reorg undid the loan's landing, or its failure: the reservation stands again."""
-    moved = OaidCredit.objects.filter(oaid_token_id=oaid_token_id).update(**_moved_by(amount))
+    """A reorg undid the loan's draw, or its failure: the amount is reserved again."""
+    moved = OaidCredit.objects.filter(oaid_token_id=oaid_token_id).update(**_changed_by(amount))
     _require_one(moved, oaid_token_id, amount)
 
 
 def release_reservation(oaid_token_id: int, amount: int) -> None:
     """The loan never happened: the reservation ends."""
     mine = OaidCredit.objects.filter(oaid_token_id=oaid_token_id, reserved__gte=amount)
-    moved = mine.update(**_moved_by(-amount))
+    moved = mine.update(**_changed_by(-amount))
     _require_one(moved, oaid_token_id, amount)
 
 
 def unsettled_chain() -> Unavailable:
-    """503: the chain answered with readings older than what is settled already, again and again."""
+    """503: the chain's readings were older than what is settled already, however often it was read."""
     return Unavailable(ErrorCode.CHAIN_UNAVAILABLE, "The chain's answers are behind; this request reserved nothing")
 
 
@@ -140,8 +140,8 @@ def _position_frozen() -> Conflict:
     return Conflict(ErrorCode.POSITION_FROZEN, "The position is under review; no loan can be drawn on it now")
 
 
-def _moved_by(amount: int) -> dict[str, Any]:
-    """The update that every move of `reserved` is."""
+def _changed_by(amount: int) -> dict[str, Any]:
+    """The update by which `reserved` changes, always with `version`."""
     return {"reserved": F("reserved") + amount, "version": F("version") + 1}
 
 

@@ -3,7 +3,7 @@
 The vault liquidates where the debt passes a share of the collateral's value (80 % of real-world assets, 70 % of private
 ones). A position is warned about once when its debt comes within `HEALTH_WARNING_MARGIN_BPS` of that, and again only
 after it had recovered. The warning is the audit entry `position.health_warning`, written in the transaction that notes
-it on the position: an outbox of webhooks stands beside `record_change` when there is one.
+it on the position: an outbox of webhooks belongs beside `record_change` when there is one.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from django.conf import settings
 from audit.services import record_change
 from loans.ledger.shares import pool_debt_at
 from loans.models import SolvencyPosition
-from loans.positions.mirror import health_factor
+from loans.positions.mirror import health_factor_bps
 from partner_platform.core import clock
 from partner_platform.core.collateral import LIQUIDATION_BPS
 from partner_platform.core.database.isolation import alone
@@ -23,12 +23,12 @@ from partner_platform.core.money import BASIS_POINTS
 
 
 @dataclass(frozen=True)
-class Health:
-    """A position at a moment; `factor` is value over debt in bps; above `liquidation_debt` it is liquidated."""
+class PositionHealth:
+    """A position at a moment; `factor_bps` is value over debt; above `liquidation_debt` it is liquidated."""
 
     position: SolvencyPosition
     debt: int
-    factor: int | None
+    factor_bps: int | None
     liquidation_debt: int
 
     @property
@@ -42,27 +42,21 @@ class Health:
         return self.debt > self.liquidation_debt
 
 
-def warning_factor(token_type: str) -> int:
+def warning_factor_bps(token_type: str) -> int:
     """Below this health factor (basis points) a position of that kind is warned about."""
     margin = BASIS_POINTS + settings.HEALTH_WARNING_MARGIN_BPS
     return margin * BASIS_POINTS // LIQUIDATION_BPS[token_type]
 
 
-def health_of(row: SolvencyPosition, moment: int) -> Health:
+def health_of(row: SolvencyPosition, moment: int) -> PositionHealth:
     """The position's health at `moment`, seconds since the epoch, interest until then included."""
     debt = pool_debt_at(row, moment)
     limit = row.collateral_value_usd * LIQUIDATION_BPS[row.token_type] // BASIS_POINTS
-    return Health(row, debt, health_factor(row.collateral_value_usd, debt), limit)
-
-
-def positions_at_risk(*, moment: int) -> list[Health]:
-    """For staff: what is near liquidation, the nearest first."""
-    found = [health_of(row, moment) for row in SolvencyPosition.objects.filter(total_partner_debt__gt=0)]
-    return sorted((health for health in found if health.is_at_risk), key=lambda health: health.factor or 0)
+    return PositionHealth(row, debt, health_factor_bps(row.collateral_value_usd, debt), limit)
 
 
 def check_positions(*, moment: int) -> int:
-    """Refresh the health of every position partners lent against, warn where it is due; answers the warnings."""
+    """Refresh the health of every position partners lent against, and warn; returns how many were warned about."""
     lent_against = SolvencyPosition.objects.filter(total_partner_debt__gt=0)
     return sum(alone(partial(_check, row, moment), f"checking position {row.position_id}") for row in lent_against)
 
@@ -71,17 +65,13 @@ def _check(row: SolvencyPosition, moment: int) -> bool:
     health = health_of(row, moment)
     warns = health.is_at_risk and row.health_warned_at is None
     warned_at = (clock.now() if warns else row.health_warned_at) if health.is_at_risk else None
-    if health.factor == row.health_factor and warned_at == row.health_warned_at:
+    if health.factor_bps == row.health_factor_bps and warned_at == row.health_warned_at:
         return False
 
     def write() -> bool:
-        mine = SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order)
-        if (
-            mine.filter(health_warned_at=row.health_warned_at).update(
-                health_factor=health.factor, health_warned_at=warned_at, updated_at=clock.now()
-            )
-            != 1
-        ):
+        as_read = SolvencyPosition.objects.as_read(row, "ledger_order", "health_warned_at")
+        changes = {"health_factor_bps": health.factor_bps, "health_warned_at": warned_at}
+        if as_read.update(**changes, updated_at=clock.now()) != 1:
             return False
         if warns:
             _record(health)
@@ -90,14 +80,14 @@ def _check(row: SolvencyPosition, moment: int) -> bool:
     return run_in_transaction(write)
 
 
-def _record(health: Health) -> None:
+def _record(health: PositionHealth) -> None:
     row = health.position
     record_change(
         actor="system",
         action="position.health_warning",
         target=f"position:{row.position_id}",
         after={
-            "healthFactor": (health.factor or 0) / BASIS_POINTS,
+            "healthFactor": (health.factor_bps or 0) / BASIS_POINTS,
             "debt": str(health.debt),
             "liquidationDebt": str(health.liquidation_debt),
             "collateralValueUSD": str(row.collateral_value_usd),

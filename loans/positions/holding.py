@@ -1,10 +1,10 @@
 """A position whose next event or operation cannot be applied is held: it waits by itself, and the others go on.
 
 A position's ledger takes its events in the order of the chain, so where one of them fails all later ones wait behind
-it, its operations of ours as well. A held position is not looked at before `follow_after`, a pause that grows with each
-failure; what waits is put off with it (`chain.services.put_off_operations`, `put_off_chain_events`), so that thousands
-of such rows cost the sweeps nothing. It is looked at at once where what it waits for may have happened: something of it
-was applied, or something came in from before the place where it waits.
+it, operations of ours included. A held position is not tried before `follow_after`, a pause that grows with each
+failure; what waits is postponed with it (`chain.services.put_off_operations`, `put_off_chain_events`), so that
+thousands of such rows cost the sweeps nothing. It is tried at once where what it waits for may have happened: something
+of it was applied, or an event or operation from an earlier block than the one that waits came in.
 """
 
 import datetime as dt
@@ -38,7 +38,7 @@ def is_due(row: SolvencyPosition) -> bool:
 
 
 def must_wait(row: SolvencyPosition, block: int) -> bool:
-    """True where the position is held and what stands in this block comes after what it waits for."""
+    """True where the position is held and what happened in this block comes after what it waits for."""
     if row.follow_after is None or is_due(row):
         return False
     return row.waiting_since_block is None or block > row.waiting_since_block
@@ -47,8 +47,8 @@ def must_wait(row: SolvencyPosition, block: int) -> bool:
 def hold_position(
     row: SolvencyPosition, *, until: dt.datetime, block: int, why: BaseException, operation: Operation | None = None
 ) -> None:
-    """An event of the position in this block, or this operation, cannot be applied: leave the position alone until
-    then. `row` is altered too.
+    """An event of the position in this block, or this operation, cannot be applied: do not try the position before
+    `until`. `row` is altered too.
     """
     row.held_for = None if operation is None else operation.pk
     if row.waiting_since_block is None or block < row.waiting_since_block:
@@ -64,9 +64,9 @@ def hold_position(
 
 
 def end_hold(row: SolvencyPosition) -> None:
-    """Something of it was applied: where it was held, all that waits for that is tried at once. `row` is altered too.
+    """Something of it was applied: where it was held, all that waited for that is tried at once. `row` is altered too.
 
-    Stopped in the middle, what is still put off is tried when its pause is over.
+    Killed in the middle, what is still postponed is tried when its pause is over.
     """
     if not row.follow_failures:
         return
@@ -78,7 +78,7 @@ def end_hold(row: SolvencyPosition) -> None:
 
 
 def end_holds_that_are_over(rows: Iterable[SolvencyPosition]) -> None:
-    """Let go of those held for an operation that waits no more: it was settled, or a reorg or a person moved it."""
+    """End the hold of those held for an operation that is settled by now, or that a reorg or a person moved."""
     held = {row.held_for: row for row in rows if row.held_for is not None}
     if not held:
         return
@@ -89,9 +89,9 @@ def end_holds_that_are_over(rows: Iterable[SolvencyPosition]) -> None:
 
 
 def postpone_operations(row: SolvencyPosition, operations: Sequence[Operation]) -> int:
-    """These operations of a held position are not tried before it is tried again; answers how many were put off."""
+    """These operations of a held position are not tried before it is tried again; returns how many were postponed."""
     if row.follow_after is None:
-        return 0  # it was let go meanwhile
+        return 0  # its hold ended meanwhile
     chain_services.put_off_operations(
         operation_ids=[operation.pk for operation in operations],
         until=row.follow_after,
@@ -101,20 +101,20 @@ def postpone_operations(row: SolvencyPosition, operations: Sequence[Operation]) 
 
 
 def postpone_all_operations(row: SolvencyPosition) -> None:
-    """The same for all its operations whose pause is over, so that they do not come up one by one."""
+    """The same for all its operations whose pause is over, so that they are not tried one by one."""
     if row.follow_after is not None:
         ids = _operation_ids(row.position_id)
         chain_services.put_off_operations(operation_ids=ids, until=row.follow_after, why=_behind(row), if_due=True)
 
 
 def postpone_events(row: SolvencyPosition, events: Sequence[ChainEvent]) -> None:
-    """These events of a held position are not looked at before it is tried again."""
+    """These events of a held position are not read before it is tried again."""
     if row.follow_after is not None:
         chain_services.put_off_chain_events(event_ids=[event.pk for event in events], until=row.follow_after)
 
 
 def first_waiting(position_id: int, limit: int) -> list[Operation]:
-    """The position's first operations on the chain that are final and not settled, put off or not."""
+    """The position's first operations on the chain that are final and not settled, postponed or not."""
     found = chain_selectors.unacknowledged_among(_operation_ids(position_id))
     on_chain = [(block, pk) for block, pk in found if block]
     last_block = on_chain[min(limit, len(on_chain)) - 1][0] if on_chain else 0
@@ -135,7 +135,7 @@ def place_of(operation: Operation) -> tuple[int, int]:
     try:
         log_index = operations.movement_index(operation.outcome_logs or [])
     except (LookupError, TypeError, ValueError):
-        log_index = 0  # settling it says what is wrong with them
+        log_index = 0  # settling it raises what is wrong with them
     return operation.block_number or 0, log_index
 
 

@@ -46,7 +46,7 @@ def set_collateral(row: SolvencyPosition, event: ChainEvent) -> None:
 def set_pool_debt(row: SolvencyPosition, event: ChainEvent) -> None:
     """Set the pool's debt in the row, in memory, to what the pool's event reports."""
     debt = PoolDebt.of_event(event.args)
-    row.pool_principal, row.pool_accrued, row.pool_rate = debt.principal, debt.accrued, debt.rate_bps
+    row.pool_principal, row.pool_accrued_scaled, row.pool_rate_bps = debt.principal, debt.accrued, debt.rate_bps
     row.pool_since = event.block_time
     row.ledger_order = order_of(event.block_number, event.log_index)
 
@@ -55,8 +55,8 @@ def pool_debt_fields(row: SolvencyPosition) -> dict[str, int]:
     """The columns that `set_pool_debt` sets."""
     return {
         "pool_principal": row.pool_principal,
-        "pool_accrued": row.pool_accrued,
-        "pool_rate": row.pool_rate,
+        "pool_accrued_scaled": row.pool_accrued_scaled,
+        "pool_rate_bps": row.pool_rate_bps,
         "pool_since": row.pool_since,
         "ledger_order": row.ledger_order,
     }
@@ -64,7 +64,7 @@ def pool_debt_fields(row: SolvencyPosition) -> dict[str, int]:
 
 def mirrored_fields(row: SolvencyPosition) -> dict[str, Any]:
     """The columns that `set_collateral` sets, with debt and health as of the pool's last event."""
-    debt = row.pool_principal + interest.to_base_units(row.pool_accrued)
+    debt = row.pool_principal + interest.to_base_units(row.pool_accrued_scaled)
     return {
         "collateral_value_usd": row.collateral_value_usd,
         "collateral_amount": row.collateral_amount,
@@ -72,11 +72,11 @@ def mirrored_fields(row: SolvencyPosition) -> dict[str, Any]:
         "liquidated_at": row.liquidated_at,
         "synced_block": row.synced_block,
         "usdc_borrowed": debt,
-        "health_factor": health_factor(row.collateral_value_usd, debt),
+        "health_factor_bps": health_factor_bps(row.collateral_value_usd, debt),
         "updated_at": clock.now(),
     }
 
 
-def health_factor(collateral_value: int, debt: int) -> int | None:
+def health_factor_bps(collateral_value: int, debt: int) -> int | None:
     """Value over debt in basis points, rounded down, as the vault computes it; None without debt."""
     return min(collateral_value * BASIS_POINTS // debt, MAX_HEALTH) if debt else None

@@ -1,8 +1,8 @@
 """What a partner's loans of one UTC day add up to: the sums that all of a partner's figures are made of.
 
-A full look adds up every loan. A quick one takes the sums of the last run (`ReconciledDay`) and makes anew those of the
-days whose loans moved since, by the database, from the loans' own figures, which the same look compares with their
-repayments. Where a partner's figures then differ, all of its days are made anew before that is said.
+A full comparison sums every loan. A quick one takes the sums of the last run (`ReconciledDay`) and sums again, by the
+database, the days whose loans moved since, from the loans' own figures, which the same comparison holds against their
+repayments. Where a partner's figures then differ, all of its days are summed again before that is a finding.
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Count, F, Sum
 
 from loans.models import PartnerLoan, ReconciledDay
-from loans.reconciliation.findings import Finding, column, differs
+from loans.reconciliation.findings import BooksFinding, column, differs
 from loans.reconciliation.records import LoanRecord
 from partner_platform.core.database.rows import as_day, as_uuid
 from partners.models import Partner, PartnerDailyUsage
@@ -43,7 +43,7 @@ class Days:
         key = (loan.partner_id, loan.daily_usage_day)
         sums = self.by_key.get(key)
         if sums is None:
-            sums = self.by_key[key] = nothing()
+            sums = self.by_key[key] = no_sums()
         status = loan.status
         if status != "FAILED":
             sums[_USED] += loan.principal_amount
@@ -56,18 +56,18 @@ class Days:
         elif status == "REPAID":
             sums[_CLOSED] += 1
 
-    def plus(self, other: "Days") -> None:
+    def correct(self, other: "Days") -> None:
         """Add the sums of `other` to those days that are here too."""
         for key, sums in other.by_key.items():
             mine = self.by_key.get((as_uuid(key[0]), as_day(key[1])))
             if mine is not None:
                 mine[:] = [a + b for a, b in zip(mine, sums, strict=True)]
 
-    def take(self, other: "Days") -> None:
+    def replace(self, other: "Days") -> None:
         """Set the sums of all days that `other` has."""
         self.by_key |= other.by_key
 
-    def put(self, key: Key, sums: list[int]) -> None:
+    def set(self, key: Key, sums: list[int]) -> None:
         """Set a day's sums."""
         self.by_key[key] = sums
 
@@ -80,7 +80,7 @@ class Days:
         return len(self.by_key)
 
 
-def nothing() -> list[int]:
+def no_sums() -> list[int]:
     """The sums of a day without loans."""
     return [0] * len(FIGURES)
 
@@ -93,18 +93,18 @@ class Corrections(Days):
         booked = loan.principal_amount - loan.total_repaid + loan.interest_paid - loan.written_off_principal
         lacking = (outstanding - booked) * (loan.status != "FAILED")
         if lacking or repaid != loan.total_repaid:
-            sums = self.by_key.setdefault((loan.partner_id, loan.daily_usage_day), nothing())
+            sums = self.by_key.setdefault((loan.partner_id, loan.daily_usage_day), no_sums())
             sums[_OUTSTANDING] += lacking
             sums[_REPAID] += repaid - loan.total_repaid
 
 
-def made_anew(keys: Collection[tuple[uuid.UUID, dt.date]]) -> Days:
+def recomputed(keys: Collection[tuple[uuid.UUID, dt.date]]) -> Days:
     """The sums of these days from their loans, by the database: a query for each partner."""
     made = Days()
     wanted: dict[uuid.UUID, set[dt.date]] = {}
     for partner, day in keys:
         wanted.setdefault(partner, set()).add(day)
-        made.put((partner, day), nothing())
+        made.set((partner, day), no_sums())
     for partner, days in sorted(wanted.items()):
         # Found by when they were accepted, for which there is an index; a day more on both sides, for clocks differ.
         first, last = day_begins(min(days)), day_begins(max(days))
@@ -120,7 +120,7 @@ def day_begins(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(), dt.UTC)
 
 
-def all_of(partner: uuid.UUID) -> Days:
+def recomputed_of_partner(partner: uuid.UUID) -> Days:
     """The sums of all the partner's days from their loans, by the database."""
     made = Days()
     _sum_up(PartnerLoan.objects.filter(partner_id=partner), partner, made)
@@ -137,7 +137,7 @@ def _sum_up(loans: Any, partner: uuid.UUID, days: Days) -> None:
     sums: dict[dt.date, list[int]] = {}
     for day, status, *figures in rows:
         count, principal, repaid, owed = (int(figure) for figure in figures)
-        of_day = sums.setdefault(day, nothing())
+        of_day = sums.setdefault(day, no_sums())
         is_failed, is_drawn = status == "FAILED", status not in ("PENDING", "FAILED")
         for index, value in (
             (_USED, principal * (not is_failed)),
@@ -149,7 +149,7 @@ def _sum_up(loans: Any, partner: uuid.UUID, days: Days) -> None:
         ):
             of_day[index] += value
     for day, of_day in sums.items():
-        days.put((partner, day), of_day)
+        days.set((partner, day), of_day)
 
 
 # --- Against the books -------------------------------------------------------------------------------------
@@ -159,27 +159,27 @@ def by_partner(days: Iterable[tuple[tuple[uuid.UUID, dt.date], list[int]]]) -> d
     """The partners' sums."""
     totals: dict[uuid.UUID, list[int]] = {}
     for (partner, _), sums in days:
-        total = totals.setdefault(partner, nothing())
+        total = totals.setdefault(partner, no_sums())
         for index, value in enumerate(sums):
             total[index] += value
     return totals
 
 
-def kept_by_partner() -> dict[uuid.UUID, list[int]]:
-    """The partners' sums over the days that the last run kept."""
+def stored_by_partner() -> dict[uuid.UUID, list[int]]:
+    """The partners' sums over the days that the last run stored."""
     rows = ReconciledDay.objects.values_list("partner_id").annotate(**{f"sum_{name}": Sum(name) for name in FIGURES})
     return {partner: [int(figure) for figure in figures] for partner, *figures in rows}
 
 
-def kept(keys: Collection[tuple[uuid.UUID, dt.date]]) -> dict[tuple[uuid.UUID, dt.date], list[int]]:
-    """The sums of these days as the last run kept them; those of a day it did not know are not there."""
+def stored_sums(keys: Collection[tuple[uuid.UUID, dt.date]]) -> dict[tuple[uuid.UUID, dt.date], list[int]]:
+    """The sums of these days as the last run stored them; a day that it did not know is left out."""
     partners, days = sorted({partner for partner, _ in keys}), sorted({day for _, day in keys})
     rows = ReconciledDay.objects.filter(partner_id__in=partners, day__in=days)
     found = {(row[0], row[1]): list(row[2:]) for row in rows.values_list("partner_id", "day", *FIGURES)}
     return {key: found[key] for key in keys if key in found}
 
 
-def check_partner(partner: Partner, sums: list[int]) -> list[Finding]:
+def check_partner(partner: Partner, sums: list[int]) -> list[BooksFinding]:
     """A partner's running figures against the sums of its days."""
     subject, named = f"partner:{partner.partner_id}", dict(zip(FIGURES, sums, strict=True))
     return [
@@ -189,7 +189,7 @@ def check_partner(partner: Partner, sums: list[int]) -> list[Finding]:
     ]
 
 
-def check_usage(days: Days, partners: Iterable[Partner], *, every: bool) -> list[Finding]:
+def check_usage(days: Days, partners: Iterable[Partner], *, every: bool) -> list[BooksFinding]:
     """The usage rows of these days against their sums; of all days there are where `every`."""
     by_owner: dict[uuid.UUID, dict[dt.date, int]] = {}
     for (owner, day), values in days.items():
@@ -202,7 +202,7 @@ def check_usage(days: Days, partners: Iterable[Partner], *, every: bool) -> list
     ]
 
 
-def _usage_of(partner: Partner, used: dict[dt.date, int], *, every: bool) -> list[Finding]:
+def _usage_of(partner: Partner, used: dict[dt.date, int], *, every: bool) -> list[BooksFinding]:
     subject, found = f"partner:{partner.partner_id}", []
     rows = PartnerDailyUsage.objects.filter(partner_id=partner.pk)
     rows = rows if every else rows.filter(day__in=sorted(used))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 KINDS = ("loan", "repayment", "partner", "oaid", "position", "transfer", "wallet", "account")
-MOST_KEPT = 1_000  # findings of one kind that are named; where there are more they are counted
+MOST_NAMED = 1_000  # findings of one kind that are listed; the others are counted
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Repair:
 
 
 @dataclass(frozen=True)
-class Finding:
+class BooksFinding:
     """`subject` is `{kind}:{id}` (partner, position, loan, oaid, transfer, wallet, account), `what` the figure's name.
 
     `booked` is what the books say, `actual` what the records or the chain add up to, both as text.
@@ -52,42 +52,46 @@ class Finding:
 
 
 class Findings:
-    """Findings as they are made; the first `MOST_KEPT` of each kind are kept, all are counted.
+    """Findings as they are made; the first `MOST_NAMED` of each kind are listed, all are counted.
 
     So a thousand wrong loans do not hide the wallet that is to be frozen.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, list[Finding]] = {kind: [] for kind in KINDS}
+        self._named: dict[str, list[BooksFinding]] = {kind: [] for kind in KINDS}
         self.by_kind: Counter[str] = Counter()
 
-    def add(self, findings: Iterable[Finding]) -> None:
-        """Take them in."""
+    def add(self, findings: Iterable[BooksFinding]) -> None:
+        """Add them."""
         for finding in findings:
             self.by_kind[finding.kind] += 1
-            kept = self._kept[finding.kind]
-            if len(kept) < MOST_KEPT:
-                kept.append(finding)
+            named = self._named[finding.kind]
+            if len(named) < MOST_NAMED:
+                named.append(finding)
 
     @property
     def total(self) -> int:
         return self.by_kind.total()
 
-    def are_all_kept(self, kind: str) -> bool:
-        """False where there were more of this kind than are kept: what is not named may be wrong all the same."""
-        return self.by_kind[kind] == len(self._kept[kind])
+    def are_all_named(self, kind: str) -> bool:
+        """False where there were more of this kind than are listed: what is not listed may be wrong all the same."""
+        return self.by_kind[kind] == len(self._named[kind])
 
-    def __iter__(self) -> Iterator[Finding]:
-        """Those that are kept, by kind."""
-        return (finding for kept in self._kept.values() for finding in kept)
+    def __iter__(self) -> Iterator[BooksFinding]:
+        """Those that are listed, by kind."""
+        return (finding for named in self._named.values() for finding in named)
 
 
-def differs(subject: str, what: str, booked: object, actual: object, repair: Repair | None = None) -> list[Finding]:
+def differs(
+    subject: str, what: str, booked: object, actual: object, repair: Repair | None = None
+) -> list[BooksFinding]:
     """A finding where the two are not equal."""
-    return [] if booked == actual else [Finding(subject, what, str(booked), str(actual), repair)]
+    return [] if booked == actual else [BooksFinding(subject, what, str(booked), str(actual), repair)]
 
 
-def column(subject: str, model: Any, pk: Any, name: str, booked: int, derived: int, what: str = "") -> list[Finding]:
+def column(
+    subject: str, model: Any, pk: Any, name: str, booked: int, derived: int, what: str = ""
+) -> list[BooksFinding]:
     """A finding where a row's running sum is not the derived one, with its repair; called `what`, or as the column."""
     if booked == derived:
         return []

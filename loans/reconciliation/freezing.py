@@ -1,10 +1,10 @@
-"""Stopping what disagrees, so that it cannot get worse while somebody looks: and letting go what agrees again.
+"""Freezing what disagrees, so that it cannot get worse until somebody has looked, and thawing what agrees again.
 
 No new loans against a position or an OAID, none of a partner, nothing sent from a wallet. Whatever is done is in the
 audit trail.
 
 A borrow is refused by the row of its OAID (`positions.credit`), also where it is the position that is wrong: so that
-row is made where nobody has borrowed on the OAID yet. An OAID is let go once neither it nor any of its positions is
+row is made where nobody has borrowed on the OAID yet. An OAID is thawed once neither it nor any of its positions is
 wrong.
 """
 
@@ -17,7 +17,7 @@ from audit.services import record_change
 from chain import services as chain_services
 from loans.models import OaidCredit, PartnerLoan, SolvencyPosition
 from loans.positions import credit
-from loans.reconciliation.findings import Finding
+from loans.reconciliation.findings import BooksFinding
 from partner_platform.core import clock
 from partner_platform.core.database.isolation import alone
 from partner_platform.core.database.transactions import run_in_transaction
@@ -28,8 +28,8 @@ ACTOR = "system:reconcile"
 REASON_LENGTH = 300
 
 
-def freeze(finding: Finding) -> list[str]:
-    """Freeze what the finding is about; answers what is frozen now."""
+def freeze_subject(finding: BooksFinding) -> list[str]:
+    """Freeze what the finding is about; returns what is frozen now."""
     kind, _, name = finding.subject.partition(":")
     if kind == "position":
         _freeze_position(int(name), str(finding)[:REASON_LENGTH])
@@ -68,7 +68,7 @@ def _freeze_oaid(oaid: int, reason: str) -> None:
 
 
 def _write_oaid(oaid: int, reason: str) -> None:
-    """Freeze the OAID, and count that, also where it is frozen already: whoever is about to let it go sees it."""
+    """Freeze the OAID, and count that, also where it is frozen already: a thaw under way then finds it changed."""
     mine = OaidCredit.objects.filter(oaid_token_id=oaid)
     if mine.filter(frozen__in=[False]).update(frozen=True, version=F("version") + 1) == 1:
         _record("oaid.frozen", f"oaid:{oaid}", reason)
@@ -94,7 +94,7 @@ def _positions_of(oaid: int) -> set[int]:
     return {*mirrored, *lent}
 
 
-# --- Letting go -----------------------------------------------------------------------------------------------
+# --- Thawing --------------------------------------------------------------------------------------------------
 
 
 def frozen_positions() -> list[SolvencyPosition]:
@@ -107,9 +107,9 @@ def frozen_oaids() -> list[OaidCredit]:
     return list(OaidCredit.objects.filter(frozen__in=[True]))
 
 
-def thaw(before: Iterable[SolvencyPosition], wrong: Collection[str]) -> None:
-    """What was frozen before a look, for a reason that holds no more, may be drawn on again: not what a look found
-    wrong (`wrong` are subjects), and not what was frozen since. Its OAID is let go by `thaw_oaids`, afterwards.
+def thaw_positions(before: Iterable[SolvencyPosition], wrong: Collection[str]) -> None:
+    """Thaw positions that were frozen before the comparison, for a reason that is over: not what it found wrong
+    (`wrong` are subjects), and not what was frozen since. Their OAIDs are thawed by `thaw_oaids`, afterwards.
     """
     for row in before:
         if f"position:{row.position_id}" not in wrong:
@@ -118,7 +118,7 @@ def thaw(before: Iterable[SolvencyPosition], wrong: Collection[str]) -> None:
 
 
 def _thaw_position(row: SolvencyPosition) -> int:
-    as_read = SolvencyPosition.objects.filter(pk=row.pk, frozen__in=[True], frozen_reason=row.frozen_reason)
+    as_read = SolvencyPosition.objects.as_read(row, "frozen_reason").filter(frozen__in=[True])
     thawed = as_read.update(frozen=False, frozen_reason="", updated_at=clock.now())
     if thawed:
         record_change(actor=ACTOR, action="position.thawed", target=f"position:{row.position_id}")
@@ -126,9 +126,9 @@ def _thaw_position(row: SolvencyPosition) -> int:
 
 
 def thaw_oaids(before: Iterable[OaidCredit], wrong: Collection[str], repaired: Collection[str]) -> None:
-    """OAIDs that were frozen before a look, where the look found neither them nor any of their positions wrong, and
-    none of these is frozen (still, or since). Not one that was frozen again since, or whose reservation moved
-    otherwise than by the repair of it in this run (`repaired` are subjects): the next run lets that one go.
+    """Thaw OAIDs that were frozen before the comparison, where it found neither them nor any of their positions wrong,
+    and none of these is frozen (still, or since). Not one that was frozen again since, or whose reservation moved
+    otherwise than by the repair of it in this run (`repaired` are subjects): the next run thaws that one.
     """
     for row in before:
         subject = f"oaid:{row.oaid_token_id}"

@@ -6,16 +6,16 @@ from chain import reconciling
 from chain import selectors as chain_selectors
 from chain.models import PlatformWallet
 from chain.reconciling import Nonces, ReferenceBlock
-from loans.reconciliation.findings import Finding, differs
+from loans.reconciliation.findings import BooksFinding, differs
 
 # What is not as expected is read once more: a node that was asked about its newest block while it made the next one was
 # seen to answer with the state of that (anvil).
 READINGS = 2
 
 
-def check_accounts(booked: Mapping[str, int], moment: ReferenceBlock) -> list[Finding]:
+def check_accounts(booked: Mapping[str, int], moment: ReferenceBlock) -> list[BooksFinding]:
     """What others sent less what was withdrawn, and what our operations left there, against each account's USDC."""
-    found: list[Finding] = []
+    found: list[BooksFinding] = []
     for _ in range(READINGS):
         held = reconciling.read_balances(list(booked), moment)
         found = [
@@ -28,14 +28,14 @@ def check_accounts(booked: Mapping[str, int], moment: ReferenceBlock) -> list[Fi
     return found
 
 
-def check_wallets(moment: ReferenceBlock) -> tuple[list[Finding], dict[str, int | None], int]:
+def check_wallets(moment: ReferenceBlock) -> tuple[list[BooksFinding], dict[str, int | None], int]:
     """The nonces of each wallet that settlement has to do with: the signing one, and those whose key was rotated away
     while they have something to follow. Which of them are in motion, since which block; how many there are.
     """
     signing = chain_selectors.signing_wallet()
     wallets = [*([] if signing is None else [signing]), *chain_selectors.retired_wallets()]
     expected = {wallet.address: reconciling.expected_nonces(wallet, moment) for wallet in wallets}
-    found: list[Finding] = []
+    found: list[BooksFinding] = []
     motions: dict[str, int | None] = {}
     for _ in range(READINGS):
         mined = reconciling.read_nonces(list(expected), moment)
@@ -52,7 +52,7 @@ def check_wallets(moment: ReferenceBlock) -> tuple[list[Finding], dict[str, int 
 
 def _check_wallet(
     wallet: PlatformWallet, count: int, expected: Nonces, moment: ReferenceBlock, motions: dict[str, int | None]
-) -> list[Finding]:
+) -> list[BooksFinding]:
     subject, since = f"wallet:{wallet.address}", expected.open_since
     if since is not None:
         motions[subject] = since

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from loans.models import PartnerLoan
 from loans.reconciliation.days import Days
-from loans.reconciliation.findings import Finding, column, differs
+from loans.reconciliation.findings import BooksFinding, column, differs
 from loans.reconciliation.records import LoanRecord, RepaymentRecord
 from partner_platform.core.database.rows import ZERO_UINT256, as_uuid
 
@@ -28,19 +28,19 @@ NOTHING_PAID = Paid()
 
 
 @dataclass(slots=True)
-class OfPosition:
+class LoansOfPosition:
     """What a position's loans add up to; `live` are those that owe something."""
 
     debt: int = 0
     live: list[LoanRecord] = field(default_factory=list)
 
 
-def check(
+def check_loans(
     loans: Iterable[LoanRecord], repayments: Mapping[Any, Sequence[RepaymentRecord]], days: Days
-) -> tuple[list[Finding], dict[str, OfPosition]]:
+) -> tuple[list[BooksFinding], dict[str, LoansOfPosition]]:
     """The loans whose figures differ from their records; and the sums by position (its stored key)."""
-    findings: list[Finding] = []
-    by_position: dict[str, OfPosition] = {}
+    findings: list[BooksFinding] = []
+    by_position: dict[str, LoansOfPosition] = {}
     for loan in loans:
         own = repayments.get(loan.pk)
         paid = NOTHING_PAID if own is None else _paid(own)
@@ -52,7 +52,7 @@ def check(
         if status not in UNDRAWN:
             sums = by_position.get(loan.solvency_position_id)
             if sums is None:
-                sums = by_position[loan.solvency_position_id] = OfPosition()
+                sums = by_position[loan.solvency_position_id] = LoansOfPosition()
             sums.debt += outstanding
             if status in LIVE:
                 sums.live.append(loan)
@@ -87,8 +87,8 @@ def _is_closed_rightly(loan: LoanRecord, outstanding: int) -> bool:
     return (loan.status in CLOSED) == is_clear
 
 
-def _differences(loan: LoanRecord, paid: Paid, outstanding: int) -> list[Finding]:
-    subject, key = subject_of(loan), as_uuid(loan.pk)
+def _differences(loan: LoanRecord, paid: Paid, outstanding: int) -> list[BooksFinding]:
+    subject, key = loan_subject(loan), as_uuid(loan.pk)
     found = [
         *column(subject, PartnerLoan, key, "total_repaid", loan.total_repaid, paid.amount),
         *column(subject, PartnerLoan, key, "interest_paid", loan.interest_paid, paid.interest),
@@ -101,6 +101,6 @@ def _differences(loan: LoanRecord, paid: Paid, outstanding: int) -> list[Finding
     return found
 
 
-def subject_of(loan: LoanRecord) -> str:
+def loan_subject(loan: LoanRecord) -> str:
     """What a finding about the loan names."""
     return f"loan:{as_uuid(loan.internal_loan_id)}"

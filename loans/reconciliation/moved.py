@@ -1,8 +1,8 @@
 """What moved since the last run: the audit trail says which loans, the events which positions.
 
 Each change of a loan has its entry in the trail, in the same transaction (M6), and entries are sealed in blocks once
-they are committed: whatever has a newer block than the last run saw, or none yet, may have come since. Nothing of that
-rests on clocks.
+they are committed: whatever has a newer block than the last run saw, or none yet, may have come since. None of that
+depends on clocks.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,9 +14,9 @@ from audit import selectors as audit_selectors
 from chain.models import ChainEvent
 from loans.ledger.movement import order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
-from loans.reconciliation.records import chunks
+from partner_platform.core.database.batches import batched
 
-# Where more moved, all is looked at: that costs no more then.
+# Where more moved, everything is compared: that costs no more then.
 MOST_ENTRIES, MOST_LOANS = 200_000, 50_000
 
 
@@ -32,14 +32,14 @@ class MovedLoan(NamedTuple):
 
 @dataclass(frozen=True)
 class Moved:
-    """The loans, and every position that is to be looked at."""
+    """The loans, and every position that is to be compared."""
 
     loans: list[MovedLoan]
     positions: set[int]
 
 
 class TooMany(Exception):
-    """So much moved that everything is looked at."""
+    """So much moved that everything is compared."""
 
 
 def moved_since(*, audit_block: int, block_number: int, in_motion: Collection[str]) -> Moved:
@@ -63,7 +63,7 @@ def moved_since(*, audit_block: int, block_number: int, in_motion: Collection[st
 def transfers_of(loans: Iterable[MovedLoan]) -> set[UUID]:
     """The transfers that fund repayments of these loans."""
     found: set[UUID] = set()
-    for chosen in chunks([loan.pk for loan in loans]):
+    for chosen in batched([loan.pk for loan in loans]):
         funded = Repayment.objects.filter(loan_id__in=chosen, funding_transfer_id__isnull=False)
         found |= set(funded.values_list("funding_transfer_id", flat=True))
     return found
@@ -72,7 +72,7 @@ def transfers_of(loans: Iterable[MovedLoan]) -> set[UUID]:
 def _loans(**wanted: Iterable[Any]) -> list[MovedLoan]:
     [(name, values)] = wanted.items()
     found: list[MovedLoan] = []
-    for chosen in chunks(values):
+    for chosen in batched(values):
         query = PartnerLoan.objects.filter(**{f"{name}__in": chosen})
         found += [MovedLoan(*row) for row in query.values_list(*MovedLoan._fields)]
     return found

@@ -1,9 +1,9 @@
 """A position against its loans, and as of block B against the vault (M4, M5).
 
 The books of a position may be behind B (its events are read and not applied yet) or beyond it (an operation of ours
-that landed later is settled already). Both are made up for exactly: what was applied after B is taken off by the
-ledger's entries, which know what stood there before; what was read up to B and not applied is applied here, in
-memory. So a position is compared whatever moves, and one that waits for its events is named as in motion.
+from after B is settled already). Both are corrected exactly: what was applied after B is taken off by the ledger's
+entries, which hold the figures from before; what was read up to B and not applied is applied here, in memory. So a
+position is compared whatever changes, and one that waits for its events is named as in motion.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,15 @@ from loans.ledger.movement import order_of, steps_of
 from loans.ledger.shares import pool_debt_at
 from loans.models import LedgerEntry, SolvencyPosition
 from loans.positions import mirror
-from loans.reconciliation.findings import Finding, column, differs
-from loans.reconciliation.loans import OfPosition
-from loans.reconciliation.records import LoanRecord, PositionRecord, chunks
+from loans.reconciliation.findings import BooksFinding, column, differs
+from loans.reconciliation.loans import LoansOfPosition
+from loans.reconciliation.records import LoanRecord, PositionRecord
+from partner_platform.core.database.batches import batched
 
 Events = Mapping[int, Sequence[ChainEvent]]
 
 
-def check_books(rows: Mapping[int, PositionRecord], by_position: Mapping[str, OfPosition]) -> list[Finding]:
+def check_books(rows: Mapping[int, PositionRecord], by_position: Mapping[str, LoansOfPosition]) -> list[BooksFinding]:
     """Each position's running debt to partners against its loans; a drawn loan's position is mirrored."""
     found = []
     sums = {int(key): of_position for key, of_position in by_position.items()}
@@ -40,15 +41,15 @@ def check_books(rows: Mapping[int, PositionRecord], by_position: Mapping[str, Of
 
 def check_chain(
     rows: Mapping[int, PositionRecord],
-    by_position: Mapping[str, OfPosition],
+    by_position: Mapping[str, LoansOfPosition],
     vault: Mapping[int, VaultPosition],
     unapplied: Events,
     moment: ReferenceBlock,
-) -> tuple[list[Finding], dict[str, int | None]]:
+) -> tuple[list[BooksFinding], dict[str, int | None]]:
     """Each position as of the moment against the vault, and its loans' parts; what is in motion, since which block."""
     sums = {int(key): of_position for key, of_position in by_position.items()}
     before = _before(rows, moment.block_number)
-    found: list[Finding] = []
+    found: list[BooksFinding] = []
     motions: dict[str, int | None] = {}
     for position_id, row in rows.items():
         events = unapplied.get(position_id, ())
@@ -59,16 +60,16 @@ def check_chain(
         own = [] if then is None else _against_vault(then, vault.get(position_id), moment)
         if then is None:
             motions[row.subject] = None
-        found += own + _parts(row, sums.get(position_id, OfPosition()), exactly=not own)
+        found += own + _parts(row, sums.get(position_id, LoansOfPosition()), exactly=not own)
     return found, motions
 
 
 def _before(rows: Mapping[int, PositionRecord], block_number: int) -> dict[int, dict[str, Any]]:
-    """Of positions that moved after the block: what stood there before the first such event."""
+    """Of positions that moved after the block: its columns from before the first such event."""
     first = order_of(block_number + 1, 0)
     moved = [row.position_id for row in rows.values() if row.ledger_order >= first]
     before: dict[int, dict[str, Any]] = {}
-    for chosen in chunks(moved):
+    for chosen in batched(moved):
         entries = LedgerEntry.objects.filter(position_id__in=chosen, order__gte=first)
         for entry in sorted(entries, key=lambda entry: entry.order):
             before.setdefault(entry.position_id, position_before(entry))
@@ -99,7 +100,7 @@ def _as_of(
     return then
 
 
-def _against_vault(row: PositionRecord, actual: VaultPosition | None, moment: ReferenceBlock) -> list[Finding]:
+def _against_vault(row: PositionRecord, actual: VaultPosition | None, moment: ReferenceBlock) -> list[BooksFinding]:
     is_read_later = row.synced_block > moment.block_number  # mirrored by a reading, or an event, of a later block
     if actual is None and is_read_later:
         return []  # it was opened after the moment; otherwise the next run finds that it is not there
@@ -119,7 +120,7 @@ def _against_vault(row: PositionRecord, actual: VaultPosition | None, moment: Re
     return found
 
 
-def _parts(row: PositionRecord, loans: OfPosition, *, exactly: bool) -> list[Finding]:
+def _parts(row: PositionRecord, loans: LoansOfPosition, *, exactly: bool) -> list[BooksFinding]:
     """The loans' share of the debt against the loans; both grow alike, so any moment will do: the ledger's own.
 
     `exactly`: the interest too, which a wrong debt would make wrong as well.
@@ -128,7 +129,7 @@ def _parts(row: PositionRecord, loans: OfPosition, *, exactly: bool) -> list[Fin
     found = differs(row.subject, "loans_principal", row.loans_principal, principal)
     if row.ledger_order and exactly and not found:
         moment = max([row.pool_since, *(loan.interest_since for loan in loans.live)])
-        booked = row.loans_accrued + row.loans_principal * row.pool_rate * (moment - row.pool_since)
+        booked = row.loans_accrued_scaled + row.loans_principal * row.pool_rate_bps * (moment - row.pool_since)
         actual = sum(_accrued(loan, moment) for loan in loans.live)
         found += differs(row.subject, "loans_accrued", booked, actual)
     return found
@@ -136,5 +137,5 @@ def _parts(row: PositionRecord, loans: OfPosition, *, exactly: bool) -> list[Fin
 
 def _accrued(loan: LoanRecord, moment: int) -> int:
     """The loan's exact interest at a moment."""
-    growth = loan.bearing_principal * loan.interest_rate * (moment - loan.interest_since)
+    growth = loan.bearing_principal * loan.interest_rate_bps * (moment - loan.interest_since)
     return int(loan.accrued_scaled) + growth

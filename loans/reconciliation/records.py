@@ -4,7 +4,7 @@ Rows are as the database stores them (`core.database.rows`): keys and uint256 ar
 shown.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,12 +15,13 @@ from chain.models import ChainEvent
 from chain.reconciling import VAULTS
 from loans.ledger.movement import order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
+from partner_platform.core.database.batches import batched
 from partner_platform.core.database.rows import stored_rows
 from partner_platform.core.fields import MAX_UINT256
 
 ROWS_AT_ONCE = 10_000  # about so many loans, repayments and events are in memory
 FIRST_WIDTH, WIDEST = 50, 1_000
-IDS_PER_QUERY = 1_000
+IDS_PER_QUERY = 1_000  # of the loans of a group, whose repayments are read together
 DRAWS = tuple(f"{vault}.USDCBorrowed" for vault in VAULTS)
 PAYMENTS = tuple(f"{vault}.LoanRepaid" for vault in VAULTS)
 
@@ -36,7 +37,7 @@ class LoanRecord(NamedTuple):
     outstanding_principal: int
     bearing_principal: int
     accrued_scaled: str
-    interest_rate: int
+    interest_rate_bps: int
     interest_since: int
     draw_order: int
     interest_paid: int
@@ -95,11 +96,11 @@ class PositionRecord:
     total_partner_debt: int
     synced_block: int
     pool_principal: int
-    pool_accrued: int
-    pool_rate: int
+    pool_accrued_scaled: int
+    pool_rate_bps: int
     pool_since: int
     loans_principal: int
-    loans_accrued: int
+    loans_accrued_scaled: int
     ledger_order: int
 
     @property
@@ -110,8 +111,8 @@ class PositionRecord:
 POSITION_COLUMNS = tuple(PositionRecord.__slots__)
 
 
-class Scope(NamedTuple):
-    """Positions to look at together: those whose key is from `first` to `last`, both included, or `chosen`.
+class PositionGroup(NamedTuple):
+    """Positions to compare together: those whose key is from `first` to `last`, both included, or `chosen`.
 
     Both bounds are always there: with one alone SQLite reads a table by another index.
     """
@@ -127,8 +128,8 @@ class Scope(NamedTuple):
         return Q(**{f"{name}__gte": self.first, f"{name}__lte": self.last})
 
 
-class Scopes:
-    """All positions in ranges, or some of them in groups; tell it how many rows the last one had, for the next's width.
+class PositionGroups:
+    """All positions in ranges, or some of them in groups; call `adapt_width` after each with the rows it had.
 
     The ranges have no holes, so that a loan whose position was not mirrored yet is in one too.
     """
@@ -137,61 +138,61 @@ class Scopes:
         self._chosen = None if chosen is None else sorted(chosen)
         self._width = FIRST_WIDTH
 
-    def saw(self, rows: int) -> None:
-        """Wider ranges where there were few rows, narrower ones where there were many."""
+    def adapt_width(self, rows: int) -> None:
+        """Make the next group wider where there were few rows, narrower where there were many."""
         fitting = self._width * ROWS_AT_ONCE // max(rows, 1)
         self._width = max(1, min(fitting, self._width * 4, WIDEST))
 
-    def __iter__(self) -> Iterator[Scope]:
+    def __iter__(self) -> Iterator[PositionGroup]:
         return self._ranges() if self._chosen is None else self._groups(self._chosen)
 
-    def _groups(self, chosen: Sequence[int]) -> Iterator[Scope]:
+    def _groups(self, chosen: Sequence[int]) -> Iterator[PositionGroup]:
         start = 0
         while start < len(chosen):
             width = self._width
-            yield Scope(chosen=tuple(chosen[start : start + width]))
+            yield PositionGroup(chosen=tuple(chosen[start : start + width]))
             start += width
 
-    def _ranges(self) -> Iterator[Scope]:
+    def _ranges(self) -> Iterator[PositionGroup]:
         first = 0
         while True:
             keys = SolvencyPosition.objects.filter(position_id__gte=first).order_by("position_id")
             found = list(keys.values_list("position_id", flat=True)[: self._width])
             last = found[-1] if len(found) == self._width else MAX_UINT256
-            yield Scope(first, last)
+            yield PositionGroup(first, last)
             if last == MAX_UINT256:
                 return
             first = last + 1
 
 
-def positions(scope: Scope) -> dict[int, PositionRecord]:
-    """The mirrored positions of the scope, by their key."""
-    rows = SolvencyPosition.objects.filter(scope.where("position_id")).values_list(*POSITION_COLUMNS)
+def positions(group: PositionGroup) -> dict[int, PositionRecord]:
+    """The mirrored positions of the group, by their key."""
+    rows = SolvencyPosition.objects.filter(group.where("position_id")).values_list(*POSITION_COLUMNS)
     return {row[1]: PositionRecord(*row) for row in rows}
 
 
-def loans(scope: Scope) -> list[LoanRecord]:
-    """The loans drawn, or to be drawn, on the scope's positions."""
-    query = PartnerLoan.objects.filter(scope.where("solvency_position_id")).values_list(*LoanRecord._fields)
+def loans(group: PositionGroup) -> list[LoanRecord]:
+    """The loans drawn, or to be drawn, on the group's positions."""
+    query = PartnerLoan.objects.filter(group.where("solvency_position_id")).values_list(*LoanRecord._fields)
     return [LoanRecord._make(row) for row in stored_rows(query)]
 
 
 def repayments(loan_keys: Sequence[Any]) -> dict[Any, list[RepaymentRecord]]:
     """The repayments of these loans, by the loan's key."""
     found: dict[Any, list[RepaymentRecord]] = {}
-    for chosen in chunks(loan_keys):
+    for chosen in batched(loan_keys, IDS_PER_QUERY):
         query = Repayment.objects.filter(loan_id__stored_in=chosen).values_list(*RepaymentRecord._fields)
         for row in map(RepaymentRecord._make, stored_rows(query)):
             found.setdefault(row.loan_id, []).append(row)
     return found
 
 
-def events(scope: Scope, *, until: int, account: str) -> dict[str, list[EventRecord]]:
+def events(group: PositionGroup, *, until: int, account: str) -> dict[str, list[EventRecord]]:
     """Draws and repayments in operations of ours up to block `until`, by position, in the order of the chain.
 
     `account` is the executor that ran them all, empty where there is more than one: then each event is asked for it.
     """
-    query = ChainEvent.objects.filter(scope.where("position_id"), block_number__lte=until, name__in=DRAWS + PAYMENTS)
+    query = ChainEvent.objects.filter(group.where("position_id"), block_number__lte=until, name__in=DRAWS + PAYMENTS)
     columns: list[Any] = ["position_id", "block_number", "log_index", "name", "operation_uid", KT("args__amount")]
     if not account:
         columns += [KT("args__borrower"), KT("args__payer")]
@@ -202,10 +203,3 @@ def events(scope: Scope, *, until: int, account: str) -> dict[str, list[EventRec
     for of_position in found.values():
         of_position.sort(key=lambda event: (event.block_number, event.log_index))
     return found
-
-
-def chunks(keys: Iterable[Any], size: int = IDS_PER_QUERY) -> Iterator[list[Any]]:
-    """The keys in lists of at most `size`."""
-    every = list(keys)
-    for start in range(0, len(every), size):
-        yield every[start : start + size]

@@ -1,4 +1,4 @@
-"""Putting a running sum right: derived anew from its records in the very transaction that writes it.
+"""Repairing a running sum: it is derived from its records in the very transaction that writes it.
 
 Every transaction that moves what a sum adds up also writes the sum's row. So the row is taken first: on PostgreSQL the
 update locks it (SQLite's writers take turns in any case), and what is read afterwards is all that was committed;
@@ -24,9 +24,9 @@ from loans.models import (
     SolvencyPosition,
 )
 from loans.reconciliation.days import ONE_DAY, day_begins
-from loans.reconciliation.findings import Finding, Repair
-from loans.reconciliation.records import chunks
+from loans.reconciliation.findings import BooksFinding, Repair
 from loans.states import REPAYABLE
+from partner_platform.core.database.batches import batched
 from partner_platform.core.database.transactions import run_in_transaction
 from partners.models import Partner, PartnerDailyUsage
 
@@ -40,13 +40,13 @@ class NotDerivable(Exception):
     """The records add up to what cannot be: one of them is wrong, and the sum is left as it is."""
 
 
-def repair(finding: Finding) -> bool:
-    """Put the figure right; False where it cannot be derived, or is right by now. Raises `NotDerivable`."""
+def repair_sum(finding: BooksFinding) -> bool:
+    """Write the derived sum; False where it cannot be derived, or is right by now. Raises `NotDerivable`."""
     wanted = finding.repair
     return wanted is not None and run_in_transaction(lambda: _repair(finding, wanted))
 
 
-def _repair(finding: Finding, wanted: Repair) -> bool:
+def _repair(finding: BooksFinding, wanted: Repair) -> bool:
     model: Any = apps.get_model(wanted.model)
     mine = model.objects.filter(pk=wanted.pk)
     if mine.update(**{wanted.column: F(wanted.column)}) != 1:
@@ -115,7 +115,7 @@ def _of_oaid(credit: OaidCredit, column: str) -> int:
 def _of_position(position: SolvencyPosition, column: str) -> int:
     drawn = PartnerLoan.objects.filter(solvency_position_id=position.position_id).exclude(status__in=UNDRAWN)
     debt = _sum(drawn, "principal_amount") - _sum(drawn, "written_off_principal")
-    for chosen in chunks(drawn.values_list("pk", flat=True)):
+    for chosen in batched(drawn.values_list("pk", flat=True)):
         settled = Repayment.objects.filter(loan_id__in=chosen, status=RepaymentStatus.SETTLED)
         debt -= _sum(settled, "principal_paid")
     return debt

@@ -1,9 +1,9 @@
-"""The reconciliation run: bring up to date, look, judge what stands, repair and freeze that, keep the run.
+"""The reconciliation run: bring the books up to date, compare, repair and freeze what is confirmed, store the run.
 
-A finding is acted on once it stands in two runs of different blocks; each repair and each freeze fails by itself. A run
-that saw one for the first time is followed by another as soon as there is a new block (`due`), an hour is not waited
-for. What is in motion for longer than `CHAIN_OVERDUE_BLOCKS` is told of at ERROR, once. Due times are in the database:
-a lost task is found by the next beat.
+A finding is acted on once two runs of different blocks confirm it; each repair and each freeze fails by itself. A run
+that saw one for the first time is followed by another as soon as there is a new block (`due_run`), not an hour later.
+What is in motion for longer than `CHAIN_OVERDUE_BLOCKS` is reported at ERROR, once. Due times are in the database: a
+lost task is found by the next beat.
 """
 
 import logging
@@ -20,10 +20,10 @@ from chain.events.watcher import read_new_blocks
 from chain.reconciling import BlockGone
 from chain.rpc.clients import get_client
 from loans.models import OaidCredit, ReconciliationRun, SolvencyPosition
-from loans.reconciliation import freezing, kept_runs, repairs, standing
-from loans.reconciliation.findings import Finding
-from loans.reconciliation.look import Kept, Look, look
-from loans.reconciliation.standing import Motion, Sighting
+from loans.reconciliation import freezing, repairs, sightings, stored_runs
+from loans.reconciliation.comparison import Baseline, Comparison, compare_books
+from loans.reconciliation.findings import BooksFinding
+from loans.reconciliation.sightings import Motion, Sighting
 from loans.services import follow
 from loans.services.settle import settle_due
 from partner_platform.core import clock
@@ -31,7 +31,7 @@ from partner_platform.core.database.isolation import alone
 
 logger = logging.getLogger(__name__)
 
-TRIES = 3  # where the block is replaced while it is looked at
+TRIES = 3  # where the block is replaced during the comparison
 POLL_SECONDS = 0.5
 
 
@@ -50,13 +50,13 @@ class Report:
     seconds: float
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[BooksFinding]:
         return [sighting.finding for sighting in self.sightings]
 
     @property
     def unconfirmed(self) -> int:
         """How many findings no earlier run saw: nothing was done about them."""
-        return sum(not sighting.stands for sighting in self.sightings)
+        return sum(not sighting.is_confirmed for sighting in self.sightings)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -73,25 +73,25 @@ class Report:
 
 
 def reconcile(*, freeze: bool = False, repair: bool = False, quick: bool = False) -> Report:
-    """Compare everything, or quickly what moved since the last run; repair and freeze what stands; keep the run.
+    """Compare everything, or quickly what moved since the last run; repair and freeze what is confirmed; store the run.
 
     Raises `ChainUnavailable`.
     """
     started = time.monotonic()
-    last = kept_runs.newest()
+    last = stored_runs.newest_run()
     frozen_before = (freezing.frozen_positions(), freezing.frozen_oaids()) if repair else ([], [])
-    seen = _look(kept_runs.kept_of(last) if quick else None)
+    seen = _compare(stored_runs.baseline_of(last) if quick else None)
     block = seen.moment.block_number
-    found = standing.sightings(seen.findings, before=last.findings if last else [], block_number=block)
-    moving = standing.motions(
+    found = sightings.sightings_of(seen.findings, before=last.findings if last else [], block_number=block)
+    moving = sightings.motions_of(
         _motions(seen),
         before=last.in_motion if last else [],
         block_number=block + seen.behind,
         overdue_blocks=settings.CHAIN_OVERDUE_BLOCKS,
     )
-    repaired = [sighting for sighting in found if repair and sighting.stands and _repair(sighting.finding)]
+    repaired = [sighting for sighting in found if repair and sighting.is_confirmed and _repair(sighting.finding)]
     left = _without(found, repaired)
-    frozen = {name for sighting in left if freeze and sighting.stands for name in _freeze(sighting.finding)}
+    frozen = {name for sighting in left if freeze and sighting.is_confirmed for name in _freeze(sighting.finding)}
     if repair and seen.is_full:
         _thaw(*frozen_before, seen, left, repaired)
     report = Report(
@@ -105,8 +105,8 @@ def reconcile(*, freeze: bool = False, repair: bool = False, quick: bool = False
         repaired=sorted(str(sighting.finding) for sighting in repaired),
         seconds=time.monotonic() - started,
     )
-    kept_runs.keep(_run(report, seen, is_repaired=len(repaired) == report.finding_count > 0), last, seen.days)
-    _tell(found, moving)
+    stored_runs.store_run(_run(report, seen, is_repaired=len(repaired) == report.finding_count > 0), last, seen.days)
+    _log(found, moving)
     return report
 
 
@@ -120,9 +120,9 @@ def wait_for_next_block(after: int, *, seconds: float) -> bool:
     return True
 
 
-def due() -> str:
+def due_run() -> str:
     """Which run is due: `full`, `quick`, or none (`""`)."""
-    last, full = kept_runs.newest(), kept_runs.newest_full()
+    last, full = stored_runs.newest_run(), stored_runs.newest_full_run()
     now = clock.now()
     if last is None or full is None or (now - full.created_at).total_seconds() >= settings.RECONCILE_FULL_SECONDS:
         return "full"
@@ -132,16 +132,16 @@ def due() -> str:
     return "quick" if is_old and not last.finding_count else ""
 
 
-def _look(last: Kept | None) -> Look:
+def _compare(last: Baseline | None) -> Comparison:
     """Bring the books up to what the chain shows, and compare; again where a reorg replaced the block meanwhile."""
     for _ in range(TRIES - 1):
         _catch_up()
         try:
-            return look(last)
+            return compare_books(last)
         except BlockGone as error:
             logger.info("the reconciliation begins again: %s", error)
     _catch_up()
-    return look(last)
+    return compare_books(last)
 
 
 def _catch_up() -> None:
@@ -151,17 +151,17 @@ def _catch_up() -> None:
     follow.apply_due()
 
 
-def _repair(finding: Finding) -> bool:
+def _repair(finding: BooksFinding) -> bool:
     """Whether it was repaired; where that fails (the database refuses the figure) it is left, and the run goes on."""
-    return bool(alone(partial(repairs.repair, finding), f"repairing {finding}"))
+    return bool(alone(partial(repairs.repair_sum, finding), f"repairing {finding}"))
 
 
-def _freeze(finding: Finding) -> list[str]:
+def _freeze(finding: BooksFinding) -> list[str]:
     """What is frozen now; nothing where that fails, and the run goes on."""
     frozen: list[str] = []
 
     def act() -> int:
-        frozen.extend(freezing.freeze(finding))
+        frozen.extend(freezing.freeze_subject(finding))
         return len(frozen)
 
     alone(act, f"freezing for {finding}")
@@ -171,15 +171,15 @@ def _freeze(finding: Finding) -> list[str]:
 def _thaw(
     positions: Sequence[SolvencyPosition],
     oaids: Sequence[OaidCredit],
-    seen: Look,
+    seen: Comparison,
     left: Sequence[Sighting],
     repaired: Sequence[Sighting],
 ) -> None:
-    """Let go what was frozen before the look and is right by it; nothing where what is wrong is not all named."""
+    """Thaw what was frozen before the comparison and agrees by it; nothing where not all that is wrong is listed."""
     wrong = {sighting.finding.subject for sighting in left} | set(seen.motions)
-    if seen.findings.are_all_kept("position"):
-        freezing.thaw(positions, wrong)
-        if seen.findings.are_all_kept("oaid"):
+    if seen.findings.are_all_named("position"):
+        freezing.thaw_positions(positions, wrong)
+        if seen.findings.are_all_named("oaid"):
             freezing.thaw_oaids(oaids, wrong, {sighting.finding.subject for sighting in repaired})
 
 
@@ -188,7 +188,7 @@ def _without(found: Sequence[Sighting], done: Iterable[Sighting]) -> list[Sighti
     return [sighting for sighting in found if sighting not in gone]
 
 
-def _motions(seen: Look) -> dict[str, int | None]:
+def _motions(seen: Comparison) -> dict[str, int | None]:
     """What is in motion, the watcher itself where it has blocks to read."""
     moving = dict(seen.motions)
     if seen.behind:
@@ -196,7 +196,7 @@ def _motions(seen: Look) -> dict[str, int | None]:
     return moving
 
 
-def _run(report: Report, seen: Look, *, is_repaired: bool) -> ReconciliationRun:
+def _run(report: Report, seen: Comparison, *, is_repaired: bool) -> ReconciliationRun:
     return ReconciliationRun(
         is_full=report.is_full,
         block_number=report.block_number,
@@ -206,20 +206,20 @@ def _run(report: Report, seen: Look, *, is_repaired: bool) -> ReconciliationRun:
         finding_count=report.finding_count,
         found_by_kind={} if is_repaired else dict(seen.findings.by_kind),
         unconfirmed_count=report.unconfirmed,
-        in_motion=standing.kept(report.in_motion),
+        in_motion=sightings.motions_to_store(report.in_motion),
         in_motion_count=len(report.in_motion),
         overdue_count=sum(motion.overdue for motion in report.in_motion),
-        audit_block=seen.kept.audit_block,
-        flows={account: str(amount) for account, amount in seen.kept.flows.items()},
+        audit_block=seen.baseline.audit_block,
+        flows={account: str(amount) for account, amount in seen.baseline.flows.items()},
         repaired=is_repaired,
         duration_ms=int(report.seconds * 1000),
     )
 
 
-def _tell(found: Sequence[Sighting], moving: Sequence[Motion]) -> None:
+def _log(found: Sequence[Sighting], moving: Sequence[Motion]) -> None:
     """Everything that disagrees; and what is in motion for too long, once."""
     for sighting in found:
         logger.error("reconciliation: %s", sighting)
     for motion in moving:
-        if motion.overdue and not motion.told:
+        if motion.overdue and not motion.reported:
             logger.error("reconciliation: %s is in motion since block %d", motion.subject, motion.since_block)

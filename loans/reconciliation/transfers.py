@@ -1,8 +1,8 @@
 """USDC that others moved to and from the platform accounts, and the transfers that fund repayments (M3).
 
-The watcher keeps each such movement as an event without a position. They are gone through once, a bounded number of
-them at a time: they add up to what reached the accounts from outside, and each transaction that a `FundingTransfer`
-tells of is held against it. Transfers that no event was found for are looked at by themselves at the end.
+The watcher stores each such movement as an event without a position. They are read once, a bounded number at a time:
+they add up to what reached the accounts from outside, and each transaction that a `FundingTransfer` names is compared
+with it. Transfers that no event was found for are checked one by one at the end.
 """
 
 from collections import Counter
@@ -15,8 +15,8 @@ from chain.models import ChainEvent, FundingTransfer
 from chain.reconciling import ReferenceBlock
 from chain.rpc.clients import get_client
 from loans.models import Repayment, RepaymentSource, RepaymentStatus
-from loans.reconciliation.findings import Finding, column, differs
-from loans.reconciliation.records import chunks
+from loans.reconciliation.findings import BooksFinding, column, differs
+from partner_platform.core.database.batches import batched
 from partner_platform.core.database.rows import as_uuid, stored_rows
 from partner_platform.core.money import MAX_BASE_UNITS
 
@@ -50,7 +50,7 @@ Movement = tuple[str, str, str, int]  # transaction, from, to, value
 Received = Counter[tuple[str, str, str]]  # by transaction, from, to
 
 
-class Outside:
+class OutsideTransfers:
     """What others moved, in blocks above `since` and up to the moment."""
 
     def __init__(self, moment: ReferenceBlock, *, since: int) -> None:
@@ -58,12 +58,12 @@ class Outside:
         self.flows: Counter[str] = Counter()  # by account, what came in less what went out
         self.checked = 0
 
-    def check(self, accounts: Collection[str]) -> Iterator[list[Finding]]:
+    def check(self, accounts: Collection[str]) -> Iterator[list[BooksFinding]]:
         """Add it up; and hold every transfer that funds repayments against it."""
         for movements in self.movements(accounts):
             received = _received(movements)
-            for hashes in chunks(sorted({tx_hash for tx_hash, _, _ in received}), IDS_PER_QUERY):
-                transfers = read(tx_hash__in=hashes)
+            for hashes in batched(sorted({tx_hash for tx_hash, _, _ in received}), IDS_PER_QUERY):
+                transfers = read_transfers(tx_hash__in=hashes)
                 self.checked += len(transfers)
                 yield [
                     *(finding for transfer in transfers for finding in _value(transfer, received)),
@@ -80,9 +80,9 @@ class Outside:
                     self.flows[sender] -= value
             yield movements
 
-    def check_rest(self) -> Iterator[tuple[list[Finding], dict[str, int]]]:
+    def check_rest(self) -> Iterator[tuple[list[BooksFinding], dict[str, int]]]:
         """The transfers younger than the moment; and, where some had no event, which. Also what is in motion."""
-        later = read(block_number__gt=self._moment.block_number)
+        later = read_transfers(block_number__gt=self._moment.block_number)
         total = FundingTransfer.objects.count()
         is_complete = total - len(later) == self.checked
         self.checked = total
@@ -137,16 +137,16 @@ def _received(movements: Iterable[Movement]) -> Received:
     return received
 
 
-def _value(transfer: Transfer, received: Received) -> list[Finding]:
+def _value(transfer: Transfer, received: Received) -> list[BooksFinding]:
     """The transfer's value against what its transaction moved."""
     value = min(received[transfer.movement], MAX_BASE_UNITS)
     return differs(transfer.subject, "value", transfer.value, value)
 
 
-def check_used(transfers: Sequence[Transfer]) -> list[Finding]:
+def check_used(transfers: Sequence[Transfer]) -> list[BooksFinding]:
     """What each transfer says is used of it against the repayments that it funds."""
     claimed: Counter[Any] = Counter()
-    for chosen in chunks([transfer.pk for transfer in transfers], IDS_PER_QUERY):
+    for chosen in batched([transfer.pk for transfer in transfers], IDS_PER_QUERY):
         funded = Repayment.objects.filter(funding_transfer_id__stored_in=chosen, repaid_by=RepaymentSource.PARTNER)
         rows = funded.exclude(status=RepaymentStatus.FAILED)
         for key, amount, covered in stored_rows(rows.values_list("funding_transfer_id", "amount", "platform_covered")):
@@ -162,13 +162,13 @@ def check_used(transfers: Sequence[Transfer]) -> list[Finding]:
     return found
 
 
-def all_used() -> Iterator[list[Finding]]:
+def all_used() -> Iterator[list[BooksFinding]]:
     """`check_used` of every transfer, a number at a time: the books alone, without the chain."""
     for transfers in _all_transfers():
         yield check_used(transfers)
 
 
-def read(**chosen: Any) -> list[Transfer]:
+def read_transfers(**chosen: Any) -> list[Transfer]:
     """The transfers of these columns."""
     rows = FundingTransfer.objects.filter(**chosen).values_list(*Transfer._fields)
     return [Transfer._make(row) for row in stored_rows(rows)]
@@ -186,7 +186,7 @@ def _all_transfers() -> Iterator[list[Transfer]]:
 # --- One by one ---------------------------------------------------------------------------------------------
 
 
-def check_each(transfers: Sequence[Transfer], moment: ReferenceBlock) -> tuple[list[Finding], dict[str, int]]:
+def check_each(transfers: Sequence[Transfer], moment: ReferenceBlock) -> tuple[list[BooksFinding], dict[str, int]]:
     """Each transfer's value and use, by itself; what is in motion, since which block."""
     received = _received_in({transfer.block_number for transfer in transfers})
     found = check_used([transfer for transfer in transfers if transfer.movement in received])
@@ -197,11 +197,11 @@ def check_each(transfers: Sequence[Transfer], moment: ReferenceBlock) -> tuple[l
 
 def _check_missing(
     transfers: Sequence[Transfer], moment: ReferenceBlock, *, with_moved: bool = False
-) -> tuple[list[Finding], dict[str, int]]:
+) -> tuple[list[BooksFinding], dict[str, int]]:
     """Those that have no event in their block; `with_moved`: also those that a reorg moved to another block since."""
     received = _received_in({transfer.block_number for transfer in transfers})
     missing = [transfer for transfer in transfers if transfer.movement not in received]
-    found: list[Finding] = []
+    found: list[BooksFinding] = []
     motions: dict[str, int] = {}
     for transfer in missing:
         elsewhere = _received_elsewhere(transfer, moment)
@@ -219,7 +219,7 @@ def _check_missing(
 
 def _received_in(blocks: Iterable[int]) -> Received:
     rows: list[Movement] = []
-    for chosen in chunks(sorted(blocks), IDS_PER_QUERY):
+    for chosen in batched(sorted(blocks), IDS_PER_QUERY):
         rows += _movements_of(stored_rows(_events().filter(block_number__in=chosen)))
     return _received(rows)
 

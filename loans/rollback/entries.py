@@ -1,6 +1,6 @@
 """The rollback of one ledger entry: all that its event did to loans and partners, in one transaction.
 
-An operation of ours is unacknowledged again and its loan or repayment PENDING: it is settled anew when it is mined
+An operation of ours is unacknowledged again and its loan or repayment PENDING: it is settled again when it is mined
 again. What others did is applied again when the watcher reads it.
 """
 
@@ -114,7 +114,7 @@ def _rollback_draw(loan: PartnerLoan) -> None:
         next_due_at=None,
         defaulted_at=None,
         draw_order=0,
-        **dict.fromkeys((*PART_FIELDS, "interest_rate"), 0),
+        **dict.fromkeys((*PART_FIELDS, "interest_rate_bps"), 0),
         updated_at=clock.now(),
     )
     if moved != 1:

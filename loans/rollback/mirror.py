@@ -27,7 +27,7 @@ def rollback_pool_debt(position_id: int, order: int) -> None:
     event = chain_selectors.last_event_before(
         position_id, block_number=block, log_index=log, name="SeniorPool.DebtUpdated"
     )
-    before = SolvencyPosition(pool_principal=0, pool_accrued=0, pool_rate=0, pool_since=0, ledger_order=0)
+    before = SolvencyPosition(pool_principal=0, pool_accrued_scaled=0, pool_rate_bps=0, pool_since=0, ledger_order=0)
     if event is not None:
         mirror.set_pool_debt(before, event)
     without_loans.update(**mirror.pool_debt_fields(before))

@@ -176,8 +176,8 @@ def _write_unmoved(row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
 
 
 def _as_read(row: SolvencyPosition) -> QuerySet[SolvencyPosition]:
-    """The row, unless another worker changed its debt or its collateral since it was read."""
-    return SolvencyPosition.objects.filter(pk=row.pk, ledger_order=row.ledger_order, synced_block=row.synced_block)
+    """The row, unless another worker moved its debt or followed its collateral since it was read."""
+    return SolvencyPosition.objects.as_read(row, "ledger_order", "synced_block")
 
 
 def _note_followed(groups: Groups, followed: Iterable[int]) -> None:

@@ -14,8 +14,8 @@ from uuid import UUID
 from django.conf import settings
 
 from audit.selectors import changes_of
-from audit.services import record_change
 from loans.debt import schedules
+from loans.loan_audit import loan_target, record_loan_change
 from loans.models import LoanStatus, PartnerLoan
 from loans.states import IllegalTransition, require_transition
 from partner_platform.core import clock
@@ -45,8 +45,8 @@ def cure(*, loan_id: UUID, actor: str, reason: str = "", seen: int | None = None
 
 
 def times_defaulted(loan: PartnerLoan) -> int:
-    """How often the loan was marked as defaulted, by staff and by due dates, counted in the audit trail."""
-    return changes_of(_target(loan)).filter(action="loan.defaulted").count()
+    """How often the loan was marked as defaulted, by staff and by due dates, says the audit trail."""
+    return changes_of(loan_target(loan)).filter(action="loan.defaulted").count()
 
 
 def mark_overdue(*, now: dt.datetime) -> int:
@@ -68,7 +68,7 @@ def _mark(pk: UUID, now: dt.datetime) -> bool:
     loan = PartnerLoan.objects.get(pk=pk)
     if loan.status != LoanStatus.ACTIVE or loan.next_due_at is None or loan.next_due_at >= now:
         return False
-    marked = schedules.mark(loan.schedule, principal_repaid=_principal_repaid(loan), now=now)
+    marked = schedules.mark_schedule(loan.schedule, principal_repaid=_principal_repaid(loan), now=now)
     grace = dt.timedelta(seconds=settings.LOAN_DEFAULT_GRACE_SECONDS)
     defaults = marked.is_behind and marked.next_due_at is not None and marked.next_due_at + grace < now
     changes: dict[str, Any] = {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
@@ -79,19 +79,14 @@ def _mark(pk: UUID, now: dt.datetime) -> bool:
         return False
     mine = PartnerLoan.objects.filter(pk=pk, status=loan.status, total_repaid=loan.total_repaid)
     if mine.update(**changes, updated_at=clock.now()) != 1:
-        return False  # a payment arrived at the same moment: the next sweep tries again
-    _record(
+        return False  # a payment came in at the same moment: the next sweep looks again
+    record_loan_change(
         loan,
-        "system",
         "loan.defaulted" if defaults else "loan.installment_missed",
-        LoanStatus.DEFAULTED if defaults else LoanStatus.ACTIVE,
+        status=LoanStatus.DEFAULTED if defaults else LoanStatus.ACTIVE,
         missed=sum(entry["status"] == schedules.MISSED for entry in marked.schedule),
     )
     return True
-
-
-def _target(loan: PartnerLoan) -> str:
-    return f"loan:{loan.internal_loan_id}"
 
 
 def _principal_repaid(loan: PartnerLoan) -> int:
@@ -123,17 +118,7 @@ def _move(
         mine = PartnerLoan.objects.filter(pk=loan_id, status=loan.status, default_reason=loan.default_reason)
         if mine.update(status=status, updated_at=clock.now(), **changes) != 1:
             raise BadRequest(ErrorCode.INVALID_REQUEST, "Loan changed meanwhile", retry_after=1)
-        _record(loan, actor, action, status, reason=reason)
+        record_loan_change(loan, action, status=status, actor=actor, reason=reason)
         return PartnerLoan.objects.get(pk=loan_id)
 
     return run_in_transaction(move)
-
-
-def _record(loan: PartnerLoan, actor: str, action: str, status: LoanStatus, **after: Any) -> None:
-    record_change(
-        actor=actor,
-        action=action,
-        target=_target(loan),
-        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
-        after={"status": str(status), **after},
-    )

@@ -77,13 +77,13 @@ def _schedule(loan: PartnerLoan, operation: Operation) -> dict[str, object]:
     """The fields of the loan's due dates, counted from the block it was drawn in; empty where it has none."""
     if loan.loan_duration is None or operation.block_time is None:
         return {}
-    schedule = schedules.make(
+    schedule = schedules.make_schedule(
         principal=loan.principal_amount,
         start=operation.block_time,
         duration_seconds=loan.loan_duration,
         instalments=loan.number_of_installments or 1,
     )
-    marked = schedules.mark(schedule, principal_repaid=0, now=operation.block_time)
+    marked = schedules.mark_schedule(schedule, principal_repaid=0, now=operation.block_time)
     return {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
 
 

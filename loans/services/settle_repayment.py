@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from audit.services import record_change
 from chain.lending import funding, operations
 from chain.models import Operation, OperationState
 from loans.debt import interest, payoffs
@@ -13,7 +12,8 @@ from loans.ledger import payments
 from loans.ledger.apply import apply_payment
 from loans.ledger.movement import Movement, movement_of
 from loans.ledger.shares import AppliedPayment
-from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
+from loans.loan_audit import loan_figures, record_loan_change
+from loans.models import FundingSource, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
 from partner_platform.core import clock
 from partner_platform.core.invariants import InvariantViolation
 
@@ -100,17 +100,7 @@ def _fail(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None
     _finish(repayment, RepaymentStatus.FAILED, failure_reason=operation.reason[:300], settled_at=clock.now())
     payments.update_loan(loan, frees_loan=True)
     _give_back(repayment, repayment.amount)
-    record_change(
-        actor="system",
-        action="loan.repayment_failed",
-        target=f"loan:{loan.internal_loan_id}",
-        before={"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)},
-        after={
-            "status": str(LoanStatus(loan.status)),
-            "outstandingPrincipal": str(loan.outstanding_principal),
-            "reason": operation.reason[:300],
-        },
-    )
+    record_loan_change(loan, "loan.repayment_failed", **loan_figures(loan), reason=operation.reason[:300])
 
 
 def _finish(repayment: Repayment, status: RepaymentStatus, **changes: Any) -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from benchmarks.crowd import CallerProcesses, Done, caller_processes
 from chain.models import Operation
-from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan
 from loans.positions import credit
 from partner_platform.core import clock
 from partners.models import Partner, PartnerDailyUsage
 from tests.factories import DOLLAR, PartnerFactory, partner_with_key
+from tests.support import books
 from tests.support.chain import Chain
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True)]

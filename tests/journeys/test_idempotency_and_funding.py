@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 
 from chain.models import FundingTransfer
-from loans import books
 from loans.models import PartnerLoan, Repayment
 from tests.factories import DOLLAR
 from tests.journeys.conftest import Platform, at_once
+from tests.support import books
 from tests.support.actors import transfer_usdc
 from tests.support.waiting import eventually
 

@@ -5,11 +5,11 @@ from functools import partial
 
 import pytest
 
-from loans import books
 from loans.models import LoanStatus, PartnerLoan
 from partners.models import Partner, PartnerDailyUsage
 from tests.factories import DOLLAR
 from tests.journeys.conftest import Platform, at_once
+from tests.support import books
 
 pytestmark = [pytest.mark.journey]
 

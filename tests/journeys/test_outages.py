@@ -15,13 +15,13 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
-from loans import books
 from loans.models import LoanStatus, PartnerLoan
 from sandbox.servers import mongodb, postgres
 from sandbox.servers.process import Server, ServerError
 from tests.core.test_failover import interrupt
 from tests.factories import DOLLAR
 from tests.journeys.conftest import Answer, Platform
+from tests.support import books
 from tests.support.invariants import Invariants
 from tests.support.process_groups import kill_group
 from tests.support.waiting import eventually

@@ -6,11 +6,11 @@ from functools import partial
 import pytest
 from django.conf import settings
 
-from loans import books
 from loans.models import LoanStatus, PartnerLoan
 from sandbox.servers import valkey
 from sandbox.servers.process import Server
 from tests.journeys.conftest import Platform, at_once
+from tests.support import books
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.journey]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from loans import books
 from loans.models import LoanStatus, PartnerLoan
 from tests.factories import DOLLAR
 from tests.journeys.conftest import Platform
+from tests.support import books
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.journey]

@@ -9,11 +9,11 @@ import pytest
 from django.test import Client
 
 from chain.settlement import driver
-from loans import books
 from loans.funding import early_deposits
 from loans.services.settle import settle_due
 from partners.models import Partner
 from tests.factories import DOLLAR, open_lender
+from tests.support import books
 from tests.support.chain import Chain
 
 

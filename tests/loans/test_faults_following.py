@@ -11,12 +11,12 @@ from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from chain.rpc import clients
 from chain.settlement import driver
 from chain.signals import rollback_begins
-from loans import books
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.services import follow
 from loans.services.settle import settle_due
 from tests.factories import DOLLAR
 from tests.loans.conftest import PartnerClient
+from tests.support import books
 from tests.support.actors import repay_on_chain
 from tests.support.chain import FINAL_AFTER_BLOCKS, Chain
 from tests.support.rpc_proxy import RpcProxy

@@ -16,12 +16,12 @@ from chain.models import (
     TransactionAttempt,
 )
 from chain.settlement import driver
-from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus
 from loans.services.settle import settle_due
 from partners.models import Partner, PartnerDailyUsage
 from tests.factories import DOLLAR
 from tests.loans.conftest import PartnerClient
+from tests.support import books
 from tests.support.actors import set_operator
 from tests.support.backup import Backup
 from tests.support.chain import FINAL_AFTER_BLOCKS, Chain

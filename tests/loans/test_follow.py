@@ -9,13 +9,13 @@ from chain.lending import deployment
 from chain.models import ChainEvent, WatchCursor
 from chain.rpc.clients import get_client
 from chain.settlement import driver
-from loans import books
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, Repayment, RepaymentSource, SolvencyPosition
 from loans.reconciliation.run import reconcile
 from loans.services import follow
 from loans.services.settle import settle_due
 from partners.models import Partner
 from tests.factories import DOLLAR
+from tests.support import books
 from tests.support.actors import draw_on_chain, liquidate, repay_on_chain, revalue, set_interest_rate
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,7 +35,7 @@ def debts_match(chain, *users) -> bool:
 
     for user in users:
         row = SolvencyPosition.objects.get(position_id=user.position_id)
-        debt = shares.debt_of(row, chain.now())
+        debt = shares.divided(shares.sums_of(row).at(chain.now()), shares.live_loans(row.position_id))
         assert debt.total == chain.debt(user.position_id)
         assert sum(debt.owed().values()) == debt.total
         assert OWN not in debt.parts or debt.parts[OWN].principal >= 0
@@ -56,7 +56,7 @@ def test_positions_are_mirrored_from_their_events_without_a_single_loan(chain):
     call_command("sync_positions")
     row = SolvencyPosition.objects.get(position_id=chain.users[0].position_id)
     assert (row.usdc_borrowed, row.collateral_value_usd) == (5 * DOLLAR, 20_000 * DOLLAR)
-    assert row.health_factor == 20_000 * 10_000 // 5
+    assert row.health_factor_bps == 20_000 * 10_000 // 5
     assert debts_match(chain, *chain.users)
 
 

@@ -11,7 +11,7 @@ from chain.events import watcher
 from chain.models import ChainEvent, WatchCursor
 from chain.settlement import driver
 from chain.signals import rollback_begins
-from loans import books, tasks
+from loans import tasks
 from loans.ledger.movement import order_of
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, SolvencyPosition
 from loans.positions import overdue
@@ -22,6 +22,7 @@ from partner_platform.core import metrics
 from partners.models import Partner
 from tests.factories import DOLLAR
 from tests.loans.conftest import PartnerClient
+from tests.support import books
 from tests.support.actors import draw_on_chain, repay_on_chain, revalue
 from tests.support.chain import Chain
 from tests.support.clocks import shift_clock

@@ -12,12 +12,12 @@ from chain.lending.encoding import encode_call
 from chain.models import FundingTransfer, Operation
 from chain.rpc import clients
 from chain.settlement import driver
-from loans import books
 from loans.models import FundingSource, Repayment
 from loans.services.settle import settle_due
 from partners.models import Partner, RepaymentFunding
 from tests.core.concurrency import at_once
 from tests.factories import DOLLAR
+from tests.support import books
 from tests.support.actors import approve_usdc, send_as, transfer_usdc
 from tests.support.rpc_proxy import RpcProxy
 

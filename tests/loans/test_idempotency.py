@@ -8,7 +8,6 @@ import pytest
 from django_redis import get_redis_connection
 
 from chain.models import Operation
-from loans import books
 from loans.api import repay as repay_endpoint
 from loans.models import OaidCredit, PartnerLoan, Repayment
 from loans.services import repay as repay_service
@@ -18,6 +17,7 @@ from partners.idempotency import records
 from partners.models import IdempotencyKey
 from tests.core.concurrency import at_once
 from tests.factories import DOLLAR
+from tests.support import books
 from tests.support.actors import approve_usdc, set_operator
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,7 +8,6 @@ import pytest
 from django.db.models import QuerySet
 
 import chain.selectors
-import loans.selectors
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
 from loans.funding import trusted
 from loans.ledger import shares
@@ -25,6 +24,7 @@ from loans.models import (
 from loans.positions import overdue
 from loans.reconciliation import transfers
 from loans.rollback.positions import pending_rollbacks_query
+from loans.selectors import HISTORY_LENGTH
 from loans.services import lifecycle
 from partner_platform.core import clock
 from tests.support.planner import assert_uses_index
@@ -51,7 +51,9 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
         solvency_position_id__in=[7, 8], status__in=[LoanStatus.PENDING, LoanStatus.ACTIVE]
     ),
     "a payment of a loan by its place": lambda: Repayment.objects.filter(loan=KEY, chain_order=7),
-    "what was paid on a loan": lambda: loans.selectors.settled_query(KEY),
+    "what was paid on a loan": lambda: Repayment.objects.filter(loan_id=KEY, status="SETTLED").order_by("-chain_order")[
+        :HISTORY_LENGTH
+    ],
     "what a sender brought": lambda: AccountDeposit.objects.filter(account="0x1", sender="0x2"),
     "a noted address": lambda: NotedAddress.objects.filter(account="0x1", address__in=["0x2"]),
     "what a partner's repayments took": lambda: PartnerSpending.objects.filter(partner_id=KEY, account="0x1"),

@@ -5,7 +5,7 @@ import pytest
 from audit.models import AuditEntry
 from loans import tasks
 from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
-from loans.positions.health import positions_at_risk
+from loans.positions.health import health_of
 from loans.services import follow
 from loans.services.lifecycle import cure, mark_defaulted
 from partner_platform.core.errors import BadRequest
@@ -167,14 +167,16 @@ def test_a_position_near_liquidation_is_warned_about_once_until_it_recovers(chai
     assert entry.target == f"position:{user.position_id}"
     assert entry.after["liquidationDebt"] == str(7_600 * DOLLAR)
     assert entry.after["liquidatable"] is False
-    (risk,) = positions_at_risk(moment=chain.now())
-    assert (risk.position.position_id, risk.factor) == (user.position_id, 9_500 * 10_000 * DOLLAR // risk.debt)
-    assert SolvencyPosition.objects.get(position_id=user.position_id).health_warned_at is not None
+    row = SolvencyPosition.objects.get(position_id=user.position_id)
+    health = health_of(row, chain.now())
+    assert (health.is_at_risk, health.factor_bps) == (True, 9_500 * 10_000 * DOLLAR // health.debt)
+    assert row.health_warned_at is not None
 
     revalue(chain, user, 20_000 * DOLLAR)
     follow.follow_chain()
     tasks.watch_loans()
-    assert positions_at_risk(moment=chain.now()) == []
+    row.refresh_from_db()
+    assert not health_of(row, chain.now()).is_at_risk
     revalue(chain, user, 9_500 * DOLLAR)
     follow.follow_chain()
     tasks.watch_loans()

@@ -273,7 +273,7 @@ def _act(chain: Any, rnd: Any, clients: list[Any], user: Any, name: str, *, seve
 def _assert_equal(chain: Any, user: Any) -> None:
     debt = chain.debt(user.position_id)
     row = SolvencyPosition.objects.get(position_id=user.position_id)
-    owed = shares.debt_of(row, chain.now()).owed()
+    owed = shares.divided(shares.sums_of(row).at(chain.now()), shares.live_loans(user.position_id)).owed()
     assert sum(owed.values()) == debt
     loans = PartnerLoan.objects.filter(solvency_position_id=user.position_id)
     shown = sum(payoffs.debt_at(loan, chain.now()) for loan in loans)

@@ -11,7 +11,6 @@ from django.test.utils import CaptureQueriesContext
 from audit.models import AuditEntry
 from chain.models import Operation, OperationState
 from chain.settlement import driver
-from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, SolvencyPosition
 from loans.rollback import positions
 from loans.services import follow, settle
@@ -20,6 +19,7 @@ from loans.tasks import follow_now
 from partners.models import Partner
 from tests.factories import DOLLAR, OperationFactory
 from tests.loans.conftest import PartnerClient
+from tests.support import books
 from tests.support.actors import draw_on_chain
 from tests.support.chain import Chain
 from tests.support.clocks import shift_clock

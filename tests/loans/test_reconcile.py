@@ -13,7 +13,7 @@ from audit.models import AuditEntry
 from chain.events.second_reading import EVERY_BLOCKS
 from chain.models import ChainEvent, FundingTransfer, PlatformWallet, WalletStatus
 from loans.models import OaidCredit, PartnerLoan, ReconciliationRun, SolvencyPosition
-from loans.reconciliation import landings
+from loans.reconciliation import own_events
 from loans.reconciliation.run import reconcile
 from loans.services import follow
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
@@ -95,7 +95,7 @@ def test_what_is_final_is_found_by_its_place_and_no_operation_is_read_for_it(cha
     chain.mine(FINAL_AFTER_BLOCKS + EVERY_BLOCKS)
     follow.follow_chain()
     follow.follow_chain()  # what is final was read twice by now
-    monkeypatch.setattr(landings, "_operations", lambda **_: pytest.fail("an operation is read"))
+    monkeypatch.setattr(own_events, "_operations", lambda **_: pytest.fail("an operation is read"))
     assert reconcile().checked["loan"] == 3
 
 

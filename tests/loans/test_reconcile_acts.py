@@ -51,7 +51,7 @@ def twice(chain: Any, **acts: bool) -> Report:
 class TestMoreThanAreNamed:
     @pytest.fixture(autouse=True)
     def two_of_a_kind(self, monkeypatch) -> None:
-        monkeypatch.setattr("loans.reconciliation.findings.MOST_KEPT", 2)
+        monkeypatch.setattr("loans.reconciliation.findings.MOST_NAMED", 2)
 
     def test_wrong_loans_hide_neither_a_partner_nor_a_wallet_nor_an_account(self, chain, client):
         PartnerLoan.objects.update(interest_paid=F("interest_paid") + 1, total_repaid=F("total_repaid") + 1)
@@ -128,9 +128,11 @@ class TestAlone:
         assert (run.repaired, run.finding_count) == (False, report.finding_count)
         assert after.status == PartnerStatus.SUSPENDED  # what was left is frozen
 
-    @pytest.mark.parametrize(("act", "module"), [("repair", repairs), ("freeze", freezing)])
+    @pytest.mark.parametrize(
+        ("option", "act", "module"), [("repair", "repair_sum", repairs), ("freeze", "freeze_subject", freezing)]
+    )
     def test_where_the_database_refuses_one_the_others_are_acted_on_and_the_run_is_kept(
-        self, chain, client, monkeypatch, errors, act, module
+        self, chain, client, monkeypatch, errors, option, act, module
     ):
         plant(Partner.objects.all(), "total_borrowed")
         plant(position(chain), "total_partner_debt")
@@ -142,11 +144,11 @@ class TestAlone:
             return original(finding)
 
         monkeypatch.setattr(module, act, refuse)
-        report = twice(chain, **{act: True})
+        report = twice(chain, **{option: True})
 
         mine = position(chain).get()
         done = {"repair": mine.total_partner_debt == 5_000 * DOLLAR, "freeze": mine.frozen}
-        assert (len(report.repaired) + len(report.frozen), done[act]) == (1, True)
+        assert (len(report.repaired) + len(report.frozen), done[option]) == (1, True)
         assert Partner.objects.get().total_borrowed == 5_070 * DOLLAR + 7
         assert Partner.objects.get().status == PartnerStatus.ACTIVE
         assert [line.split(" ")[0] for line in errors()] == [f"{act[:6].rstrip('e')}ing"]
@@ -309,7 +311,7 @@ class TestLettingGo:
 
         def then_frozen_again() -> Any:
             before = original()
-            freezing.freeze(differs(f"oaid:{chain.users[1].oaid_token_id}", "reserved", 1, 0)[0])
+            freezing.freeze_subject(differs(f"oaid:{chain.users[1].oaid_token_id}", "reserved", 1, 0)[0])
             return before
 
         monkeypatch.setattr(freezing, "frozen_oaids", then_frozen_again)
@@ -321,7 +323,7 @@ class TestLettingGo:
         assert oaid(chain).get().frozen is False
 
     def test_none_is_let_go_while_wrong_ones_are_not_named(self, chain, client, monkeypatch):
-        monkeypatch.setattr("loans.reconciliation.findings.MOST_KEPT", 1)
+        monkeypatch.setattr("loans.reconciliation.findings.MOST_NAMED", 1)
         OaidCredit.objects.update(frozen=True, reserved=F("reserved") + 7)
 
         assert reconcile(repair=True).finding_count == 2

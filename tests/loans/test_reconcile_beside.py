@@ -16,9 +16,8 @@ from chain.lending.encoding import encode_call
 from chain.models import PlatformWallet, WalletStatus
 from chain.rpc.clients import ChainUnavailable
 from chain.settlement import driver
-from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, SolvencyPosition
-from loans.reconciliation.look import look
+from loans.reconciliation.comparison import compare_books
 from loans.reconciliation.run import reconcile
 from loans.services import follow
 from loans.services.lifecycle import mark_defaulted
@@ -27,6 +26,7 @@ from partners.models import Partner, PartnerStatus
 from partners.services import update_partner
 from sandbox.keys import key_pair
 from tests.factories import DOLLAR
+from tests.support import books
 from tests.support.actors import draw_on_chain, repay_on_chain, send_as, set_interest_rate, transfer_usdc
 from tests.support.between_reads import between_reads
 from tests.support.wallets import smart_wallet_user
@@ -213,7 +213,7 @@ class TestOpenedLater:
         return user
 
     def test_is_no_finding(self, opened):
-        found = look(None)
+        found = compare_books(None)
 
         assert found.moment.block_number < SolvencyPosition.objects.get(position_id=opened.position_id).synced_block
         assert [str(finding) for finding in found.findings] == []
@@ -222,11 +222,11 @@ class TestOpenedLater:
         row = SolvencyPosition.objects.get(position_id=others.chain.users[2].position_id)
         row.pk, row.position_id, row.synced_block = uuid4(), 10**9, others.chain.block_number() + 1
         row.save(force_insert=True)
-        assert list(look(None).findings) == []
+        assert list(compare_books(None).findings) == []
 
         others.chain.mine()
         others.follow()
 
-        assert [(finding.subject, finding.what, finding.actual) for finding in look(None).findings] == [
+        assert [(finding.subject, finding.what, finding.actual) for finding in compare_books(None).findings] == [
             (f"position:{10**9}", "existence", "not on the chain")
         ]

@@ -19,15 +19,15 @@ from chain.models import FundingTransfer, PlatformWallet, WalletStatus, WatchedB
 from chain.rpc import clients
 from chain.rpc.clients import ChainUnavailable
 from chain.settlement import driver
-from loans import books
 from loans.management.commands import reconcile as command
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, ReconciliationRun, SolvencyPosition
 from loans.reconciliation import freezing, repairs
 from loans.reconciliation import run as module
-from loans.reconciliation.run import due, reconcile
+from loans.reconciliation.run import due_run, reconcile
 from loans.services import follow
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.factories import DOLLAR
+from tests.support import books
 from tests.support.actors import draw_on_chain, repay_on_chain, transfer_usdc
 from tests.support.between_reads import between_reads
 from tests.support.clocks import shift_clock
@@ -81,7 +81,7 @@ class TestTwoRuns:
 
         report = reconcile(freeze=True, repair=True)
 
-        assert [(sighting.finding.what, sighting.stands) for sighting in report.sightings] == [
+        assert [(sighting.finding.what, sighting.is_confirmed) for sighting in report.sightings] == [
             ("total_borrowed", False),
             ("debt", False),
             ("next_nonce", False),
@@ -105,7 +105,7 @@ class TestTwoRuns:
         second = reconcile(freeze=True)
 
         [sighting] = second.sightings
-        assert (sighting.since_block, sighting.stands) == (first.block_number, True)
+        assert (sighting.since_block, sighting.is_confirmed) == (first.block_number, True)
         assert statuses()[1] == {WalletStatus.FROZEN}
 
     def test_another_figure_in_the_second_run_is_seen_for_the_first_time(self, chain, client):
@@ -117,7 +117,7 @@ class TestTwoRuns:
 
         report = reconcile(freeze=True)
 
-        assert [(s.finding.what, s.stands) for s in report.sightings] == [("total_repaid", False)]
+        assert [(s.finding.what, s.is_confirmed) for s in report.sightings] == [("total_repaid", False)]
         assert statuses() == NOTHING_FROZEN
 
     def test_the_command_looks_again_at_the_next_block_by_itself(self, chain, client, capsys, monkeypatch):
@@ -232,13 +232,13 @@ class TestRepair:
         plant(partner(client), "current_outstanding")
         reconcile()
         chain.mine()
-        original = repairs.repair
+        original = repairs.repair_sum
 
         def put_right_first(finding: Any) -> bool:
             plant(partner(client), "current_outstanding", -7)
             return original(finding)
 
-        monkeypatch.setattr(repairs, "repair", put_right_first)
+        monkeypatch.setattr(repairs, "repair_sum", put_right_first)
         report = reconcile(repair=True, freeze=True)
 
         assert report.repaired == []
@@ -293,7 +293,7 @@ class TestMotion:
 
     def test_a_watcher_that_was_behind_when_the_look_began_is_in_motion(self, chain, client, settings, monkeypatch):
         """Blocks came between its last reading and the look."""
-        original = module._look
+        original = module._compare
 
         def look_later(last: Any) -> Any:
             monkeypatch.setattr(module, "_catch_up", lambda: None)
@@ -301,7 +301,7 @@ class TestMotion:
             return original(last)
 
         settings.CHAIN_OVERDUE_BLOCKS = 20
-        monkeypatch.setattr(module, "_look", look_later)
+        monkeypatch.setattr(module, "_compare", look_later)
         report = reconcile()
 
         assert [(m.subject, m.since_block, m.overdue) for m in report.in_motion] == [
@@ -405,27 +405,27 @@ class TestQuickly:
 class TestDue:
     def test_the_first_run_is_full_then_quick_ones_then_a_full_one_again(self, chain, client, settings):
         settings.RECONCILE_SECONDS, settings.RECONCILE_FULL_SECONDS = 300, 3_600
-        assert due() == "full"
+        assert due_run() == "full"
         reconcile()
-        assert due() == ""
+        assert due_run() == ""
         shift_clock(seconds=301)
-        assert due() == "quick"
+        assert due_run() == "quick"
         reconcile(quick=True)
-        assert due() == ""
+        assert due_run() == ""
         shift_clock(seconds=3_700)
-        assert due() == "full"
+        assert due_run() == "full"
 
     def test_after_a_finding_the_next_block_is_looked_at_and_no_hour_is_waited_for(self, chain, client):
         plant(partner(client), "total_borrowed")
         reconcile()
-        assert due() == ""
+        assert due_run() == ""
         chain.mine()
         follow.follow_chain()
-        assert due() == "full"
+        assert due_run() == "full"
         reconcile(freeze=True)
         chain.mine()
         follow.follow_chain()
-        assert due() == ""  # it stands and was acted on
+        assert due_run() == ""  # it stands and was acted on
         assert statuses()[0] == {PartnerStatus.SUSPENDED}
 
 

@@ -7,7 +7,6 @@ import pytest
 from audit.models import AuditEntry
 from chain.models import Operation
 from chain.settlement import driver
-from loans import books
 from loans.models import LoanStatus, OaidCredit, PartnerLoan
 from loans.services import settle, settle_together
 from loans.services.settle import settle_due
@@ -15,6 +14,7 @@ from loans.services.settling_work import Work
 from partners.models import Partner
 from tests.factories import DOLLAR
 from tests.loans.conftest import PartnerClient
+from tests.support import books
 from tests.support.chain import Chain
 from tests.support.invariants import Invariants
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from chain.models import ChainEvent
-from loans import books
 from loans.models import PartnerLoan, SolvencyPosition
 from loans.positions import mirror
 from loans.reconciliation.run import reconcile
 from loans.services import applying, follow
 from tests.core.concurrency import at_once
 from tests.factories import DOLLAR
+from tests.support import books
 from tests.support.actors import repay_on_chain, revalue
 from tests.support.chain import Chain
 
@@ -54,7 +54,7 @@ def assert_followed(row: Any) -> None:
     position = row.get()
     debt = position.usdc_borrowed
     health = 70_000 * DOLLAR * 10_000 // debt if debt else None
-    assert (position.collateral_value_usd, position.health_factor) == (70_000 * DOLLAR, health)
+    assert (position.collateral_value_usd, position.health_factor_bps) == (70_000 * DOLLAR, health)
     assert (position.follow_failures, position.follow_error) == (0, "")
     assert not ChainEvent.objects.filter(applied=False).exists()
     assert books.discrepancies() == []
@@ -130,7 +130,7 @@ def test_a_row_that_moves_between_the_look_and_the_write_is_left_to_the_next_pas
         original(position, event)
 
     with monkeypatch.context() as patched:
-        patched.setattr(mirror, "follow", follow_and_be_overtaken)
+        patched.setattr(mirror, "set_collateral", follow_and_be_overtaken)
         _, report = follow.follow_chain()
     assert report.waiting == {chain.users[USER].position_id}
     assert row.get().collateral_value_usd != 60_000 * DOLLAR

@@ -86,7 +86,7 @@ class Story:
         row = SolvencyPosition.objects.get(position_id=user.position_id)
         health = health_of(row, self.chain.now())
         assert health.debt == self.chain.debt(user.position_id)
-        return row.total_partner_debt, health.debt, health.factor, row.active
+        return row.total_partner_debt, health.debt, health.factor_bps, row.active
 
     def debts_are_the_chains(self, *users: Any) -> None:
         """M5, position by position: what the loans owe is what the pool says."""

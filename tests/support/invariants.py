@@ -14,7 +14,6 @@ from django.conf import settings
 from audit.models import AuditEntry
 from chain.models import FundingTransfer, Operation, OperationState
 from chain.states import FINAL_OPERATION_STATES
-from loans import books
 from loans.debt import payoffs
 from loans.models import (
     FundingSource,
@@ -25,6 +24,7 @@ from loans.models import (
     RepaymentStatus,
     SolvencyPosition,
 )
+from tests.support import books
 from tests.support.chain import Chain
 from tests.support.chain_facts import ChainReader, Moved, Seen
 
@@ -160,7 +160,7 @@ class _Comparison:
             loans = [loan for loan in self._loans if loan.solvency_position_id == row.position_id]
             debt = sum(payoffs.debt_at(loan, self._seen.moment) for loan in loans if loan.status in DRAWN)
             own = self._own_part(row.position_id, loans)
-            if row.pool_rate == 0:
+            if row.pool_rate_bps == 0:
                 found += _differ(f"M5: {row} owes", {"debt": self._seen.debts[row.position_id]}, {"debt": debt + own})
                 booked = row.pool_principal - row.loans_principal
                 found += _differ(f"M5: of {row} the user's own part is", {"own": booked}, {"own": own})

@@ -27,7 +27,7 @@ class Command(BaseCommand):
             type=float,
             default=WAIT_SECONDS,
             metavar="SECONDS",
-            help="for the next block, where --freeze or --repair needs a second look (%(default)s)",
+            help="for the next block, where --freeze or --repair needs a second run (%(default)s)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             return report
         self.stderr.write(
             f"{report.unconfirmed} findings as of block {report.block_number}, seen once:"
-            " they are looked at again at the next block before anything is done."
+            " they are compared again at the next block before anything is done."
         )
         if not wait_for_next_block(report.block_number, seconds=options["wait"]):
             self.stderr.write(f"No new block within {options['wait']:g} s: nothing was done about them.")
@@ -62,8 +62,10 @@ class Command(BaseCommand):
 
     def _print(self, report: Report) -> None:
         counted = ", ".join(f"{count} {kind}s" for kind, count in report.checked.items())
-        looked = "everything" if report.is_full else "what moved since the last run"
-        self.stdout.write(f"As of block {report.block_number}, {looked}: {counted} compared in {report.seconds:.1f} s.")
+        compared = "everything" if report.is_full else "what moved since the last run"
+        self.stdout.write(
+            f"As of block {report.block_number}, {compared}: {counted} compared in {report.seconds:.1f} s."
+        )
         for sighting in report.sightings:
             self.stdout.write(f"  {sighting}")
         if report.finding_count > len(report.sightings):

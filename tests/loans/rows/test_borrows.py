@@ -49,14 +49,14 @@ def test_a_first_draw_is_active_and_its_reservation_is_the_chains(world: BooksRo
             "borrow_tx_hash": operation.tx_hash,
             "borrowed_at": TIME,
             "platform_fee_paid": True,
-            "interest_rate": RATE,
+            "interest_rate_bps": RATE,
             "bearing_principal": 1_000,
             "interest_since": MOMENT,
             "draw_order": ORDER,
         },
         position.pk: {
             "pool_principal": 1_000,
-            "pool_rate": RATE,
+            "pool_rate_bps": RATE,
             "pool_since": MOMENT,
             "loans_principal": 1_000,
             "ledger_order": ORDER,
@@ -86,11 +86,11 @@ def test_a_later_draw_keeps_the_positions_rate_and_is_rounded_after_the_loans_be
         reserved=1_000,
         total_partner_debt=2_000,
         pool_principal=2_500,
-        pool_accrued=7,
-        pool_rate=RATE,
+        pool_accrued_scaled=7,
+        pool_rate_bps=RATE,
         pool_since=MOMENT - 10,
         loans_principal=2_000,
-        loans_accrued=5,
+        loans_accrued_scaled=5,
         ledger_order=ORDER - 1,
     )
     growth = RATE * 10
@@ -102,15 +102,17 @@ def test_a_later_draw_keeps_the_positions_rate_and_is_rounded_after_the_loans_be
 
     assert changes[position.pk] == {
         "pool_principal": 3_500,
-        "pool_accrued": 7 + 2_500 * growth,
+        "pool_accrued_scaled": 7 + 2_500 * growth,
         "pool_since": MOMENT,
         "loans_principal": 3_000,
-        "loans_accrued": 5 + 2_000 * growth,
+        "loans_accrued_scaled": 5 + 2_000 * growth,
         "ledger_order": ORDER,
         "total_partner_debt": 3_000,
     }
-    figures = {name: changes[loan.pk][name] for name in ("interest_rate", "prior_principal", "prior_accrued")}
-    assert figures == {"interest_rate": RATE, "prior_principal": 2_000, "prior_accrued": 5 + 2_000 * growth}
+    figures = {
+        name: changes[loan.pk][name] for name in ("interest_rate_bps", "prior_principal", "prior_accrued_scaled")
+    }
+    assert figures == {"interest_rate_bps": RATE, "prior_principal": 2_000, "prior_accrued_scaled": 5 + 2_000 * growth}
     assert entry["before"]["position"] == {
         "pool_principal": "2500",
         "pool_accrued": "7",

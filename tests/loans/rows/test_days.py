@@ -39,19 +39,19 @@ def record(loan: PartnerLoan) -> LoanRecord:
 
 
 def test_the_database_adds_up_the_days_that_are_asked_for(partner: Any) -> None:
-    assert dict(days.made_anew([(partner.pk, DAY)]).items()) == {(partner.pk, DAY): OF_DAY}
-    both = days.made_anew([(partner.pk, DAY), (partner.pk, OTHER_DAY)])
+    assert dict(days.recomputed([(partner.pk, DAY)]).items()) == {(partner.pk, DAY): OF_DAY}
+    both = days.recomputed([(partner.pk, DAY), (partner.pk, OTHER_DAY)])
     assert dict(both.items()) == {(partner.pk, DAY): OF_DAY, (partner.pk, OTHER_DAY): OF_OTHER_DAY}
     assert len(both) == 2
 
 
 def test_a_day_without_loans_is_nothing(partner: Any) -> None:
     empty = (partner.pk, dt.date(2026, 1, 9))
-    assert dict(days.made_anew([empty]).items()) == {empty: [0, 0, 0, 0, 0, 0]}
+    assert dict(days.recomputed([empty]).items()) == {empty: [0, 0, 0, 0, 0, 0]}
 
 
 def test_all_days_of_a_partner(partner: Any) -> None:
-    found = dict(days.all_of(partner.pk).items())
+    found = dict(days.recomputed_of_partner(partner.pk).items())
     assert found == {(partner.pk, DAY): OF_DAY, (partner.pk, OTHER_DAY): OF_OTHER_DAY}
     assert days.by_partner(found.items()) == {partner.pk: [a + b for a, b in zip(OF_DAY, OF_OTHER_DAY, strict=True)]}
 
@@ -84,17 +84,17 @@ def test_what_the_loans_own_figures_lack_of_its_records(
 
 
 def test_corrections_are_added_to_the_days_that_are_there_alone(partner: Any) -> None:
-    made, more = days.made_anew([(partner.pk, DAY)]), Days()
-    more.put((partner.pk, DAY), [1, 2, 3, 4, 5, 6])
-    more.put((partner.pk, OTHER_DAY), [7] * 6)
-    made.plus(more)
+    made, more = days.recomputed([(partner.pk, DAY)]), Days()
+    more.set((partner.pk, DAY), [1, 2, 3, 4, 5, 6])
+    more.set((partner.pk, OTHER_DAY), [7] * 6)
+    made.correct(more)
     assert dict(made.items()) == {(partner.pk, DAY): [a + b for a, b in zip(OF_DAY, [1, 2, 3, 4, 5, 6], strict=True)]}
 
 
 def test_days_are_taken_over_from_others(partner: Any) -> None:
-    made, other = days.made_anew([(partner.pk, DAY)]), Days()
-    other.put((partner.pk, DAY), [0] * 6)
-    made.take(other)
+    made, other = days.recomputed([(partner.pk, DAY)]), Days()
+    other.set((partner.pk, DAY), [0] * 6)
+    made.replace(other)
     assert dict(made.items()) == {(partner.pk, DAY): [0] * 6}
 
 
@@ -103,7 +103,7 @@ def test_usage_is_compared_by_day_and_a_day_without_a_row_has_none(world: BooksR
     owner = world.partner(borrowed=70)
     made, third = Days(), dt.date(2026, 1, 7)
     for day, used in ((DAY, 75), (OTHER_DAY, 5), (third, 0)):
-        made.put((owner.pk, day), [used, 0, 0, 0, 0, 0])
+        made.set((owner.pk, day), [used, 0, 0, 0, 0, 0])
     found = [str(finding) for finding in days.check_usage(made, [owner], every=every)]
     assert found == [
         f"partner {owner.partner_id} daily usage of {DAY} is 70, adds up to 75",

@@ -147,13 +147,13 @@ def test_a_payment_at_the_same_moment_goes_first(
     world: BooksRows, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loan = due_loan(world, NOW - DAY, "DUE", "DUE", "DUE")
-    mark = schedules.mark
+    mark = schedules.mark_schedule
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
         PartnerLoan.objects.filter(pk=loan.pk).update(**changed)
         return mark(*args, **kwargs)
 
-    monkeypatch.setattr(schedules, "mark", overtaken)
+    monkeypatch.setattr(schedules, "mark_schedule", overtaken)
     assert mark_overdue(now=NOW) == 0
     assert {entry["status"] for entry in PartnerLoan.objects.get(pk=loan.pk).schedule} == {"DUE"}
     assert told() == []

@@ -7,8 +7,8 @@ from pytest_django.fixtures import Settings
 
 from loans.models import SolvencyPosition
 from loans.positions import health
-from loans.positions.health import check_positions, health_of, positions_at_risk, warning_factor
-from loans.positions.mirror import health_factor
+from loans.positions.health import check_positions, health_of, warning_factor_bps
+from loans.positions.mirror import health_factor_bps
 from tests.loans.rows.conftest import NOW
 from tests.support.books_rows import MOMENT, TIME, BooksRows, changed_by, everything, told
 
@@ -19,7 +19,7 @@ VALUE = 1_000_000
 def _only_ours(world: BooksRows, settings: Settings) -> None:
     """The bystanders are far from any danger; the margin is five per cent."""
     settings.HEALTH_WARNING_MARGIN_BPS = 500
-    SolvencyPosition.objects.update(collateral_value_usd=10**15, health_factor=health_factor(10**15, 1_000))
+    SolvencyPosition.objects.update(collateral_value_usd=10**15, health_factor_bps=health_factor_bps(10**15, 1_000))
 
 
 def position(world: BooksRows, debt: int, **fields: Any) -> SolvencyPosition:
@@ -48,34 +48,28 @@ def test_a_position_is_at_risk_within_the_margin_and_liquidated_beyond_its_share
     found = health_of(row, MOMENT)
     assert (found.is_at_risk, found.is_liquidatable) == (at_risk, liquidatable)
     assert (found.debt, found.liquidation_debt) == (debt, 800_000 if kind == "RWA" else 700_000)
-    assert found.factor == VALUE * 10_000 // debt
-    assert [one.position.pk for one in positions_at_risk(moment=MOMENT)] == ([row.pk] if at_risk else [])
+    assert found.factor_bps == VALUE * 10_000 // debt
 
 
 def test_interest_counts_until_the_moment_that_is_asked_for(world: BooksRows) -> None:
-    row = position(world, 761_904, pool_rate=1_000)
-    assert positions_at_risk(moment=MOMENT) == []
-    (found,) = positions_at_risk(moment=MOMENT + 3_600)
+    row = position(world, 761_904, pool_rate_bps=1_000)
+    assert not health_of(row, MOMENT).is_at_risk
+    found = health_of(row, MOMENT + 3_600)
+    assert found.is_at_risk
     assert found.debt == 761_904 + -(-761_904 * 1_000 * 3_600 // (10_000 * 365 * 86_400))
     assert found.position.pk == row.pk
-
-
-def test_the_nearest_to_liquidation_comes_first(world: BooksRows) -> None:
-    near, nearest, far = (position(world, debt) for debt in (780_000, 900_000, 765_000))
-    assert [one.position.pk for one in positions_at_risk(moment=MOMENT)] == [nearest.pk, near.pk, far.pk]
 
 
 @pytest.mark.parametrize(("partner_debt", "listed"), [(0, False), (1, True)])
 def test_only_what_partners_lent_against_is_looked_at(world: BooksRows, partner_debt: int, listed: bool) -> None:
     row = position(world, 900_000, total_partner_debt=partner_debt)
-    assert [one.position.pk for one in positions_at_risk(moment=MOMENT)] == ([row.pk] if listed else [])
     assert check_positions(moment=MOMENT) == int(listed)
     assert (SolvencyPosition.objects.get(pk=row.pk).health_warned_at is not None) == listed
 
 
 @pytest.mark.parametrize(("kind", "factor"), [("RWA", 13_125), ("PRIVATE_ASSET", 15_000)])
 def test_the_factor_below_which_a_kind_is_warned_about(kind: str, factor: int) -> None:
-    assert warning_factor(kind) == factor
+    assert warning_factor_bps(kind) == factor
 
 
 def test_a_warning_is_written_with_all_that_it_says(world: BooksRows) -> None:
@@ -83,7 +77,7 @@ def test_a_warning_is_written_with_all_that_it_says(world: BooksRows) -> None:
 
     changes, made = changed_by(lambda: check_positions(moment=MOMENT))
 
-    assert changes == {row.pk: {"health_factor": 12_820, "health_warned_at": NOW, "updated_at": NOW}}
+    assert changes == {row.pk: {"health_factor_bps": 12_820, "health_warned_at": NOW, "updated_at": NOW}}
     assert made == []
     assert told() == [
         (
@@ -117,7 +111,7 @@ def test_a_position_is_warned_about_once_until_it_recovers(
     row = position(world, debt, health_warned_at=warned)
     assert check_positions(moment=MOMENT) == warnings
     written = SolvencyPosition.objects.get(pk=row.pk)
-    assert (written.health_warned_at, written.health_factor) == (expected, VALUE * 10_000 // debt)
+    assert (written.health_warned_at, written.health_factor_bps) == (expected, VALUE * 10_000 // debt)
     assert len(told()) == warnings
 
 
@@ -145,7 +139,7 @@ def test_a_position_that_moved_since_it_was_read_is_left_to_the_next_look(
 
     monkeypatch.setattr(health, "health_of", overtaken)
     assert check_positions(moment=MOMENT) == 0
-    assert SolvencyPosition.objects.get(pk=row.pk).health_factor is None
+    assert SolvencyPosition.objects.get(pk=row.pk).health_factor_bps is None
     assert told() == []
 
 
@@ -153,4 +147,4 @@ def test_a_position_that_moved_since_it_was_read_is_left_to_the_next_look(
 def test_the_factor_is_value_over_debt_in_basis_points_and_fits_the_database(
     value: int, debt: int, factor: int | None
 ) -> None:
-    assert health_factor(value, debt) == factor
+    assert health_factor_bps(value, debt) == factor

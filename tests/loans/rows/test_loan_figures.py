@@ -7,8 +7,8 @@ import pytest
 from loans.models import PartnerLoan
 from loans.reconciliation import records
 from loans.reconciliation.days import Days
-from loans.reconciliation.loans import check, subject_of
-from loans.reconciliation.records import LoanRecord, Scope
+from loans.reconciliation.loans import check_loans, loan_subject
+from loans.reconciliation.records import LoanRecord, PositionGroup
 from tests.support.books_rows import BooksRows
 
 
@@ -16,8 +16,8 @@ def loan_record(loan: PartnerLoan) -> LoanRecord:
     """As a reconciliation reads it."""
     [record] = [
         record
-        for record in records.loans(Scope(chosen=(loan.solvency_position_id,)))
-        if subject_of(record) == f"loan:{loan.internal_loan_id}"
+        for record in records.loans(PositionGroup(chosen=(loan.solvency_position_id,)))
+        if loan_subject(record) == f"loan:{loan.internal_loan_id}"
     ]
     return record
 
@@ -43,7 +43,7 @@ def loan(world: BooksRows) -> PartnerLoan:
 def told(loan: PartnerLoan, **wrong: Any) -> list[str]:
     """What is told where the loan's row has these values, and its records are as they are."""
     record = loan_record(loan)._replace(**wrong)
-    findings, _ = check([record], records.repayments([record.pk]), Days())
+    findings, _ = check_loans([record], records.repayments([record.pk]), Days())
     return [str(finding) for finding in findings]
 
 
@@ -74,7 +74,7 @@ def test_a_position_owes_what_its_drawn_loans_owe_and_counts_those_that_live(wor
     elsewhere = world.loan(partner, world.position(), 300, "PENDING")
 
     every = [loan_record(loan) for loan in (live, closed, pending, elsewhere)]
-    findings, by_position = check(every, records.repayments([loan_record(closed).pk]), Days())
+    findings, by_position = check_loans(every, records.repayments([loan_record(closed).pk]), Days())
 
     assert findings == []
     [found] = by_position.values()

@@ -9,7 +9,7 @@ from audit.models import AuditEntry
 from chain.models import FundingTransfer
 from loans.models import FundingSource, OaidCredit, PartnerLoan, RepaymentSource, SolvencyPosition
 from loans.reconciliation import repairs
-from loans.reconciliation.findings import Finding, Repair
+from loans.reconciliation.findings import BooksFinding, Repair
 from partners.models import Partner, PartnerDailyUsage
 from tests.support.books_rows import DAY, BooksRows, everything
 
@@ -88,9 +88,9 @@ MODELS: dict[str, type] = {
 }
 
 
-def finding_of(row: Any, column: str) -> Finding:
+def finding_of(row: Any, column: str) -> BooksFinding:
     wanted = Repair(row._meta.label, str(row.pk), column, booked=WRONG, derived=0)
-    return Finding("partner:one", column, str(WRONG), "?", wanted)
+    return BooksFinding("partner:one", column, str(WRONG), "?", wanted)
 
 
 @pytest.mark.parametrize(("name", "column", "right"), SUMS)
@@ -99,7 +99,7 @@ def test_a_sum_is_what_its_records_add_up_to(rows: dict[str, Any], name: str, co
     MODELS[name].objects.filter(pk=row.pk).update(**{column: WRONG})  # type: ignore[attr-defined]
     before = everything()
 
-    assert repairs.repair(finding_of(row, column)) is True
+    assert repairs.repair_sum(finding_of(row, column)) is True
 
     after = everything()
     assert after.keys() == before.keys()
@@ -108,5 +108,5 @@ def test_a_sum_is_what_its_records_add_up_to(rows: dict[str, Any], name: str, co
     assert after[row.pk] == {**before[row.pk], column: right, **counted}
     [entry] = AuditEntry.objects.filter(action="books.repaired")
     assert (entry.before, entry.after) == ({column: str(WRONG)}, {column: str(right)})
-    assert repairs.repair(finding_of(row, column)) is False  # it is right by now
+    assert repairs.repair_sum(finding_of(row, column)) is False  # it is right by now
     assert AuditEntry.objects.filter(action="books.repaired").count() == 1

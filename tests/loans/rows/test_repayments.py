@@ -15,7 +15,7 @@ from loans.ledger import apply, entries
 from loans.ledger.errors import LedgerContended, LedgerGap, LedgerPassed
 from loans.ledger.movement import Movement, order_of
 from loans.models import FundingSource, PartnerLoan, PartnerSpending, Repayment, SolvencyPosition
-from loans.selectors import Payment
+from loans.selectors import SettledPayment
 from loans.services import onchain
 from loans.services.settle_repayment import settle_repayment
 from partner_platform.core.database.transactions import run_in_transaction
@@ -59,7 +59,7 @@ def paying(world: BooksRows, position: SolvencyPosition, paid: int, after: tuple
     return world.operation(kind="repay", outcome_logs=logs)
 
 
-def history(loan: PartnerLoan) -> list[Payment]:
+def history(loan: PartnerLoan) -> list[SettledPayment]:
     """What the API will say was paid on the loan, by its row and its repayments' rows."""
     return selectors.repayment_history(PartnerLoan.objects.get(pk=loan.pk))
 
@@ -103,7 +103,7 @@ def test_a_part_that_was_pulled(world: BooksRows) -> None:
         },
         partner.pk: {"current_outstanding": 1_200, "total_repaid": 320},
     }
-    assert history(loan) == [Payment(300, TIME, operation.tx_hash, "PARTNER", ORDER)]
+    assert history(loan) == [SettledPayment(300, TIME, operation.tx_hash, "PARTNER", ORDER)]
     assert (entry["kind"], entry["amount"], entry["loan_id"], entry["order"]) == ("PAYMENT", 300, None, ORDER)
     (stood,) = entry["before"]["loans"].values()
     assert (stood["outstanding_principal"], stood["total_repaid"]) == ("1000", "5")
@@ -122,12 +122,14 @@ def test_all_of_it_from_a_transfer_with_interest_that_fewer_seconds_made(world: 
     """More was claimed than was owed in the block: the rest is the transfer's again."""
     partner = world.partner(current_outstanding=1_000_000, active_loans=2)
     accrued = 9 * SCALE + 1
-    position = world.position(**at_the_pool(1_000_000, pool_accrued=accrued, loans_accrued=accrued, pool_rate=RATE))
+    position = world.position(
+        **at_the_pool(1_000_000, pool_accrued_scaled=accrued, loans_accrued_scaled=accrued, pool_rate_bps=RATE)
+    )
     loan = world.loan(
         partner,
         position,
         1_000_000,
-        interest_rate=RATE,
+        interest_rate_bps=RATE,
         accrued_scaled=accrued,
         repayment_in_flight=True,
         interest_paid=4,
@@ -176,13 +178,13 @@ def test_all_of_it_from_a_transfer_with_interest_that_fewer_seconds_made(world: 
     }
     assert changes[position.pk] == {
         "pool_principal": 0,
-        "pool_accrued": 0,
+        "pool_accrued_scaled": 0,
         "loans_principal": 0,
-        "loans_accrued": 0,
+        "loans_accrued_scaled": 0,
         "total_partner_debt": 0,
         "ledger_order": ORDER,
     }
-    assert history(loan) == [Payment(1_000_010, TIME, operation.tx_hash, "PARTNER", ORDER)]
+    assert history(loan) == [SettledPayment(1_000_010, TIME, operation.tx_hash, "PARTNER", ORDER)]
     assert [row[""] for row in made] == ["PartnerSpending", "LedgerEntry"]
     assert spending_of(partner) == [(operation.executor, 1_000_010, BLOCK, False)]
     ((action, _, _, after),) = told()
@@ -203,9 +205,11 @@ def test_interest_that_no_funds_of_the_partner_covered_is_the_platforms(
 ) -> None:
     partner = world.partner(current_outstanding=1_000_000, active_loans=1)
     accrued = 10 * SCALE
-    position = world.position(**at_the_pool(1_000_000, pool_accrued=accrued, loans_accrued=accrued, pool_rate=RATE))
+    position = world.position(
+        **at_the_pool(1_000_000, pool_accrued_scaled=accrued, loans_accrued_scaled=accrued, pool_rate_bps=RATE)
+    )
     loan = world.loan(
-        partner, position, 1_000_000, interest_rate=RATE, accrued_scaled=accrued, repayment_in_flight=True
+        partner, position, 1_000_000, interest_rate_bps=RATE, accrued_scaled=accrued, repayment_in_flight=True
     )
     operation = paying(world, position, 1_000_010, (0, 0), RATE)
     transfer = world.transfer(2_000_000, 1_500_000) if funding == FundingSource.TRANSFER else None
@@ -296,22 +300,22 @@ def test_the_interest_of_a_positions_other_loan_is_figured_anew_and_nothing_else
     position = world.position(
         **at_the_pool(
             3_000,
-            pool_accrued=10 * SCALE,
-            loans_accrued=10 * SCALE,
-            pool_rate=RATE,
+            pool_accrued_scaled=10 * SCALE,
+            loans_accrued_scaled=10 * SCALE,
+            pool_rate_bps=RATE,
             pool_since=MOMENT,
             total_partner_debt=3_000,
         )
     )
-    first = world.loan(partner, position, 1_000, interest_rate=RATE, accrued_scaled=first_accrued)
+    first = world.loan(partner, position, 1_000, interest_rate_bps=RATE, accrued_scaled=first_accrued)
     second = world.loan(
         partner,
         position,
         2_000,
-        interest_rate=RATE,
+        interest_rate_bps=RATE,
         accrued_scaled=second_accrued,
         prior_principal=1_000,
-        prior_accrued=first_accrued,
+        prior_accrued_scaled=first_accrued,
         repayment_in_flight=True,
     )
     operation = paying(world, position, 500, (2_510, 0), RATE)
@@ -327,20 +331,21 @@ def test_the_interest_of_a_positions_other_loan_is_figured_anew_and_nothing_else
         "accrued_scaled": 0,
         "interest_paid": 6,
     }
-    assert (changes[second.pk]["prior_principal"], changes[second.pk]["prior_accrued"]) == (1_004, 0)
+    assert (changes[second.pk]["prior_principal"], changes[second.pk]["prior_accrued_scaled"]) == (1_004, 0)
     assert changes[second.pk]["outstanding_principal"] == 2_000 - 494
     assert changes[partner.pk] == {"current_outstanding": 3_000 - 494, "total_repaid": 500}
     assert changes[position.pk] == {
         "pool_principal": 2_510,
-        "pool_accrued": 0,
+        "pool_accrued_scaled": 0,
         "loans_principal": 2_510,
-        "loans_accrued": 0,
+        "loans_accrued_scaled": 0,
         "total_partner_debt": 3_000 - 494,
         "ledger_order": ORDER,
     }
     stood = entry["before"]["loans"]
-    assert set(stood[str(first.pk)]) == set(entries.PART_FIELDS)
-    assert set(stood[str(second.pk)]) == {*entries.PART_FIELDS, *entries.PAYMENT_FIELDS}
+    columns = {field.name: field.column for field in PartnerLoan._meta.concrete_fields}
+    assert set(stood[str(first.pk)]) == {columns[name] for name in entries.PART_FIELDS}
+    assert set(stood[str(second.pk)]) == {columns[name] for name in (*entries.PART_FIELDS, *entries.PAYMENT_FIELDS)}
     assert {"status", "total_repaid"} <= set(stood[str(second.pk)])
 
 
@@ -512,14 +517,14 @@ def test_a_position_that_moved_since_it_was_read_is_contended(
     world: BooksRows, changed: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     position = world.position(**at_the_pool(1_000))
-    read = apply.read_position
+    read = apply.position_row
 
     def overtaken(position_id: int) -> SolvencyPosition:
         row = read(position_id)
         SolvencyPosition.objects.filter(pk=row.pk).update(**changed)
         return row
 
-    monkeypatch.setattr(apply, "read_position", overtaken)
+    monkeypatch.setattr(apply, "position_row", overtaken)
     with pytest.raises(LedgerContended, match=f"position {position.position_id} moved meanwhile"):
         run_in_transaction(lambda: apply.apply_user_draw(movement(position), 5))
 
@@ -612,7 +617,7 @@ def test_a_users_payment_goes_to_the_oldest_loan_then_to_their_own_debt_and_last
 
 def test_a_users_own_draw_is_their_debt_and_none_of_the_partners(world: BooksRows) -> None:
     position = world.position(
-        **at_the_pool(600, loans_accrued=2, pool_accrued=5, pool_rate=RATE, pool_since=MOMENT - 4)
+        **at_the_pool(600, loans_accrued_scaled=2, pool_accrued_scaled=5, pool_rate_bps=RATE, pool_since=MOMENT - 4)
     )
 
     changes, (entry,) = changed_by(lambda: onchain.user_drew(movement(position), event(position, amount=70)))
@@ -621,9 +626,9 @@ def test_a_users_own_draw_is_their_debt_and_none_of_the_partners(world: BooksRow
     assert changes == {
         position.pk: {
             "pool_principal": 670,
-            "pool_accrued": 5 + 600 * growth,
+            "pool_accrued_scaled": 5 + 600 * growth,
             "pool_since": MOMENT,
-            "loans_accrued": 2 + 600 * growth,
+            "loans_accrued_scaled": 2 + 600 * growth,
             "ledger_order": ORDER,
         }
     }
@@ -637,12 +642,18 @@ def test_a_liquidation_pays_each_loan_its_share_and_writes_the_rest_off(world: B
     )
     accrued = 400 * SCALE
     position = world.position(
-        **at_the_pool(4_000, pool_accrued=accrued, loans_accrued=accrued, pool_rate=RATE, total_partner_debt=4_000)
+        **at_the_pool(
+            4_000,
+            pool_accrued_scaled=accrued,
+            loans_accrued_scaled=accrued,
+            pool_rate_bps=RATE,
+            total_partner_debt=4_000,
+        )
     )
-    large = world.loan(partner, position, 3_000, interest_rate=RATE, accrued_scaled=300 * SCALE)
+    large = world.loan(partner, position, 3_000, interest_rate_bps=RATE, accrued_scaled=300 * SCALE)
     small = world.loan(
-        other, position, 1_000, "DEFAULTED", interest_rate=RATE, accrued_scaled=100 * SCALE, prior_principal=3_000,
-        prior_accrued=300 * SCALE, next_due_at=TIME,
+        other, position, 1_000, "DEFAULTED", interest_rate_bps=RATE, accrued_scaled=100 * SCALE, prior_principal=3_000,
+        prior_accrued_scaled=300 * SCALE, next_due_at=TIME,
     )  # fmt: skip
 
     changes, made = changed_by(lambda: onchain.liquidated(movement(position), event(position, debtPaid=440)))
@@ -659,17 +670,17 @@ def test_a_liquidation_pays_each_loan_its_share_and_writes_the_rest_off(world: B
         "repay_tx_hash": "0x" + "ab" * 32,
         "updated_at": NOW,
     }
-    assert history(large) == [Payment(330, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
-    assert history(small) == [Payment(110, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
+    assert history(large) == [SettledPayment(330, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
+    assert history(small) == [SettledPayment(110, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
     assert (changes[small.pk]["total_repaid"], changes[small.pk]["next_due_at"]) == (110, None)
     assert (changes[small.pk]["written_off_principal"], changes[small.pk]["prior_principal"]) == (990, 0)
     assert changes[partner.pk] == {"current_outstanding": 0, "total_repaid": 330, "active_loans": 0}
     assert changes[other.pk] == {"current_outstanding": 0, "total_repaid": 110, "active_loans": 1}
     assert changes[position.pk] == {
         "pool_principal": 0,
-        "pool_accrued": 0,
+        "pool_accrued_scaled": 0,
         "loans_principal": 0,
-        "loans_accrued": 0,
+        "loans_accrued_scaled": 0,
         "total_partner_debt": 0,
         "ledger_order": ORDER,
     }
@@ -684,9 +695,15 @@ def test_a_liquidation_that_covers_not_even_the_interest_writes_principal_and_in
     partner = world.partner(current_outstanding=3_000, active_loans=1)
     accrued = 300 * SCALE
     position = world.position(
-        **at_the_pool(3_000, pool_accrued=accrued, loans_accrued=accrued, pool_rate=RATE, total_partner_debt=3_000)
+        **at_the_pool(
+            3_000,
+            pool_accrued_scaled=accrued,
+            loans_accrued_scaled=accrued,
+            pool_rate_bps=RATE,
+            total_partner_debt=3_000,
+        )
     )
-    loan = world.loan(partner, position, 3_000, interest_rate=RATE, accrued_scaled=accrued)
+    loan = world.loan(partner, position, 3_000, interest_rate_bps=RATE, accrued_scaled=accrued)
 
     changes, _ = changed_by(lambda: onchain.liquidated(movement(position), event(position, debtPaid=33)))
 

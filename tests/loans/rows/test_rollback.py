@@ -21,7 +21,7 @@ from loans.models import (
     SolvencyPosition,
 )
 from loans.rollback import operations, positions
-from loans.selectors import Payment
+from loans.selectors import SettledPayment
 from loans.services import onchain
 from loans.services.settle_borrow import settle_borrow
 from loans.services.settle_repayment import settle_repayment
@@ -89,14 +89,16 @@ def test_a_draw(world: BooksRows) -> None:
 def test_a_repayment_of_ours_is_under_way_again(world: BooksRows, funding: str, closes: bool) -> None:
     partner = world.partner(current_outstanding=3_000, total_repaid=7, active_loans=3, repaid_loans=2)
     accrued = 10 * SCALE
-    position = world.position(**at_the_pool(1_000, pool_accrued=accrued, loans_accrued=accrued, pool_rate=RATE))
+    position = world.position(
+        **at_the_pool(1_000, pool_accrued_scaled=accrued, loans_accrued_scaled=accrued, pool_rate_bps=RATE)
+    )
     paid, after = (1_010, (0, 0)) if closes else (300, (710, 0))
     loan = world.loan(
         partner,
         position,
         1_000,
         "DEFAULTED",
-        interest_rate=RATE,
+        interest_rate_bps=RATE,
         accrued_scaled=accrued,
         repayment_in_flight=True,
         total_repaid=7,
@@ -111,13 +113,13 @@ def test_a_repayment_of_ours_is_under_way_again(world: BooksRows, funding: str, 
     first = world.repayment(
         loan, 7, status="SETTLED", tx_hash="0x07", settled_at=EARLIER, chain_order=order_of(BLOCK - 2, 0)
     )
-    earlier = Payment(7, EARLIER, first.tx_hash, "PARTNER", first.chain_order)
+    earlier = SettledPayment(7, EARLIER, first.tx_hash, "PARTNER", first.chain_order)
     repayment = world.repayment(loan, paid, operation=operation, funding=funding, funding_transfer=transfer)
     spending = world.spending(partner, 40)
     before = everything()
     settle(lambda: settle_repayment(repayment, operation), operation)
     assert PartnerLoan.objects.get(pk=loan.pk).status == ("REPAID" if closes else "DEFAULTED")
-    assert history(loan) == [earlier, Payment(paid, TIME, operation.tx_hash, "PARTNER", ORDER)]
+    assert history(loan) == [earlier, SettledPayment(paid, TIME, operation.tx_hash, "PARTNER", ORDER)]
     assert PartnerSpending.objects.get(pk=spending.pk).spent == (40 + paid if transfer else 40)
 
     undo(position)
@@ -130,8 +132,12 @@ def test_a_repayment_of_ours_is_under_way_again(world: BooksRows, funding: str, 
 def test_what_the_platform_covered_is_not_claimed_when_it_comes_again(world: BooksRows) -> None:
     partner = world.partner(current_outstanding=1_000, active_loans=1)
     accrued = 10 * SCALE
-    position = world.position(**at_the_pool(1_000, pool_accrued=accrued, loans_accrued=accrued, pool_rate=RATE))
-    loan = world.loan(partner, position, 1_000, interest_rate=RATE, accrued_scaled=accrued, repayment_in_flight=True)
+    position = world.position(
+        **at_the_pool(1_000, pool_accrued_scaled=accrued, loans_accrued_scaled=accrued, pool_rate_bps=RATE)
+    )
+    loan = world.loan(
+        partner, position, 1_000, interest_rate_bps=RATE, accrued_scaled=accrued, repayment_in_flight=True
+    )
     operation = paying(world, position, 1_010, (0, 0), RATE)
     transfer = world.transfer(2_000, 1_800)
     repayment = world.repayment(
@@ -151,9 +157,11 @@ def test_what_the_platform_covered_is_not_claimed_when_it_comes_again(world: Boo
 def test_what_others_paid_and_drew_never_happened_newest_first(world: BooksRows) -> None:
     partner = world.partner(current_outstanding=600, total_repaid=5, active_loans=2)
     position = world.position(
-        **at_the_pool(600, pool_principal=700, pool_accrued=SCALE, loans_accrued=SCALE // 2, pool_rate=RATE)
+        **at_the_pool(
+            600, pool_principal=700, pool_accrued_scaled=SCALE, loans_accrued_scaled=SCALE // 2, pool_rate_bps=RATE
+        )
     )
-    loan = world.loan(partner, position, 600, interest_rate=RATE, accrued_scaled=SCALE // 2, repay_tx_hash="")
+    loan = world.loan(partner, position, 600, interest_rate_bps=RATE, accrued_scaled=SCALE // 2, repay_tx_hash="")
     before = everything()
     first, second, third = ((BLOCK, index) for index in (3, 4, 5))
     run_in_transaction(lambda: onchain.user_drew(movement(position, order=first), event(position, amount=70)))

@@ -1,8 +1,9 @@
 """Each draw and each repayment of ours against its event, and what it did to the platform account (M2, M3).
 
 An event is found by its place: the books know the pool's log that a draw or a payment moved the debt by, and the
-vault's event is the first of its kind after that, in the same block. What landed since the last run, or lately, must
-stand under the uid of its own operation too, and so must whatever is not found by its place. Then there is left
+vault's event is the first of its kind after that, in the same block. An event since the last run, or of
+a block that is not final, must carry the uid of the item's operation too, and so must whatever is not found by its
+place. Then there is left
 
 - what the books have and the chain has not: later than block B, or undone by a reorg that the books have not rolled
   back yet (in motion), or a finding;
@@ -19,9 +20,10 @@ from django.conf import settings
 from chain.models import Operation, OperationState
 from chain.reconciling import ReferenceBlock
 from loans.ledger.movement import block_of
-from loans.reconciliation.findings import Finding, differs
-from loans.reconciliation.loans import UNDRAWN, subject_of
-from loans.reconciliation.records import DRAWS, EventRecord, LoanRecord, RepaymentRecord, chunks
+from loans.reconciliation.findings import BooksFinding, differs
+from loans.reconciliation.loans import UNDRAWN, loan_subject
+from loans.reconciliation.records import DRAWS, EventRecord, LoanRecord, RepaymentRecord
+from partner_platform.core.database.batches import batched
 from partner_platform.core.database.rows import as_uuid
 
 FROM_ACCOUNT = ("TRANSFER", "TRUSTED")  # repayments that the platform account's own USDC pays
@@ -29,25 +31,25 @@ Item = LoanRecord | RepaymentRecord
 
 
 @dataclass
-class Landed:
+class MatchedEvents:
     """What was found: findings, what is in motion since which block, and USDC by platform account."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[BooksFinding] = field(default_factory=list)
     motions: dict[str, int | None] = field(default_factory=dict)
     flows: Counter[str] = field(default_factory=Counter)
     draws: int = 0
     payments: int = 0
 
 
-class Landings:
-    """The comparison of one scope's loans and repayments with their events, at `moment`.
+class EventMatcher:
+    """The comparison of one group's loans and repayments with their events, at `moment`.
 
     `since`: events of later blocks count in `flows`. `fresh`: those of later blocks must have their operation's uid.
     """
 
     def __init__(self, moment: ReferenceBlock, *, since: int, fresh: int) -> None:
         self._moment, self._since, self._fresh = moment, since, fresh
-        self.found = Landed()
+        self.found = MatchedEvents()
         self._lost: list[Item] = []  # the books have it, no event at its place
         self._fresh_pairs: list[tuple[Item, EventRecord]] = []
         self._unknown: list[EventRecord] = []  # events nobody claimed
@@ -57,7 +59,7 @@ class Landings:
         loans: Sequence[LoanRecord],
         repayments: Mapping[Any, Sequence[RepaymentRecord]],
         events: Mapping[str, Sequence[EventRecord]],
-    ) -> Landed:
+    ) -> MatchedEvents:
         """Compare all of them."""
         by_position: dict[str, list[LoanRecord]] = {}
         for loan in loans:
@@ -110,7 +112,7 @@ class Landings:
         amount = int(event.amount)
         if isinstance(item, LoanRecord):
             if amount != item.principal_amount:
-                self.found.findings += differs(subject_of(item), "principal_amount", item.principal_amount, amount)
+                self.found.findings += differs(loan_subject(item), "principal_amount", item.principal_amount, amount)
         elif not 0 <= amount - _paid(item) <= 1:  # a base unit of rounding may have gone to another loan
             self.found.findings += differs(_subject(item), "amount", item.amount, amount)
         self._count(item, event)
@@ -153,7 +155,7 @@ class Landings:
         elif self._moment.is_orphan(block, operation.block_hash):
             self.found.motions[_subject(item)] = block
         elif isinstance(item, LoanRecord):
-            self.found.findings += differs(subject_of(item), "principal_amount", item.principal_amount, 0)
+            self.found.findings += differs(loan_subject(item), "principal_amount", item.principal_amount, 0)
             self._count_booked(operation, item.platform_fee_charged)
         else:
             self.found.findings += differs(_subject(item), "amount", item.amount, 0)
@@ -181,7 +183,7 @@ def _operations(**wanted: Iterable[Any]) -> dict[Any, Operation]:
     """Operations by their key, found by a column."""
     [(name, values)] = wanted.items()
     found: dict[Any, Operation] = {}
-    for chosen in chunks(values):
+    for chosen in batched(values):
         query = Operation.objects.filter(**{f"{name}__in": chosen})
         columns = ("pk", "uid", "state", "block_number", "block_hash", "reopened", "executor")
         found |= {operation.pk: operation for operation in query.only(*columns)}
@@ -193,7 +195,7 @@ def _operation_of(item: Item) -> Any:
 
 
 def _subject(item: Item) -> str:
-    return subject_of(item) if isinstance(item, LoanRecord) else f"repayment:{as_uuid(item.pk)}"
+    return loan_subject(item) if isinstance(item, LoanRecord) else f"repayment:{as_uuid(item.pk)}"
 
 
 def _paid(repayment: RepaymentRecord) -> int:

@@ -9,8 +9,8 @@ from chain.reconciling import ReferenceBlock
 from loans.ledger.movement import order_of
 from loans.models import PartnerLoan
 from loans.reconciliation import records
-from loans.reconciliation.landings import Landed, Landings
-from loans.reconciliation.look import _Look
+from loans.reconciliation.comparison import Comparing
+from loans.reconciliation.own_events import EventMatcher, MatchedEvents
 from loans.reconciliation.records import DRAWS, PAYMENTS, EventRecord
 from tests.loans.rows.conftest import EXECUTOR
 from tests.loans.rows.test_loan_figures import loan_record
@@ -21,10 +21,10 @@ MOMENT = ReferenceBlock(BLOCK + 10, "0xhead", 0, watched={BLOCK: BLOCK_HASH, BLO
 
 def compared(
     loan: PartnerLoan, *events: EventRecord, since: int = BLOCK - 1, fresh: int = BLOCK, moment: ReferenceBlock = MOMENT
-) -> Landed:
+) -> MatchedEvents:
     """The loan and its repayments against these events of its position."""
     record = loan_record(loan)
-    landings = Landings(moment, since=since, fresh=fresh)
+    landings = EventMatcher(moment, since=since, fresh=fresh)
     return landings.compare([record], records.repayments([record.pk]), {record.solvency_position_id: events})
 
 
@@ -146,9 +146,11 @@ def test_a_run_counts_what_it_compared_over_all_its_ranges(world: BooksRows) -> 
     world.repayment(loan, 300, status="SETTLED", operation=operation, chain_order=order_of(BLOCK, 8))
     record = loan_record(loan)
     events = {record.solvency_position_id: [event(loan, DRAWS[0], 1_000), event(loan, PAYMENTS[0], 300, log=9)]}
-    run = _Look(MOMENT, 0)
+    run = Comparing(MOMENT, 0)
     for _ in range(2):
-        run._take(Landings(MOMENT, since=BLOCK - 1, fresh=BLOCK), [record], records.repayments([record.pk]), events)
+        run._match_events(
+            EventMatcher(MOMENT, since=BLOCK - 1, fresh=BLOCK), [record], records.repayments([record.pk]), events
+        )
     assert run.checked == {"loan": 2, "repayment": 2}
     assert run.flows == {EXECUTOR: 10}
     assert (run.findings.total, run.motions) == (0, {})
@@ -156,9 +158,9 @@ def test_a_run_counts_what_it_compared_over_all_its_ranges(world: BooksRows) -> 
 
 def test_a_run_keeps_what_its_ranges_found_and_what_is_under_way(world: BooksRows) -> None:
     lost, waiting = drawn(world), drawn(world, "EXECUTED")
-    run = _Look(MOMENT, 0)
+    run = Comparing(MOMENT, 0)
     for loan in (lost, waiting):
-        run._take(Landings(MOMENT, since=BLOCK - 1, fresh=BLOCK), [loan_record(loan)], {}, {})
+        run._match_events(EventMatcher(MOMENT, since=BLOCK - 1, fresh=BLOCK), [loan_record(loan)], {}, {})
     assert [str(finding) for finding in run.findings] == [
         f"loan {lost.internal_loan_id} principal_amount is 1000, adds up to 0"
     ]
@@ -169,8 +171,15 @@ def test_a_full_run_takes_what_is_final_by_its_place_and_a_quick_one_no_more_tha
     world: BooksRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[tuple[Any, int]] = []
-    monkeypatch.setattr(_Look, "_go_over", lambda _self, chosen, _sums, *, since: begun.append((chosen, since)))
-    _Look(None, 0).look_at_all()
+    monkeypatch.setattr(
+        Comparing, "_compare_positions", lambda _self, chosen, _sums, *, since: begun.append((chosen, since))
+    )
+    Comparing(None, 0).compare_all()
     assert begun == [(None, -1)]
     final = MOMENT.final_block
-    assert [_Look(MOMENT, 0)._fresh(since) for since in (-1, 0, final - 1, final + 1)] == [final, 0, final - 1, final]
+    assert [Comparing(MOMENT, 0)._fresh(since) for since in (-1, 0, final - 1, final + 1)] == [
+        final,
+        0,
+        final - 1,
+        final,
+    ]

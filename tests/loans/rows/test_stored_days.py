@@ -5,7 +5,7 @@ import uuid
 
 from loans.models import ReconciledDay
 from loans.reconciliation.days import FIGURES
-from loans.reconciliation.kept_runs import _keep_days
+from loans.reconciliation.stored_runs import _store_days
 from tests.support.books_rows import DAY, BooksRows
 
 OTHER_DAY = dt.date(2026, 1, 6)
@@ -18,12 +18,12 @@ def kept() -> dict[dt.date, tuple[uuid.UUID, list[int]]]:
 
 def test_sums_are_written_and_those_that_are_the_same_are_left(world: BooksRows) -> None:
     partner = world.partner().pk
-    _keep_days({(partner, DAY): OF_DAY, (partner, OTHER_DAY): OF_OTHER_DAY}, is_all=True)
+    _store_days({(partner, DAY): OF_DAY, (partner, OTHER_DAY): OF_OTHER_DAY}, is_all=True)
     first = kept()
     assert {day: sums for day, (_, sums) in first.items()} == {DAY: OF_DAY, OTHER_DAY: OF_OTHER_DAY}
 
     changed = [22, *OF_DAY[1:]]
-    _keep_days({(partner, DAY): changed, (partner, OTHER_DAY): OF_OTHER_DAY}, is_all=True)
+    _store_days({(partner, DAY): changed, (partner, OTHER_DAY): OF_OTHER_DAY}, is_all=True)
     second = kept()
     assert second[OTHER_DAY] == first[OTHER_DAY]
     assert second[DAY][1] == changed
@@ -32,8 +32,8 @@ def test_sums_are_written_and_those_that_are_the_same_are_left(world: BooksRows)
 
 def test_days_that_were_not_looked_at_keep_their_sums_and_where_all_were_no_others_stay(world: BooksRows) -> None:
     partner, other = world.partner().pk, world.partner().pk
-    _keep_days({(partner, DAY): OF_DAY, (other, OTHER_DAY): OF_OTHER_DAY}, is_all=True)
-    _keep_days({(partner, DAY): OF_OTHER_DAY}, is_all=False)
+    _store_days({(partner, DAY): OF_DAY, (other, OTHER_DAY): OF_OTHER_DAY}, is_all=True)
+    _store_days({(partner, DAY): OF_OTHER_DAY}, is_all=False)
     assert {day: sums for day, (_, sums) in kept().items()} == {DAY: OF_OTHER_DAY, OTHER_DAY: OF_OTHER_DAY}
-    _keep_days({(partner, DAY): OF_DAY}, is_all=True)
+    _store_days({(partner, DAY): OF_DAY}, is_all=True)
     assert {day: sums for day, (_, sums) in kept().items()} == {DAY: OF_DAY}

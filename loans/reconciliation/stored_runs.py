@@ -1,17 +1,16 @@
-"""The runs that were kept, and the sums that each leaves to the next."""
+"""The stored runs, and the sums that each leaves to the next."""
 
 import datetime as dt
 import logging
-from itertools import islice
-from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from loans.models import ReconciledDay, ReconciliationRun
+from loans.reconciliation.comparison import Baseline
 from loans.reconciliation.days import FIGURES, Days
-from loans.reconciliation.look import Kept
+from partner_platform.core.database.batches import batched
 from partner_platform.core.database.transactions import run_in_transaction
 
 logger = logging.getLogger(__name__)
@@ -20,25 +19,25 @@ ROWS_AT_ONCE = 500
 DayKey = tuple[UUID, dt.date]
 
 
-def newest() -> ReconciliationRun | None:
-    """The last run that keeps sums."""
-    return _kept().order_by("-number").first()
+def newest_run() -> ReconciliationRun | None:
+    """The last run that left sums."""
+    return _with_sums().order_by("-number").first()
 
 
-def newest_full() -> ReconciliationRun | None:
+def newest_full_run() -> ReconciliationRun | None:
     """The last of them that compared every row."""
-    return _kept().filter(is_full__in=[True]).order_by("-created_at").first()
+    return _with_sums().filter(is_full__in=[True]).order_by("-created_at").first()
 
 
-def _kept() -> QuerySet[ReconciliationRun]:
+def _with_sums() -> QuerySet[ReconciliationRun]:
     return ReconciliationRun.objects.filter(number__isnull=False)
 
 
-def kept_of(run: ReconciliationRun | None) -> Kept | None:
-    """What a quick look may begin from; None where the run found something, or does not know all that was in motion."""
+def baseline_of(run: ReconciliationRun | None) -> Baseline | None:
+    """What a quick comparison starts from; None where the run found something, or does not list all in motion."""
     if run is None or run.finding_count or len(run.in_motion) != run.in_motion_count:
         return None
-    return Kept(
+    return Baseline(
         block_number=run.block_number,
         block_hash=run.block_hash,
         audit_block=run.audit_block,
@@ -47,25 +46,25 @@ def kept_of(run: ReconciliationRun | None) -> Kept | None:
     )
 
 
-def keep(run: ReconciliationRun, last: ReconciliationRun | None, days: Days) -> None:
-    """Write the run, and the sums of its days; where another run was kept since `last`, the run alone."""
+def store_run(run: ReconciliationRun, last: ReconciliationRun | None, days: Days) -> None:
+    """Write the run, and the sums of its days; where another run was stored since `last`, the run alone."""
     sums = dict(days.items())
 
     def write() -> None:
         run.number = 1 if last is None else (last.number or 0) + 1
         run.save(force_insert=True)
-        _keep_days(sums, is_all=run.is_full)
+        _store_days(sums, is_all=run.is_full)
 
     try:
         run_in_transaction(write)
     except IntegrityError:
-        logger.info("another reconciliation ended at the same time: this one keeps no sums")
+        logger.info("another reconciliation ended at the same time: this one leaves no sums")
         run.number = None
         run.save(force_insert=True)
 
 
-def _keep_days(sums: dict[DayKey, list[int]], *, is_all: bool) -> None:
-    """Write what differs from the kept sums; where these are all days there are, no others stay."""
+def _store_days(sums: dict[DayKey, list[int]], *, is_all: bool) -> None:
+    """Write what differs from the stored sums; where these are all days there are, the others are deleted."""
     known = _known(sums, is_all=is_all)
     changed, replaced = [], []
     for key, values in sums.items():
@@ -79,7 +78,7 @@ def _keep_days(sums: dict[DayKey, list[int]], *, is_all: bool) -> None:
             setattr(row, name, value)
         changed.append(row)
     replaced += [row.pk for row in known.values()] if is_all else []
-    for chosen in _chunks(replaced):
+    for chosen in batched(replaced):
         ReconciledDay.objects.filter(pk__in=chosen).delete()
     ReconciledDay.objects.bulk_create(changed, batch_size=ROWS_AT_ONCE)
 
@@ -90,9 +89,3 @@ def _known(sums: dict[DayKey, list[int]], *, is_all: bool) -> dict[DayKey, Recon
         partners, days = sorted({partner for partner, _ in sums}), sorted({day for _, day in sums})
         rows = rows.filter(partner_id__in=partners, day__in=days)
     return {(row.partner_id, row.day): row for row in rows}
-
-
-def _chunks(keys: list[Any]) -> Any:
-    remaining = iter(keys)
-    while chosen := list(islice(remaining, ROWS_AT_ONCE)):
-        yield chosen

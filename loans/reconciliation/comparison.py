@@ -1,9 +1,9 @@
 """One comparison of everything, or of all that moved since the last run, at one moment.
 
-A full look reads every row. A quick one reads the positions that moved (with all that hangs on them), the days, OAIDs
-and transfers of the loans that moved, each partner's sums, the platform accounts and the wallets; what it does not read
-agreed in the last run and was not written to since. It needs a last run that found nothing, on a block that still
-stands; otherwise the look is full.
+A full comparison reads every row. A quick one reads the positions that moved (with their loans, repayments and events),
+the days, OAIDs and transfers of the loans that moved, each partner's sums, the platform accounts and the wallets; what
+it does not read agreed in the last run and was not written since. It needs a last run that found nothing, on a block
+that is still on the chain; otherwise the comparison is full.
 """
 
 from collections import Counter
@@ -17,13 +17,14 @@ from chain import reconciling
 from chain import selectors as chain_selectors
 from chain.models import ChainEvent
 from chain.reconciling import ReferenceBlock
-from loans.reconciliation import days, holdings, positions, records, reserved, transfers
+from loans.reconciliation import days, holdings, positions, records, reservations, transfers
 from loans.reconciliation.days import Corrections, Days
 from loans.reconciliation.findings import Findings
-from loans.reconciliation.landings import Landings
-from loans.reconciliation.loans import check as check_loans
+from loans.reconciliation.loans import check_loans
 from loans.reconciliation.moved import Moved, TooMany, moved_since, transfers_of
-from loans.reconciliation.records import PositionRecord, Scope, Scopes
+from loans.reconciliation.own_events import EventMatcher
+from loans.reconciliation.records import PositionGroup, PositionGroups, PositionRecord
+from partner_platform.core.database.batches import batched
 from partner_platform.core.database.snapshot import snapshot
 from partners.models import Partner
 
@@ -31,8 +32,8 @@ UNAPPLIED_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What a run leaves to the next: how far it had read the trail and the chain, and the sums as of then."""
+class Baseline:
+    """What a quick comparison starts from: how far the last run had read trail and chain, and its sums as of then."""
 
     block_number: int
     block_hash: str
@@ -42,48 +43,40 @@ class Kept:
 
 
 @dataclass
-class Look:
-    """What was compared as of the moment, and every figure that disagrees; `days` are those that were added up anew."""
+class Comparison:
+    """What was compared as of the moment, and every figure that disagrees; `days` are those that were summed again."""
 
     moment: ReferenceBlock
     is_full: bool
-    kept: Kept
+    baseline: Baseline
     days: Days
     findings: Findings
     motions: dict[str, int | None]  # what is under way, since which block
     checked: Counter[str]
-    behind: int = 0  # blocks that the chain was ahead when the look began
+    behind: int = 0  # blocks that the chain was ahead when the comparison began
 
 
-def look(last: Kept | None) -> Look:
-    """Compare; quickly against the `last` run where one is given and that can be. Raises `ChainUnavailable`."""
+def compare_books(last: Baseline | None) -> Comparison:
+    """Compare everything, or quickly what moved since `last` where that can be told. Raises `ChainUnavailable`."""
     with snapshot():
         number, block_hash, watched = reconciling.last_watched_block()
         moment = reconciling.reference_block(number, block_hash, watched)
         behind = reconciling.head_distance(moment)  # now: the chain goes on while everything is read
         newest = audit_selectors.newest_block()
-        found = _Look(moment, 0 if newest is None else newest.number)
+        found = Comparing(moment, 0 if newest is None else newest.number)
         try:
             moved = None if last is None else _moved(last, moment)
         except TooMany:
             moved = None
         if last is None or moved is None:
-            found.look_at_all()
+            found.compare_all()
         else:
-            found.look_at_moved(last, moved)
+            found.compare_moved(last, moved)
         return found.result(is_full=moved is None, behind=behind)
 
 
-def look_at_books() -> Findings:
-    """The books against themselves, all of them, without the chain."""
-    with snapshot():
-        found = _Look(None, 0)
-        found.look_at_all()
-        return found.findings
-
-
-def _moved(last: Kept, moment: ReferenceBlock) -> Moved | None:
-    """What moved since the last run; None where that run is no ground to stand on."""
+def _moved(last: Baseline, moment: ReferenceBlock) -> Moved | None:
+    """What moved since the last run; None where a quick comparison cannot start from it."""
     if last.block_number > moment.block_number or not reconciling.is_on_chain(
         last.block_number, last.block_hash, moment
     ):
@@ -94,8 +87,8 @@ def _moved(last: Kept, moment: ReferenceBlock) -> Moved | None:
 
 
 @dataclass
-class _Look:
-    """The look under way; without a moment the chain is left out."""
+class Comparing:
+    """The comparison under way; without a moment the books are compared with themselves alone."""
 
     moment: ReferenceBlock | None
     audit_block: int
@@ -105,21 +98,21 @@ class _Look:
     flows: Counter[str] = field(default_factory=Counter)
     days: Days = field(default_factory=Days)
 
-    def look_at_all(self) -> None:
+    def compare_all(self) -> None:
         """Every row."""
-        self._go_over(None, self.days, since=-1)
+        self._compare_positions(None, self.days, since=-1)
         partners = list(Partner.objects.order_by("partner_id"))
         sums = days.by_partner(self.days.items())
         for partner in partners:
-            self.findings.add(days.check_partner(partner, sums.get(partner.pk, days.nothing())))
+            self.findings.add(days.check_partner(partner, sums.get(partner.pk, days.no_sums())))
         self.findings.add(days.check_usage(self.days, partners, every=True))
-        for found in reserved.check():
+        for found in reservations.check_reservations():
             self.findings.add(found)
         if self.moment is None:
             for found in transfers.all_used():
                 self.findings.add(found)
             return
-        outside = transfers.Outside(self.moment, since=-1)
+        outside = transfers.OutsideTransfers(self.moment, since=-1)
         for found in outside.check(sorted(chain_selectors.executor_addresses())):
             self.findings.add(found)
         for found, motions in outside.check_rest():
@@ -128,68 +121,68 @@ class _Look:
         self.checked["transfer"] = outside.checked
         self._check_holdings(outside.flows)
 
-    def look_at_moved(self, last: Kept, moved: Moved) -> None:
+    def compare_moved(self, last: Baseline, moved: Moved) -> None:
         """What moved since the last run, and the sums of everything."""
         moment = self._require_moment()
         corrections = Corrections()
-        self._go_over(moved.positions, corrections, since=last.block_number)
+        self._compare_positions(moved.positions, corrections, since=last.block_number)
         self._check_partners({(loan.partner_id, loan.daily_usage_day) for loan in moved.loans}, corrections)
-        for found in reserved.check({loan.oaid_token_id for loan in moved.loans}):
+        for found in reservations.check_reservations({loan.oaid_token_id for loan in moved.loans}):
             self.findings.add(found)
-        for chosen in records.chunks(sorted(transfers_of(moved.loans))):
-            some = transfers.read(pk__in=chosen)
+        for chosen in batched(sorted(transfers_of(moved.loans))):
+            some = transfers.read_transfers(pk__in=chosen)
             found, motions = transfers.check_each(some, moment)
             self.findings.add(found)
             self.motions |= motions
             self.checked["transfer"] += len(some)
-        outside = transfers.Outside(moment, since=last.block_number)
+        outside = transfers.OutsideTransfers(moment, since=last.block_number)
         for _ in outside.movements(last.flows.keys()):
             pass
         self.flows.update(last.flows)
         self._check_holdings(outside.flows)
 
     def _check_partners(self, keys: Collection[tuple[UUID, Any]], corrections: Corrections) -> None:
-        """Each partner's figures against the kept sums, those of `keys` made anew; where they differ, all made anew."""
-        self.days = days.made_anew(keys)
-        self.days.plus(corrections)
-        sums = days.kept_by_partner()
-        before = days.kept(keys)
+        """Each partner's figures against its stored sums, the days of `keys` (all, where they differ) summed again."""
+        self.days = days.recomputed(keys)
+        self.days.correct(corrections)
+        sums = days.stored_by_partner()
+        before = days.stored_sums(keys)
         for key, values in self.days.items():
-            total = sums.setdefault(key[0], days.nothing())
-            known = before.get(key, days.nothing())
+            total = sums.setdefault(key[0], days.no_sums())
+            known = before.get(key, days.no_sums())
             total[:] = [a + b - c for a, b, c in zip(total, values, known, strict=True)]
         partners = list(Partner.objects.order_by("partner_id"))
         for partner in partners:
-            if days.check_partner(partner, sums.get(partner.pk, days.nothing())):
-                anew = days.all_of(partner.pk)
-                anew.plus(corrections)
-                self.days.take(anew)
-                total = days.by_partner(anew.items()).get(partner.pk, days.nothing())
+            if days.check_partner(partner, sums.get(partner.pk, days.no_sums())):
+                summed = days.recomputed_of_partner(partner.pk)
+                summed.correct(corrections)
+                self.days.replace(summed)
+                total = days.by_partner(summed.items()).get(partner.pk, days.no_sums())
                 self.findings.add(days.check_partner(partner, total))
         self.findings.add(days.check_usage(self.days, partners, every=False))
 
-    def _go_over(self, chosen: Collection[int] | None, sums: Days, *, since: int) -> None:
+    def _compare_positions(self, chosen: Collection[int] | None, sums: Days, *, since: int) -> None:
         """The positions (all without `chosen`) with their loans, repayments and events, in bounded numbers."""
-        scopes = Scopes(chosen)
+        groups = PositionGroups(chosen)
         unapplied = _Unapplied(self.moment)
         accounts = sorted(chain_selectors.executor_addresses()) if self.moment is not None else []
         account = accounts[0] if len(accounts) == 1 else ""
         self.flows.update(dict.fromkeys(accounts, 0))
-        for scope in scopes:
-            rows, loans = records.positions(scope), records.loans(scope)
+        for group in groups:
+            rows, loans = records.positions(group), records.loans(group)
             repayments = records.repayments([loan.pk for loan in loans])
             found, by_position = check_loans(loans, repayments, sums)
             self.findings.add(found)
             self.findings.add(positions.check_books(rows, by_position))
             seen = len(loans) + sum(map(len, repayments.values()))
             if self.moment is not None:
-                events = records.events(scope, until=self.moment.block_number, account=account)
+                events = records.events(group, until=self.moment.block_number, account=account)
                 seen += sum(map(len, events.values()))
-                landings = Landings(self.moment, since=since, fresh=self._fresh(since))
-                self._take(landings, loans, repayments, events)
-                self._check_vault(rows, by_position, unapplied.of(scope))
+                matcher = EventMatcher(self.moment, since=since, fresh=self._fresh(since))
+                self._match_events(matcher, loans, repayments, events)
+                self._check_vault(rows, by_position, unapplied.of(group))
             self.checked["position"] += len(rows)
-            scopes.saw(seen)
+            groups.adapt_width(seen)
 
     def _check_vault(
         self, rows: dict[int, PositionRecord], by_position: Any, waiting: Mapping[int, Sequence[ChainEvent]]
@@ -204,12 +197,12 @@ class _Look:
         self.findings.add(wrong)
         self.motions |= motions
 
-    def _take(self, landings: Landings, loans: Any, repayments: Any, events: Any) -> None:
-        landed = landings.compare(loans, repayments, events)
-        self.findings.add(landed.findings)
-        self.motions |= landed.motions
-        self.flows.update(landed.flows)
-        self.checked.update(loan=landed.draws, repayment=landed.payments)
+    def _match_events(self, matcher: EventMatcher, loans: Any, repayments: Any, events: Any) -> None:
+        matched = matcher.compare(loans, repayments, events)
+        self.findings.add(matched.findings)
+        self.motions |= matched.motions
+        self.flows.update(matched.flows)
+        self.checked.update(loan=matched.draws, repayment=matched.payments)
 
     def _fresh(self, since: int) -> int:
         """Above this block, the last that was final, an event must have its operation's uid, not only its place."""
@@ -225,13 +218,15 @@ class _Look:
         self.motions |= motions
         self.checked["account"] = len(self.flows)
 
-    def result(self, *, is_full: bool, behind: int) -> Look:
+    def result(self, *, is_full: bool, behind: int) -> Comparison:
         """What was found, with what the next run may begin from."""
         moment = self._require_moment()
-        return Look(
+        return Comparison(
             moment=moment,
             is_full=is_full,
-            kept=Kept(moment.block_number, moment.block_hash, self.audit_block, dict(self.flows), tuple(self.motions)),
+            baseline=Baseline(
+                moment.block_number, moment.block_hash, self.audit_block, dict(self.flows), tuple(self.motions)
+            ),
             days=self.days,
             findings=self.findings,
             motions=self.motions,
@@ -246,7 +241,7 @@ class _Look:
 
 
 class _Unapplied:
-    """Events up to the moment that nobody acted on yet: read once where they are few, else scope by scope."""
+    """Events up to the moment that nobody acted on yet: read once where they are few, else group by group."""
 
     def __init__(self, moment: ReferenceBlock | None) -> None:
         self._moment = moment
@@ -255,9 +250,9 @@ class _Unapplied:
             found = list(self._query()[: UNAPPLIED_AT_ONCE + 1])
             self._all = _grouped(found) if len(found) <= UNAPPLIED_AT_ONCE else None
 
-    def of(self, scope: Scope) -> dict[int, list[ChainEvent]]:
+    def of(self, group: PositionGroup) -> dict[int, list[ChainEvent]]:
         """By position, in the order of the chain; maybe others' too."""
-        return _grouped(self._query().filter(scope.where("position_id"))) if self._all is None else self._all
+        return _grouped(self._query().filter(group.where("position_id"))) if self._all is None else self._all
 
     def _query(self) -> Any:
         until = -1 if self._moment is None else self._moment.block_number

@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from loans.models import LoanStatus, OaidCredit, PartnerLoan
-from loans.reconciliation.findings import Finding, column, differs
-from loans.reconciliation.records import chunks
+from loans.reconciliation.findings import BooksFinding, column, differs
+from partner_platform.core.database.batches import batched
 
 ROWS_AT_ONCE = 5_000
 
 
-def check(chosen: Collection[int] | None = None) -> Iterator[list[Finding]]:
+def check_reservations(chosen: Collection[int] | None = None) -> Iterator[list[BooksFinding]]:
     """Every OAID's reservation, a number of rows at a time; of the `chosen` and those with loans in flight only."""
     in_flight: Counter[int] = Counter()
     pending = PartnerLoan.objects.filter(status=LoanStatus.PENDING)
@@ -31,7 +31,7 @@ def check(chosen: Collection[int] | None = None) -> Iterator[list[Finding]]:
 def _rows(chosen: Collection[int] | None) -> Iterator[list[Any]]:
     query = OaidCredit.objects.values_list("pk", "oaid_token_id", "reserved")
     if chosen is not None:
-        for some in chunks(sorted(chosen)):
+        for some in batched(sorted(chosen)):
             yield list(query.filter(oaid_token_id__in=some))
         return
     rows = list(query.order_by("oaid_token_id")[:ROWS_AT_ONCE])

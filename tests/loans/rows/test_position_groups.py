@@ -1,10 +1,10 @@
-"""The ranges of positions that a reconciliation reads together: without holes, as wide as the rows allow."""
+"""The groups of positions that a reconciliation reads together: without holes, as wide as the rows allow."""
 
 import pytest
 
 from loans.models import SolvencyPosition
 from loans.reconciliation import records
-from loans.reconciliation.records import Scope, Scopes
+from loans.reconciliation.records import PositionGroup, PositionGroups
 from partner_platform.core.fields import MAX_UINT256
 from tests.support.books_rows import BooksRows
 
@@ -21,20 +21,27 @@ def test_ranges_follow_each_other_to_the_last_key_there_could_be(
 ) -> None:
     monkeypatch.setattr(records, "FIRST_WIDTH", 2)
     _, second, _, fourth, _ = positions
-    assert list(Scopes()) == [Scope(0, second), Scope(second + 1, fourth), Scope(fourth + 1, MAX_UINT256)]
+    assert list(PositionGroups()) == [
+        PositionGroup(0, second),
+        PositionGroup(second + 1, fourth),
+        PositionGroup(fourth + 1, MAX_UINT256),
+    ]
 
 
 def test_a_range_that_is_just_full_is_followed_by_the_rest(
     positions: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "FIRST_WIDTH", 5)
-    assert list(Scopes()) == [Scope(0, positions[-1]), Scope(positions[-1] + 1, MAX_UINT256)]
+    assert list(PositionGroups()) == [PositionGroup(0, positions[-1]), PositionGroup(positions[-1] + 1, MAX_UINT256)]
 
 
 def test_chosen_ones_come_in_groups_in_order(positions: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "FIRST_WIDTH", 2)
     first, second, third, *_ = positions
-    assert list(Scopes([third, first, second])) == [Scope(chosen=(first, second)), Scope(chosen=(third,))]
+    assert list(PositionGroups([third, first, second])) == [
+        PositionGroup(chosen=(first, second)),
+        PositionGroup(chosen=(third,)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +53,6 @@ def test_the_next_width_fits_what_the_last_one_had(
     monkeypatch: pytest.MonkeyPatch, width: int, rows: int, then: int
 ) -> None:
     monkeypatch.setattr(records, "FIRST_WIDTH", width)
-    scopes = Scopes([])
-    scopes.saw(rows)
-    assert scopes._width == then
+    groups = PositionGroups([])
+    groups.adapt_width(rows)
+    assert groups._width == then
