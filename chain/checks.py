@@ -1,7 +1,5 @@
 """System checks of the chain's settings; none of them asks the network."""
 
-from typing import Any
-
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
@@ -17,7 +15,7 @@ ADDRESS_SETTINGS = (
 )
 
 
-def check_chain_settings(**_: Any) -> list[CheckMessage]:
+def check_chain_settings(**_: object) -> list[CheckMessage]:
     """Each configured address must be one. Unset is allowed: some commands (deploy_executor) come before the
     addresses.
     """

@@ -1,7 +1,5 @@
 """What the chain engine answers other apps' signals; connected when Django starts (`apps`)."""
 
-from typing import Any
-
 from django.dispatch import receiver
 
 from audit.signals import anchors_asked_for
@@ -10,6 +8,6 @@ from chain import anchoring
 
 
 @receiver(anchors_asked_for)
-def send_anchors(**_: Any) -> list[Anchor] | None:
+def send_anchors(**_: object) -> list[Anchor] | None:
     """Those that the executor has put on the chain."""
     return anchoring.read_anchors()

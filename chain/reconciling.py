@@ -113,7 +113,7 @@ def _hashes_of(numbers: Sequence[int]) -> dict[int, str]:
     return found
 
 
-def _shown_by_all(calls: Sequence[tuple[str, list[Any]]], number: int) -> list[Any]:
+def _shown_by_all(calls: Sequence[tuple[str, list[object]]], number: int) -> list[Any]:
     """The block of this number from each endpoint; waits `EVERYWHERE_SECONDS` for the slower ones."""
     until = time.monotonic() + EVERYWHERE_SECONDS
     while True:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 from django import forms
@@ -93,7 +92,7 @@ class AtRiskFilter(admin.SimpleListFilter):
     title = "near liquidation"
     parameter_name = "risk"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
         return [("near", "Near liquidation"), ("warned", "Warned about")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SolvencyPosition]) -> QuerySet[SolvencyPosition]:

@@ -1,7 +1,5 @@
 """The audit entry of a changed loan (M6): what it was, and what it became, in one form."""
 
-from typing import Any
-
 from audit.services import record_change
 from loans.models import PartnerLoan
 
@@ -16,7 +14,7 @@ def loan_figures(loan: PartnerLoan) -> dict[str, str]:
     return {"status": str(loan.status), "outstandingPrincipal": str(loan.outstanding_principal)}
 
 
-def record_loan_change(loan: PartnerLoan, action: str, *, status: str, actor: str = "system", **after: Any) -> None:
+def record_loan_change(loan: PartnerLoan, action: str, *, status: str, actor: str = "system", **after: object) -> None:
     """Write, in the caller's transaction, that the loan as it was read became `status`; `after` is what else it became.
 
     `outstandingPrincipal` among it, as in `loan_figures`, where it is to be shown.

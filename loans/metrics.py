@@ -43,7 +43,7 @@ def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, labels=labels)
 
 
-def _newest(**chosen: Any) -> dict[str, Any] | None:
+def _newest(**chosen: object) -> dict[str, Any] | None:
     return ReconciliationRun.objects.filter(**chosen).order_by("-created_at").values(*COLUMNS).first()
 
 

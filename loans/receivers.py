@@ -1,7 +1,5 @@
 """What the loans do when another app tells them something; connected when Django starts (`apps`)."""
 
-from typing import Any
-
 from django.dispatch import receiver
 
 from chain.signals import operations_final, rollback_begins
@@ -11,13 +9,13 @@ from loans.tasks import settle_loans
 
 
 @receiver(operations_final)
-def settle_soon(**_: Any) -> None:
+def settle_soon(**_: object) -> None:
     """Have a worker settle what became final."""
     settle_loans.delay()
 
 
 @receiver(rollback_begins)
-def undo(*, block: int, **_: Any) -> None:
+def undo(*, block: int, **_: object) -> None:
     """Undo in the books what was applied from this block on."""
     rollback_positions(block)
     deposits.forget_from(block)

@@ -121,12 +121,12 @@ def _rows(rows: list[Any]) -> list[dict[str, Any]]:
     return [_repay(row, loans[row.loan_id]) if isinstance(row, Repayment) else _borrow(row) for row in rows]
 
 
-def _borrow(loan: PartnerLoan) -> dict[str, Any]:
+def _borrow(loan: PartnerLoan) -> dict[str, object]:
     status = _OF_LOAN[LoanStatus(loan.status)]
     return _row(loan, loan, TransactionType.BORROW, status, loan.principal_amount, loan.borrow_tx_hash)
 
 
-def _repay(repayment: Repayment, loan: PartnerLoan) -> dict[str, Any]:
+def _repay(repayment: Repayment, loan: PartnerLoan) -> dict[str, object]:
     status = status_of_repayment(repayment)
     row = _row(repayment, loan, TransactionType.REPAY, status, repayment.amount, repayment.tx_hash)
     return {**row, "repaymentId": str(repayment.pk)}

@@ -128,6 +128,6 @@ def _row(log: Log, kind: Event, block_times: Mapping[str, int], uid: str) -> Cha
     )
 
 
-def _stored(value: Any) -> Any:
+def _stored(value: object) -> Any:
     """Numbers as text: they are larger than what every database's JSON holds."""
     return value if isinstance(value, bool | str) else str(value)

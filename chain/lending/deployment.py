@@ -36,9 +36,9 @@ System = dict[str, str]
 class RpcClient(Protocol):
     """The part of `chain.rpc.clients.ChainClient` that is needed here."""
 
-    def call(self, method: str, params: Sequence[Any] = ()) -> Any: ...
+    def call(self, method: str, params: Sequence[object] = ()) -> Any: ...
 
-    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]: ...
+    def batch(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]: ...
 
 
 class DeploymentFailed(Exception):
@@ -180,17 +180,17 @@ def _wait(client: RpcClient, hashes: Sequence[str], raws: Sequence[str]) -> list
     return receipts
 
 
-def _creation(name: str, *args: Any) -> Call:
+def _creation(name: str, *args: object) -> Call:
     """The creation of a contract: a call without a recipient."""
     return Call("", 0, str(contract_class(name).constructor(*args).data_in_transaction))
 
 
-def _call(name: str, to: str, function: str, *args: Any) -> Call:
+def _call(name: str, to: str, function: str, *args: object) -> Call:
     """A call of the contract `name` at `to`."""
     return Call(to, 0, str(contract_class(name).encode_abi(function, args)))
 
 
-def _fields(call: Call) -> dict[str, Any]:
+def _fields(call: Call) -> dict[str, object]:
     return {"to": call.to, "value": call.value, "data": call.data}
 
 

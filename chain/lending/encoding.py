@@ -24,7 +24,7 @@ class Call:
     value: int
     data: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The form that is stored with an operation."""
         return asdict(self)
 
@@ -34,7 +34,7 @@ class Call:
         return cls(to=stored["to"], value=int(stored["value"]), data=stored["data"])
 
 
-def encode_call(signature: str, args: Sequence[Any] = ()) -> str:
+def encode_call(signature: str, args: Sequence[object] = ()) -> str:
     """Calldata of a function that is known by its signature: `encode_call("transfer(address,uint256)", [to, amount])`.
 
     For contracts of others; a function of ours is named by its contract (`fast_codec.function`).

@@ -43,7 +43,7 @@ class Function:
         self.outputs = get_abi_output_types(abi)
         self._inputs = get_abi_input_types(abi)
 
-    def encode(self, *args: Any) -> str:
+    def encode(self, *args: object) -> str:
         """Calldata."""
         return self.selector + encode(self._inputs, args)
 
@@ -99,7 +99,7 @@ def events_of(contract: str) -> tuple[Event, ...]:
     return tuple(Event(contract, item.abi) for item in contract_class(contract).all_events())
 
 
-def encode(types: Sequence[str], values: Sequence[Any]) -> str:
+def encode(types: Sequence[str], values: Sequence[object]) -> str:
     """Values as hex digits, without 0x."""
     return _CODEC.encode(types, values).hex()
 
@@ -135,7 +135,7 @@ def bytes_of(data: object) -> bytes:
         raise Undecodable("not hexadecimal") from error
 
 
-def readable(abi_type: str, value: Any) -> Any:
+def readable(abi_type: str, value: object) -> object:
     """A decoded value as it is shown and stored: addresses checksummed, bytes as 0x-hex."""
     if abi_type == "address":
         return checksummed(value)

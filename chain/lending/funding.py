@@ -170,7 +170,7 @@ def _value_from(receipt: dict[str, Any], sender: str) -> int:
     return sum(_amount(log) for log in logs)
 
 
-def _amount(log: dict[str, Any]) -> int:
+def _amount(log: dict[str, object]) -> int:
     try:
         return decode_uint(log["data"])
     except Undecodable as error:

@@ -157,9 +157,9 @@ def _pool_log(logs: Iterable[Log]) -> Log | None:
     return next((log for log in logs if log["topics"] and log["topics"][0] == DEBT_UPDATED_TOPIC), None)
 
 
-def _debt_updated(position_id: int) -> dict[str, Any]:
+def _debt_updated(position_id: int) -> dict[str, object]:
     return _expected(settings.SENIOR_POOL_ADDRESS, [DEBT_UPDATED_TOPIC, uint_topic(position_id)], None)
 
 
-def _expected(address: str, topics: list[str], number: int | None) -> dict[str, Any]:
+def _expected(address: str, topics: list[str], number: int | None) -> dict[str, object]:
     return {"address": address.lower(), "topics": topics, "data": None if number is None else uint_topic(number)}

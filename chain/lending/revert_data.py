@@ -61,5 +61,5 @@ def _described(data: str) -> str:
     return f"{item['name']}({', '.join(named)})"
 
 
-def _shown(abi_type: str, value: Any) -> str:
+def _shown(abi_type: str, value: object) -> str:
     return printable(value if abi_type == "string" else readable(abi_type, value), REASON_LENGTH)

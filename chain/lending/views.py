@@ -29,7 +29,7 @@ class View:
         return found
 
 
-def view(contract: str, to: str, name: str, *args: Any) -> View:
+def view(contract: str, to: str, name: str, *args: object) -> View:
     """`view("MockUSDC", usdc, "balanceOf", owner)`."""
     return View(to, function(contract, name), args)
 

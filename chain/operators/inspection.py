@@ -5,7 +5,6 @@ Reads only. Source: docs/settlement.md, "At three in the morning".
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.conf import settings
 
@@ -204,7 +203,7 @@ def _executor(chain: ChainView) -> str:
     return f"{state}, this wallet {'may' if chain.is_operator else 'may not'} send bundles"
 
 
-def _as_bool(asked: View, answer: Any) -> bool | None:
+def _as_bool(asked: View, answer: object) -> bool | None:
     """None where a node refused, or there is no such contract."""
     try:
         return bool(asked.value(answer))

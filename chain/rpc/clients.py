@@ -105,7 +105,7 @@ class ChainClient:
         self._id_lock = threading.Lock()
         self._next_check = 0.0
 
-    def call(self, method: str, params: Sequence[Any] = ()) -> Any:
+    def call(self, method: str, params: Sequence[object] = ()) -> Any:
         """The result of one call. Raises `RpcError` where the node refuses, `ChainUnavailable` where none answers."""
         result = self.batch([(method, params)])[0]
         if isinstance(result, RpcError):
@@ -121,7 +121,7 @@ class ChainClient:
         timeout = self._timeout()
         return self._first_answer(lambda endpoint: endpoint.post(self._requests(calls), timeout=timeout))
 
-    def everywhere(self, method: str, params: Sequence[Any] = ()) -> list[Any]:
+    def everywhere(self, method: str, params: Sequence[object] = ()) -> list[Any]:
         """What each reachable endpoint answers to the same call, refusals left out; `ChainUnavailable` where none is
         reachable.
         """
@@ -283,7 +283,7 @@ class ChainClient:
             key=lambda endpoint: (endpoint.is_resting, endpoint.health.standing != health.Standing.GOOD),
         )
 
-    def _requests(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Request]:
+    def _requests(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Request]:
         with self._id_lock:
             return [Request(next(self._ids), method, list(params)) for method, params in calls]
 

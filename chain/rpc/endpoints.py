@@ -71,14 +71,14 @@ class Endpoint:
         self.health.answered(question)
         return results
 
-    def look(self, request: Request, *, timeout: float) -> Any:
+    def look(self, request: Request, *, timeout: float) -> object:
         """The result of a question beside the work, with a time-out of its own in seconds; whether it is answered says
         nothing about the endpoint's silence.
         """
         [result] = self._verified_post([request], urllib3.Timeout(connect=timeout, read=timeout))
         return result
 
-    def _verified_post(self, batch: list[Request], patience: urllib3.Timeout) -> list[Any]:
+    def _verified_post(self, batch: list[Request], patience: urllib3.Timeout) -> list[object]:
         """The chain id is checked before the first use, and again after each failure: what answers may be another node
         now.
         """
@@ -93,7 +93,7 @@ class Endpoint:
             raise self._failed(f"it serves chain {found}, not {self._chain_id}", is_wrong_chain=True)
         self._is_verified = True
 
-    def _post(self, batch: list[Request], patience: urllib3.Timeout) -> list[Any]:
+    def _post(self, batch: list[Request], patience: urllib3.Timeout) -> list[object]:
         body: Any = batch[0].body() if len(batch) == 1 else [request.body() for request in batch]
         try:
             response = self._pool.request(
@@ -115,13 +115,13 @@ class Endpoint:
             raise self._failed("not JSON") from error
         return self._in_order(batch, answer if isinstance(answer, list) else [answer])
 
-    def _in_order(self, batch: list[Request], answers: list[Any]) -> list[Any]:
+    def _in_order(self, batch: list[Request], answers: list[object]) -> list[object]:
         by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
         if any(request.id not in by_id for request in batch):
             raise self._failed("answers are missing")
         return [self._result(by_id[request.id]) for request in batch]
 
-    def _result(self, answer: dict[str, Any]) -> Any:
+    def _result(self, answer: dict[str, object]) -> object:
         error = answer.get("error")
         if error is None:
             return answer.get("result")

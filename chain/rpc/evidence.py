@@ -62,7 +62,7 @@ def number_of(block: Any) -> int | None:
     return None if hash_of(block) is None else int(block["number"], 16)
 
 
-def _final_height(final: Any, newest: Any, head: Checkpoint | None) -> int:
+def _final_height(final: object, newest: object, head: Checkpoint | None) -> int:
     highest = head.number if head is not None else number_of(newest) or 0
     number = number_of(final)
     return max(highest - DEPTH_WITHOUT_FINALITY, 0) if number is None else min(number, highest)

@@ -19,7 +19,7 @@ SENDS = frozenset({"eth_sendRawTransaction", "eth_sendTransaction", "eth_sendRaw
 class Client(Protocol):
     """The part of `chain.rpc.clients.ChainClient` that a provider needs."""
 
-    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]: ...
+    def batch(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[Any]: ...
 
 
 class ClientProvider(JSONBaseProvider):
@@ -37,7 +37,7 @@ class ClientProvider(JSONBaseProvider):
         super().__init__()
         self._client = client
 
-    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+    def make_request(self, method: RPCEndpoint, params: object) -> RPCResponse:
         """One call."""
         [response] = self.make_batch_request([(method, params)])
         return response

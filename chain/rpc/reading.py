@@ -5,7 +5,7 @@ from typing import Any
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 
 
-def read_from_chain(*calls: tuple[str, list[Any]]) -> list[Any]:
+def read_from_chain(*calls: tuple[str, list[object]]) -> list[Any]:
     """The results of a batch from one node. Raises `ChainUnavailable` where it refuses one, or none answers."""
     results = get_client().batch(calls)
     for result in results:
@@ -14,7 +14,7 @@ def read_from_chain(*calls: tuple[str, list[Any]]) -> list[Any]:
     return results
 
 
-def read_everywhere(method: str, params: list[Any]) -> list[Any]:
+def read_everywhere(method: str, params: list[object]) -> list[Any]:
     """What every reachable node answers to the same call, nothing (null) left out; at least one answer.
 
     For what a single lagging or forked node could spoil. Raises `ChainUnavailable` where no node is reachable, or none

@@ -59,7 +59,7 @@ def _last_look(key: str, lock: Lock) -> tuple[Any] | None:
     return found
 
 
-def _keep(key: str, seconds: float, value: Any) -> None:
+def _keep(key: str, seconds: float, value: object) -> None:
     try:
         cache.set(key, (value,), seconds)
     except RedisError as error:

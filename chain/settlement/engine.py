@@ -94,7 +94,7 @@ class Engine:
         self.final = final
         self.lease.notes |= {"final_block": final.number, "final_hash": final.hash}
 
-    def fetch(self, *calls: tuple[str, list[Any]]) -> list[Any]:
+    def fetch(self, *calls: tuple[str, list[object]]) -> list[Any]:
         """The results of a batch; raises the `RpcError` of a call that was refused."""
         results = self.client.batch(calls)
         for result in results:

@@ -177,7 +177,7 @@ def _compare_blocks(engine: Engine, ours: Mapping[str, int]) -> _Compared:
     return _Compared(orphaned, (suspects - orphaned) | {name for name, found in shown.items() if found is None})
 
 
-def _headers(engine: Engine, numbers: Sequence[int]) -> list[Any]:
+def _headers(engine: Engine, numbers: Sequence[int]) -> list[object]:
     """The blocks at these heights on the chain of the head, each post answered by one node.
 
     A wallet's whole history may be compared, so the lease is renewed in between.

@@ -45,7 +45,7 @@ def judge_operation(operation: Operation, found: OperationLogs | None) -> Operat
     return OperationVerdict(OperationState.CONFIRMED, logs=[stored_log(log) for log in matched])
 
 
-def match_effect(effect: Sequence[dict[str, Any]], logs: Sequence[Log]) -> list[Log] | None:
+def match_effect(effect: Sequence[dict[str, object]], logs: Sequence[Log]) -> list[Log] | None:
     """The logs that prove the effect, one for each expected log; None where one is missing."""
     left = list(logs)
     matched = []

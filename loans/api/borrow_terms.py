@@ -45,7 +45,7 @@ class BorrowTerms(StrictSerializer):
         help_text="Equal parts of the principal, spread over `loanDuration`, which is then required.",
     )
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, attrs: dict[str, Any]) -> dict[str, object]:
         """Instalments are spread over the loan's duration; each is at least a base unit and a second."""
         if (instalments := attrs["numberOfInstallments"]) is not None:
             if attrs["loanDuration"] is None:

@@ -28,7 +28,7 @@ class PartnerViewSet(ContractView, ViewSet):
     required_scope = Scope.READ
 
 
-def validated(serializer: BaseSerializer[Any]) -> Any:
+def validated(serializer: BaseSerializer[object]) -> Any:
     """The serializer's validated data; raises 400 `invalid_request` with each field's problems."""
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data

@@ -37,7 +37,7 @@ class VersionField(OneOfField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=MESSAGE_VERSIONS, **kwargs)
 
-    def to_internal_value(self, data: Any) -> str:
+    def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
             raise serializers.ValidationError("Must be a string.")
         version: str = super().to_internal_value(data)
@@ -58,7 +58,7 @@ class SignedMessageBody(StrictSerializer):
     nonce = Uint256TextField()
     deadline = Uint256TextField(help_text="Seconds since the epoch.")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+    def validate(self, attrs: dict[str, object]) -> dict[str, str]:
         return {name: str(value) for name, value in attrs.items()}
 
 
@@ -96,7 +96,7 @@ class TypedDataBody(BorrowTerms):
     nonce = Uint256TextField(required=False)
     version = VersionField(required=False, help_text="Of the message; without it the newest that the platform takes.")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, attrs: dict[str, object]) -> dict[str, object]:
         version = attrs.setdefault("version", verification.versions()[0])
         if version not in verification.versions():
             raise serializers.ValidationError({"version": [f"Must be {' or '.join(verification.versions())}."]})

@@ -3,7 +3,6 @@
 # ruff: noqa: N815 - the contract's names
 
 from collections.abc import Mapping
-from typing import Any
 
 from rest_framework import serializers
 
@@ -49,7 +48,7 @@ PAGE_EXAMPLE = {
 }
 
 
-def present_page(page: Page, query: Mapping[str, Any]) -> dict[str, object]:
+def present_page(page: Page, query: Mapping[str, object]) -> dict[str, object]:
     """The fields of `PageFields`; `query` is a validated `PageQuery`."""
     return {
         "total": page.total,

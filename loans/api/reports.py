@@ -110,7 +110,7 @@ class TransactionsQuery(PageQuery):
     type = OneOfField(choices=TransactionType.choices, required=False, default=None)
     status = OneOfField(choices=TransactionStatus.choices, required=False, default=None)
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, attrs: dict[str, Any]) -> dict[str, object]:
         if attrs["startDate"] and attrs["endDate"] and attrs["startDate"] > attrs["endDate"]:
             raise serializers.ValidationError({"endDate": ["Is before startDate."]})
         return attrs
@@ -212,7 +212,7 @@ def _wants_csv(request: Request) -> bool:
     return request._request.get_preferred_type(["application/json", "text/csv"]) == "text/csv"  # noqa: SLF001 - Django's
 
 
-def _refuse_pages(query: Mapping[str, Any]) -> None:
+def _refuse_pages(query: Mapping[str, object]) -> None:
     """The CSV has all rows that the filters select: 400 for a query that asks for a part of them."""
     if parts := [name for name in ("limit", "offset", "cursor") if name in query]:
         raise invalid_fields({name: ["Not with text/csv, which has all rows."] for name in parts})

@@ -42,7 +42,7 @@ def apply_user_draw(movement: Movement, amount: int) -> None:
     entry.save(force_insert=True)
 
 
-def apply_draws(draws: Sequence[tuple[Movement, PartnerLoan]]) -> list[dict[str, Any]]:
+def apply_draws(draws: Sequence[tuple[Movement, PartnerLoan]]) -> list[dict[str, object]]:
     """Apply draws by loans of different positions; returns each loan's figures at the pool, in the same order."""
     rows = {row.position_id: row for row in _rows([movement.position_id for movement, _ in draws])}
     done: dict[int, tuple[dict[str, Any], LedgerEntry]] = {}

@@ -63,7 +63,7 @@ def new_entry(
     )
 
 
-def position_before(entry: LedgerEntry) -> dict[str, Any]:
+def position_before(entry: LedgerEntry) -> dict[str, object]:
     """The position's columns and their values before the movement."""
     return _restored(SolvencyPosition, entry.before["position"])
 
@@ -76,29 +76,29 @@ def loans_before(entry: LedgerEntry) -> dict[str, dict[str, Any]]:
     return {key: _restored(PartnerLoan, entry.before["loans"][key]) for key in sorted(entry.before["loans"])}
 
 
-def was_paid(loan_before: Mapping[str, Any]) -> bool:
+def was_paid(loan_before: Mapping[str, object]) -> bool:
     """Whether the movement paid the loan, or lost it, or was meant for it."""
     return "status" in loan_before
 
 
-def _loan_snapshot(payment: AppliedPayment) -> dict[str, Any]:
+def _loan_snapshot(payment: AppliedPayment) -> dict[str, object]:
     if not payment.paid and not payment.lost and not payment.is_target:
         return _snapshot(payment.loan, PART_FIELDS)
     return _snapshot(payment.loan, (*PART_FIELDS, *PAYMENT_FIELDS))
 
 
-def _snapshot(row: Model, names: Sequence[str]) -> dict[str, Any]:
+def _snapshot(row: Model, names: Sequence[str]) -> dict[str, object]:
     fields = {field.name: field for field in row._meta.concrete_fields}
     return {str(fields[name].column): _stored(getattr(row, name)) for name in names}
 
 
-def _stored(value: Any) -> Any:
+def _stored(value: object) -> Any:
     if isinstance(value, dt.datetime):
         return value.isoformat()
     return str(value) if isinstance(value, int) else value
 
 
-def _restored(model: type[Model], stored: Mapping[str, Any]) -> dict[str, Any]:
+def _restored(model: type[Model], stored: Mapping[str, object]) -> dict[str, object]:
     """The stored values by the names of their fields, as these read them."""
     fields = {field.column: field for field in model._meta.concrete_fields}
     return {fields[column].name: fields[column].to_python(value) for column, value in stored.items()}

@@ -87,7 +87,7 @@ def part_of(loan: PartnerLoan, timestamp: int) -> Part:
     return Part(loan.bearing_principal, loan.accrued_scaled).grown(loan.interest_rate_bps, seconds)
 
 
-def drawn_figures(before: PositionSums, after: PositionSums, amount: int, *, draw_order: int) -> dict[str, Any]:
+def drawn_figures(before: PositionSums, after: PositionSums, amount: int, *, draw_order: int) -> dict[str, object]:
     """The pool's figures of a loan that just drew `amount`: its share, and the sums of the loans drawn before it."""
     return {
         "interest_rate_bps": after.rate_bps,

@@ -10,7 +10,6 @@ counted in `OaidCredit.version`, for one loan may end while another of the same 
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -140,7 +139,7 @@ def _position_frozen() -> Conflict:
     return Conflict(ErrorCode.POSITION_FROZEN, "The position is under review; no loan can be drawn on it now")
 
 
-def _changed_by(amount: int) -> dict[str, Any]:
+def _changed_by(amount: int) -> dict[str, object]:
     """The update by which `reserved` changes, always with `version`."""
     return {"reserved": F("reserved") + amount, "version": F("version") + 1}
 

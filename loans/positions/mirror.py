@@ -1,7 +1,5 @@
 """The mirror of collateral positions: each row as the vault's and the pool's events leave it."""
 
-from typing import Any
-
 from chain.lending.operations import PoolDebt
 from chain.models import ChainEvent
 from loans.debt import interest
@@ -62,7 +60,7 @@ def pool_debt_fields(row: SolvencyPosition) -> dict[str, int]:
     }
 
 
-def mirrored_fields(row: SolvencyPosition) -> dict[str, Any]:
+def mirrored_fields(row: SolvencyPosition) -> dict[str, object]:
     """The columns that `set_collateral` sets, with debt and health as of the pool's last event."""
     debt = row.pool_principal + interest.to_base_units(row.pool_accrued_scaled)
     return {

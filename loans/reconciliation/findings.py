@@ -45,7 +45,7 @@ class BooksFinding:
     def __str__(self) -> str:
         return f"{self.subject.replace(':', ' ', 1)} {self.what} is {self.booked}, adds up to {self.actual}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The form that is stored and printed."""
         body = {"subject": self.subject, "what": self.what, "booked": self.booked, "actual": self.actual}
         return body | {"repair": None if self.repair is None else asdict(self.repair)}

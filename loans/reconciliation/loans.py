@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from loans.models import PartnerLoan
 from loans.reconciliation.days import Days
@@ -36,7 +36,7 @@ class LoansOfPosition:
 
 
 def check_loans(
-    loans: Iterable[LoanRecord], repayments: Mapping[Any, Sequence[RepaymentRecord]], days: Days
+    loans: Iterable[LoanRecord], repayments: Mapping[object, Sequence[RepaymentRecord]], days: Days
 ) -> tuple[list[BooksFinding], dict[str, LoansOfPosition]]:
     """The loans whose figures differ from their records; and the sums by position (its stored key)."""
     findings: list[BooksFinding] = []

@@ -69,7 +69,7 @@ def transfers_of(loans: Iterable[MovedLoan]) -> set[UUID]:
     return found
 
 
-def _loans(**wanted: Iterable[Any]) -> list[MovedLoan]:
+def _loans(**wanted: Iterable[object]) -> list[MovedLoan]:
     [(name, values)] = wanted.items()
     found: list[MovedLoan] = []
     for chosen in batched(values):

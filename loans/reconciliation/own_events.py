@@ -57,7 +57,7 @@ class EventMatcher:
     def compare(
         self,
         loans: Sequence[LoanRecord],
-        repayments: Mapping[Any, Sequence[RepaymentRecord]],
+        repayments: Mapping[object, Sequence[RepaymentRecord]],
         events: Mapping[str, Sequence[EventRecord]],
     ) -> MatchedEvents:
         """Compare all of them."""
@@ -179,7 +179,7 @@ class EventMatcher:
                 self._count(item, events[uid])
 
 
-def _operations(**wanted: Iterable[Any]) -> dict[Any, Operation]:
+def _operations(**wanted: Iterable[object]) -> dict[Any, Operation]:
     """Operations by their key, found by a column."""
     [(name, values)] = wanted.items()
     found: dict[Any, Operation] = {}
@@ -190,7 +190,7 @@ def _operations(**wanted: Iterable[Any]) -> dict[Any, Operation]:
     return found
 
 
-def _operation_of(item: Item) -> Any:
+def _operation_of(item: Item) -> object:
     return item.borrow_operation_id if isinstance(item, LoanRecord) else item.operation_id
 
 

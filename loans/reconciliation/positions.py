@@ -84,7 +84,7 @@ def _waiting_since(row: PositionRecord, events: Sequence[ChainEvent]) -> int | N
 
 
 def _as_of(
-    row: PositionRecord, before: Mapping[str, Any] | None, events: Sequence[ChainEvent], block_number: int
+    row: PositionRecord, before: Mapping[str, object] | None, events: Sequence[ChainEvent], block_number: int
 ) -> PositionRecord | None:
     """The position as the books have it at the end of the block; None where that cannot be told."""
     then: Any = replace(row)

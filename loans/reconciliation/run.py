@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 
@@ -58,7 +57,7 @@ class Report:
         """How many findings no earlier run saw: nothing was done about them."""
         return sum(not sighting.is_confirmed for sighting in self.sightings)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "blockNumber": self.block_number,
             "full": self.is_full,

@@ -21,7 +21,7 @@ class Sighting:
     since_block: int
     is_confirmed: bool
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The form that is stored and printed."""
         return {**self.finding.as_json(), "sinceBlock": self.since_block, "stands": self.is_confirmed}
 
@@ -38,7 +38,7 @@ class Motion:
     overdue: bool
     reported: bool
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The form that is stored and printed."""
         reported = self.reported or self.overdue
         return {"subject": self.subject, "sinceBlock": self.since_block, "overdue": self.overdue, "told": reported}
@@ -71,6 +71,6 @@ def motions_of(
     return sorted(found, key=lambda motion: (motion.since_block, motion.subject))
 
 
-def motions_to_store(found: Sequence[Motion]) -> list[dict[str, Any]]:
+def motions_to_store(found: Sequence[Motion]) -> list[dict[str, object]]:
     """Those that are stored for the next run, as JSON."""
     return [motion.as_json() for motion in found[:MOST_STORED]]

@@ -168,7 +168,7 @@ def all_used() -> Iterator[list[BooksFinding]]:
         yield check_used(transfers)
 
 
-def read_transfers(**chosen: Any) -> list[Transfer]:
+def read_transfers(**chosen: object) -> list[Transfer]:
     """The transfers of these columns."""
     rows = FundingTransfer.objects.filter(**chosen).values_list(*Transfer._fields)
     return [Transfer._make(row) for row in stored_rows(rows)]

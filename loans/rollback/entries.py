@@ -74,7 +74,7 @@ def _counted(status: str, former: str) -> dict[str, int]:
     }
 
 
-def _rollback_repayments(entry: LedgerEntry, loan: PartnerLoan) -> dict[str, Any]:
+def _rollback_repayments(entry: LedgerEntry, loan: PartnerLoan) -> dict[str, object]:
     """The event's repayment of the loan: one of ours is PENDING again, another never happened.
 
     Returns what changes of the loan with it.

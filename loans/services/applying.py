@@ -13,7 +13,6 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
@@ -189,7 +188,7 @@ def _note_applied(events: Sequence[ChainEvent]) -> None:
         raise LedgerContended("another worker applied some of these events meanwhile")
 
 
-def _mirrored_after(row: SolvencyPosition, events: Iterable[ChainEvent]) -> dict[str, Any]:
+def _mirrored_after(row: SolvencyPosition, events: Iterable[ChainEvent]) -> dict[str, object]:
     for event in events:
         mirror.set_collateral(row, event)
     return mirror.mirrored_fields(row)

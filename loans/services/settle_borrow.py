@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from audit.services import Change, record_changes
 from chain.models import Operation, OperationState
@@ -54,7 +53,7 @@ def _activate(loan: PartnerLoan, operation: Operation) -> None:
     activate_all([Draw(loan, operation, movement_of(operation, loan.solvency_position_id))])
 
 
-def _pay_out(loan: PartnerLoan, operation: Operation, figures: Mapping[str, Any]) -> None:
+def _pay_out(loan: PartnerLoan, operation: Operation, figures: Mapping[str, object]) -> None:
     _move(
         loan,
         LoanStatus.ACTIVE,

@@ -1,7 +1,6 @@
 """Settling a repayment: the debt falls by what was paid, or the loan and its funds are free again (M3)."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from chain.lending import funding, operations
 from chain.models import Operation, OperationState
@@ -103,7 +102,7 @@ def _fail(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None
     record_loan_change(loan, "loan.repayment_failed", **loan_figures(loan), reason=operation.reason[:300])
 
 
-def _finish(repayment: Repayment, status: RepaymentStatus, **changes: Any) -> None:
+def _finish(repayment: Repayment, status: RepaymentStatus, **changes: object) -> None:
     mine = Repayment.objects.filter(pk=repayment.pk, status=RepaymentStatus.PENDING)
     if mine.update(status=status, **changes) != 1:
         raise InvariantViolation(f"M3: repayment {repayment.pk} is not pending any more")

@@ -57,7 +57,7 @@ def settle_together(operations: Sequence[Operation], loans: Mapping[Any, Partner
     return True
 
 
-def _touched(operation: Operation, loans: Mapping[Any, PartnerLoan]) -> tuple[int, int] | None:
+def _touched(operation: Operation, loans: Mapping[object, PartnerLoan]) -> tuple[int, int] | None:
     """The position and the OAID of a confirmed draw; None for any other operation."""
     loan = loans.get(operation.pk)
     if loan is None or operation.state != OperationState.CONFIRMED:

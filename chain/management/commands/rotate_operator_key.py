@@ -42,7 +42,7 @@ class Command(BaseCommand):
         except (ChainUnavailable, RpcError, DeploymentFailed) as error:
             raise CommandError(str(error)) from error
 
-    def _allow(self, new: str, options: dict[str, Any]) -> None:
+    def _allow(self, new: str, options: dict[str, object]) -> None:
         in_use = rotation.executors_in_use()
         calls = rotation.set_operator_calls(new, allowed=True, executors=in_use)
         is_done = have_signed(self, calls, options)

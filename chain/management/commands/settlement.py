@@ -74,14 +74,14 @@ class Command(BaseCommand):
         operating.freeze_by_operator(wallet, actor=actor(), reason=options["reason"])
         self.stdout.write(f"frozen: {options['reason']}")
 
-    def _unfreeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+    def _unfreeze(self, wallet: PlatformWallet, options: dict[str, object]) -> None:
         report = self._show(wallet)
         retired = "Its key was rotated away: it sends nothing new."
         self._confirm(f"Unfreeze it? {retired if report.is_retired else 'Queued operations go out at once.'}", options)
         operating.unfreeze_by_operator(report, actor=actor())
         self.stdout.write("active")
 
-    def _resend(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+    def _resend(self, wallet: PlatformWallet, options: dict[str, object]) -> None:
         report = self._show(wallet)
         nonce = options["nonce"]
         chosen = [row for row in report.live if row.state in IN_FLIGHT_STATES and nonce in (None, row.nonce)]
@@ -112,7 +112,7 @@ class Command(BaseCommand):
         [row] = live_rows([transaction])
         self.stdout.write(inspection.transaction_line(row, None))
 
-    def _review(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+    def _review(self, wallet: PlatformWallet, options: dict[str, object]) -> None:
         if options["incident_seen"]:
             report = self._show(wallet)
             self._confirm("Note that the incident was read?", options)
@@ -157,7 +157,7 @@ class Command(BaseCommand):
         self.stdout.write("\n".join(report.lines()))
         return report
 
-    def _confirm(self, question: str, options: dict[str, Any]) -> None:
+    def _confirm(self, question: str, options: dict[str, object]) -> None:
         if options["yes"]:
             return
         if not sys.stdin.isatty():
@@ -197,7 +197,7 @@ def _wallet(address: str | None) -> PlatformWallet:
         raise CommandError(f"{error}: say which wallet is meant with --wallet ({', '.join(known)})") from error
 
 
-def _question(options: dict[str, Any]) -> str:
+def _question(options: dict[str, object]) -> str:
     key = options["key"]
     if options["adopt"]:
         return f"Adopt {key} as executed? Its owner books it as done."

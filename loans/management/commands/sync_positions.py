@@ -1,7 +1,5 @@
 """manage.py sync_positions: read the chain's events up to its head and apply them, as the beat does."""
 
-from typing import Any
-
 from django.core.management.base import BaseCommand, CommandError
 
 from chain.rpc.clients import ChainUnavailable
@@ -11,7 +9,7 @@ from loans.services import follow
 class Command(BaseCommand):
     help = "Mirror positions, credit lines and repayments from the chain's events, from where the last run ended."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         try:
             watched, applied = follow.follow_chain()
         except ChainUnavailable as error:
