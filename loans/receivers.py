@@ -15,7 +15,7 @@ def settle_soon(**_: object) -> None:
 
 
 @receiver(rollback_begins)
-def undo(*, block: int, **_: object) -> None:
-    """Undo in the books what was applied from this block on."""
+def roll_back_books(*, block: int, **_: object) -> None:
+    """Roll back in the books what was applied from this block on."""
     rollback_positions(block)
     deposits.forget_from(block)

@@ -53,7 +53,7 @@ def test_the_loans_settle_what_became_final_and_undo_what_is_rolled_back_deposit
 ) -> None:
     done: list[Any] = []
     monkeypatch.setattr(tasks.settle_loans, "delay", lambda: done.append("settle"))
-    monkeypatch.setattr(receivers, "roll_back", lambda block: done.append(("books", block)))
+    monkeypatch.setattr(receivers, "rollback_positions", lambda block: done.append(("books", block)))
     monkeypatch.setattr(deposits, "forget_from", lambda block: done.append(("deposits", block)))
     signals.operations_final.send_robust(sender=None, keys=["one"])
     signals.rollback_begins.send(sender=None, block=7)
