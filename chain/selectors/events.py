@@ -83,17 +83,17 @@ def last_event_before(position_id: int, *, block_number: int, log_index: int, na
 def replaced_blocks(places: Collection[Place]) -> set[Place]:
     """Those of these blocks with events (number, hash) that are known to be no longer on the chain.
 
-    The watcher keeps another hash of that height; or, where it is final and no hash is kept, there is no event in it.
+    The watcher keeps another hash of that height. Where it keeps none, because it read a final block there, it has no
+    event of this block: should a node have left one out, the second reading finds it.
     """
     numbers = [number for number, _ in places]
     kept = dict(WatchedBlock.objects.filter(number__in=numbers).values_list("number", "hash"))
     older = {place for place in places if place[0] not in kept and place[0] >= settings.WATCH_FROM_BLOCK}
     found = {place for place in places if kept.get(place[0], place[1]) != place[1]}
     if older:
-        verified = verified_until()
-        final = {place for place in older if place[0] < verified}
-        events = ChainEvent.objects.filter(block_number__in=[number for number, _ in final])
-        found |= final - set(events.values_list("block_number", "block_hash"))
+        events = ChainEvent.objects.filter(block_number__in=[number for number, _ in older])
+        last = watched_until()
+        found |= {place for place in older if place[0] <= last} - set(events.values_list("block_number", "block_hash"))
     return found
 
 

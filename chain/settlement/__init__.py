@@ -13,5 +13,5 @@ The loop: `driver` holds the lease (`chain.wallet.lease`) and runs the steps on 
 - `adoption.adopt_execution`: the chain executed an operation already; it is settled and not sent again.
 
 Writes go through `transitions`. `overdue` logs what is open for long, with the reason from `reasons`; `silence` logs
-that no block comes. `bell` wakes the driver.
+that no block comes. `waking` wakes the driver.
 """

@@ -99,6 +99,7 @@ def _stored(value: object) -> Any:
 
 
 def _restored(model: type[Model], stored: Mapping[str, object]) -> dict[str, object]:
-    """The stored values by the names of their fields, as these read them."""
+    """The stored values by the names of their fields, as these read them; what an earlier version stored too is not."""
     fields = {field.column: field for field in model._meta.concrete_fields}
-    return {fields[column].name: fields[column].to_python(value) for column, value in stored.items()}
+    known = {fields[column]: value for column, value in stored.items() if column in fields}
+    return {field.name: field.to_python(value) for field, value in known.items()}

@@ -105,7 +105,7 @@ class _Sweep:
 
     def _put_off_replaced(self, work: Work) -> set[UUID]:
         """Put off what was confirmed in a block that a reorg replaced since: it is settled once a driver has seen that
-        and has confirmed it anew.
+        and has confirmed it anew. It holds back nothing on its position: what is not on the chain comes before nothing.
         """
         places = {
             operation.pk: (operation.block_number, operation.block_hash)
@@ -115,7 +115,10 @@ class _Sweep:
         gone = chain_selectors.replaced_blocks(set(places.values())) if places else set()
         replaced = [operation for operation in work.operations if places.get(operation.pk) in gone]
         for operation in replaced:
-            self._put_off(operation, work, BlockReplaced(f"block {operation.block_number} is no longer on the chain"))
+            error = BlockReplaced(f"block {operation.block_number} is no longer on the chain")
+            _log(operation, error, "could not settle")
+            chain_services.put_off(operation=operation, why=reason(error))
+            self._moved += 1
         return {operation.pk for operation in replaced}
 
     def _settle_run(self, run: list[Operation], work: Work) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django_redis import get_redis_connection
 from redis.exceptions import ConnectionError as RedisDown
+from redis.lock import Lock as RedisLock
 
 from partner_platform.core.redis import lock
 from partner_platform.core.redis.lock import Lock, held, token_of_holder
@@ -95,6 +96,23 @@ def test_its_holder_has_it_for_the_whole_time_again() -> None:
 def test_a_killed_holders_lock_ends_by_itself() -> None:
     mine(seconds=0.5)
     assert 0 < get_redis_connection("default").pttl(KEY) <= 500
+
+
+@pytest.mark.parametrize("without_redis", [True, False])
+def test_one_that_was_taken_although_the_answer_was_lost_is_released_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, without_redis: bool
+) -> None:
+    take = RedisLock.do_acquire
+
+    def lose_the_answer(self: RedisLock, token: str) -> bool:
+        take(self, token)
+        raise RedisDown("the connection was lost")
+
+    monkeypatch.setattr(RedisLock, "do_acquire", lose_the_answer)
+    with held("work", seconds=3_600, without_redis=without_redis) as is_ours:
+        assert is_ours is without_redis
+        assert token_of_holder("work") is not None
+    assert token_of_holder("work") is None
 
 
 def test_nobody_holds_a_free_lock() -> None:

@@ -97,7 +97,7 @@ def release_the_limits_twice() -> None:
     """A failed loan's part of the partner's limits is given back two times."""
     from partners import limits
 
-    replace(limits, "release", twice)
+    replace(limits, "release_limits", twice)
 
 
 def let_the_counter_fall() -> None:

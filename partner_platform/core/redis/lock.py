@@ -5,6 +5,7 @@ Redis that restarted, lets a second one in. Who held it for too long releases no
 """
 
 import logging
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,10 +31,14 @@ class Lock:
         """Whether it is ours now; does not wait. Raises `RedisError`."""
         # The instance is never shared between threads, so its token needs no place in each of them.
         lock = get_redis_connection("default").lock(_key(self._name), timeout=self._seconds, thread_local=False)
-        if not lock.acquire(blocking=False, token=self._token):
-            return False
-        self._held = lock
-        return True
+        token = self._token or uuid.uuid4().hex
+        try:
+            is_ours = lock.acquire(blocking=False, token=token)
+        except RedisError:
+            lock.local.token, self._held = token.encode(), lock  # it may be ours, the answer lost: `release` lets go
+            raise
+        self._held = lock if is_ours else None
+        return bool(is_ours)
 
     def prolong(self) -> None:
         """It is ours for its whole time again, from now on; nothing where it is not ours any more. Never raises."""

@@ -25,7 +25,7 @@ from partner_platform.core.text import json_text
 
 NEWEST_FIRST = ("-created_at", "-id")
 MAX_CURSOR = 512
-_SALT = "partner_platform.core.web.pagination.cursor"
+_SALT = "loans.pagination.cursor"  # a cursor outlives a deployment: never renamed
 
 
 @dataclass(frozen=True)

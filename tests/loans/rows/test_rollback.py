@@ -180,6 +180,21 @@ def test_what_others_paid_and_drew_never_happened_newest_first(world: BooksRows)
     assert len(made) == 2
 
 
+def test_an_entry_of_an_earlier_version_that_stored_more_is_undone_like_any_other(world: BooksRows) -> None:
+    position = world.position(**at_the_pool(600))
+    world.loan(world.partner(current_outstanding=600, active_loans=2), position, 600)
+    before = everything()
+    run_in_transaction(lambda: onchain.user_repaid(movement(position, order=(BLOCK, 3)), event(position, amount=200)))
+    entry = LedgerEntry.objects.get(position_id=position.position_id)
+    for snapshot in (entry.before["position"], *entry.before["loans"].values()):
+        snapshot["history"] = 0
+    entry.save()
+
+    undo(position)
+
+    assert [row["status"] for row in difference(before, everything()).values()] == ["FAILED"]
+
+
 def test_only_what_came_from_the_block_on_is_undone(world: BooksRows) -> None:
     partner = world.partner(current_outstanding=600, active_loans=2)
     position = world.position(**at_the_pool(600))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chain import selectors as chain_selectors
-from chain.models import Operation
+from chain.models import Operation, WatchedBlock
+from chain.settlement.transitions import FRESHLY_FINAL
 from loans.ledger.errors import LedgerContended, LedgerGap, LedgerPassed
 from loans.ledger.movement import order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
@@ -370,3 +371,37 @@ def test_of_draws_that_run_together_one_that_is_not_as_it_was_read_undoes_all(wo
     assert settle_together.settle_together(operations, by_operation) is True
     assert {status(loan) for loan in loans} == {"ACTIVE"}
     assert all(is_acknowledged(loan) for loan in loans)
+
+
+def replace_block(number: int) -> None:
+    """The watcher has read another block there since."""
+    WatchedBlock.objects.create(number=number, hash="0xother")
+
+
+def test_what_was_confirmed_in_a_replaced_block_waits_until_it_is_confirmed_anew_and_then_settles_at_once(
+    world: BooksRows,
+) -> None:
+    loan = pending_loan(world)
+    replace_block(BLOCK)
+    assert settle_due() == 0
+    operation = Operation.objects.get(pk=loan.borrow_operation_id)
+    assert (status(loan), operation.acknowledged, operation.settle_failures) == ("PENDING", False, 1)
+    assert operation.settle_error == f"block {BLOCK} is no longer on the chain"
+    assert SolvencyPosition.objects.get(position_id=loan.solvency_position_id).follow_after is None
+
+    anew = {"block_number": BLOCK + 5, "block_hash": "0xnew", **FRESHLY_FINAL}
+    Operation.objects.filter(pk=operation.pk).update(**anew)
+    assert settle_due() == 1
+    assert status(loan) == "ACTIVE"
+
+
+def test_what_came_before_a_replaced_block_on_the_same_position_is_settled(world: BooksRows) -> None:
+    partner, position = world.partner(current_outstanding=2_000, borrowed=2_000), world.position(reserved=2_000)
+    loans = []
+    for block, debt in ((BLOCK, 1_000), (BLOCK + 5, 2_000)):
+        logs = [pool_log(POOL, position.position_id, debt, 0, 500, index=3)]
+        operation = world.operation("CONFIRMED", block_number=block, outcome_logs=logs)
+        loans.append(world.loan(partner, position, 1_000, "PENDING", operation=operation))
+    replace_block(BLOCK + 5)
+    assert settle_due() == 1
+    assert [status(loan) for loan in loans] == ["ACTIVE", "PENDING"]
