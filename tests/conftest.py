@@ -120,6 +120,9 @@ def _point_settings_at(world: World) -> None:
 @pytest.fixture
 def chain(anvil: Chain) -> Iterator[Chain]:
     """The chain for one test: whatever it does there, and in Redis, is undone after it."""
+    from chain.rpc.clients import get_client
+
+    get_client.cache_clear()  # a test without the chain may have left a client of an address that nobody serves
     _forget_everything_in_redis()
     snapshot = anvil.rpc("evm_snapshot")
     base_fee = anvil.rpc("eth_getBlockByNumber", "pending", False)["baseFeePerGas"]

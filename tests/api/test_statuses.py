@@ -13,6 +13,7 @@ from schemathesis.checks import not_a_server_error
 from chain.lending import readings
 from chain.rpc.clients import get_client
 from partner_platform.core.web.middleware import MAX_BODY_BYTES
+from partner_platform.health import readiness
 from partners.models import PartnerStatus
 from tests.api import fuzzing
 from tests.api.fuzzing import World
@@ -172,9 +173,11 @@ def _no_chain(settings: Any) -> Iterator[None]:
     settings.CHAIN_RPC_URLS = ["http://127.0.0.1:9"]
     get_client.cache_clear()
     readings.forget_block()
+    readiness.forget()  # it is kept for a second, and this test is quick
     yield
     settings.CHAIN_RPC_URLS = urls
     get_client.cache_clear()
+    readiness.forget()
 
 
 @contextmanager
