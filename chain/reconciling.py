@@ -21,6 +21,7 @@ from chain.lending.views import View, requests, view
 from chain.models import ChainTransaction, PlatformWallet, WatchedBlock
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.rpc.evidence import hash_of, number_of
+from chain.rpc.log_ranges import header_calls
 from partner_platform.core.database.batches import batched
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ def _hashes_of(numbers: Sequence[int]) -> dict[int, str]:
     """
     found: dict[int, str] = {}
     for chosen in batched(numbers, CALLS_PER_POST):
-        heard = get_client().everyone([("eth_getBlockByNumber", [hex(number), False]) for number in chosen])
+        heard = get_client().everyone(header_calls(chosen))
         shown = {tuple(hash_of(block) for block in blocks) for blocks in heard}
         [hashes] = shown if len(shown) == 1 else [(None,)]
         if None in hashes:
