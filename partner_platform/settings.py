@@ -57,9 +57,11 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_prometheus",
     "audit",
+    "events",
     "chain",
     "partners",
     "loans",
+    "webhooks",
     "sandbox",
 ]
 

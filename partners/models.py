@@ -45,6 +45,8 @@ class Scope(models.TextChoices):
     READ = "read"
     BORROW = "borrow"
     REPAY = "repay"
+    WEBHOOKS = "webhooks"  # write endpoints, rotate their secrets, send events again
+    MANAGE = "manage"  # rotate the partner's own keys and signing secret
 
 
 def all_scopes() -> list[str]:
@@ -223,3 +225,28 @@ class SentForm(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id} by {self.sent_by}"
+
+
+class OutgoingMail(models.Model):
+    """An e-mail to a partner's contact, written in the transaction of what it tells of and sent afterwards.
+
+    `once` is what it is about: the same is told once (`partners.mail`).
+    """
+
+    id = UUIDPrimaryKey()
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    once = models.CharField(max_length=120, unique=True)
+    recipient = models.EmailField()
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    attempts = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(default=clock.now)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["sent_at", "due_at"], name="mail_due")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} to {self.recipient}"

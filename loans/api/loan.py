@@ -2,8 +2,6 @@
 
 # ruff: noqa: N815 - the contract's names
 
-from collections.abc import Iterable
-
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -20,13 +18,11 @@ from loans.api.common import (
     partner_of,
     returned,
 )
-from loans.api.user_loans import LOAN_ROW_EXAMPLE, LoanRow, present_row
-from loans.debt import payoffs
+from loans.api.user_loans import LOAN_ROW_EXAMPLE, LoanRow
 from loans.debt.interest_clock import interest_moment
 from loans.debt.schedules import DUE, MISSED, PAID
-from loans.models import PartnerLoan, RepaymentSource
-from loans.selectors import SettledPayment
-from partner_platform.core.clock import isoformat
+from loans.models import RepaymentSource
+from loans.objects.loan import present_loan
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, IdText, Timestamp
 from partner_platform.core.openapi.operations import OperationDoc, described
@@ -138,43 +134,3 @@ class SingleLoanViewSet(PartnerViewSet):
         """Endpoint 5."""
         loan = selectors.get_loan(partner=partner_of(request), partner_loan_id=partner_loan_id)
         return Response(present_loan(loan, interest_moment([loan]), selectors.repayment_history(loan)))
-
-
-def present_loan(loan: PartnerLoan, moment: int, history: Iterable[SettledPayment]) -> dict[str, object]:
-    """The fields of `Loan`; debt and interest as of `moment`, seconds since the epoch, `history` oldest first."""
-    return {
-        **present_row(loan, moment),
-        "internalLoanId": str(loan.internal_loan_id),
-        "userWallet": loan.user_wallet,
-        "oaidTokenId": loan.oaid_token_id,
-        "oaidTokenIdString": str(loan.oaid_token_id),
-        "outstandingPrincipal": str(loan.outstanding_principal),
-        "accruedInterest": str(payoffs.accrued_interest(loan, moment)),
-        "totalRepaid": str(loan.total_repaid),
-        "interestPaid": str(loan.interest_paid),
-        "interestRate": loan.interest_rate_bps,
-        "platformFee": str(loan.platform_fee_charged),
-        "netAmountTransferred": str(loan.net_amount),
-        "borrowTxHash": loan.borrow_tx_hash or None,
-        "repayTxHash": loan.repay_tx_hash or None,
-        "failureReason": loan.failure_reason or None,
-        "repaymentInFlight": loan.repayment_in_flight,
-        "repaymentHistory": [_present_payment(payment) for payment in history],
-        "loanDuration": loan.loan_duration,
-        "numberOfInstallments": loan.number_of_installments,
-        "schedule": loan.schedule,
-        "defaultedAt": isoformat(loan.defaulted_at),
-        "defaultReason": loan.default_reason or None,
-        "writtenOff": str(loan.written_off_principal + loan.written_off_interest),
-        "metadata": loan.metadata,
-    }
-
-
-def _present_payment(payment: SettledPayment) -> dict[str, object]:
-    """The fields of `HistoryRow`."""
-    return {
-        "amount": str(payment.amount),
-        "timestamp": isoformat(payment.settled_at),
-        "txHash": payment.tx_hash,
-        "repaidBy": payment.repaid_by,
-    }

@@ -10,10 +10,9 @@ from rest_framework.response import Response
 from loans import selectors
 from loans.api.common import EXAMPLE_LOAN_ID, PartnerViewSet, partner_of, returned, validated
 from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
-from loans.debt import payoffs
 from loans.debt.interest_clock import interest_moment
-from loans.models import LoanStatus, PartnerLoan
-from partner_platform.core.clock import isoformat
+from loans.models import LoanStatus
+from loans.objects.loan import present_row
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import BaseUnits, Timestamp
 from partner_platform.core.openapi.operations import Link, OperationDoc, described
@@ -95,14 +94,3 @@ class UserLoansViewSet(PartnerViewSet):
         )
         moment = interest_moment(page.rows)
         return Response({**present_page(page, query), "loans": [present_row(loan, moment) for loan in page.rows]})
-
-
-def present_row(loan: PartnerLoan, moment: int) -> dict[str, object]:
-    """The fields of `LoanRow`; the debt as of `moment`, seconds since the epoch."""
-    return {
-        "partnerLoanId": loan.partner_loan_id,
-        "principalAmount": str(loan.principal_amount),
-        "remainingDebt": str(payoffs.debt_at(loan, moment)),
-        "status": loan.status,
-        "borrowedAt": isoformat(loan.borrowed_at),
-    }

@@ -93,6 +93,10 @@ class PartnerLoan(models.Model):
     user_authorization = models.JSONField(null=True, blank=True, editable=False)
     consent_nonce = Uint256Field(null=True, blank=True, editable=False)
     metadata = models.JSONField(null=True, blank=True)
+    # Of the metadata, where it has them as text: lists are filtered by these columns, not by what is in the JSON.
+    partner_user_id = models.CharField(max_length=128, blank=True, default="")
+    loan_purpose = models.CharField(max_length=128, blank=True, default="")
+    event_sequence = models.PositiveIntegerField(default=0)  # of the newest event that tells of the loan
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -115,6 +119,8 @@ class PartnerLoan(models.Model):
             models.Index(fields=["oaid_token_id", "status"], name="loan_oaid_status"),
             models.Index(fields=["solvency_position_id", "status"], name="loan_position_status"),
             models.Index(fields=["status", "next_due_at"], name="loan_due"),
+            models.Index(fields=["partner", "partner_user_id", "-created_at", "-id"], name="loan_partner_user"),
+            models.Index(fields=["partner", "loan_purpose", "-created_at", "-id"], name="loan_purpose"),
         ]
 
     def __str__(self) -> str:
@@ -147,6 +153,7 @@ class Repayment(models.Model):
     chain_order = models.PositiveBigIntegerField(default=0)  # block and log of the payment
     tx_hash = HashField(blank=True, default="")
     failure_reason = models.CharField(max_length=300, blank=True, default="")
+    failure_code = models.CharField(max_length=50, blank=True, default="")
     created_at = models.DateTimeField(default=clock.now)
     settled_at = models.DateTimeField(null=True, blank=True)
 

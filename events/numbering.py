@@ -1,0 +1,70 @@
+"""Numbers for committed events, one pass at a time: what makes the feed free of gaps.
+
+A pass writes the feed's state first, so that two passes never run at once; what it reads after that is committed, and
+its numbers become visible together. An event that commits later gets a higher number, whatever its time.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from uuid import UUID
+
+from django.db import IntegrityError
+from django.db.models import F
+
+from events.models import FEED, Event, FeedState
+from partner_platform.core.database.transactions import run_in_transaction
+
+EVENTS_A_PASS = 500
+EVENTS_AN_UPDATE = 100
+
+
+def number_events() -> int:
+    """Give the events that are committed and have no number the next ones; returns how many, at most one pass of them.
+
+    A loan's events are numbered in the order of their sequence.
+    """
+    if not Event.objects.filter(number=None).exists():
+        return 0
+    ensure_state()
+    return run_in_transaction(_number)
+
+
+def ensure_state() -> None:
+    """Make the feed's row where there is none, outside a transaction."""
+    if FeedState.objects.filter(name=FEED).exists():
+        return
+    with suppress(IntegrityError):  # another process made it at the same moment
+        FeedState.objects.create(name=FEED)
+
+
+def _number() -> int:
+    FeedState.objects.filter(name=FEED).update(passes=F("passes") + 1)
+    state = FeedState.objects.get(name=FEED)
+    events = _unnumbered()
+    for number, event in enumerate(events, start=state.numbered + 1):
+        event.number = number
+    Event.objects.bulk_update(events, ["number"], batch_size=EVENTS_AN_UPDATE)
+    FeedState.objects.filter(name=FEED).update(numbered=state.numbered + len(events))
+    return len(events)
+
+
+def _unnumbered() -> list[Event]:
+    rows = Event.objects.filter(number=None).only("pk", "number", "loan_id", "sequence", "created_at")
+    oldest = list(rows.order_by("created_at", "pk")[:EVENTS_A_PASS])
+    loans = {event.loan_id for event in oldest if event.loan_id}
+    return _in_sequence({event.pk: event for event in [*oldest, *rows.filter(loan_id__in=list(loans))]}.values())
+
+
+def _in_sequence(events: Iterable[Event]) -> list[Event]:
+    """By time, and each loan's among them by sequence: the clocks of two processes may differ."""
+    ordered = sorted(events, key=lambda event: (event.created_at, event.pk))
+    places: dict[UUID, list[int]] = defaultdict(list)
+    for place, event in enumerate(ordered):
+        if event.loan_id is not None:
+            places[event.loan_id].append(place)
+    for of_loan in places.values():
+        in_turn = sorted((ordered[place] for place in of_loan), key=lambda event: event.sequence)
+        for place, event in zip(of_loan, in_turn, strict=True):
+            ordered[place] = event
+    return ordered

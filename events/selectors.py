@@ -1,0 +1,42 @@
+"""Reading the feed."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from events.models import FEED, Event, FeedState
+
+
+def feed_of(partner_key: UUID, *, after: int, limit: int) -> list[Event]:
+    """A partner's numbered events with a number above `after`, oldest first."""
+    return list(Event.objects.filter(partner_key=partner_key, number__gt=after).order_by("number")[:limit])
+
+
+def events_after(number: int, *, limit: int) -> list[Event]:
+    """The feed of all partners from the event after `number` on, oldest first."""
+    return list(Event.objects.filter(number__gt=number).order_by("number")[:limit])
+
+
+def is_recorded(event_id: UUID) -> bool:
+    """Whether the event was recorded; for those that are recorded once (`NewEvent.once`)."""
+    return Event.objects.filter(pk=event_id).exists()
+
+
+def events_of_loan(partner_key: UUID, partner_loan_id: str) -> QuerySet[Event]:
+    """The numbered events of a partner's loan, oldest first."""
+    query = Event.objects.filter(partner_key=partner_key, partner_loan_id=partner_loan_id, number__gt=0)
+    return query.order_by("number")
+
+
+def newest_number() -> int:
+    """The number of the feed's newest event; 0 where there is none."""
+    return _state().numbered
+
+
+def pruned_until() -> int:
+    """The highest number whose event was deleted by age; 0 where none was."""
+    return _state().pruned
+
+
+def _state() -> FeedState:
+    return FeedState.objects.filter(name=FEED).first() or FeedState()
