@@ -1,8 +1,9 @@
 """Looks up host names within a time limit.
 
 `getaddrinfo` cannot be interrupted, so it runs on a thread of its own, and the caller stops waiting at its deadline.
-The thread ends when the system's resolver gives up. Requests to the same host share one look-up, and there are at most
-`MAX_LOOKUPS` at once: a name server that never answers costs one thread for each of its names, and none of the senders.
+The thread ends when the system's resolver gives up, usually within twice the time of a request. Requests to the same
+host share one look-up, so a name server that never answers costs one thread for each of its names. `MAX_LOOKUPS` bounds
+the threads; more than twice as many as there are senders, so that hanging look-ups do not use it up for the others.
 """
 
 import ipaddress
@@ -15,7 +16,7 @@ from typing import Any
 from partner_platform.core.outside.addresses import Address
 from partner_platform.core.outside.errors import Kind, OutsideError
 
-MAX_LOOKUPS = 64
+MAX_LOOKUPS = 256
 Lookup = Callable[..., Sequence[tuple[Any, ...]]]  # with the arguments and results of `socket.getaddrinfo`
 
 

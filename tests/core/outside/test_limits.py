@@ -70,8 +70,14 @@ def test_a_server_that_does_not_read_ends_at_the_deadline() -> None:
     assert failure(silence, body=body, timeout_seconds=DEADLINE) == TIMED_OUT
 
 
-def test_a_handshake_that_hangs_ends_at_the_deadline(authority: Authority) -> None:
-    with receiver(silence) as listening:
+def dripping_handshake(caller: Caller) -> None:
+    """A record of TLS that has 16 KiB and comes byte by byte."""
+    caller.drip(b"\x16\x03\x03\x40\x00" + bytes(500))
+
+
+@pytest.mark.parametrize("answer", [silence, dripping_handshake])
+def test_a_handshake_that_does_not_end_ends_at_the_deadline(answer: Callable[[Caller], None]) -> None:
+    with receiver(answer) as listening:
         with outside_client(timeout_seconds=DEADLINE) as client, pytest.raises(OutsideError) as refused:
             client.post(f"https://127.0.0.1:{listening.port}/", body=b"{}", headers=JSON)
         assert listening.connections == 1
