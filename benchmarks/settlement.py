@@ -203,7 +203,7 @@ def _ceiling(bench: Bench, world: "World", loans: int) -> SettlementRate:
             )
             group.append((uid_of(f"ceiling:{number}"), calls))
         data = encode_execute(group)
-        raws.append(signer.sign(world.contracts["platformExecutor"], data, settings.CHAIN_CARRIER_GAS_LIMIT))
+        raws.append(signer.sign(world.contracts["platformExecutor"], data, settings.CHAIN_BUNDLE_GAS_LIMIT))
     _next_block(bench)
     started = time.monotonic()
     hashes = [_rpc(bench, "eth_sendRawTransaction", raw) for raw in raws]

@@ -103,8 +103,13 @@ CHAIN_RPC_URLS = env.list("CHAIN_RPC_URLS", default=[])
 CHAIN_RPC_TIMEOUT_SECONDS = env.float("CHAIN_RPC_TIMEOUT_SECONDS", default=5.0)
 CHAIN_REQUEST_TIMEOUT_SECONDS = env.float("CHAIN_REQUEST_TIMEOUT_SECONDS", default=1.0)  # while a caller waits
 CHAIN_CONFIRMATIONS = env.int("CHAIN_CONFIRMATIONS", default=1)
-CHAIN_OPERATIONS_PER_CARRIER = env.int("CHAIN_OPERATIONS_PER_CARRIER", default=10)
-CHAIN_CARRIER_GAS_LIMIT = env.int("CHAIN_CARRIER_GAS_LIMIT", default=5_000_000)
+# Both had another name before; an environment that still sets the old one keeps its meaning.
+CHAIN_OPERATIONS_PER_BUNDLE = env.int(
+    "CHAIN_OPERATIONS_PER_BUNDLE", default=env.int("CHAIN_OPERATIONS_PER_CARRIER", default=10)
+)
+CHAIN_BUNDLE_GAS_LIMIT = env.int(
+    "CHAIN_BUNDLE_GAS_LIMIT", default=env.int("CHAIN_CARRIER_GAS_LIMIT", default=5_000_000)
+)
 CHAIN_MAX_FEE_PER_GAS_WEI = env.int("CHAIN_MAX_FEE_PER_GAS_WEI", default=500 * 10**9)
 CHAIN_MAX_IN_FLIGHT = env.int("CHAIN_MAX_IN_FLIGHT", default=12)
 # An operation or transaction that is open for so many blocks is told of, once.

@@ -220,7 +220,7 @@ SignedBundle = tuple[ChainTransaction, TransactionAttempt, list[Operation]]
 
 
 def _prepare(engine: Engine, simulation: Simulation, nonce: int, fees: Fees) -> SignedBundle:
-    gas_limit = settings.CHAIN_CARRIER_GAS_LIMIT
+    gas_limit = settings.CHAIN_BUNDLE_GAS_LIMIT
     executor = simulation.executor
     signed = engine.signer.sign(to=executor, data=simulation.data, nonce=nonce, gas_limit=gas_limit, fees=fees)
     transaction = ChainTransaction(

@@ -153,7 +153,7 @@ class Engine:
 
     @property
     def operations_per_bundle(self) -> int:
-        return int(settings.CHAIN_OPERATIONS_PER_CARRIER)
+        return int(settings.CHAIN_OPERATIONS_PER_BUNDLE)
 
     @property
     def confirmations(self) -> int:

@@ -60,7 +60,7 @@ def _store_noop(engine: Engine, nonce: int) -> Send:
     transaction = ChainTransaction(
         wallet_id=engine.wallet.pk,
         nonce=nonce,
-        gas_limit=settings.CHAIN_CARRIER_GAS_LIMIT,
+        gas_limit=settings.CHAIN_BUNDLE_GAS_LIMIT,
         open_since_block=engine.require_head().number,
         note="it closes a gap",
     )

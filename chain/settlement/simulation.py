@@ -123,7 +123,7 @@ def _transaction(engine: Engine, executor: str, data: str) -> dict[str, str]:
         "from": engine.wallet.address,
         "to": executor,
         "data": data,
-        "gas": hex(settings.CHAIN_CARRIER_GAS_LIMIT),
+        "gas": hex(settings.CHAIN_BUNDLE_GAS_LIMIT),
     }
 
 

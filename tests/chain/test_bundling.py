@@ -17,7 +17,7 @@ SEND = "eth_sendRawTransaction"
 
 
 def test_operations_know_their_places_in_their_bundles(book: Book, settings: Settings) -> None:
-    settings.CHAIN_OPERATIONS_PER_CARRIER = 3
+    settings.CHAIN_OPERATIONS_PER_BUNDLE = 3
     operations = book.borrows(5)
     driver.drive_once()
     places = Operation.objects.values_list("key", "transaction__nonce", "position_in_bundle", "state", "reason")
@@ -46,7 +46,7 @@ def test_what_is_refused_is_left_out_of_the_places(book: Book) -> None:
 
 
 def test_no_more_bundles_are_in_flight_than_the_wallet_may_have(book: Book, settings: Settings) -> None:
-    settings.CHAIN_OPERATIONS_PER_CARRIER = 1
+    settings.CHAIN_OPERATIONS_PER_BUNDLE = 1
     operations = book.borrows(4)
     driver.drive_once()
     type(wallet()).objects.update(max_in_flight=2)

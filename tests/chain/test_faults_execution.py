@@ -246,7 +246,7 @@ def test_f31_an_execution_without_the_expected_log_or_amount_is_for_a_person(
 
 def test_f32_a_transaction_that_runs_out_of_gas_is_halved(book: Book, proxy: RpcProxy, settings: Settings) -> None:
     """The node simulates with more gas than the transaction has."""
-    settings.CHAIN_CARRIER_GAS_LIMIT = 640_000
+    settings.CHAIN_BUNDLE_GAS_LIMIT = 640_000
     proxy.meddle("eth_call", lambda params: params[0].update(gas=hex(10_000_000)))
     operations = book.borrows(4)
     driver.drive_once()
@@ -261,7 +261,7 @@ def test_f32_a_transaction_that_runs_out_of_gas_is_halved(book: Book, proxy: Rpc
 def test_f32_a_transaction_that_would_run_out_of_gas_is_halved_before_it_is_sent(
     book: Book, settings: Settings
 ) -> None:
-    settings.CHAIN_CARRIER_GAS_LIMIT = 640_000
+    settings.CHAIN_BUNDLE_GAS_LIMIT = 640_000
     operations = book.borrows(4)
     driver.drive_once()
     book.settle()
