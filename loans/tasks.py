@@ -25,17 +25,19 @@ FOLLOWING_SECONDS = 120
 SETTLING = "loans:settling"
 RECONCILING = "loans:reconciling"
 RECONCILING_SECONDS = 600
-SETTLING_SECONDS = 6  # a killed sweep is missed after this; a longer one may get company
+SETTLING_SECONDS = 6  # a killed sweep is missed after this; a running one keeps its lock
 
 
 @shared_task(name="loans.tasks.settle_loans")
 def settle_loans() -> int:
     """Settle the loans and repayments whose operations are final; leaves at once where another sweep is at it.
 
-    Two sweeps at once settle nothing twice, they only take turns at finding each other's work done. A sweep goes on
-    until nothing is due; what becomes due in its last moment is the next beat's.
+    Two sweeps at once settle nothing twice, they only take turns at finding each other's work done; several of them
+    would also take the worker's threads from the driver. A sweep goes on until nothing is due; what becomes due in its
+    last moment is the next beat's.
     """
-    return _alone(SETTLING, SETTLING_SECONDS, settle_due)
+    with lock.held(SETTLING, seconds=SETTLING_SECONDS, without_redis=False) as mine:
+        return settle_due(at_each_step=mine.keep) if mine else 0
 
 
 @shared_task(name="loans.tasks.follow_chain")
@@ -46,8 +48,8 @@ def follow_chain() -> int:
 
 def _alone(name: str, seconds: int, work: Callable[[], int]) -> int:
     """Do the work unless another worker holds its lock; without Redis, later."""
-    with lock.held(name, seconds=seconds, without_redis=False) as is_ours:
-        return work() if is_ours else 0
+    with lock.held(name, seconds=seconds, without_redis=False) as mine:
+        return work() if mine else 0
 
 
 def follow_now() -> int:

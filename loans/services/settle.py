@@ -40,10 +40,13 @@ OPERATIONS_TRIED_AGAIN = 20  # of those that failed before, in one sweep: it sta
 MAX_SETTLE_TRIES = 5
 
 
-def settle_due() -> int:
-    """Settle whatever is due, in the order of the chain; returns how many operations were settled."""
-    _rollback_reopened()
-    sweep = _Sweep()
+def settle_due(*, at_each_step: Callable[[], None] = lambda: None) -> int:
+    """Settle whatever is due, in the order of the chain; returns how many operations were settled.
+
+    `at_each_step` is called before each operation, or run of operations, that is settled: a sweep of many takes long.
+    """
+    _rollback_reopened(at_each_step)
+    sweep = _Sweep(at_each_step)
     sweep.run()
     if sweep.gaps and follow_chain_quietly():
         sweep.run_fresh()  # following released what waited for those events
@@ -52,9 +55,10 @@ def settle_due() -> int:
     return sweep.settled
 
 
-def _rollback_reopened() -> None:
+def _rollback_reopened(at_each_step: Callable[[], None]) -> None:
     """Roll back the operations that a reorg undid after they were settled, the newest first."""
     for operation in chain_selectors.reopened(OPERATION_KINDS, OPERATIONS_AT_ONCE):
+        at_each_step()
         try:
             rollback_operation(operation)
         except Exception as error:  # noqa: BLE001 - logged below
@@ -69,7 +73,8 @@ class BlockReplaced(Exception):
 class _Sweep:
     """One pass over all operations that are due."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_each_step: Callable[[], None]) -> None:
+        self._at_each_step = at_each_step
         self.settled = 0
         # Positions of which an earlier event is missing -> the block of the operation that waits for it.
         self.gaps: dict[int, int] = {}
@@ -122,10 +127,12 @@ class _Sweep:
         return {operation.pk for operation in replaced}
 
     def _settle_run(self, run: list[Operation], work: Work) -> None:
+        self._at_each_step()
         if len(run) > 1 and settle_together.settle_together(run, work.loans):
             self._note_settled(run, work)
             return
         for operation in run:
+            self._at_each_step()
             try:
                 if _settle_one(operation, work.end_of(operation)):
                     self._note_settled([operation], work)

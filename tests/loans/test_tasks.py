@@ -1,6 +1,8 @@
 """Celery's tasks of the loans: each sweep at one worker at a time, by a lock that ends by itself."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +34,7 @@ def test_a_sweep_holds_its_lock_while_it_works_and_frees_it(
 ) -> None:
     left: list[int] = []
 
-    def do() -> int:
+    def do(**_: object) -> int:
         left.append(get_redis_connection("default").pttl(f"lock:{name}"))
         return 3
 
@@ -47,7 +49,7 @@ def test_a_sweep_leaves_at_once_where_another_worker_is_at_it(
     monkeypatch: pytest.MonkeyPatch, task: str, work: str, name: str, seconds: int
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(tasks, work, lambda: done.append(work))
+    monkeypatch.setattr(tasks, work, lambda **_: done.append(work))
     assert Lock(name, seconds=seconds, token="another").take()
     getattr(tasks, task)()
     assert (done, token_of_holder(name)) == ([], "another")
@@ -57,7 +59,7 @@ def test_a_sweep_leaves_at_once_where_another_worker_is_at_it(
 def test_a_sweep_that_took_too_long_does_not_release_the_next_ones_lock(
     monkeypatch: pytest.MonkeyPatch, task: str, work: str, name: str, seconds: int
 ) -> None:
-    def take_too_long() -> int:
+    def take_too_long(**_: object) -> int:
         get_redis_connection("default").delete(f"lock:{name}")
         assert Lock(name, seconds=seconds, token="next").take()
         return 0
@@ -75,7 +77,25 @@ def test_without_redis_a_sweep_is_done_later(
         raise RedisDown("down")
 
     done: list[str] = []
-    monkeypatch.setattr(tasks, work, lambda: done.append(work))
+    monkeypatch.setattr(tasks, work, lambda **_: done.append(work))
     monkeypatch.setattr(lock, "get_redis_connection", down)
     getattr(tasks, task)()
     assert done == []
+
+
+def test_a_sweep_of_many_operations_keeps_its_lock_and_gets_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    redis, name = get_redis_connection("default"), f"lock:{tasks.SETTLING}"
+    left: list[int] = []
+
+    def settle_many(*, at_each_step: Callable[[], None]) -> int:
+        started = time.monotonic()
+        monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=lambda: started + tasks.SETTLING_SECONDS - 1))
+        redis.pexpire(name, 1_000)
+        at_each_step()
+        left.append(redis.pttl(name))
+        return 0
+
+    monkeypatch.setattr(tasks, "settle_due", settle_many)
+    tasks.settle_loans()
+    assert (tasks.SETTLING_SECONDS - 1) * 1_000 < left[0] <= tasks.SETTLING_SECONDS * 1_000
+    assert token_of_holder(tasks.SETTLING) is None

@@ -5,6 +5,7 @@ Redis that restarted, lets a second one in. Who held it for too long releases no
 """
 
 import logging
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +27,14 @@ class Lock:
     def __init__(self, name: str, *, seconds: float, token: str | None = None) -> None:
         self._name, self._seconds, self._token = name, seconds, token
         self._held: Any = None  # redis-py's lock, while it is ours as far as we know
+        self._since = time.monotonic()  # when its time began
 
     def take(self) -> bool:
         """Whether it is ours now; does not wait. Raises `RedisError`."""
         # The instance is never shared between threads, so its token needs no place in each of them.
         lock = get_redis_connection("default").lock(_key(self._name), timeout=self._seconds, thread_local=False)
         token = self._token or uuid.uuid4().hex
+        self._since = time.monotonic()
         try:
             is_ours = lock.acquire(blocking=False, token=token)
         except RedisError:
@@ -44,10 +47,16 @@ class Lock:
         """It is ours for its whole time again, from now on; nothing where it is not ours any more. Never raises."""
         if self._held is None:
             return
+        self._since = time.monotonic()
         try:
             self._held.reacquire()
         except RedisError as error:
             logger.warning("could not prolong the lock %s: %s", self._name, error)
+
+    def keep(self) -> None:
+        """Prolong it where a third of its time is over: for a loop that calls this at every turn. Never raises."""
+        if time.monotonic() - self._since > self._seconds / 3:
+            self.prolong()
 
     def release(self) -> None:
         """Let others in, where it is still ours. Never raises; may be called again, and where it was never taken."""
@@ -65,8 +74,10 @@ class Lock:
 
 
 @contextmanager
-def held(name: str, *, seconds: float, without_redis: bool) -> Iterator[bool]:
-    """Within: True where nobody else is within, False where somebody is; `without_redis` where Redis cannot tell."""
+def held(name: str, *, seconds: float, without_redis: bool) -> Iterator[Lock | None]:
+    """Within: the lock where nobody else is within, None where somebody is; `without_redis` says whether it is given
+    where Redis cannot tell.
+    """
     lock = Lock(name, seconds=seconds)
     try:
         is_ours = lock.take()
@@ -74,7 +85,7 @@ def held(name: str, *, seconds: float, without_redis: bool) -> Iterator[bool]:
         logger.warning("no lock for %s: %s", name, error)
         is_ours = without_redis
     try:
-        yield is_ours
+        yield lock if is_ours else None
     finally:
         lock.release()
 

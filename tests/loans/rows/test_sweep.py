@@ -53,6 +53,14 @@ def test_more_than_a_batch_is_settled_in_one_sweep(world: BooksRows, monkeypatch
     assert set(found) == {"ACTIVE"}
 
 
+def test_a_sweep_says_before_each_operation_that_it_is_still_at_it(world: BooksRows) -> None:
+    loans = [pending_loan(world, state="FAILED", reason="reverted").pk for _ in range(3)]
+    failed = PartnerLoan.objects.filter(pk__in=loans, status="FAILED")
+    steps: list[int] = []
+    assert settle_due(at_each_step=lambda: steps.append(failed.count())) == 3
+    assert set(steps) == {0, 1, 2}
+
+
 def test_a_sweep_goes_on_while_anything_moves_and_wakes_whoever_waits_for_each_that_was_settled(
     world: BooksRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
