@@ -37,7 +37,11 @@ def settle_loans() -> int:
     last moment is the next beat's.
     """
     with lock.held(SETTLING, seconds=SETTLING_SECONDS, without_redis=False) as mine:
-        return settle_due(at_each_step=mine.keep) if mine else 0
+        try:
+            return settle_due(at_each_step=mine.keep) if mine else 0
+        except lock.LockLost as error:
+            logger.info("another sweep goes on: %s", error)
+            return 0
 
 
 @shared_task(name="loans.tasks.follow_chain")

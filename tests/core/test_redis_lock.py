@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisDown
 from redis.lock import Lock as RedisLock
 
 from partner_platform.core.redis import lock
-from partner_platform.core.redis.lock import Lock, held, token_of_holder
+from partner_platform.core.redis.lock import Lock, LockLost, held, token_of_holder
 from tests.core.concurrency import at_once
 
 KEY = "lock:work"
@@ -108,6 +108,35 @@ def test_a_loop_prolongs_it_once_a_third_of_its_time_is_over_and_not_before(monk
     redis.pexpire(KEY, 1_000)
     first.keep()
     assert redis.pttl(KEY) <= 1_000
+
+
+def test_a_loop_that_lost_it_is_told_and_does_not_prolong_the_next_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    slow = mine(seconds=60)
+    expire()
+    mine(seconds=5, token="next")
+    now[0] += 21
+    with pytest.raises(LockLost, match="the lock work is not ours any more"):
+        slow.keep()
+    slow.release()
+    assert token_of_holder("work") == "next"
+    assert 0 < get_redis_connection("default").pttl(KEY) <= 5_000
+
+
+def test_a_loop_goes_on_where_redis_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def down(*_: Any, **__: Any) -> Any:
+        raise RedisDown("down")
+
+    now = [100.0]
+    monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    first = mine()
+    now[0] += 21
+    monkeypatch.setattr(get_redis_connection("default"), "evalsha", down)
+    first.keep()
+    assert "could not prolong the lock work: down" in caplog.text
 
 
 def test_a_killed_holders_lock_ends_by_itself() -> None:

@@ -99,3 +99,22 @@ def test_a_sweep_of_many_operations_keeps_its_lock_and_gets_no_company(monkeypat
     tasks.settle_loans()
     assert (tasks.SETTLING_SECONDS - 1) * 1_000 < left[0] <= tasks.SETTLING_SECONDS * 1_000
     assert token_of_holder(tasks.SETTLING) is None
+
+
+def test_a_sweep_whose_lock_another_one_has_by_now_ends_and_leaves_the_rest_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    went_on: list[bool] = []
+
+    def settle_slowly(*, at_each_step: Callable[[], None]) -> int:
+        started = time.monotonic()
+        monkeypatch.setattr(lock, "time", SimpleNamespace(monotonic=lambda: started + 2 * tasks.SETTLING_SECONDS))
+        get_redis_connection("default").delete(f"lock:{tasks.SETTLING}")
+        assert Lock(tasks.SETTLING, seconds=60, token="next").take()
+        at_each_step()
+        went_on.append(True)
+        return 1
+
+    monkeypatch.setattr(tasks, "settle_due", settle_slowly)
+    assert tasks.settle_loans() == 0
+    assert (went_on, token_of_holder(tasks.SETTLING)) == ([], "next")

@@ -17,6 +17,10 @@ from redis.exceptions import LockNotOwnedError, RedisError
 logger = logging.getLogger(__name__)
 
 
+class LockLost(Exception):
+    """The lock's time ran out before it was prolonged: another one may have it by now."""
+
+
 class Lock:
     """The lock called `name`, for one attempt to have it.
 
@@ -47,16 +51,26 @@ class Lock:
         """It is ours for its whole time again, from now on; nothing where it is not ours any more. Never raises."""
         if self._held is None:
             return
-        self._since = time.monotonic()
         try:
             self._held.reacquire()
         except RedisError as error:
             logger.warning("could not prolong the lock %s: %s", self._name, error)
 
     def keep(self) -> None:
-        """Prolong it where a third of its time is over: for a loop that calls this at every turn. Never raises."""
-        if time.monotonic() - self._since > self._seconds / 3:
-            self.prolong()
+        """Prolong it where a third of its time is over: for a loop that calls this at every turn.
+
+        Raises `LockLost` where it is not ours any more; where Redis cannot tell, the loop goes on.
+        """
+        if self._held is None or time.monotonic() - self._since <= self._seconds / 3:
+            return
+        self._since = time.monotonic()
+        try:
+            self._held.reacquire()
+        except LockNotOwnedError as error:
+            self._held = None
+            raise LockLost(f"the lock {self._name} is not ours any more") from error
+        except RedisError as error:
+            logger.warning("could not prolong the lock %s: %s", self._name, error)
 
     def release(self) -> None:
         """Let others in, where it is still ours. Never raises; may be called again, and where it was never taken."""
