@@ -41,7 +41,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5.0, "socket_connect_timeou
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
-    "drive-settlement": {"task": "chain.tasks.drive_settlement", "schedule": 2.0, "options": {"expires": 2}},
+    # Kept longer than its period: whatever occupies a worker's threads, the next free one sends transactions.
+    "drive-settlement": {"task": "chain.tasks.drive_settlement", "schedule": 2.0, "options": {"expires": 20}},
     "settle-loans": {"task": "loans.tasks.settle_loans", "schedule": 2.0, "options": {"expires": 2}},
     "sweep-idempotency-keys": {
         "task": "partners.tasks.sweep_idempotency_keys",
