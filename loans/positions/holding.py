@@ -64,12 +64,25 @@ def hold_position(
 
 
 def end_hold(row: SolvencyPosition) -> None:
-    """Something of it was applied: where it was held, all that waited for that is tried at once. `row` is altered too.
+    """Something of it was applied: where it is held, all that waited for that is tried at once. `row` is altered too.
 
     Killed in the middle, what is still postponed is tried when its pause is over.
     """
-    if not row.follow_failures:
-        return
+    end_holds([row])
+
+
+def end_holds(rows: Iterable[SolvencyPosition]) -> None:
+    """The same for many positions. Which of them are held is asked of the database: another worker may have held one
+    after its row was read, for the very thing that was applied since.
+    """
+    by_key = {row.pk: row for row in rows}
+    for chosen in batched(sorted(by_key)):
+        held = SolvencyPosition.objects.filter(pk__in=chosen, follow_failures__gt=0)
+        for key in held.order_by("pk").values_list("pk", flat=True):
+            _end_hold(by_key[key])
+
+
+def _end_hold(row: SolvencyPosition) -> None:
     chain_services.retry_events_now(position_id=row.position_id)
     chain_services.retry_operations_now(operation_ids=_operation_ids(row.position_id))
     SolvencyPosition.objects.filter(pk=row.pk).update(**NOT_HELD)

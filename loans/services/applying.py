@@ -37,12 +37,12 @@ Rows = Mapping[int, SolvencyPosition]
 
 @dataclass
 class Progress:
-    """How far a position's events were applied; `waits_for` is the key of the operation of ours that must be settled
-    first, where that stopped it.
+    """How far a position's events were applied; `waits_for` is the operation of ours that must be settled first, where
+    that stopped it.
     """
 
     events: Sequence[ChainEvent]
-    waits_for: str = ""
+    waits_for: Operation | None = None
     _applied: set[UUID] = field(default_factory=set)
 
     @property
@@ -130,7 +130,7 @@ def apply_busy(position_id: int, progress: Progress) -> None:
     for part in _parts(events, steps[len(past) :]):
         if isinstance(part, Step):
             if not run_in_transaction(lambda step=part: _apply_step(step, operations)):  # type: ignore[misc]
-                progress.waits_for = operations[part.event.operation_uid].key
+                progress.waits_for = operations[part.event.operation_uid]
                 return
             progress.note(part.events)
         else:

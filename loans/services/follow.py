@@ -19,6 +19,7 @@ from chain.events.watcher import WatchReport
 from chain.lending import readings
 from chain.models import ChainEvent
 from chain.rpc.clients import ChainUnavailable
+from chain.states import FINAL_OPERATION_STATES
 from loans.ledger.errors import LedgerContended, LedgerGap
 from loans.ledger.gaps import find_missing
 from loans.ledger.movement import block_of
@@ -182,9 +183,8 @@ class _Pass:
             middle = len(keys) // 2
             halves = (keys[:middle], keys[middle:])
             return {key for half in halves for key in self._together(half, groups, rows, act)}
-        for key in sorted(followed):
-            self.report.applied += len(groups[key])
-            holding.end_hold(rows[key])
+        self.report.applied += sum(len(groups[key]) for key in followed)
+        holding.end_holds(rows[key] for key in followed)
         return followed
 
     def _is_behind(self, row: SolvencyPosition, events: Sequence[ChainEvent]) -> bool:
@@ -205,15 +205,24 @@ class _Pass:
             holding.end_hold(row)
         if error is not None:
             self._fail(row, progress.left, error)
-        elif progress.waits_for:
+        elif progress.waits_for is not None:
             self._wait(row, progress)
 
     def _wait(self, row: SolvencyPosition, progress: Progress) -> None:
-        """Wait for an operation of ours. Settling it releases the position, so hold it only where that takes long."""
+        """Wait for an operation of ours. Settling it releases the position, so hold it only where that takes long.
+
+        The pause grows only where the operation is put off itself. One that is about to be settled may be settled at
+        this moment, by a worker that read the position before it was held: then the hold ends here.
+        """
         self.report.waiting.add(row.position_id)
-        first = progress.left[0]
-        if chain_selectors.watched_until() - first.block_number > PATIENCE_BLOCKS:
-            self._fail(row, progress.left, WaitsForOperation(f"operation {progress.waits_for} is to be settled first"))
+        first, operation = progress.left[0], progress.waits_for
+        if operation is None or chain_selectors.watched_until() - first.block_number <= PATIENCE_BLOCKS:
+            return
+        is_next = operation.state in FINAL_OPERATION_STATES and operation.settle_after is None
+        error = WaitsForOperation(f"operation {operation.key} is to be settled first")
+        self._hold(row, first.block_number, error, failures=1 if is_next else None)
+        if not chain_selectors.unacknowledged_among([operation.pk]) and is_next:
+            holding.end_hold(row)
 
     def _fail(self, row: SolvencyPosition, events: Sequence[ChainEvent], error: Exception) -> None:
         self.report.waiting.add(row.position_id)
@@ -222,14 +231,15 @@ class _Pass:
             return
         self._hold(row, events[0].block_number, error)
 
-    def _hold(self, row: SolvencyPosition, block: int, error: Exception) -> None:
+    def _hold(self, row: SolvencyPosition, block: int, error: Exception, *, failures: int | None = None) -> None:
+        """Hold the position for a pause as after so many `failures`, its own by default."""
         if isinstance(error, LedgerGap):
             self.report.gaps[row.position_id] = block
         if row.follow_failures or isinstance(error, LedgerGap | WaitsForOperation):
             logger.warning("position %d waits: %s", row.position_id, reason(error))
         else:
             logger.error("position %d cannot be followed; it is put off by itself", row.position_id, exc_info=error)
-        until = backoff.next_try(row.follow_failures + 1)
+        until = backoff.next_try(failures or row.follow_failures + 1)
         holding.hold_position(row, until=until, block=block, why=error)
         chain_services.put_off_position_events(position_id=row.position_id, from_block=block, until=until)
 

@@ -143,10 +143,10 @@ class _Sweep:
         self.settled += len(run)
         self._moved += len(run)
         wakeup.wake(*(operation.key for operation in run))
-        for operation in run:
-            if (row := work.position_of(operation)) is not None:
-                self.gaps.pop(row.position_id, None)
-                holding.end_hold(row)
+        rows = [row for operation in run if (row := work.position_of(operation)) is not None]
+        for row in rows:
+            self.gaps.pop(row.position_id, None)
+        holding.end_holds(rows)
 
     def _put_off(self, operation: Operation, work: Work, error: Exception) -> None:
         _log(operation, error, "could not settle")

@@ -1,5 +1,6 @@
 """A position that cannot be followed fails by itself: it is held, its events are put off, and the others go on."""
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from chain import services as chain_services
 from chain.events import watcher
 from chain.models import ChainEvent, WatchCursor
 from chain.settlement import driver
@@ -14,11 +16,11 @@ from chain.signals import rollback_begins
 from loans import tasks
 from loans.ledger.movement import order_of
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, SolvencyPosition
-from loans.positions import overdue
+from loans.positions import holding, overdue
 from loans.rollback.positions import pending_rollbacks
 from loans.services import applying, follow
 from loans.services.settle import settle_due
-from partner_platform.core import metrics
+from partner_platform.core import clock, metrics
 from partners.models import Partner
 from tests.factories import DOLLAR
 from tests.loans.conftest import PartnerClient
@@ -407,6 +409,53 @@ def test_a_position_that_waits_for_an_operation_for_long_is_told_of_too(
     follow.follow_chain()
     assert not ChainEvent.objects.filter(applied=False).exists()
     assert row_of(chain.users[0]).follow_failures == 0
+
+
+def test_the_pause_for_an_operation_that_is_about_to_be_settled_does_not_grow(
+    chain: Chain, two_lent: tuple[PartnerClient, PartnerClient]
+) -> None:
+    first, _ = two_lent
+    first.borrow(chain.users[0], 10, "slow")
+    driver.drive_once()
+    chain.mine(16)
+    driver.drive_once()
+    operation = PartnerLoan.objects.get(partner_loan_id="slow").borrow_operation
+    assert (operation.state, operation.acknowledged) == ("CONFIRMED", False)
+    for _ in range(4):
+        chain_services.retry_events_now(position_id=chain.users[0].position_id)
+        SolvencyPosition.objects.filter(position_id=chain.users[0].position_id).update(follow_after=clock.now())
+        follow.follow_chain()
+
+    row = row_of(chain.users[0])
+
+    assert row.follow_error == f"operation {operation.key} is to be settled first"
+    assert row.follow_after is not None
+    assert row.follow_after - clock.now() < dt.timedelta(seconds=2.5)
+    assert settle_due() == 1
+    assert (row_of(chain.users[0]).follow_failures, row_of(chain.users[0]).follow_after) == (0, None)
+
+
+def test_a_position_is_not_held_for_an_operation_that_was_settled_at_that_moment(
+    chain: Chain, two_lent: tuple[PartnerClient, PartnerClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = two_lent
+    first.borrow(chain.users[0], 10, "slow")
+    driver.drive_once()
+    chain.mine(16)
+    driver.drive_once()
+    hold, settled = holding.hold_position, []
+
+    def settle_before_it_is_held(*args: Any, **fields: Any) -> None:
+        settled.append(settle_due())
+        hold(*args, **fields)
+
+    monkeypatch.setattr(holding, "hold_position", settle_before_it_is_held)
+    follow.follow_chain()
+
+    assert settled == [1]
+    assert (row_of(chain.users[0]).follow_failures, row_of(chain.users[0]).follow_after) == (0, None)
+    follow.follow_chain()
+    assert not ChainEvent.objects.filter(applied=False).exists()
 
 
 # --- the minute's look at loans and positions ---

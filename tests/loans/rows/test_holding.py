@@ -79,6 +79,19 @@ def test_what_waited_behind_it_is_looked_at_again_once_it_is_let_go(world: Books
     assert {name: getattr(stored, name) for name in holding.NOT_HELD} == holding.NOT_HELD
 
 
+def test_one_that_was_held_after_its_row_was_read_is_let_go_all_the_same(world: BooksRows) -> None:
+    stale = world.position()
+    holding.hold_position(
+        SolvencyPosition.objects.get(pk=stale.pk), until=UNTIL, block=BLOCK, why=RuntimeError("no word")
+    )
+    assert stale.follow_failures == 0
+
+    holding.end_hold(stale)
+
+    stored = SolvencyPosition.objects.get(pk=stale.pk)
+    assert {name: getattr(stored, name) for name in holding.NOT_HELD} == holding.NOT_HELD
+
+
 # --- What waits for long ---------------------------------------------------------------------------------------
 
 
