@@ -73,6 +73,10 @@ class Folder:
     def archive(self) -> Path:
         return self.root / "archive"
 
+    @property
+    def mail(self) -> Path:
+        return self.root / "mail"
+
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"
 
