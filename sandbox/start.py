@@ -4,7 +4,6 @@ import hashlib
 import os
 import time
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 from sandbox import databases, programs, summary
 from sandbox import folder as files
@@ -131,7 +130,7 @@ class Sandbox:
             "CHAIN_RPC_URLS": anvil.rpc_url(self.rpc_port),
             "PROMETHEUS_MULTIPROC_DIR": str(self.folder.metrics),
             "API_LOG_ARCHIVE_DIR": str(self.folder.archive),
-            "EMAIL_URL": f"filemail:///{quote(str(self.folder.mail))}",
+            "EMAIL_URL": self.folder.mail_url,
             # With a block per transaction an idle chain stands still, and nothing is wrong.
             "CHAIN_SILENT_SECONDS": "120" if self.options.block_time else "0",
             "SANDBOX_RPC_PORT": str(self.rpc_port),
