@@ -219,6 +219,37 @@ def test_a_partner_as_it_was_read_long_ago_hides_no_mark() -> None:
     assert [one[1:4] for one in warned(partner)] == [(80, "800", "1000"), (100, "1001", "1001")]
 
 
+@pytest.mark.django_db
+def test_a_total_limit_that_was_lowered_since_it_was_read_refuses_and_warns_by_its_present_value() -> None:
+    partner = PartnerFactory.create(daily_borrow_limit=WIDE, total_borrow_limit=1_000)
+    seen = Partner.objects.get(pk=partner.pk)
+    Partner.objects.filter(pk=partner.pk).update(total_borrow_limit=500)
+    with pytest.raises(Forbidden):
+        _reserve_as(seen, 501)
+    _reserve_as(seen, 400)
+    assert [one[1:4] for one in warned(partner)] == [(80, "400", "500")]
+
+
+@pytest.mark.django_db
+def test_a_total_that_fell_since_it_was_read_passes_its_mark_again() -> None:
+    partner = PartnerFactory.create(daily_borrow_limit=WIDE, total_borrow_limit=1_000)
+    reserve(partner, 850)
+    seen = Partner.objects.get(pk=partner.pk)
+    release(partner, 150)
+    _reserve_as(seen, 145)
+    assert [one[1:3] for one in warned(partner)] == [(80, "850"), (80, "845")]
+
+
+@pytest.mark.django_db
+def test_a_daily_limit_that_is_raised_has_new_marks_for_a_process_that_knew_the_old_ones() -> None:
+    partner = PartnerFactory.create(daily_borrow_limit=1_000, total_borrow_limit=WIDE)
+    reserve(partner, 900)
+    services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="2000")
+    for _ in range(3):
+        reserve(partner, 300)
+    assert [one[1:4] for one in warned(partner)] == [(80, "900", "1000"), (80, "1800", "2000")]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_borrows_of_16_threads_pass_each_mark_once() -> None:
     partner = PartnerFactory.create(daily_borrow_limit=1_600, total_borrow_limit=1_600)

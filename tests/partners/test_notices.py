@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from events.models import Event
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
-from partners import event_objects, keys, notices, services, tasks
+from partners import credentials, event_objects, keys, notices, services, tasks
 from partners.models import ApiKey, OutgoingMail, Partner
 from tests.core.concurrency import at_once
 from tests.factories import ApiKeyFactory, PartnerFactory
@@ -141,6 +141,14 @@ def test_a_key_that_ends_within_a_day_when_it_is_first_seen_is_told_once() -> No
     services.rotate_api_key(partner=partner, actor="staff:ann", grace_hours=24)
     assert [notices.tell_expiring_keys() for _ in range(2)] == [1, 0]
     assert len(bodies(partner, "api_key.expiring")) == 1
+
+
+@pytest.mark.django_db
+def test_a_key_that_is_revoked_after_the_sweep_read_it_is_not_told() -> None:
+    key = key_that_expires(HOUR)
+    credentials.revoke_api_key(api_key=key, actor="staff:ann")
+    assert run_in_transaction(lambda: notices._tell_expiring(key, NOW)) == 0
+    assert Event.objects.count() == 0
 
 
 @pytest.mark.django_db
