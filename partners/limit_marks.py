@@ -15,7 +15,7 @@ class LimitType(TextChoices):
 
 
 @dataclass(frozen=True)
-class Usage:
+class LimitUse:
     """How much of a limit is used."""
 
     used: int
@@ -32,7 +32,7 @@ def mark_of(limit: int, percent: int) -> int:
     return -(-limit * percent // 100)
 
 
-def marks_passed(before: Usage, after: Usage) -> tuple[int, ...]:
+def marks_passed(before: LimitUse, after: LimitUse) -> tuple[int, ...]:
     """The marks, in per cent, that `after` has reached and `before` had not: more was used, or the limit is lower."""
     return MARKS[before.marks_reached : after.marks_reached]
 

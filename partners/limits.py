@@ -28,7 +28,7 @@ from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Forbidden, Unavailable
 from partner_platform.core.invariants import InvariantViolation
 from partner_platform.core.money import format_dollars
-from partners.limit_marks import LimitType, Usage, amounts_between_marks
+from partners.limit_marks import LimitType, LimitUse, amounts_between_marks
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from partners.notices import tell_limit_used
 from partners.rules import require_active
@@ -60,7 +60,7 @@ def ensure_day(*, partner_id: uuid.UUID, day: dt.date) -> None:
 
 
 def reserve_limits(
-    *, partner_id: uuid.UUID, amount: int, day: dt.date, daily_limit: int | None = None, total: Usage | None = None
+    *, partner_id: uuid.UUID, amount: int, day: dt.date, daily_limit: int | None = None, total: LimitUse | None = None
 ) -> None:
     """Take `amount` from the partner's daily and total limit, or raise 403 and leave the transaction to be rolled back.
 
@@ -86,9 +86,9 @@ def reserve_limits(
     )
 
 
-def total_of(partner: Partner) -> Usage:
+def total_of(partner: Partner) -> LimitUse:
     """How much of the total limit is used, as the partner was read."""
-    return Usage(partner.current_outstanding, partner.total_borrow_limit)
+    return LimitUse(partner.current_outstanding, partner.total_borrow_limit)
 
 
 def release_limits(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
@@ -184,7 +184,7 @@ def _at_least(counted: Mapping[str, int]) -> dict[str, int]:
     return {f"{name}__gte": -change for name, change in counted.items() if change < 0}
 
 
-def _take_from_partner(partner_id: uuid.UUID, amount: int, *, daily_limit: int, seen: Usage | None) -> bool:
+def _take_from_partner(partner_id: uuid.UUID, amount: int, *, daily_limit: int, seen: LimitUse | None) -> bool:
     mine = Partner.objects.filter(pk=partner_id, status=PartnerStatus.ACTIVE, daily_borrow_limit=daily_limit)
     taken = {"current_outstanding": F("current_outstanding") + amount}
     between = amounts_between_marks(seen.limit, seen.marks_reached) if seen else None
@@ -219,15 +219,15 @@ def _tell_total(partner_id: uuid.UUID, rise: int) -> Partner:
     """Tell of the marks of the total limit that a rise by this amount has just passed; returns the partner."""
     partner = _read(partner_id)
     after = total_of(partner)
-    tell_limit_used(partner, LimitType.TOTAL, Usage(after.used - rise, after.limit), after)
+    tell_limit_used(partner, LimitType.TOTAL, LimitUse(after.used - rise, after.limit), after)
     return partner
 
 
 def _tell_day(partner: Partner, rise: int, day: dt.date) -> None:
     """The same for the daily limit."""
-    after = Usage(_borrowed_on(partner.pk, day), partner.daily_borrow_limit)
+    after = LimitUse(_borrowed_on(partner.pk, day), partner.daily_borrow_limit)
     _known_marks[partner.pk] = (day, after.marks_reached)
-    tell_limit_used(partner, LimitType.DAILY, Usage(after.used - rise, after.limit), after, day=day)
+    tell_limit_used(partner, LimitType.DAILY, LimitUse(after.used - rise, after.limit), after, day=day)
 
 
 def _refuse(partner: Partner, amount: int, day: dt.date) -> None:

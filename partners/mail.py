@@ -14,10 +14,10 @@ import logging
 import time
 from email.utils import parseaddr
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
+from django.db.models import QuerySet
 
 from partner_platform.core import backoff, clock
 from partner_platform.core.database.isolation import alone
@@ -67,7 +67,7 @@ def send_due_mails() -> int:
     return sent
 
 
-def due_query() -> Any:
+def due_query() -> QuerySet[OutgoingMail]:
     """The mails to be sent now, for the index tests too."""
     return OutgoingMail.objects.filter(due_at__lte=clock.now()).order_by("due_at")
 

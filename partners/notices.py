@@ -7,9 +7,10 @@ described in `partners.event_objects`. No event and no mail contains a key, or w
 import datetime as dt
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from uuid import UUID
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from events.kinds import EventType
 from events.selectors import is_recorded
@@ -19,7 +20,7 @@ from partner_platform.core.clock import isoformat
 from partner_platform.core.database.isolation import alone
 from partner_platform.core.database.transactions import again_if_taken, run_in_transaction
 from partner_platform.core.money import format_dollars
-from partners.limit_marks import LimitType, Usage, marks_passed
+from partners.limit_marks import LimitType, LimitUse, marks_passed
 from partners.mail import queue_mail
 from partners.models import ApiKey, Partner, PartnerDailyUsage
 from partners.rules import is_live
@@ -43,7 +44,7 @@ def tell_suspended(partner: Partner) -> None:
 
 
 def tell_limit_used(
-    partner: Partner, limit_type: LimitType, before: Usage, after: Usage, *, day: dt.date | None = None
+    partner: Partner, limit_type: LimitType, before: LimitUse, after: LimitUse, *, day: dt.date | None = None
 ) -> None:
     """Warn of each mark that was passed between `before` and `after`; costs nothing where none was.
 
@@ -55,7 +56,7 @@ def tell_limit_used(
         _mail_limit_used(partner, limit_type, after, told[-1], day)
 
 
-def _tell_mark(partner: Partner, limit_type: LimitType, now: Usage, percent: int, day: dt.date | None) -> bool:
+def _tell_mark(partner: Partner, limit_type: LimitType, now: LimitUse, percent: int, day: dt.date | None) -> bool:
     data = {
         "partnerId": partner.partner_id,
         "limitType": str(limit_type),
@@ -69,7 +70,7 @@ def _tell_mark(partner: Partner, limit_type: LimitType, now: Usage, percent: int
     return _record(NewEvent(EventType.PARTNER_LIMIT_WARNING, partner.pk, data, once=once))
 
 
-def _mail_limit_used(partner: Partner, limit_type: LimitType, now: Usage, percent: int, day: dt.date | None) -> None:
+def _mail_limit_used(partner: Partner, limit_type: LimitType, now: LimitUse, percent: int, day: dt.date | None) -> None:
     name = limit_type.lower()
     today = day or clock.today()  # a total limit that is passed again and again is mailed once a day
     period = f" on {today} (UTC)" if day else ""
@@ -85,7 +86,7 @@ def _mail_limit_used(partner: Partner, limit_type: LimitType, now: Usage, percen
     )
 
 
-def tell_changed_limits(partner_pk: Any, before: Mapping[str, int]) -> None:
+def tell_changed_limits(partner_pk: UUID, before: Mapping[str, int]) -> None:
     """Warn where a limit was lowered to or below what is used; `before` are the former values of the changed limits.
 
     In the transaction that changed them.
@@ -95,11 +96,11 @@ def tell_changed_limits(partner_pk: Any, before: Mapping[str, int]) -> None:
         day = clock.today()
         usage = PartnerDailyUsage.objects.filter(partner_id=partner_pk, day=day).values_list("borrowed", flat=True)
         used = usage.first() or 0
-        was, now = Usage(used, before["daily_borrow_limit"]), Usage(used, partner.daily_borrow_limit)
+        was, now = LimitUse(used, before["daily_borrow_limit"]), LimitUse(used, partner.daily_borrow_limit)
         tell_limit_used(partner, LimitType.DAILY, was, now, day=day)
     if "total_borrow_limit" in before:
         used = partner.current_outstanding
-        was, now = Usage(used, before["total_borrow_limit"]), Usage(used, partner.total_borrow_limit)
+        was, now = LimitUse(used, before["total_borrow_limit"]), LimitUse(used, partner.total_borrow_limit)
         tell_limit_used(partner, LimitType.TOTAL, was, now)
 
 
@@ -115,7 +116,7 @@ def tell_expiring_keys() -> int:
     )
 
 
-def expiring_query(now: dt.datetime) -> Any:
+def expiring_query(now: dt.datetime) -> QuerySet[ApiKey]:
     """The keys to be warned of, with their partners, for the index tests too."""
     until = now + dt.timedelta(days=max(settings.API_KEY_EXPIRY_WARNING_DAYS, default=0))
     return ApiKey.objects.filter(revoked_at=None, expires_at__gt=now, expires_at__lte=until).select_related("partner")

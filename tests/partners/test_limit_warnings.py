@@ -13,7 +13,7 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import Forbidden
 from partners import limits, services
-from partners.limit_marks import Usage, amounts_between_marks, mark_of, marks_passed
+from partners.limit_marks import LimitUse, amounts_between_marks, mark_of, marks_passed
 from partners.models import OutgoingMail, Partner, PartnerDailyUsage
 from tests.core.concurrency import at_once
 from tests.factories import PartnerFactory
@@ -72,12 +72,12 @@ def test_a_mark_is_the_smallest_amount_that_is_so_much_of_the_limit(limit: int, 
     [(0, 79, ()), (79, 80, (80,)), (80, 99, ()), (99, 100, (100,)), (0, 100, (80, 100)), (100, 79, ()), (80, 80, ())],
 )
 def test_a_mark_is_passed_by_what_reaches_it_from_below(before: int, after: int, passed: tuple[int, ...]) -> None:
-    assert marks_passed(Usage(before, 100), Usage(after, 100)) == passed
+    assert marks_passed(LimitUse(before, 100), LimitUse(after, 100)) == passed
 
 
 def test_between_two_marks_the_same_number_of_them_is_reached() -> None:
     assert [amounts_between_marks(100, reached) for reached in (0, 1, 2)] == [(0, 80), (80, 100), None]
-    assert [Usage(used, 100).marks_reached for used in (0, 79, 80, 99, 100, 101)] == [0, 0, 1, 1, 2, 2]
+    assert [LimitUse(used, 100).marks_reached for used in (0, 79, 80, 99, 100, 101)] == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.django_db

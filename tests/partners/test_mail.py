@@ -136,7 +136,8 @@ def test_transactions_that_queue_the_same_at_once_all_commit_and_one_mail_is_que
 def test_a_transaction_that_is_overtaken_between_its_look_and_its_insert_runs_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    partner, runs = PartnerFactory.create(), []
+    partner = PartnerFactory.create()
+    runs: list[int] = []
     one_line = mail._one_line
 
     def overtaken(text: str) -> str:

@@ -191,7 +191,7 @@ def test_the_objects_are_as_the_schema_describes_them() -> None:
     notices.tell_expiring_keys()
     services.update_partner(partner=partner, actor="staff:ann", total_borrow_limit="900")
     services.suspend_partner(partner=partner, actor="staff:ann")
-    described = {
+    described: dict[str, tuple[Any, Any]] = {
         "api_key.expiring": (event_objects.ApiKeyExpiringObject, event_objects.API_KEY_EXPIRING_EXAMPLE),
         "partner.limit_warning": (event_objects.LimitWarningObject, event_objects.LIMIT_WARNING_EXAMPLE),
         "partner.suspended": (event_objects.SuspendedObject, event_objects.SUSPENDED_EXAMPLE),
