@@ -16,11 +16,12 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import in_transaction, run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from partner_platform.core.text.wording import joined
-from partners import credentials, keys, selectors, settlement_addresses, terms
+from partners import credentials, keys, notices, selectors, settlement_addresses, terms
 from partners.models import ApiKey, Partner, PartnerStatus, all_scopes
 from partners.rules import is_live, require_grace_hours
 
 MAX_ID_ATTEMPTS = 50
+LIMITS = ("daily_borrow_limit", "total_borrow_limit")
 
 
 def create_partner(
@@ -91,6 +92,8 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
             before=terms.as_audited(before, changed),
             after=terms.as_audited(read.get(pk=partner.pk), changed),
         )
+        if former := {name: getattr(before, name) for name in LIMITS if name in changed}:
+            notices.tell_changed_limits(partner.pk, former)
 
     try:
         run_in_transaction(update)
@@ -203,7 +206,10 @@ def _set_status(before: Partner, status: PartnerStatus, reason: str, *, actor: s
         before=_as_audited(before.status, before.status_reason),
         after=_as_audited(status, reason),
     )
-    return Partner.objects.get(pk=before.pk)
+    after = Partner.objects.get(pk=before.pk)
+    if status == PartnerStatus.SUSPENDED and before.status != status:
+        notices.tell_suspended(after)
+    return after
 
 
 def _as_audited(status: str, reason: str) -> dict[str, str]:
