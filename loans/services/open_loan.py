@@ -13,6 +13,7 @@ from chain.models import Operation
 from loans import rules, selectors
 from loans.consent import verification
 from loans.consent.message import UserAuthorization
+from loans.labels import label_of
 from loans.models import PartnerLoan
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import fee_on
@@ -124,6 +125,8 @@ def _create_loan(
         user_authorization=proof,
         consent_nonce=consented.nonce if consented else None,
         metadata=request.metadata,
+        partner_user_id=label_of(request.metadata, "partnerUserId"),
+        loan_purpose=label_of(request.metadata, "loanPurpose"),
         loan_duration=request.loan_duration,
         number_of_installments=request.number_of_installments,
     )

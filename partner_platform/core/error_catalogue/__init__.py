@@ -16,7 +16,7 @@ CATALOGUE: dict[ErrorCode, Entry] = {**INVALID_REQUESTS, **ACCESS, **STATE}
 def example_of(code: ErrorCode) -> dict[str, object]:
     """An error's body, as `exception_handler.envelope` makes it."""
     entry = CATALOGUE[code]
-    body = {
+    body: dict[str, object] = {
         "success": False,
         "statusCode": int(entry.status),
         "error": entry.status.phrase,
@@ -26,4 +26,6 @@ def example_of(code: ErrorCode) -> dict[str, object]:
         "retryable": entry.retry_after is not None,
         "details": entry.details,
     }
-    return body if code != ErrorCode.INVALID_REQUEST else {**body, "errors": [vars(problem) for problem in field_errors(entry.details)]}
+    if code != ErrorCode.INVALID_REQUEST:
+        return body
+    return {**body, "errors": [vars(problem) for problem in field_errors(entry.details)]}
