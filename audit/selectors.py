@@ -54,7 +54,7 @@ def own_calls_queries(selection: CallSelection) -> list[QuerySet[ApiLog]]:
     what else is given is compared row by row. An id is one of ours, or the caller's own: a query for each, as no
     database has an order over two indexes.
     """
-    calls = ApiLog.objects.filter(partner_id=selection.partner_id).order_by(*_NEWEST_FIRST)
+    calls: QuerySet[ApiLog] = ApiLog.objects.filter(partner_id=selection.partner_id).order_by(*_NEWEST_FIRST)
     calls = calls.filter(timestamp__gte=clock.now() - dt.timedelta(days=OWN_CALLS_DAYS))
     wanted = {"status_code": selection.status_code, "endpoint": selection.endpoint}
     calls = calls.filter(**{column: value for column, value in wanted.items() if value is not None})

@@ -4,12 +4,11 @@ Kept in columns of their own, because no query that all three databases answer l
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from loans.models import MAX_LABEL
 
 
-def label_of(metadata: Mapping[str, Any] | None, name: str) -> str:
+def label_of(metadata: Mapping[str, object] | None, name: str) -> str:
     """The metadata's field as the column has it: a text of at most `MAX_LABEL` characters, or a whole number's digits.
 
     Anything else has no label (an empty text): it stays in the metadata, and no filter finds it.

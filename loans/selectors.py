@@ -6,6 +6,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from django.db.models import QuerySet
+
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from partner_platform.core.database.lookup import Listing, Lookup
 from partner_platform.core.errors import ErrorCode, NotFound
@@ -135,12 +137,10 @@ class LoanSelection:
 
 def list_loans(selection: LoanSelection, *, limit: int, offset: int, cursor: str | None) -> Page:
     """A page of the selected loans, newest first."""
-    return paginate(
-        streams=[loans_query(selection)], scope=selection.scope, limit=limit, offset=offset, cursor=cursor
-    )
+    return paginate(streams=[loans_query(selection)], scope=selection.scope, limit=limit, offset=offset, cursor=cursor)
 
 
-def loans_query(selection: LoanSelection) -> Any:
+def loans_query(selection: LoanSelection) -> QuerySet[PartnerLoan]:
     """The list's query, for the index tests too.
 
     Whichever columns are given, an index has the rows of one of them, or of it and the status, in the list's order;
@@ -154,8 +154,8 @@ def loans_query(selection: LoanSelection) -> Any:
         "loan_purpose": selection.loan_purpose,
     }
     given = {column: value for column, value in wanted.items() if value is not None}
-    found = PartnerLoan.objects.filter(partner_id=selection.partner.pk, **given).order_by(*NEWEST_FIRST)
-    return within_days(found, selection.start, selection.end)
+    found: QuerySet[PartnerLoan] = PartnerLoan.objects.filter(partner_id=selection.partner.pk, **given)
+    return within_days(found.order_by(*NEWEST_FIRST), selection.start, selection.end)
 
 
 def active_positions() -> list[SolvencyPosition]:

@@ -4,10 +4,12 @@ To add an endpoint, write it in the module of its group; a new group is added to
 """
 
 from loans.api.borrow import BorrowViewSet
+from loans.api.borrow_preview import BorrowPreviewViewSet
 from loans.api.consent import ConsentViewSet
 from loans.api.loan import SingleLoanViewSet
 from loans.api.partner_loans import PartnerLoansViewSet
 from loans.api.payoff import PayoffViewSet
+from loans.api.platform import PlatformViewSet
 from loans.api.public import PublicViewSet
 from loans.api.repay import RepayViewSet
 from loans.api.repayments import RepaymentsViewSet
@@ -20,6 +22,7 @@ __all__ = ["LoanViewSet", "PublicViewSet"]
 
 class LoanViewSet(
     BorrowViewSet,
+    BorrowPreviewViewSet,
     ConsentViewSet,
     RepayViewSet,
     RepaymentsViewSet,
@@ -29,5 +32,6 @@ class LoanViewSet(
     PartnerLoansViewSet,
     ReportsViewSet,
     RequestsViewSet,
+    PlatformViewSet,
 ):
     """Borrow, repay and read, for an authenticated partner."""

@@ -10,7 +10,6 @@ from partner_platform.core.database.guarded import GuardedManager
 from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, Uint256Field, UUIDPrimaryKey
 from partners.models import Partner
 
-
 MAX_LABEL = 128  # characters of what a loan is listed by
 
 
@@ -124,7 +123,9 @@ class PartnerLoan(models.Model):
             models.Index(fields=["status", "next_due_at"], name="loan_due"),
             models.Index(fields=["partner", "partner_user_id", "-created_at", "-id"], name="loan_partner_user"),
             models.Index(fields=["partner", "loan_purpose", "-created_at", "-id"], name="loan_purpose"),
-            models.Index(fields=["partner", "loan_purpose", "status", "-created_at", "-id"], name="loan_purpose_status"),
+            models.Index(
+                fields=["partner", "loan_purpose", "status", "-created_at", "-id"], name="loan_purpose_status"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -52,7 +52,7 @@ def open_loan(
     loan id that was used, then 400 where no position can take the loan; `IntegrityError` where another request with
     the same loan id or consent was accepted first (`refuse_duplicate`).
     """
-    position = _require_position(partner, request, backing)
+    position = find_position(partner, request, backing)
     loan = _create_loan(partner, request, position, proof=proof, day=day, remaining_credit=remaining_credit)
     record_change(
         actor=f"partner:{partner.partner_id}",
@@ -80,7 +80,8 @@ def refuse_duplicate(partner: Partner, request: BorrowRequest) -> None:
         raise verification.used() from None
 
 
-def _require_position(partner: Partner, request: BorrowRequest, backing: Backing) -> PositionReading:
+def find_position(partner: Partner, request: BorrowRequest, backing: Backing) -> PositionReading:
+    """The position that takes the loan; raises 409 for a loan id that was used, else 400 where there is none."""
     try:
         return rules.require_position(backing.position, backing.oaid)
     except BadRequest:

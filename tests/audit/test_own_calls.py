@@ -121,9 +121,7 @@ def test_a_refused_call_is_found_by_the_id_of_its_answer_and_says_why_and_nothin
         headers={"Authorization": f"Bearer {lender.key}", "X-Request-Id": "order-4711", "User-Agent": secret},
         REMOTE_ADDR="203.0.113.9",
     )
-    by_ours, by_mine = (
-        lender.get(f"?requestId={name}") for name in (refused.headers["X-Request-Id"], "order-4711")
-    )
+    by_ours, by_mine = (lender.get(f"?requestId={name}") for name in (refused.headers["X-Request-Id"], "order-4711"))
     (told,) = by_ours.json()["requests"]
     logged = ApiLog.objects.get(endpoint=BORROW)
     assert told == {

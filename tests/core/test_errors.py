@@ -86,7 +86,7 @@ def test_a_validation_error_names_its_fields() -> None:
 
 
 def test_an_invalid_request_lists_each_problem_with_its_path_and_code() -> None:
-    details = {
+    details: Any = {
         "borrowAmount": [drf.ErrorDetail("Too much.", code="max_value"), "Odd."],
         "userAuthorization": {"nonce": [drf.ErrorDetail("Is missing.", code="required")], "non_field_errors": ["No."]},
         "eventTypes": {0: ["Unknown."]},

@@ -14,15 +14,16 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core import signing
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from partner_platform.core import clock
 from partner_platform.core.errors import BadRequest, invalid_fields
 from partner_platform.core.text import json_text
 
+M = TypeVar("M", bound=Model)
 NEWEST_FIRST = ("-created_at", "-id")
 MAX_CURSOR = 512
 _SALT = "loans.pagination.cursor"  # a cursor outlives a deployment: never renamed
@@ -76,15 +77,13 @@ def paginate(
     return Page(total=total, rows=rows, next=following)
 
 
-def behind(query: QuerySet[Any], place: Place, by: str = "created_at") -> QuerySet[Any]:
+def behind(query: QuerySet[M], place: Place, by: str = "created_at") -> QuerySet[M]:
     """The rows after `place`; the first condition is served by the index, the second drops rows of the same moment."""
     earlier = Q(**{f"{by}__lt": place.created_at})
     return query.filter(**{f"{by}__lte": place.created_at}).filter(earlier | Q(id__lt=place.id))
 
 
-def within_days(
-    query: QuerySet[Any], start: dt.date | None, end: dt.date | None, by: str = "created_at"
-) -> QuerySet[Any]:
+def within_days(query: QuerySet[M], start: dt.date | None, end: dt.date | None, by: str = "created_at") -> QuerySet[M]:
     """The rows of whole UTC days, `start` and `end` included; None is open."""
     if start is not None:
         query = query.filter(**{f"{by}__gte": dt.datetime.combine(start, dt.time.min, dt.UTC)})
