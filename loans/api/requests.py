@@ -2,6 +2,7 @@
 
 # ruff: noqa: N815 - the contract's names
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -18,6 +19,19 @@ from partner_platform.core.openapi.fields import Count, Timestamp
 from partner_platform.core.openapi.operations import Link, OperationDoc, described
 from partner_platform.core.web.serializers import DigitsField, StrictCharField
 
+MAX_PATH = 300  # what the log keeps of one
+
+
+@extend_schema_field({"type": "string", "pattern": "^/", "maxLength": MAX_PATH})
+class PathField(StrictCharField):
+    """A path as the call log has it."""
+
+    def to_internal_value(self, data: object) -> str:
+        path = super().to_internal_value(data)
+        if not path.startswith("/"):
+            raise serializers.ValidationError("Must be a path, such as /partners/borrow.")
+        return path
+
 
 class RequestsQuery(DaysQuery):
     """`GET /partners/my/requests`."""
@@ -30,8 +44,8 @@ class RequestsQuery(DaysQuery):
         help_text="The `X-Request-Id` of the answer, or the one that you sent.",
     )
     statusCode = DigitsField(min_value=100, max_value=599, required=False, default=None)
-    endpoint = StrictCharField(
-        max_length=300,
+    endpoint = PathField(
+        max_length=MAX_PATH,
         trim_whitespace=False,
         required=False,
         default=None,

@@ -149,6 +149,7 @@ def test_a_refused_call_is_found_by_the_id_of_its_answer_and_says_why_and_nothin
         ("?statusCode=x", "statusCode", "invalid"),
         (f"?requestId={'x' * 65}", "requestId", "max_length"),
         ("?endpoint=", "endpoint", "blank"),
+        ("?endpoint=partners/borrow", "endpoint", "invalid"),
         ("?startDate=2026-02-02&endDate=2026-02-01", "endDate", "invalid"),
         ("?partnerId=other", "partnerId", "unknown_field"),
     ],
