@@ -3,7 +3,7 @@
 1. `ensure_day` makes the day's usage row exist, outside any transaction; after the first call of a day it costs
 nothing.
 2. `reserve_limits` takes an amount from the daily and the total limit, in the caller's transaction, with two guarded
-updates.
+updates. `check_limits` refuses the same and takes nothing.
 3. `release_limits` gives a failed loan's amount back; `count_borrowed` and `count_repaid` add to the lifetime sums.
 4. What passes 80 % or 100 % of a limit is told in the same transaction (`partners.notices`). The reservation's update
 knows: it first demands a sum that stays between two marks, by figures that the caller has read already, so a borrow
@@ -18,7 +18,8 @@ lowers it at the same moment waits for our commit or makes us look again. `partn
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -39,6 +40,14 @@ _known_days: dict[uuid.UUID, dt.date] = {}
 # How many marks of the day's limit were reached when this process last saw that change. A wrong one costs two
 # statements and nothing else.
 _known_marks: dict[uuid.UUID, tuple[dt.date, int]] = {}
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What a partner may still borrow, in base units: today, and in all."""
+
+    daily: int
+    total: int
 
 
 class DayMissing(InvariantViolation):
@@ -78,7 +87,7 @@ def reserve_limits(
             _take_from_day(partner_id, amount, day, daily_limit=expected)
             return
         partner = _read(partner_id)
-        _refuse(partner, amount, day)
+        _refuse(partner, amount, lambda: _borrowed_on(partner_id, day))
         # The terms or sums changed meanwhile: decide again by the present ones.
         expected, total = partner.daily_borrow_limit, total_of(partner)
     raise Unavailable(
@@ -89,6 +98,22 @@ def reserve_limits(
 def total_of(partner: Partner) -> LimitUse:
     """How much of the total limit is used, as the partner was read."""
     return LimitUse(partner.current_outstanding, partner.total_borrow_limit)
+
+
+def check_limits(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> Remaining:
+    """Raise what `reserve_limits` would raise now; else what both limits would have left. Nothing is reserved.
+
+    A partner without a row of the day has borrowed nothing on it.
+    """
+    _require_positive(amount)
+    partner = _read(partner_id)
+    usage = PartnerDailyUsage.objects.filter(partner_id=partner_id, day=day)
+    borrowed = usage.values_list("borrowed", flat=True).first() or 0
+    _refuse(partner, amount, lambda: borrowed)
+    return Remaining(
+        daily=partner.daily_borrow_limit - borrowed - amount,
+        total=partner.total_borrow_limit - partner.current_outstanding - amount,
+    )
 
 
 def release_limits(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
@@ -230,10 +255,10 @@ def _tell_day(partner: Partner, rise: int, day: dt.date) -> None:
     tell_limit_used(partner, LimitType.DAILY, LimitUse(after.used - rise, after.limit), after, day=day)
 
 
-def _refuse(partner: Partner, amount: int, day: dt.date) -> None:
+def _refuse(partner: Partner, amount: int, borrowed_today: Callable[[], int]) -> None:
     """Raise what stands against the amount now, in the plan's order; return where nothing does."""
     require_active(partner)
-    daily_remaining = partner.daily_borrow_limit - _borrowed_on(partner.pk, day)
+    daily_remaining = partner.daily_borrow_limit - borrowed_today()
     if amount > daily_remaining:
         raise _daily_limit_exceeded(daily_remaining)
     total_remaining = partner.total_borrow_limit - partner.current_outstanding

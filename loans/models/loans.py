@@ -10,6 +10,8 @@ from partner_platform.core.database.guarded import GuardedManager
 from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, Uint256Field, UUIDPrimaryKey
 from partners.models import Partner
 
+MAX_LABEL = 128  # characters of what a loan is listed by
+
 
 class LoanStatus(models.TextChoices):
     PENDING = "PENDING"
@@ -93,9 +95,9 @@ class PartnerLoan(models.Model):
     user_authorization = models.JSONField(null=True, blank=True, editable=False)
     consent_nonce = Uint256Field(null=True, blank=True, editable=False)
     metadata = models.JSONField(null=True, blank=True)
-    # Of the metadata, where it has them as text: lists are filtered by these columns, not by what is in the JSON.
-    partner_user_id = models.CharField(max_length=128, blank=True, default="")
-    loan_purpose = models.CharField(max_length=128, blank=True, default="")
+    # Of the metadata (`loans.labels`): lists are filtered by these columns, not by what is in the JSON.
+    partner_user_id = models.CharField(max_length=MAX_LABEL, blank=True, default="")
+    loan_purpose = models.CharField(max_length=MAX_LABEL, blank=True, default="")
     event_sequence = models.PositiveIntegerField(default=0)  # of the newest event that tells of the loan
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(auto_now=True)
@@ -121,6 +123,9 @@ class PartnerLoan(models.Model):
             models.Index(fields=["status", "next_due_at"], name="loan_due"),
             models.Index(fields=["partner", "partner_user_id", "-created_at", "-id"], name="loan_partner_user"),
             models.Index(fields=["partner", "loan_purpose", "-created_at", "-id"], name="loan_purpose"),
+            models.Index(
+                fields=["partner", "loan_purpose", "status", "-created_at", "-id"], name="loan_purpose_status"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -25,4 +25,6 @@ def present_repayment(repayment: Repayment, loan: PartnerLoan) -> dict[str, obje
         "failureReason": repayment.failure_reason or None,
         "createdAt": isoformat(repayment.created_at),
         "settledAt": isoformat(repayment.settled_at) if settled else None,
+        "finishedAt": isoformat(repayment.settled_at),
+        "loanStatus": loan.status,
     }

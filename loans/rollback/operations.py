@@ -61,5 +61,5 @@ def _reopen_failed_repayment(repayment: Repayment) -> None:
     if source:
         trusted.note_trusted(repayment.partner_id)
     Repayment.objects.filter(pk=repayment.pk, status=RepaymentStatus.FAILED).update(
-        status=RepaymentStatus.PENDING, failure_reason="", settled_at=None, **blank, **source
+        status=RepaymentStatus.PENDING, failure_reason="", failure_code="", settled_at=None, **blank, **source
     )

@@ -14,6 +14,7 @@ from loans.ledger.shares import AppliedPayment
 from loans.loan_audit import loan_figures, record_loan_change
 from loans.models import FundingSource, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
 from partner_platform.core import clock
+from partner_platform.core.errors import ErrorCode
 from partner_platform.core.invariants import InvariantViolation
 
 
@@ -96,7 +97,13 @@ def _credit_other_loan(item: AppliedPayment, operation: Operation, movement: Mov
 
 
 def _fail(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
-    _finish(repayment, RepaymentStatus.FAILED, failure_reason=operation.reason[:300], settled_at=clock.now())
+    _finish(
+        repayment,
+        RepaymentStatus.FAILED,
+        failure_code=str(ErrorCode.SETTLEMENT_FAILED),
+        failure_reason=operation.reason[:300],
+        settled_at=clock.now(),
+    )
     payments.update_loan(loan, frees_loan=True)
     _give_back(repayment, repayment.amount)
     record_loan_change(loan, "loan.repayment_failed", **loan_figures(loan), reason=operation.reason[:300])

@@ -101,6 +101,16 @@ def test_the_id_of_an_oaid_may_be_sent_as_the_string_that_answers_have_too(chain
     assert (told["oaidTokenId"], told["oaidTokenIdString"]) == (user.oaid_token_id, str(user.oaid_token_id))
 
 
+def test_a_loan_is_listed_by_what_its_metadata_says(chain, lender):
+    user, metadata = chain.users[0], {"partnerUserId": 456, "loanPurpose": "working_capital"}
+    assert lender.borrow(user, 100, metadata=metadata).status_code == 202
+    assert lender.borrow(user, 100, "loan-2", metadata={"partnerUserId": None}).status_code == 202
+
+    (listed,) = lender.get("/partners/loans?partnerUserId=456&loanPurpose=working_capital").json()["loans"]
+    assert (listed["partnerLoanId"], listed["partnerUserId"]) == ("loan-1", "456")
+    assert lender.loan()["metadata"] == metadata
+
+
 def test_an_id_that_javascript_would_round_is_whole_in_the_string():
     oaid = readings.OaidReading(2**200 + 1, "0x" + "1" * 40, 0, 0, True, position_id=0, block_number=1)
 

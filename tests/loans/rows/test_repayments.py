@@ -430,7 +430,12 @@ def test_a_failed_repayment_frees_its_loan_and_its_funds(world: BooksRows, fundi
 
     reason = "y" * 299 + "z"
     assert changes == {
-        repayment.pk: {"status": "FAILED", "failure_reason": reason, "settled_at": NOW},
+        repayment.pk: {
+            "status": "FAILED",
+            "failure_code": "settlement_failed",
+            "failure_reason": reason,
+            "settled_at": NOW,
+        },
         loan.pk: {"repayment_in_flight": False, "updated_at": NOW},
         **({transfer.pk: {"used": 100}} if transfer else {}),
     }

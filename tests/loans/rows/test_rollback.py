@@ -324,9 +324,10 @@ def test_a_failed_repayment_that_is_taken_back_holds_its_loan_and_no_funds(world
     changes, made = changed_by(lambda: operations.rollback_operation(Operation.objects.get(pk=operation.pk)))
 
     without = {"funding": FundingSource.TRUSTED, "funding_transfer_id": None} if transfer else {}
+    why = {"failure_reason": "", "failure_code": ""}
     assert changes == {
         operation.pk: {"acknowledged": False, "reopened": False},
-        repayment.pk: {"status": "PENDING", "failure_reason": "", "settled_at": None, **without},
+        repayment.pk: {"status": "PENDING", **why, "settled_at": None, **without},
         loan.pk: {"repayment_in_flight": True},
     }
     assert made == []
