@@ -18,6 +18,7 @@ from chain.selectors.events import (
     watched_block,
     watched_until,
 )
+from chain.selectors.known_blocks import KnownBlocks, known_blocks
 from chain.selectors.operations import (
     OPEN_OPERATION_STATES,
     count_by_state,
@@ -54,6 +55,7 @@ from chain.selectors.wallets import (
 
 __all__ = [
     "OPEN_OPERATION_STATES",
+    "KnownBlocks",
     "blocks_to_compare",
     "count_by_state",
     "due_again",
@@ -65,6 +67,7 @@ __all__ = [
     "frozen_wallets_count",
     "has_live_work",
     "is_retired",
+    "known_blocks",
     "last_block_of",
     "last_event_before",
     "live_transactions",

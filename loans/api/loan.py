@@ -7,6 +7,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chain.selectors import known_blocks
 from loans import selectors
 from loans.api.common import (
     EXAMPLE_BORROW_TX,
@@ -18,6 +19,7 @@ from loans.api.common import (
     partner_of,
     returned,
 )
+from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, EVIDENCE_OF_REPAYMENT_EXAMPLE, Evidence
 from loans.api.user_loans import LOAN_ROW_EXAMPLE, LoanRow
 from loans.debt.interest_clock import interest_moment
 from loans.debt.schedules import DUE, MISSED, PAID
@@ -68,6 +70,7 @@ class Loan(LoanRow):
     platformFee = BaseUnits()
     netAmountTransferred = BaseUnits()
     borrowTxHash = Hash(allow_null=True)
+    borrowEvidence = Evidence(allow_null=True, help_text="Of the draw.")
     repayTxHash = Hash(allow_null=True)
     failureReason = serializers.CharField(allow_null=True)
     repaymentInFlight = serializers.BooleanField(help_text="A repayment is accepted and being settled.")
@@ -99,7 +102,9 @@ LOAN_EXAMPLE = {
     "interestRate": 0,
     "platformFee": "25000000",
     "netAmountTransferred": "4975000000",
+    "evidence": EVIDENCE_OF_REPAYMENT_EXAMPLE,
     "borrowTxHash": EXAMPLE_BORROW_TX,
+    "borrowEvidence": EVIDENCE_OF_BORROW_EXAMPLE,
     "repayTxHash": EXAMPLE_REPAY_TX,
     "failureReason": None,
     "repaymentInFlight": False,
@@ -133,4 +138,5 @@ class SingleLoanViewSet(PartnerViewSet):
     def loan(self, request: Request, partner_loan_id: str) -> Response:
         """Endpoint 5."""
         loan = selectors.get_loan(partner=partner_of(request), partner_loan_id=partner_loan_id)
-        return Response(present_loan(loan, interest_moment([loan]), selectors.repayment_history(loan)))
+        history = selectors.repayment_history(loan)
+        return Response(present_loan(loan, interest_moment([loan]), history, known_blocks()))

@@ -7,8 +7,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chain.selectors import known_blocks
 from loans import selectors
 from loans.api.common import EXAMPLE_LOAN_ID, PartnerViewSet, partner_of, returned, validated
+from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, Evidence
 from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
 from loans.debt.interest_clock import interest_moment
 from loans.models import LoanStatus
@@ -34,6 +36,9 @@ class LoanRow(serializers.Serializer):
     remainingDebt = BaseUnits(help_text="Interest included.")
     status = serializers.ChoiceField(choices=LoanStatus.values)
     borrowedAt = Timestamp(allow_null=True)
+    evidence = Evidence(
+        allow_null=True, help_text="Of the newest transaction that changed the loan; null where none did."
+    )
 
 
 class LoanPage(PageFields):
@@ -48,6 +53,7 @@ LOAN_ROW_EXAMPLE = {
     "remainingDebt": "3000000000",
     "status": "ACTIVE",
     "borrowedAt": "2026-01-05T10:30:00Z",
+    "evidence": EVIDENCE_OF_BORROW_EXAMPLE,
 }
 LOAN_PAGE_EXAMPLE = {**PAGE_EXAMPLE, "loans": [LOAN_ROW_EXAMPLE]}
 
@@ -92,5 +98,6 @@ class UserLoansViewSet(PartnerViewSet):
             offset=query["offset"],
             cursor=query["cursor"],
         )
-        moment = interest_moment(page.rows)
-        return Response({**present_page(page, query), "loans": [present_row(loan, moment) for loan in page.rows]})
+        moment, known = interest_moment(page.rows), known_blocks()
+        loans = [present_row(loan, moment, known) for loan in page.rows]
+        return Response({**present_page(page, query), "loans": loans})

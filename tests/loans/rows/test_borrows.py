@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from loans.chain_order import order_of
 from loans.ledger.errors import LedgerGap
-from loans.ledger.movement import movement_of, order_of
+from loans.ledger.movement import movement_of
 from loans.models import LoanStatus, PartnerLoan
 from loans.services.settle_borrow import Draw, activate_all, settle_borrow
 from partner_platform.core.clock import isoformat

@@ -8,12 +8,13 @@ from pytest_django.fixtures import Settings
 from chain.lending.operations import PoolDebt
 from chain.models import ChainEvent, FundingTransfer, Operation
 from loans import selectors
+from loans.chain_order import order_of
 from loans.debt import payoffs
 from loans.debt.interest import SCALE, Part, PositionSums
 from loans.funding import trusted
 from loans.ledger import apply, entries
 from loans.ledger.errors import LedgerContended, LedgerGap, LedgerPassed
-from loans.ledger.movement import Movement, order_of
+from loans.ledger.movement import Movement
 from loans.models import FundingSource, PartnerLoan, PartnerSpending, Repayment, SolvencyPosition
 from loans.selectors import SettledPayment
 from loans.services import onchain
@@ -508,6 +509,7 @@ def movement(position: SolvencyPosition, *, order: tuple[int, int] = (BLOCK, 3),
         log_index=order[1],
         timestamp=MOMENT,
         tx_hash="0x" + "ab" * 32,
+        block_hash=BLOCK_HASH,
         after=after,
     )
 

@@ -9,8 +9,8 @@ import pytest
 from chain.lending.readings import ReadingRefused
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable
+from loans.chain_order import LOGS_PER_BLOCK, order_of
 from loans.debt.interest import SCALE
-from loans.ledger.movement import LOGS_PER_BLOCK, order_of
 from loans.models import (
     FundingSource,
     LedgerEntry,
