@@ -183,6 +183,15 @@ def repaid_log(executor: str, position_id: int, paid: int, debt_after: int = 0, 
     }
 
 
+def proven_by(tx_hash: str, index: int = 3) -> Row:
+    """The columns of a loan or repayment that a log of the transaction in `BLOCK` proves."""
+    return {
+        "evidence_order": order_of(BLOCK, index),
+        "evidence_tx_hash": tx_hash,
+        "evidence_block_hash": BLOCK_HASH,
+    }
+
+
 def everything() -> dict[Any, Row]:
     """Every row of the books, by its key."""
     models = [model for app in ("chain", "partners", "loans") for model in apps.get_app_config(app).get_models()]

@@ -326,10 +326,25 @@ def test_a_failed_repayment_that_is_taken_back_holds_its_loan_and_no_funds(world
     without = {"funding": FundingSource.TRUSTED, "funding_transfer_id": None} if transfer else {}
     assert changes == {
         operation.pk: {"acknowledged": False, "reopened": False},
-        repayment.pk: {"status": "PENDING", "failure_reason": "", "settled_at": None, **without},
+        repayment.pk: {
+            "status": "PENDING",
+            "failure_reason": "",
+            "failure_code": "",
+            "settled_at": None,
+            "evidence_order": 0,
+            "evidence_tx_hash": "",
+            "evidence_block_hash": "",
+            **without,
+        },
         loan.pk: {"repayment_in_flight": True},
     }
     assert made == []
+    assert (
+        "loan.repayment_reopened",
+        f"loan:{loan.internal_loan_id}",
+        {"status": "ACTIVE", "outstandingPrincipal": "1000"},
+        {"status": "ACTIVE", "reason": "a reorganization of the chain"},
+    ) in told()
 
 
 def test_a_failed_repayment_is_not_taken_back_beside_another_that_is_under_way(world: BooksRows) -> None:
