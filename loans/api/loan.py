@@ -7,7 +7,6 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chain.selectors import known_blocks
 from loans import selectors
 from loans.api.common import (
     EXAMPLE_BORROW_TX,
@@ -20,6 +19,7 @@ from loans.api.common import (
     returned,
 )
 from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, EVIDENCE_OF_REPAYMENT_EXAMPLE, Evidence
+from loans.api.recent_blocks import recent_blocks
 from loans.api.user_loans import LOAN_ROW_EXAMPLE, LoanRow
 from loans.debt.interest_clock import interest_moment
 from loans.debt.schedules import DUE, MISSED, PAID
@@ -139,4 +139,4 @@ class SingleLoanViewSet(PartnerViewSet):
         """Endpoint 5."""
         loan = selectors.get_loan(partner=partner_of(request), partner_loan_id=partner_loan_id)
         history = selectors.repayment_history(loan)
-        return Response(present_loan(loan, interest_moment([loan]), history, known_blocks()))
+        return Response(present_loan(loan, interest_moment([loan]), history, recent_blocks.known()))

@@ -7,11 +7,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from chain.selectors import known_blocks
 from loans import selectors
 from loans.api.common import EXAMPLE_LOAN_ID, PartnerViewSet, partner_of, returned, validated
 from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, Evidence
 from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
+from loans.api.recent_blocks import recent_blocks
 from loans.debt.interest_clock import interest_moment
 from loans.models import LoanStatus
 from loans.objects.loan import present_row
@@ -98,6 +98,6 @@ class UserLoansViewSet(PartnerViewSet):
             offset=query["offset"],
             cursor=query["cursor"],
         )
-        moment, known = interest_moment(page.rows), known_blocks()
+        moment, known = interest_moment(page.rows), recent_blocks.known()
         loans = [present_row(loan, moment, known) for loan in page.rows]
         return Response({**present_page(page, query), "loans": loans})

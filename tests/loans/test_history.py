@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from chain.models import ChainEvent
 from loans import selectors
+from loans.api import recent_blocks
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.services import follow
 from partner_platform.core import clock
@@ -165,7 +166,8 @@ def test_it_costs_one_query_where_something_was_paid_and_none_where_not(chain, l
         assert _queries(lambda: selectors.repayment_history(loan)) == 1
 
 
-def test_a_list_of_loans_asks_for_no_history(chain, lender, settle):
+def test_a_list_of_loans_asks_for_no_history(chain, lender, settle, monkeypatch):
+    monkeypatch.setattr(recent_blocks, "MAX_AGE_SECONDS", 600.0)  # how far the chain is known is read once a second
     user = chain.users[1]
     for number in range(3):
         lender.borrow(user, 100, f"loan-{number}")
@@ -177,6 +179,10 @@ def test_a_list_of_loans_asks_for_no_history(chain, lender, settle):
         settled_rows(loan, 5)
 
     assert _queries(lambda: lender.get(path)) == before
+    loans = lender.get(path).json()["loans"]
+    assert {(row["evidence"]["txHash"], row["evidence"]["depth"]) for row in loans} == {
+        (loan.borrow_tx_hash, loans[0]["evidence"]["depth"]) for loan in PartnerLoan.objects.all()
+    }
 
 
 def test_a_reorg_takes_a_payment_out_of_it_and_it_comes_back_once(chain, lender, settle):

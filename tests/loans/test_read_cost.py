@@ -8,14 +8,18 @@ from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 
 from audit.models import ApiLog
+from chain.selectors import KnownBlocks
+from loans.api import recent_blocks
+from loans.api.recent_blocks import RecentBlocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize("repaid", [False, True])
 def test_a_loan_read_is_three_queries_and_one_for_its_repayments_and_one_script_in_redis(
-    lender: Any, settle: Any, chain: Any, repaid: bool
+    lender: Any, settle: Any, chain: Any, repaid: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recent_blocks, "MAX_AGE_SECONDS", 600.0)
     assert lender.borrow(chain.users[0], 100).status_code == 202
     settle()
     if repaid:
@@ -34,3 +38,15 @@ def test_a_loan_read_is_three_queries_and_one_for_its_repayments_and_one_script_
     assert all(table in statement for table, statement in zip(tables, statements, strict=True)), statements
     assert ApiLog.objects.count() == rows + 1  # durable when the answer is there
     assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == calls + 1
+
+
+def test_how_far_the_chain_is_known_is_read_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments, readings = [100.0], [KnownBlocks(head=7), KnownBlocks(head=8)]
+    monkeypatch.setattr("loans.api.recent_blocks.time.monotonic", lambda: moments[0])
+    recent = RecentBlocks(lambda: readings.pop(0))
+
+    assert [recent.known().head, recent.known().head] == [7, 7]
+    moments[0] = 100.99
+    assert recent.known().head == 7
+    moments[0] = 101.0
+    assert recent.known().head == 8

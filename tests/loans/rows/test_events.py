@@ -93,7 +93,7 @@ def repaying(world: BooksRows, loan: PartnerLoan, amount: int) -> Repayment:
 
 def settle_paid(repayment: Repayment) -> None:
     """Settle it as the sweep does, by its operation as it is now."""
-    operation = Operation.objects.get(pk=repayment.operation_id)
+    operation = Operation.objects.get(repayment=repayment.pk)
     settle(lambda: settle_repayment(repayment, operation), operation)
 
 
@@ -206,7 +206,7 @@ def test_a_part_is_a_repayment_and_the_rest_a_repayment_and_the_end_of_the_loan(
     as_told = (shown(loan), shown_repayment(first))
     loan.refresh_from_db()
     last = repaying(world, loan, 700)
-    Operation.objects.filter(pk=last.operation_id).update(block_number=BLOCK + 1)
+    Operation.objects.filter(repayment=last.pk).update(block_number=BLOCK + 1)
 
     settle_paid(last)
 
