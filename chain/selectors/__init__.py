@@ -1,5 +1,6 @@
 """Reads of the settlement engine's and the watcher's records, for this app and the others."""
 
+from chain.selectors.blocks import KnownBlocks, known_blocks
 from chain.selectors.events import (
     events_due_again,
     events_due_again_query,
@@ -18,7 +19,6 @@ from chain.selectors.events import (
     watched_block,
     watched_until,
 )
-from chain.selectors.known_blocks import KnownBlocks, known_blocks
 from chain.selectors.operations import (
     OPEN_OPERATION_STATES,
     count_by_state,

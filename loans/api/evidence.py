@@ -8,7 +8,7 @@ from loans.api.common import EXAMPLE_BORROW_TX, EXAMPLE_REPAY_TX
 from partner_platform.core.openapi.fields import Count, Hash
 
 
-class Evidence(serializers.Serializer):
+class ChainEvidence(serializers.Serializer):
     """A transaction that any node shows: its block, and the pool's log in it."""
 
     txHash = Hash()

@@ -18,7 +18,7 @@ from loans.api.common import (
     partner_of,
     returned,
 )
-from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, EVIDENCE_OF_REPAYMENT_EXAMPLE, Evidence
+from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, EVIDENCE_OF_REPAYMENT_EXAMPLE, ChainEvidence
 from loans.api.recent_blocks import recent_blocks
 from loans.api.user_loans import LOAN_ROW_EXAMPLE, LoanRow
 from loans.debt.interest_clock import interest_moment
@@ -70,7 +70,7 @@ class Loan(LoanRow):
     platformFee = BaseUnits()
     netAmountTransferred = BaseUnits()
     borrowTxHash = Hash(allow_null=True)
-    borrowEvidence = Evidence(allow_null=True, help_text="Of the draw.")
+    borrowEvidence = ChainEvidence(allow_null=True, help_text="Of the draw.")
     repayTxHash = Hash(allow_null=True)
     failureReason = serializers.CharField(allow_null=True)
     repaymentInFlight = serializers.BooleanField(help_text="A repayment is accepted and being settled.")

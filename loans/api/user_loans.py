@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from loans import selectors
 from loans.api.common import EXAMPLE_LOAN_ID, PartnerViewSet, partner_of, returned, validated
-from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, Evidence
+from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, ChainEvidence
 from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
 from loans.api.recent_blocks import recent_blocks
 from loans.debt.interest_clock import interest_moment
@@ -36,7 +36,7 @@ class LoanRow(serializers.Serializer):
     remainingDebt = BaseUnits(help_text="Interest included.")
     status = serializers.ChoiceField(choices=LoanStatus.values)
     borrowedAt = Timestamp(allow_null=True)
-    evidence = Evidence(
+    evidence = ChainEvidence(
         allow_null=True, help_text="Of the newest transaction that changed the loan; null where none did."
     )
 

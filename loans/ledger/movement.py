@@ -5,7 +5,6 @@ A movement comes from a confirmed operation of ours (`movement_of`) or from the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from chain.lending import operations
 from chain.lending.operations import PoolDebt
@@ -13,7 +12,7 @@ from chain.models import ChainEvent, Operation
 from loans.chain_order import order_of
 from partner_platform.core.invariants import InvariantViolation
 
-NO_EVIDENCE: dict[str, Any] = {"evidence_order": 0, "evidence_tx_hash": "", "evidence_block_hash": ""}
+NO_EVIDENCE: dict[str, object] = {"evidence_order": 0, "evidence_tx_hash": "", "evidence_block_hash": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +33,8 @@ class Movement:
         return order_of(self.block_number, self.log_index)
 
     @property
-    def evidence(self) -> dict[str, Any]:
-        """The columns of a loan or repayment that it proves (`models.Proven`)."""
+    def evidence(self) -> dict[str, object]:
+        """The columns of a loan or repayment that it proves (`loans.models.loans.Proven`)."""
         return {
             "evidence_order": self.order,
             "evidence_tx_hash": self.tx_hash,
@@ -68,7 +67,7 @@ def movement_of(operation: Operation, position_id: int) -> Movement:
     )
 
 
-def failure_evidence(operation: Operation) -> dict[str, Any]:
+def failure_evidence(operation: Operation) -> dict[str, object]:
     """The columns of a loan or repayment whose operation failed in a block; none where it was refused before."""
     if operation.block_number is None:
         return {}

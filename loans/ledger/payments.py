@@ -172,21 +172,21 @@ def book_liquidation(payment: AppliedPayment, movement: Movement) -> LoanChange:
         told = [LoanEvent(type=EventType.LOAN_REPAYMENT, moment=movement.timestamp, repayment_id=repayment.pk)]
         limits.count_repaid(partner_id=loan.partner_id, amount=payment.paid, principal=payment.principal)
     limits.write_off(partner_id=loan.partner_id, principal=lost_principal)
-    update_loan(
-        loan,
+    changes: dict[str, Any] = {
         **payment.changes,
-        status=LoanStatus.LIQUIDATED,
-        outstanding_principal=0,
-        interest_paid=loan.interest_paid + payment.interest,
-        total_repaid=loan.total_repaid + payment.paid,
-        written_off_principal=lost_principal,
-        written_off_interest=payment.lost - lost_principal,
-        last_repayment_at=clock.from_seconds(movement.timestamp) if payment.paid else loan.last_repayment_at,
-        repay_tx_hash=movement.tx_hash,
-        next_due_at=None,
-        untold_due_at=None,
         **movement.evidence,
-    )
+        "status": LoanStatus.LIQUIDATED,
+        "outstanding_principal": 0,
+        "interest_paid": loan.interest_paid + payment.interest,
+        "total_repaid": loan.total_repaid + payment.paid,
+        "written_off_principal": lost_principal,
+        "written_off_interest": payment.lost - lost_principal,
+        "last_repayment_at": clock.from_seconds(movement.timestamp) if payment.paid else loan.last_repayment_at,
+        "repay_tx_hash": movement.tx_hash,
+        "next_due_at": None,
+        "untold_due_at": None,
+    }
+    update_loan(loan, **changes)
     return LoanChange(
         loan=loan,
         action="loan.liquidated",

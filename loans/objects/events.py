@@ -7,7 +7,6 @@ loan, is recorded by `loans.services.due_soon`.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from django.db.models import F
@@ -32,7 +31,7 @@ class LoanEvent:
     type: EventType
     moment: int = field(default_factory=lambda: int(clock.now().timestamp()))
     repayment_id: UUID | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, object] = field(default_factory=dict)
     once: str | None = None
 
 

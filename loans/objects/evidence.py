@@ -1,4 +1,4 @@
-"""Where on the chain a status can be checked, as the contract shows it (`loans.api.evidence.Evidence`)."""
+"""Where on the chain a status can be checked, as the contract shows it (`loans.api.evidence.ChainEvidence`)."""
 
 from chain.selectors import KnownBlocks
 from loans.chain_order import block_and_log

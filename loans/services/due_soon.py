@@ -7,10 +7,10 @@ and nothing else. The event changes nothing that the loan owes and has no audit 
 import datetime as dt
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from events import selectors as events_selectors
 from events.kinds import EventType
@@ -40,7 +40,7 @@ def tell_due_soon(*, now: dt.datetime) -> int:
     return sum(alone(partial(_tell_some, keys, now), "telling what is due soon") for keys in _chosen(due))
 
 
-def due_soon_query(now: dt.datetime) -> Any:
+def due_soon_query(now: dt.datetime) -> QuerySet[PartnerLoan]:
     """Active loans with a due date ahead that is near and not told yet, the nearest first. For the index tests too."""
     until = now + dt.timedelta(seconds=settings.LOAN_DUE_SOON_SECONDS)
     near = PartnerLoan.objects.filter(status=LoanStatus.ACTIVE, untold_due_at__gt=now, untold_due_at__lte=until)
