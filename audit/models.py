@@ -81,11 +81,14 @@ class ApiLog(AppendOnlyModel):
 
     class Meta:
         indexes = [
-            models.Index(fields=["partner_id", "-timestamp"], name="apilog_partner_time"),
+            models.Index(fields=["partner_id", "-timestamp", "-id"], name="apilog_partner_place"),
+            models.Index(fields=["partner_id", "status_code", "-timestamp", "-id"], name="apilog_partner_status"),
+            models.Index(fields=["partner_id", "endpoint", "-timestamp", "-id"], name="apilog_partner_endpoint"),
             models.Index(fields=["success", "-timestamp"], name="apilog_success_time"),
             models.Index(fields=["-timestamp"], name="apilog_time"),
             models.Index(fields=["request_id"], name="apilog_request"),
-            models.Index(fields=["client_request_id"], name="apilog_client_request"),
+            # A caller may use one id again and again, and others may use the same one.
+            models.Index(fields=["client_request_id", "partner_id", "-timestamp", "-id"], name="apilog_client_place"),
         ]
 
     def __str__(self) -> str:

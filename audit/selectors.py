@@ -1,10 +1,67 @@
 """Reads of audit records, newest first."""
 
 import datetime as dt
+import json
+from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
 from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry, RefusedCalls
+from partner_platform.core import clock
+from partner_platform.core.web.pagination import Page, paginate, within_days
+
+OWN_CALLS_DAYS = 30  # how far back a partner reads its own calls
+_NEWEST_FIRST = ("-timestamp", "-id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallSelection:
+    """Which of a partner's own calls: of whole UTC days, both included, and equal in what is not None.
+
+    `partner_id` is the partner's public id, `request_id` ours or the partner's own id of the call, `endpoint` a path.
+    """
+
+    partner_id: str
+    request_id: str | None = None
+    status_code: int | None = None
+    endpoint: str | None = None
+    start: dt.date | None = None
+    end: dt.date | None = None
+
+    @property
+    def scope(self) -> str:
+        """What a cursor of this selection belongs to; as JSON, for a partner chooses some of the texts."""
+        columns = (self.request_id, self.status_code, self.endpoint)
+        return f"calls:{self.partner_id}:{self.start}:{self.end}:{json.dumps(columns)}"
+
+
+def list_own_calls(selection: CallSelection, *, limit: int, offset: int, cursor: str | None) -> Page:
+    """A page of the partner's calls of the last `OWN_CALLS_DAYS`, newest first."""
+    return paginate(
+        streams=own_calls_queries(selection),
+        scope=selection.scope,
+        limit=limit,
+        offset=offset,
+        cursor=cursor,
+        by="timestamp",
+    )
+
+
+def own_calls_queries(selection: CallSelection) -> list[QuerySet[ApiLog]]:
+    """The list's queries, merged by time; for the index tests too.
+
+    An index has the calls of one request id, of one path or of one status in the list's order, whichever are given;
+    what else is given is compared row by row. An id is one of ours, or the caller's own: a query for each, as no
+    database has an order over two indexes.
+    """
+    calls: QuerySet[ApiLog] = ApiLog.objects.filter(partner_id=selection.partner_id).order_by(*_NEWEST_FIRST)
+    calls = calls.filter(timestamp__gte=clock.now() - dt.timedelta(days=OWN_CALLS_DAYS))
+    wanted = {"status_code": selection.status_code, "endpoint": selection.endpoint}
+    calls = calls.filter(**{column: value for column, value in wanted.items() if value is not None})
+    calls = within_days(calls, selection.start, selection.end, "timestamp")
+    if (asked := selection.request_id) is None:
+        return [calls]
+    return [calls.filter(request_id=asked), calls.filter(client_request_id=asked).exclude(request_id=asked)]
 
 
 def changes_of(target: str) -> QuerySet[AuditEntry]:

@@ -1,13 +1,17 @@
 """Reads of the books. Another partner's loan is not found, never forbidden."""
 
 import datetime as dt
+import json
 import uuid
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
 
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from partner_platform.core.database.lookup import Listing, Lookup
 from partner_platform.core.errors import ErrorCode, NotFound
-from partner_platform.core.web.pagination import NEWEST_FIRST, Page, paginate
+from partner_platform.core.web.pagination import NEWEST_FIRST, Page, paginate, within_days
 from partners.models import Partner
 
 HISTORY_LENGTH = 100
@@ -110,6 +114,48 @@ def user_loans_query(*, partner: Partner, user_wallet: str, status: str | None) 
     if status is not None:
         loans = loans.filter(status=status)
     return loans.order_by(*NEWEST_FIRST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoanSelection:
+    """Which of a partner's loans: accepted on whole UTC days, both included, and equal in what is not None."""
+
+    partner: Partner
+    status: str | None = None
+    user_wallet: str | None = None
+    partner_user_id: str | None = None
+    loan_purpose: str | None = None
+    start: dt.date | None = None
+    end: dt.date | None = None
+
+    @property
+    def scope(self) -> str:
+        """What a cursor of this selection belongs to; as JSON, for a partner chooses some of the texts."""
+        columns = (self.status, self.user_wallet, self.partner_user_id, self.loan_purpose)
+        return f"all-loans:{self.partner.pk}:{self.start}:{self.end}:{json.dumps(columns)}"
+
+
+def list_loans(selection: LoanSelection, *, limit: int, offset: int, cursor: str | None) -> Page:
+    """A page of the selected loans, newest first."""
+    return paginate(streams=[loans_query(selection)], scope=selection.scope, limit=limit, offset=offset, cursor=cursor)
+
+
+def loans_query(selection: LoanSelection) -> QuerySet[PartnerLoan]:
+    """The list's query, for the index tests too.
+
+    Whichever columns are given, an index has the rows of one of them, or of it and the status, in the list's order;
+    the others are compared row by row. A wallet's and a user's loans are few, and of a purpose and a status together
+    there is an index: the rows that are passed over are few.
+    """
+    wanted = {
+        "status": selection.status,
+        "user_wallet": selection.user_wallet,
+        "partner_user_id": selection.partner_user_id,
+        "loan_purpose": selection.loan_purpose,
+    }
+    given = {column: value for column, value in wanted.items() if value is not None}
+    found: QuerySet[PartnerLoan] = PartnerLoan.objects.filter(partner_id=selection.partner.pk, **given)
+    return within_days(found.order_by(*NEWEST_FIRST), selection.start, selection.end)
 
 
 def active_positions() -> list[SolvencyPosition]:

@@ -107,10 +107,7 @@ def streams(selection: Selection) -> list[QuerySet[Any]]:
 
 def _streams(model: Any, selection: Selection, statuses: list[Any]) -> list[QuerySet[Any]]:
     rows = model.objects.filter(partner_id=selection.partner.pk).order_by(*NEWEST_FIRST)
-    if selection.start is not None:
-        rows = rows.filter(created_at__gte=dt.datetime.combine(selection.start, dt.time.min, dt.UTC))
-    if selection.end is not None:
-        rows = rows.filter(created_at__lte=dt.datetime.combine(selection.end, dt.time.max, dt.UTC))
+    rows = pagination.within_days(rows, selection.start, selection.end)
     return [rows.filter(status=status) for status in statuses] or [rows]
 
 

@@ -3,7 +3,7 @@
 1. `ensure_day` makes the day's usage row exist, outside any transaction; after the first call of a day it costs
 nothing.
 2. `reserve_limits` takes an amount from the daily and the total limit, in the caller's transaction, with two guarded
-updates.
+updates. `check_limits` refuses the same and takes nothing.
 3. `release_limits` gives a failed loan's amount back; `count_borrowed` and `count_repaid` add to the lifetime sums.
 
 Every update touches the partner's row before the day's row: one order, no deadlocks. The daily limit stands on the
@@ -14,7 +14,8 @@ lowers it at the same moment waits for our commit or makes us look again. `partn
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -29,6 +30,14 @@ from partners.rules import require_active
 MAX_LOOKS = 5
 
 _known_days: dict[uuid.UUID, dt.date] = {}
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What a partner may still borrow, in base units: today, and in all."""
+
+    daily: int
+    total: int
 
 
 class DayMissing(InvariantViolation):
@@ -63,10 +72,26 @@ def reserve_limits(*, partner_id: uuid.UUID, amount: int, day: dt.date, daily_li
             _take_from_day(partner_id, amount, day, daily_limit=expected)
             return
         partner = _read(partner_id)
-        _refuse(partner, amount, day)
+        _refuse(partner, amount, lambda: _borrowed_on(partner_id, day))
         expected = partner.daily_borrow_limit  # the terms or sums changed meanwhile: decide again by the present ones
     raise Unavailable(
         ErrorCode.DATABASE_UNAVAILABLE, "The partner's limits are changing; this request reserved nothing"
+    )
+
+
+def check_limits(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> Remaining:
+    """Raise what `reserve_limits` would raise now; else what both limits would have left. Nothing is reserved.
+
+    A partner without a row of the day has borrowed nothing on it.
+    """
+    _require_positive(amount)
+    partner = _read(partner_id)
+    usage = PartnerDailyUsage.objects.filter(partner_id=partner_id, day=day)
+    borrowed = usage.values_list("borrowed", flat=True).first() or 0
+    _refuse(partner, amount, lambda: borrowed)
+    return Remaining(
+        daily=partner.daily_borrow_limit - borrowed - amount,
+        total=partner.total_borrow_limit - partner.current_outstanding - amount,
     )
 
 
@@ -176,10 +201,10 @@ def _take_from_day(partner_id: uuid.UUID, amount: int, day: dt.date, *, daily_li
         raise _daily_limit_exceeded(daily_limit - _borrowed_on(partner_id, day))
 
 
-def _refuse(partner: Partner, amount: int, day: dt.date) -> None:
+def _refuse(partner: Partner, amount: int, borrowed_today: Callable[[], int]) -> None:
     """Raise what stands against the amount now, in the plan's order; return where nothing does."""
     require_active(partner)
-    daily_remaining = partner.daily_borrow_limit - _borrowed_on(partner.pk, day)
+    daily_remaining = partner.daily_borrow_limit - borrowed_today()
     if amount > daily_remaining:
         raise _daily_limit_exceeded(daily_remaining)
     total_remaining = partner.total_borrow_limit - partner.current_outstanding

@@ -88,6 +88,28 @@ BORROWED_EXAMPLE = {
     "message": "Loan successfully processed",
 }
 
+# What the checks of a borrow refuse; a preview runs the same ones.
+CHECK_ERRORS = (
+    *BODY_ERRORS,
+    ErrorCode.LOAN_BELOW_MINIMUM,
+    ErrorCode.CONSENT_REQUIRED,
+    ErrorCode.CONSENT_EXPIRED,
+    ErrorCode.CONSENT_INVALID,
+    ErrorCode.OAID_NOT_FOUND,
+    ErrorCode.NOT_OAID_OWNER,
+    ErrorCode.CREDIT_LINE_INACTIVE,
+    ErrorCode.INSUFFICIENT_CREDIT,
+    ErrorCode.POSITION_FROZEN,
+    ErrorCode.DAILY_LIMIT_EXCEEDED,
+    ErrorCode.TOTAL_LIMIT_EXCEEDED,
+    ErrorCode.DUPLICATE_LOAN_ID,
+    ErrorCode.CONSENT_USED,
+    ErrorCode.NO_ACTIVE_POSITION,
+    ErrorCode.POSITION_HAS_LOAN,
+    ErrorCode.QUEUE_UNAVAILABLE,
+    ErrorCode.CHAIN_UNAVAILABLE,
+)
+
 BORROW = OperationDoc(
     id="borrow",
     tag="Loans",
@@ -113,28 +135,7 @@ BORROW = OperationDoc(
             links=loan_links("$request.body#/partnerLoanId"),
         ),
     ),
-    errors=(
-        *BODY_ERRORS,
-        *IDEMPOTENCY_ERRORS,
-        ErrorCode.LOAN_BELOW_MINIMUM,
-        ErrorCode.CONSENT_REQUIRED,
-        ErrorCode.CONSENT_EXPIRED,
-        ErrorCode.CONSENT_INVALID,
-        ErrorCode.OAID_NOT_FOUND,
-        ErrorCode.NOT_OAID_OWNER,
-        ErrorCode.CREDIT_LINE_INACTIVE,
-        ErrorCode.INSUFFICIENT_CREDIT,
-        ErrorCode.POSITION_FROZEN,
-        ErrorCode.DAILY_LIMIT_EXCEEDED,
-        ErrorCode.TOTAL_LIMIT_EXCEEDED,
-        ErrorCode.DUPLICATE_LOAN_ID,
-        ErrorCode.CONSENT_USED,
-        ErrorCode.NO_ACTIVE_POSITION,
-        ErrorCode.POSITION_HAS_LOAN,
-        ErrorCode.SETTLEMENT_FAILED,
-        ErrorCode.QUEUE_UNAVAILABLE,
-        ErrorCode.CHAIN_UNAVAILABLE,
-    ),
+    errors=(*IDEMPOTENCY_ERRORS, *CHECK_ERRORS, ErrorCode.SETTLEMENT_FAILED),
 )
 
 

@@ -5,6 +5,7 @@
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from loans.api.common import EXAMPLE_LOAN_ID, EXAMPLE_WALLET
 from loans.services.borrow import BorrowRequest
@@ -49,7 +50,8 @@ class BorrowTerms(StrictSerializer):
         """Instalments are spread over the loan's duration; each is at least a base unit and a second."""
         if (instalments := attrs["numberOfInstallments"]) is not None:
             if attrs["loanDuration"] is None:
-                raise serializers.ValidationError({"loanDuration": ["Required with numberOfInstallments."]})
+                missing = ErrorDetail("Required with numberOfInstallments.", code="required")
+                raise serializers.ValidationError({"loanDuration": [missing]})
             if instalments > min(attrs["borrowAmount"], attrs["loanDuration"]):
                 raise serializers.ValidationError({"numberOfInstallments": ["More than the loan can be divided into."]})
         return attrs

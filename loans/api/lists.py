@@ -3,12 +3,13 @@
 # ruff: noqa: N815 - the contract's names
 
 from collections.abc import Mapping
+from typing import Any
 
 from rest_framework import serializers
 
 from partner_platform.core.openapi.fields import Count
 from partner_platform.core.web.pagination import MAX_CURSOR, Page
-from partner_platform.core.web.serializers import DigitsField
+from partner_platform.core.web.serializers import DayField, DigitsField
 
 MAX_OFFSET = 10_000  # a cursor goes deeper, and costs the same at any depth
 
@@ -27,6 +28,18 @@ class PageQuery(serializers.Serializer):
         default=None,
         help_text="The `next` of the page before.",
     )
+
+
+class DaysQuery(PageQuery):
+    """A page of the rows of whole UTC days, both included."""
+
+    startDate = DayField(required=False, default=None, help_text="The first UTC day.")
+    endDate = DayField(required=False, default=None, help_text="The last UTC day, included.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, object]:
+        if attrs["startDate"] and attrs["endDate"] and attrs["startDate"] > attrs["endDate"]:
+            raise serializers.ValidationError({"endDate": ["Is before startDate."]})
+        return attrs
 
 
 class PageFields(serializers.Serializer):

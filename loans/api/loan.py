@@ -9,22 +9,24 @@ from rest_framework.response import Response
 
 from loans import selectors
 from loans.api.common import (
+    EVIDENCE_OF_BORROW_EXAMPLE,
+    EVIDENCE_OF_REPAYMENT_EXAMPLE,
     EXAMPLE_BORROW_TX,
     EXAMPLE_INTERNAL_ID,
     EXAMPLE_REPAY_TX,
     EXAMPLE_WALLET,
+    ChainEvidence,
     PartnerViewSet,
     loan_links,
     partner_of,
     returned,
 )
-from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, EVIDENCE_OF_REPAYMENT_EXAMPLE, ChainEvidence
-from loans.api.recent_blocks import recent_blocks
 from loans.api.user_loans import LOAN_ROW_EXAMPLE, LoanRow
 from loans.debt.interest_clock import interest_moment
 from loans.debt.schedules import DUE, MISSED, PAID
 from loans.models import RepaymentSource
 from loans.objects.loan import present_loan
+from loans.objects.recent_blocks import recent_blocks
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, IdText, Timestamp
 from partner_platform.core.openapi.operations import OperationDoc, described

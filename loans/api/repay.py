@@ -1,4 +1,4 @@
-"""Endpoint 4: repay a loan, and read what became of a repayment."""
+"""Endpoint 4: repay a loan."""
 
 # ruff: noqa: N815 - the contract's names
 
@@ -11,6 +11,7 @@ from loans import selectors
 from loans.api.common import (
     EXAMPLE_LOAN_ID,
     EXAMPLE_REPAY_TX,
+    EXAMPLE_REPAYMENT_ID,
     MONEY_HEADERS,
     WHEN_PENDING,
     PartnerViewSet,
@@ -22,13 +23,11 @@ from loans.api.common import (
 )
 from loans.api.settlement_wait import accepted, await_settlement, settlement_failed
 from loans.debt import payoffs
-from loans.models import LoanStatus, Repayment, RepaymentSource, RepaymentStatus
+from loans.models import LoanStatus, Repayment, RepaymentStatus
 from loans.services.open_repayment import operation_key
 from loans.services.repay import RepayRequest, request_repay
-from loans.transactions import TransactionStatus, status_of_repayment
-from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
-from partner_platform.core.openapi.fields import BaseUnits, Hash, Success, Timestamp
+from partner_platform.core.openapi.fields import BaseUnits, Hash, Success
 from partner_platform.core.openapi.operations import (
     BODY_ERRORS,
     IDEMPOTENCY_ERRORS,
@@ -85,12 +84,11 @@ class RepaymentPending(_RepaymentFields):
     status = serializers.ChoiceField(choices=["PENDING"])
 
 
-_REPAYMENT_ID = "1f0c8a52-9c3f-4a57-8a14-52d9a8f0f6b7"
 REPAY_EXAMPLE = {"partnerLoanId": EXAMPLE_LOAN_ID, "repaymentAmount": "5000000000"}
 REPAY_BY_TRANSFER_EXAMPLE = {**REPAY_EXAMPLE, "repaymentTxHash": "0x" + "d3" * 32}
 REPAID_EXAMPLE = {
     "success": True,
-    "repaymentId": _REPAYMENT_ID,
+    "repaymentId": EXAMPLE_REPAYMENT_ID,
     "remainingDebt": "0",
     "loanStatus": "REPAID",
     "txHash": EXAMPLE_REPAY_TX,
@@ -144,57 +142,6 @@ REPAY = OperationDoc(
 )
 
 
-class RepaymentIdPath(serializers.Serializer):
-    """A repayment's id in a path: any text there that is no repayment of the partner's is 404."""
-
-    repaymentId = serializers.UUIDField()
-
-
-class RepaymentState(serializers.Serializer):
-    """A repayment and what became of it."""
-
-    repaymentId = serializers.UUIDField()
-    partnerLoanId = serializers.CharField()
-    amount = BaseUnits()
-    status = serializers.ChoiceField(choices=TransactionStatus.values)
-    failureReason = serializers.CharField(
-        allow_null=True, help_text="Why it failed: the debt is as it was, and nothing was taken."
-    )
-    txHash = Hash(allow_null=True)
-    repaidBy = serializers.ChoiceField(choices=RepaymentSource.values)
-    principalPaid = BaseUnits(help_text="0 until it is settled.")
-    interestPaid = BaseUnits(help_text="0 until it is settled.")
-    createdAt = Timestamp()
-    finishedAt = Timestamp(allow_null=True, help_text="When it was settled or failed.")
-    loanStatus = serializers.ChoiceField(choices=LoanStatus.values)
-
-
-REPAYMENT_STATE_EXAMPLE = {
-    "repaymentId": _REPAYMENT_ID,
-    "partnerLoanId": EXAMPLE_LOAN_ID,
-    "amount": "5000000000",
-    "status": "FAILED",
-    "failureReason": "ERC20InsufficientAllowance",
-    "txHash": None,
-    "repaidBy": "PARTNER",
-    "principalPaid": "0",
-    "interestPaid": "0",
-    "createdAt": "2026-01-05T10:30:00Z",
-    "finishedAt": "2026-01-05T10:30:04Z",
-    "loanStatus": "ACTIVE",
-}
-
-GET_REPAYMENT = OperationDoc(
-    id="getRepayment",
-    tag="Loans",
-    summary="A repayment",
-    description="What became of a repayment, by the `repaymentId` of its answer: `failureReason` says why one failed.",
-    path=RepaymentIdPath,
-    answers=(returned("The repayment", RepaymentState, REPAYMENT_STATE_EXAMPLE),),
-    errors=(ErrorCode.REPAYMENT_NOT_FOUND,),
-)
-
-
 class RepayViewSet(PartnerViewSet):
     """Repaying."""
 
@@ -210,13 +157,6 @@ class RepayViewSet(PartnerViewSet):
         )
         return respond_to_repayment(request, repayment)
 
-    @action(detail=False, url_path=r"repayments/(?P<repayment_id>[^/]+)")
-    @described(GET_REPAYMENT)
-    def repayment(self, request: Request, repayment_id: str) -> Response:
-        """What became of a repayment, one that failed after its acceptance included."""
-        repayment = selectors.get_repayment(partner=partner_of(request), repayment_id=repayment_id)
-        return Response(present_repayment_state(repayment))
-
 
 def respond_to_repayment(request: Request, repayment: Repayment) -> Response:
     """The response to an accepted repayment, once it is settled or the caller's wait is over."""
@@ -225,13 +165,13 @@ def respond_to_repayment(request: Request, repayment: Repayment) -> Response:
         repayment = await_settlement(request, operation_key(pk), lambda: selectors.repayment_outcome(pk)) or repayment
     if repayment.status == RepaymentStatus.FAILED:
         raise settlement_failed("Repayment", repayment.failure_reason, {"repaymentId": str(repayment.pk)})
-    body = present_repayment(repayment)
+    body = present_repay(repayment)
     if repayment.status == RepaymentStatus.PENDING:
         return accepted(body, f"/partners/repayments/{repayment.pk}")
     return Response(body)
 
 
-def present_repayment(repayment: Repayment) -> dict[str, object]:
+def present_repay(repayment: Repayment) -> dict[str, object]:
     """The fields of `Repaid`, or of `RepaymentPending`.
 
     The debt is the one after the loan's last event, for a settled repayment as of its own block.
@@ -247,21 +187,3 @@ def present_repayment(repayment: Repayment) -> dict[str, object]:
         return {**body, "status": "PENDING", "message": "Repayment accepted, settlement is pending"}
     message = "Loan fully repaid" if loan.status == LoanStatus.REPAID else "Partial repayment processed"
     return {**body, "txHash": repayment.tx_hash, "message": message}
-
-
-def present_repayment_state(repayment: Repayment) -> dict[str, object]:
-    """The fields of `RepaymentState`; what it paid is 0 until it is settled."""
-    return {
-        "repaymentId": str(repayment.pk),
-        "partnerLoanId": repayment.loan.partner_loan_id,
-        "amount": str(repayment.amount),
-        "status": str(status_of_repayment(repayment)),
-        "failureReason": repayment.failure_reason or None,
-        "txHash": repayment.tx_hash or None,
-        "repaidBy": repayment.repaid_by,
-        "principalPaid": str(repayment.principal_paid),
-        "interestPaid": str(repayment.interest_paid),
-        "createdAt": isoformat(repayment.created_at),
-        "finishedAt": isoformat(repayment.settled_at),
-        "loanStatus": repayment.loan.status,
-    }

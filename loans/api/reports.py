@@ -4,7 +4,6 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -23,12 +22,12 @@ from loans.api.common import (
     returned,
     validated,
 )
-from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
+from loans.api.lists import PAGE_EXAMPLE, DaysQuery, PageFields, present_page
 from loans.transactions import Selection, TransactionStatus, TransactionType
 from partner_platform.core.errors import ErrorCode, invalid_fields
 from partner_platform.core.openapi.fields import Address, BaseUnits, Count, Hash, Timestamp
 from partner_platform.core.openapi.operations import CSV, Link, OperationDoc, described
-from partner_platform.core.web.serializers import DayField, OneOfField
+from partner_platform.core.web.serializers import OneOfField
 from partners.models import PartnerStatus, PartnerTier
 
 
@@ -102,18 +101,11 @@ GET_STATS = OperationDoc(
 )
 
 
-class TransactionsQuery(PageQuery):
-    """`GET /partners/my/transactions` (plan, endpoint 8); the days are UTC days, both included."""
+class TransactionsQuery(DaysQuery):
+    """`GET /partners/my/transactions` (plan, endpoint 8)."""
 
-    startDate = DayField(required=False, default=None, help_text="The first UTC day.")
-    endDate = DayField(required=False, default=None, help_text="The last UTC day, included.")
     type = OneOfField(choices=TransactionType.choices, required=False, default=None)
     status = OneOfField(choices=TransactionStatus.choices, required=False, default=None)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, object]:
-        if attrs["startDate"] and attrs["endDate"] and attrs["startDate"] > attrs["endDate"]:
-            raise serializers.ValidationError({"endDate": ["Is before startDate."]})
-        return attrs
 
 
 class Transaction(serializers.Serializer):

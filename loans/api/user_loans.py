@@ -8,13 +8,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from loans import selectors
-from loans.api.common import EXAMPLE_LOAN_ID, PartnerViewSet, partner_of, returned, validated
-from loans.api.evidence import EVIDENCE_OF_BORROW_EXAMPLE, ChainEvidence
+from loans.api.common import (
+    EVIDENCE_OF_BORROW_EXAMPLE,
+    EXAMPLE_LOAN_ID,
+    ChainEvidence,
+    PartnerViewSet,
+    partner_of,
+    returned,
+    validated,
+)
 from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
-from loans.api.recent_blocks import recent_blocks
 from loans.debt.interest_clock import interest_moment
 from loans.models import LoanStatus
 from loans.objects.loan import present_row
+from loans.objects.recent_blocks import recent_blocks
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import BaseUnits, Timestamp
 from partner_platform.core.openapi.operations import Link, OperationDoc, described

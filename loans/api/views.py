@@ -4,12 +4,17 @@ To add an endpoint, write it in the module of its group; a new group is added to
 """
 
 from loans.api.borrow import BorrowViewSet
+from loans.api.borrow_preview import BorrowPreviewViewSet
 from loans.api.consent import ConsentViewSet
 from loans.api.loan import SingleLoanViewSet
+from loans.api.partner_loans import PartnerLoansViewSet
 from loans.api.payoff import PayoffViewSet
+from loans.api.platform import PlatformViewSet
 from loans.api.public import PublicViewSet
 from loans.api.repay import RepayViewSet
+from loans.api.repayments import RepaymentsViewSet
 from loans.api.reports import ReportsViewSet
+from loans.api.requests import RequestsViewSet
 from loans.api.user_loans import UserLoansViewSet
 
 __all__ = ["LoanViewSet", "PublicViewSet"]
@@ -17,11 +22,16 @@ __all__ = ["LoanViewSet", "PublicViewSet"]
 
 class LoanViewSet(
     BorrowViewSet,
+    BorrowPreviewViewSet,
     ConsentViewSet,
     RepayViewSet,
+    RepaymentsViewSet,
     SingleLoanViewSet,
     PayoffViewSet,
     UserLoansViewSet,
+    PartnerLoansViewSet,
     ReportsViewSet,
+    RequestsViewSet,
+    PlatformViewSet,
 ):
     """Borrow, repay and read, for an authenticated partner."""

@@ -34,7 +34,7 @@ class Movement:
 
     @property
     def evidence(self) -> dict[str, object]:
-        """The columns of a loan or repayment that it proves (`loans.models.loans.Proven`)."""
+        """The columns of a loan or repayment that it proves (`loans.models.evidence.Proven`)."""
         return {
             "evidence_order": self.order,
             "evidence_tx_hash": self.tx_hash,

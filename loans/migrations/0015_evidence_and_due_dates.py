@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('chain', '0009_bundles_and_transactions'),
-        ('loans', '0013_what_events_and_lists_need'),
+        ('loans', '0014_what_loans_are_listed_by'),
         ('partners', '0012_outgoing_mail'),
     ]
 

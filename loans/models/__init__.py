@@ -10,11 +10,20 @@ USDC base units, rates basis points a year. Source: plan, PartnerLoan and Solven
 
 from loans.models.accounts import AccountDeposit, NotedAddress, PartnerSpending, PlatformAccount
 from loans.models.ledger import LedgerEntry, LedgerEntryKind
-from loans.models.loans import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
+from loans.models.loans import (
+    MAX_LABEL,
+    FundingSource,
+    LoanStatus,
+    PartnerLoan,
+    Repayment,
+    RepaymentSource,
+    RepaymentStatus,
+)
 from loans.models.positions import OaidCredit, SolvencyPosition
 from loans.models.reconciliation import ReconciledDay, ReconciliationRun
 
 __all__ = [
+    "MAX_LABEL",
     "AccountDeposit",
     "FundingSource",
     "LedgerEntry",

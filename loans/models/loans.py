@@ -5,10 +5,13 @@ import uuid
 from django.db import models
 
 from chain.models import FundingTransfer, Operation
+from loans.models.evidence import Proven
 from partner_platform.core import clock
 from partner_platform.core.database.guarded import GuardedManager
 from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, Uint256Field, UUIDPrimaryKey
 from partners.models import Partner
+
+MAX_LABEL = 128  # characters of what a loan is listed by
 
 
 class LoanStatus(models.TextChoices):
@@ -39,19 +42,6 @@ class FundingSource(models.TextChoices):
     PULLED = "PULLED"  # transferFrom the settlement address, inside the operation
     TRUSTED = "TRUSTED"  # taken from the platform account on the partner's word
     ONCHAIN = "ONCHAIN"  # somebody else paid the pool themselves: the user, or a liquidator
-
-
-class Proven(models.Model):
-    """The transaction on the chain that made the row what it is now; `evidence_order` is 0 where none did, or where the
-    row was written before this was kept.
-    """
-
-    evidence_order = models.PositiveBigIntegerField(default=0)  # block and log, as one number
-    evidence_tx_hash = HashField(blank=True, default="")
-    evidence_block_hash = HashField(blank=True, default="")
-
-    class Meta:
-        abstract = True
 
 
 class PartnerLoan(Proven):
@@ -108,9 +98,9 @@ class PartnerLoan(Proven):
     user_authorization = models.JSONField(null=True, blank=True, editable=False)
     consent_nonce = Uint256Field(null=True, blank=True, editable=False)
     metadata = models.JSONField(null=True, blank=True)
-    # Of the metadata, where it has them as text: lists are filtered by these columns, not by what is in the JSON.
-    partner_user_id = models.CharField(max_length=128, blank=True, default="")
-    loan_purpose = models.CharField(max_length=128, blank=True, default="")
+    # Of the metadata (`loans.labels`): lists are filtered by these columns, not by what is in the JSON.
+    partner_user_id = models.CharField(max_length=MAX_LABEL, blank=True, default="")
+    loan_purpose = models.CharField(max_length=MAX_LABEL, blank=True, default="")
     event_sequence = models.PositiveIntegerField(default=0)  # of the newest event that tells of the loan
     created_at = models.DateTimeField(default=clock.now)
     updated_at = models.DateTimeField(auto_now=True)
@@ -137,6 +127,9 @@ class PartnerLoan(Proven):
             models.Index(fields=["status", "untold_due_at"], name="loan_due_untold"),
             models.Index(fields=["partner", "partner_user_id", "-created_at", "-id"], name="loan_partner_user"),
             models.Index(fields=["partner", "loan_purpose", "-created_at", "-id"], name="loan_purpose"),
+            models.Index(
+                fields=["partner", "loan_purpose", "status", "-created_at", "-id"], name="loan_purpose_status"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where on the chain a status can be checked, as the contract shows it (`loans.api.evidence.ChainEvidence`)."""
+"""Where on the chain a status can be checked, as the contract shows it (`loans.api.common.ChainEvidence`)."""
 
 from chain.selectors import KnownBlocks
 from loans.chain_order import block_and_log

@@ -28,4 +28,6 @@ def present_repayment(repayment: Repayment, loan: PartnerLoan, known: KnownBlock
         "createdAt": isoformat(repayment.created_at),
         "settledAt": isoformat(repayment.settled_at) if settled else None,
         "evidence": evidence_of_repayment(repayment, known),
+        "finishedAt": isoformat(repayment.settled_at),
+        "loanStatus": loan.status,
     }

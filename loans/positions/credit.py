@@ -76,16 +76,34 @@ def reserve_credit(limit: CreditLimit, amount: int) -> int:
     current = OaidCredit.objects.get(oaid_token_id=limit.oaid_token_id)
     if reserved_now:
         return limit.headroom - current.reserved
+    _refuse(current, limit, amount)
+    # On PostgreSQL the row may appear or change between the two statements: try again.
+    raise CreditContended if limit.seen_version is None and current.reserved else ReadingTooOld
+
+
+def check_credit(limit: CreditLimit, amount: int) -> int:
+    """What `reserve_credit` would return or raise now, with nothing reserved; an OAID without a row has reserved
+    nothing.
+    """
+    current = OaidCredit.objects.filter(oaid_token_id=limit.oaid_token_id).first()
+    if current is None:
+        current = OaidCredit(oaid_token_id=limit.oaid_token_id)
+    _refuse(current, limit, amount)
+    return limit.headroom - current.reserved - amount
+
+
+def _refuse(current: OaidCredit, limit: CreditLimit, amount: int) -> None:
+    """Raise why the amount cannot be reserved as the row is; return where it can."""
     if current.frozen:
         raise _position_frozen()
     if current.settled_block > limit.block_number:
         raise ReadingTooOld
-    if limit.seen_version is None and current.reserved:
-        raise CreditContended  # even where it is refused in any case: the refusal names the exact available credit
     if limit.seen_version not in (None, current.version):
         raise ReadingTooOld
     if amount <= limit.headroom - current.reserved:
-        raise ReadingTooOld  # on PostgreSQL the row may appear or change between the two statements: try again
+        return
+    if limit.seen_version is None and current.reserved:
+        raise CreditContended  # even where it is refused in any case: the refusal names the exact available credit
     raise _insufficient_credit(limit.headroom - current.reserved)
 
 

@@ -13,6 +13,7 @@ from chain.models import Operation
 from loans import rules, selectors
 from loans.consent import verification
 from loans.consent.message import UserAuthorization
+from loans.labels import label_of
 from loans.models import PartnerLoan
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import fee_on
@@ -51,7 +52,7 @@ def open_loan(
     loan id that was used, then 400 where no position can take the loan; `IntegrityError` where another request with
     the same loan id or consent was accepted first (`refuse_duplicate`).
     """
-    position = _require_position(partner, request, backing)
+    position = find_position(partner, request, backing)
     loan = _create_loan(partner, request, position, proof=proof, day=day, remaining_credit=remaining_credit)
     record_change(
         actor=f"partner:{partner.partner_id}",
@@ -79,7 +80,8 @@ def refuse_duplicate(partner: Partner, request: BorrowRequest) -> None:
         raise verification.used() from None
 
 
-def _require_position(partner: Partner, request: BorrowRequest, backing: Backing) -> PositionReading:
+def find_position(partner: Partner, request: BorrowRequest, backing: Backing) -> PositionReading:
+    """The position that takes the loan; raises 409 for a loan id that was used, else 400 where there is none."""
     try:
         return rules.require_position(backing.position, backing.oaid)
     except BadRequest:
@@ -124,6 +126,8 @@ def _create_loan(
         user_authorization=proof,
         consent_nonce=consented.nonce if consented else None,
         metadata=request.metadata,
+        partner_user_id=label_of(request.metadata, "partnerUserId"),
+        loan_purpose=label_of(request.metadata, "loanPurpose"),
         loan_duration=request.loan_duration,
         number_of_installments=request.number_of_installments,
     )

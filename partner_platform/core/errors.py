@@ -16,6 +16,7 @@ Source: docs/api.md, Errors.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
@@ -170,19 +171,45 @@ class Unavailable(PlatformError):
         super().__init__(code, message, retry_after=retry_after, **kwargs)
 
 
+@dataclass(frozen=True)
+class FieldError:
+    """One problem of one field: its dotted path, a stable code (`required`, `min_value`, …) and the sentence."""
+
+    field: str
+    code: str
+    message: str
+
+
 def invalid_fields(fields: dict[str, Any]) -> BadRequest:
-    """400 `invalid_request` whose message and `details` name the fields: `{"borrowAmount": ["…"]}`."""
-    *firsts, last = list(_sentences(fields)) or ["Invalid request"]
-    summary = "; ".join([*(sentence.rstrip(".") for sentence in firsts), last])
+    """400 `invalid_request` whose message and `details` name the fields: `{"borrowAmount": ["…"]}`.
+
+    A problem is a text, or DRF's `ErrorDetail`, which has a code; a plain text has the code `invalid`.
+    """
+    firsts: dict[str, str] = {}
+    for error in field_errors(fields):
+        firsts.setdefault(error.field, f"{error.field}: {error.message}")
+    *others, last = list(firsts.values()) or ["Invalid request"]
+    summary = "; ".join([*(sentence.rstrip(".") for sentence in others), last])
     return BadRequest(ErrorCode.INVALID_REQUEST, summary, details=fields)
 
 
-def _sentences(fields: dict[str, Any], within: str = "") -> Iterator[str]:
-    """`userAuthorization.nonce: Must be…` for each field, with the first of its problems."""
-    for name, problems in fields.items():
-        path = within.removesuffix(".") if name == OF_THE_WHOLE and within else f"{within}{name}"
-        if isinstance(problems, dict):
-            yield from _sentences(problems, f"{path}.")
-        else:
-            first = problems if isinstance(problems, str) else next(iter(problems), "")
-            yield f"{path}: {first}"
+def field_errors(details: dict[str, Any]) -> list[FieldError]:
+    """Every problem that the `details` of an `invalid_request` name, in their order."""
+    return [FieldError(field, _code_of(problem), str(problem)) for field, problem in _problems("", details)]
+
+
+def _problems(path: str, found: object) -> Iterator[tuple[str, object]]:
+    """`userAuthorization.nonce` with each of its problems; an item of a list has its place: `eventTypes.0`."""
+    if isinstance(found, dict):
+        for name, within in found.items():
+            is_whole = name == OF_THE_WHOLE and path
+            yield from _problems(path if is_whole else f"{path}.{name}".removeprefix("."), within)
+    elif isinstance(found, list | tuple):
+        for place, item in enumerate(found):
+            yield from _problems(f"{path}.{place}" if isinstance(item, dict) else path, item)
+    else:
+        yield path, found
+
+
+def _code_of(problem: object) -> str:
+    return str(getattr(problem, "code", None) or "invalid")

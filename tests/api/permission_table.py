@@ -71,12 +71,16 @@ NOT_AGREED = (403, "consent_invalid")  # the user signed for the right partner
 # methods        path                                             kind   right  other partner
 TABLE = (
     Row("POST", "/partners/borrow", BORROW, 202, NOT_AGREED),
+    Row("POST", "/partners/borrow/preview", BORROW, 200, NOT_AGREED),
     Row("POST", "/partners/borrow/typed-data", READ, 200, ITS_OWN),
     Row("POST", "/partners/repay", REPAY, 202, NOT_THERE),
     Row("GET HEAD", "/partners/repayments/<repayment_id>", READ, 200, NO_REPAYMENT),
     Row("GET HEAD", "/partners/loan/<partner_loan_id>", READ, 200, NOT_THERE),
     Row("GET HEAD", "/partners/loan/<partner_loan_id>/payoff", READ, 200, NOT_THERE),
     Row("GET HEAD", "/partners/user/<user_wallet>/loans", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/loans", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/platform", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/my/requests", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/stats", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/transactions", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/public/oaid/<oaid_token_id>/credit-line", PUBLIC, 200),

@@ -98,7 +98,7 @@ class World:
             "borrowAmount": str(100 * DOLLAR),
             "partnerLoanId": loan_id,
         }
-        if path == "/partners/borrow":
+        if path in ("/partners/borrow", "/partners/borrow/preview"):
             body["userAuthorization"] = authorization_for(self.right.partner, body, user.private_key)
         return json.dumps(body).encode()
 

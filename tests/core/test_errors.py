@@ -85,6 +85,42 @@ def test_a_validation_error_names_its_fields() -> None:
     assert invalid_fields({}).message == "Invalid request"
 
 
+def test_an_invalid_request_lists_each_problem_with_its_path_and_code() -> None:
+    details: Any = {
+        "borrowAmount": [drf.ErrorDetail("Too much.", code="max_value"), "Odd."],
+        "userAuthorization": {"nonce": [drf.ErrorDetail("Is missing.", code="required")], "non_field_errors": ["No."]},
+        "eventTypes": {0: ["Unknown."]},
+        "rows": [{}, {"amount": ["Bad."]}],
+    }
+    response = answer(drf.ValidationError(details))
+    assert response.data["errors"] == [
+        {"field": "borrowAmount", "code": "max_value", "message": "Too much."},
+        {"field": "borrowAmount", "code": "invalid", "message": "Odd."},
+        {"field": "userAuthorization.nonce", "code": "required", "message": "Is missing."},
+        {"field": "userAuthorization", "code": "invalid", "message": "No."},
+        {"field": "eventTypes.0", "code": "invalid", "message": "Unknown."},
+        {"field": "rows.1.amount", "code": "invalid", "message": "Bad."},
+    ]
+    assert response.data["details"]["borrowAmount"] == ["Too much.", "Odd."]
+
+
+def test_a_body_that_cannot_be_parsed_is_one_problem_of_the_body() -> None:
+    response = answer(drf.ParseError("The body must be a JSON object"), "POST")
+    assert (response.data["message"], response.data["details"]) == (
+        "The body must be a JSON object",
+        {"body": ["The body must be a JSON object"]},
+    )
+    assert response.data["errors"] == [
+        {"field": "body", "code": "parse_error", "message": "The body must be a JSON object"}
+    ]
+
+
+def test_no_key_is_told_in_a_list_of_problems() -> None:
+    key = "pk_test_sandbox_0123456789abcdef0123456789abcdef"
+    told = answer(drf.ValidationError({key: [f"Unknown {key}."]})).data["errors"]
+    assert told == [{"field": "***", "code": "invalid", "message": "Unknown ***."}]
+
+
 def test_another_media_type_is_told_which_one_to_send() -> None:
     response = answer(drf.UnsupportedMediaType("text/xml"), "POST")
     assert response.data["message"] == 'Unsupported media type "text/xml" in request: send application/json'

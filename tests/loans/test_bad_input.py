@@ -130,6 +130,47 @@ def test_a_missing_field_is_named(chain, lender, path, good, field):
     assert answer.status_code == 400
     assert answer.json()["details"] == {field: ["This field is required."]}
     assert answer.json()["message"] == f"{field}: This field is required."
+    assert answer.json()["errors"] == [{"field": field, "code": "required", "message": "This field is required."}]
+
+
+def test_each_problem_of_a_body_and_a_query_has_its_path_and_a_code_for_programs(chain, lender):
+    authorization = {"deadline": 1, "nonce": "-1", "signature": "0x00", "version": "9"}
+    body = {
+        **GOOD_BORROW,
+        "borrowAmount": "0",
+        "surprise": 1,
+        "numberOfInstallments": 601,
+        "loanDuration": None,
+        "userAuthorization": authorization,
+        "metadata": {"k": "x" * 9_000},
+    }
+    told = [
+        (problem["field"], problem["code"])
+        for answer in (
+            lender.post("/partners/borrow", body),
+            lender.post("/partners/borrow", {**GOOD_BORROW, "borrowAmount": str(2**63), "numberOfInstallments": 2}),
+            lender.post("/partners/borrow", {**GOOD_BORROW, "numberOfInstallments": 2}),
+            lender.get("/partners/my/transactions?limt=1&type=x&limit=1&limit=2"),
+            lender.get("/partners/my/transactions?type=x&limit=0"),
+        )
+        for problem in answer.json()["errors"]
+    ]
+
+    assert told == [
+        ("borrowAmount", "min_value"),
+        ("numberOfInstallments", "max_value"),
+        ("userAuthorization.version", "invalid_choice"),
+        ("userAuthorization.nonce", "invalid"),
+        ("metadata", "max_length"),
+        ("surprise", "unknown_field"),
+        ("borrowAmount", "max_value"),
+        ("loanDuration", "required"),
+        ("limt", "unknown_field"),
+        ("limit", "repeated"),
+        ("limit", "min_value"),
+        ("type", "invalid_choice"),
+    ]
+    assert "errors" not in lender.get("/partners/loan/unknown").json()
 
 
 @pytest.mark.parametrize(

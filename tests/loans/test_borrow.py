@@ -8,8 +8,9 @@ from audit.models import ApiLog, AuditEntry
 from chain.lending import readings
 from chain.models import Operation
 from chain.settlement import driver
-from loans.api import public, recent_blocks
+from loans.api import public
 from loans.models import OaidCredit, PartnerLoan
+from loans.objects import recent_blocks
 from loans.services.settle import settle_due
 from partners.models import PartnerDailyUsage
 from tests.factories import DOLLAR

@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 
 from chain.models import ChainEvent
 from loans import selectors
-from loans.api import recent_blocks
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
+from loans.objects import recent_blocks
 from loans.services import follow
 from partner_platform.core import clock
 from tests.factories import DOLLAR

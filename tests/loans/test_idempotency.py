@@ -211,7 +211,7 @@ def test_a_pending_loans_repayment_may_be_asked_for_again_with_its_key(chain, le
 def test_a_bugs_500_is_retryable_with_a_key_which_then_does_it_once(chain, lender, settle, monkeypatch, accepted):
     lender.borrow(chain.users[0], 100)
     settle()
-    broken = (repay_endpoint, "present_repayment") if accepted else (repay_service, "open_repayment")
+    broken = (repay_endpoint, "present_repay") if accepted else (repay_service, "open_repayment")
     with monkeypatch.context() as patch:
         patch.setattr(*broken, lambda *args, **kwargs: 1 / 0)
         answer = repay(lender, 20)

@@ -9,8 +9,8 @@ from django_redis import get_redis_connection
 
 from audit.models import ApiLog
 from chain.selectors import KnownBlocks
-from loans.api import recent_blocks
-from loans.api.recent_blocks import RecentBlocks
+from loans.objects import recent_blocks
+from loans.objects.recent_blocks import RecentBlocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,7 +42,7 @@ def test_a_loan_read_is_three_queries_and_one_for_its_repayments_and_one_script_
 
 def test_how_far_the_chain_is_known_is_read_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     moments, readings = [100.0], [KnownBlocks(head=7), KnownBlocks(head=8)]
-    monkeypatch.setattr("loans.api.recent_blocks.time.monotonic", lambda: moments[0])
+    monkeypatch.setattr("loans.objects.recent_blocks.time.monotonic", lambda: moments[0])
     recent = RecentBlocks(lambda: readings.pop(0))
 
     assert [recent.known().head, recent.known().head] == [7, 7]

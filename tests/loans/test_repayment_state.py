@@ -35,6 +35,10 @@ def state(lender, repayment_id):
     return answer.status_code, answer.json()
 
 
+def why(code, reason):
+    return {"failureCode": code, "failureReason": reason}
+
+
 def test_a_repayment_that_fails_after_its_202_says_which_it_is_and_why(chain, borrowed, settle):
     accepted = borrowed.repay(100 * DOLLAR)
     repayment_id = accepted.json()["repaymentId"]
@@ -49,21 +53,27 @@ def test_a_repayment_that_fails_after_its_202_says_which_it_is_and_why(chain, bo
     what = {
         "repaymentId": str(row.pk),
         "partnerLoanId": "loan-1",
+        "internalLoanId": str(row.loan.internal_loan_id),
         "amount": "100000000",
         "txHash": None,
         "repaidBy": "PARTNER",
+        "funding": "PULLED",
+        "settledAt": None,
         "principalPaid": "0",
         "interestPaid": "0",
         "createdAt": pending[1]["createdAt"],
         "loanStatus": "ACTIVE",
     }
-    assert pending == (200, {**what, "status": "PENDING", "failureReason": None, "finishedAt": None})
+    assert pending == (200, {**what, "status": "PENDING", **why(None, None), "finishedAt": None})
     reason = failed[1]["failureReason"]
     assert reason == row.failure_reason
     assert "Allowance" in reason
     finished = failed[1]["finishedAt"]
     assert finished > what["createdAt"]
-    assert failed == (200, {**what, "status": "FAILED", "failureReason": reason, "finishedAt": finished})
+    assert failed == (
+        200,
+        {**what, "status": "FAILED", **why("settlement_failed", reason), "finishedAt": finished},
+    )
     loan = borrowed.loan()
     assert (loan["remainingDebt"], loan["repaymentInFlight"]) == (str(1_000 * DOLLAR), False)
 
@@ -80,10 +90,10 @@ def test_a_settled_repayment_tells_what_it_paid_and_by_which_transaction(borrowe
     status, told = state(borrowed, repayment_id)
 
     assert status == 200
-    assert (told["status"], told["failureReason"], told["loanStatus"]) == ("SUCCESS", None, "REPAID")
+    assert (told["status"], told["failureCode"], told["loanStatus"]) == ("SUCCESS", None, "REPAID")
     assert (told["principalPaid"], told["interestPaid"]) == (str(1_000 * DOLLAR), "0")
     assert told["txHash"] == borrowed.loan()["repaymentHistory"][0]["txHash"]
-    assert told["finishedAt"] == borrowed.loan()["repaymentHistory"][0]["timestamp"]
+    assert told["finishedAt"] == told["settledAt"] == borrowed.loan()["repaymentHistory"][0]["timestamp"]
 
 
 def test_the_answer_of_a_retry_names_the_same_repayment(borrowed, settle):

@@ -8,7 +8,7 @@ from partner_platform.core.error_catalogue.access import ACCESS
 from partner_platform.core.error_catalogue.entry import Entry
 from partner_platform.core.error_catalogue.invalid_requests import INVALID_REQUESTS
 from partner_platform.core.error_catalogue.state import STATE
-from partner_platform.core.errors import ErrorCode
+from partner_platform.core.errors import ErrorCode, field_errors
 
 CATALOGUE: dict[ErrorCode, Entry] = {**INVALID_REQUESTS, **ACCESS, **STATE}
 
@@ -16,7 +16,7 @@ CATALOGUE: dict[ErrorCode, Entry] = {**INVALID_REQUESTS, **ACCESS, **STATE}
 def example_of(code: ErrorCode) -> dict[str, object]:
     """An error's body, as `exception_handler.envelope` makes it."""
     entry = CATALOGUE[code]
-    return {
+    body: dict[str, object] = {
         "success": False,
         "statusCode": int(entry.status),
         "error": entry.status.phrase,
@@ -26,3 +26,6 @@ def example_of(code: ErrorCode) -> dict[str, object]:
         "retryable": entry.retry_after is not None,
         "details": entry.details,
     }
+    if code != ErrorCode.INVALID_REQUEST:
+        return body
+    return {**body, "errors": [vars(problem) for problem in field_errors(entry.details)]}

@@ -2,6 +2,8 @@
 
 from http import HTTPStatus
 
+from rest_framework.exceptions import ErrorDetail
+
 from partner_platform.core.error_catalogue.entry import Entry
 from partner_platform.core.errors import ErrorCode
 
@@ -25,9 +27,9 @@ def _transfer(when: str, problem: str, *, retry_after: int | None = None, **deta
 INVALID_REQUESTS: dict[ErrorCode, Entry] = {
     ErrorCode.INVALID_REQUEST: Entry(
         HTTPStatus.BAD_REQUEST,
-        "a field, a header or the JSON is not valid; `details` has each problem by field",
+        "a field, a header or the JSON is not valid; `details` has each problem by field, `errors` the same as a list",
         "borrowAmount: Must be from 1 to 9223372036854775807 base units.",
-        {"borrowAmount": ["Must be from 1 to 9223372036854775807 base units."]},
+        {"borrowAmount": [ErrorDetail("Must be from 1 to 9223372036854775807 base units.", code="max_value")]},
     ),
     ErrorCode.UNSUPPORTED_API_VERSION: Entry(
         HTTPStatus.BAD_REQUEST,

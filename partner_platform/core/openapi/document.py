@@ -34,6 +34,24 @@ ERROR = {
         "requestId": {"type": "string"},
         "retryable": {"type": "boolean", "description": "The same request, unchanged, may succeed after Retry-After."},
         "details": {"type": "object", "description": "Amounts in it are strings of base units."},
+        "errors": {
+            "type": "array",
+            "description": "Of `invalid_request`: each problem that `details` has, one an entry.",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "message"],
+                "properties": {
+                    "field": {"type": "string", "description": "Its dotted path: `userAuthorization.nonce`."},
+                    "code": {
+                        "type": "string",
+                        "description": "For programs: `required`, `null`, `blank`, `unknown_field`, `invalid_choice`, "
+                        "`min_value`, `max_value`, `max_length`, `repeated`, `parse_error`, or `invalid`. More may "
+                        "come.",
+                    },
+                    "message": {"type": "string", "description": "For people; it may change."},
+                },
+            },
+        },
     },
 }
 SECURITY_SCHEMES = {

@@ -4,7 +4,7 @@ TAGS = {
     "Public": "Readings of the chain, without a key: 60 calls a minute for a client address.",
     "Loans": "Borrow, repay and read, with an API key.",
     "Reports": "A partner's own figures and transactions.",
-    "Service": "The service's own state, and this document.",
+    "Service": "The service's own state, the platform's facts, and this document.",
 }
 
 INTRODUCTION = """\
@@ -22,7 +22,8 @@ do not know.
 **Authentication**: `Authorization: Bearer pk_…`. Partners that sign send `X-Timestamp` and `X-Signature` too,
 over the whole request (`v2=`).
 
-**Errors** come in one envelope; act on `code`, and repeat a request only where `retryable` is true, after `Retry-After`
+**Errors** come in one envelope; act on `code`, for `invalid_request` on the `code` of each of its `errors`. Repeat a
+request only where `retryable` is true, after `Retry-After`
 seconds. Besides what each operation lists, an unknown path is 404 `not_found` and a wrong method 405
 `method_not_allowed`.
 

@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 from django.http import QueryDict
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -64,8 +65,10 @@ def _note(request: Request, version: ApiVersion) -> None:
 def _require_known(query: QueryDict, names: list[str]) -> None:
     """Each parameter is one of `names` and given once; a misspelt filter would select everything."""
     takes = f"This call takes {', '.join(sorted(names)) or 'none'}."
-    problems = {name: [f"Unknown parameter. {takes}"] for name in query if name not in names}
-    problems |= {name: ["Is given twice."] for name, values in query.lists() if name in names and len(values) > 1}
+    unknown = ErrorDetail(f"Unknown parameter. {takes}", code="unknown_field")
+    problems = {name: [unknown] for name in query if name not in names}
+    twice = ErrorDetail("Is given twice.", code="repeated")
+    problems |= {name: [twice] for name, values in query.lists() if name in names and len(values) > 1}
     if problems:
         raise invalid_fields(problems)
 

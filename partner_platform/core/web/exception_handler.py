@@ -17,6 +17,7 @@ from partner_platform.core.errors import (
     PayloadTooLarge,
     PlatformError,
     Unavailable,
+    field_errors,
     invalid_fields,
 )
 from partner_platform.core.secrets.masking import mask_json, mask_keys
@@ -40,7 +41,7 @@ _DRF_CODES: dict[type[drf.APIException], ErrorCode] = {
 
 def envelope(error: PlatformError, request_id: str) -> dict[str, object]:
     """The body of an error answer (docs/api.md, Errors)."""
-    return {
+    body = {
         "success": False,
         "statusCode": int(error.status),
         "error": HTTPStatus(error.status).phrase,
@@ -50,6 +51,9 @@ def envelope(error: PlatformError, request_id: str) -> dict[str, object]:
         "retryable": error.retryable,
         "details": mask_json(error.details),
     }
+    if error.code == ErrorCode.INVALID_REQUEST:
+        body["errors"] = [mask_json(vars(problem)) for problem in field_errors(error.details)]
+    return body
 
 
 def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
@@ -97,6 +101,8 @@ def _from_drf(exc: drf.APIException) -> PlatformError:
     if code == ErrorCode.UNSUPPORTED_MEDIA_TYPE:
         error.message = f"{error.message.rstrip('.')}: send application/json"
         error.details = {"Content-Type": ["Must be application/json."]}
+    elif isinstance(exc, drf.ParseError):
+        error.details = {"body": [exc.detail]}
     error.status = HTTPStatus(exc.status_code)
     return error
 

@@ -14,15 +14,16 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core import signing
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from partner_platform.core import clock
 from partner_platform.core.errors import BadRequest, invalid_fields
 from partner_platform.core.text import json_text
 
+M = TypeVar("M", bound=Model)
 NEWEST_FIRST = ("-created_at", "-id")
 MAX_CURSOR = 512
 _SALT = "loans.pagination.cursor"  # a cursor outlives a deployment: never renamed
@@ -51,44 +52,61 @@ class Place:
     total: int = 0
 
 
-def paginate(*, streams: Sequence[QuerySet[Any]], scope: str, limit: int, offset: int, cursor: str | None) -> Page:
+def paginate(
+    *,
+    streams: Sequence[QuerySet[Any]],
+    scope: str,
+    limit: int,
+    offset: int,
+    cursor: str | None,
+    by: str = "created_at",
+) -> Page:
     """One page of several queries merged by time, each ordered by `NEWEST_FIRST`; `scope` names list and filters.
 
+    `by` is the column that has a row's time, where it is called otherwise (the queries are ordered by that one then).
     With a cursor the offset counts from there. Raises 400 `invalid_request` for a cursor that is not this list's.
     """
     place = _decode(cursor, scope) if cursor else None
     total = place.total if place else sum(stream.count() for stream in streams)
     if place:
-        streams = [behind(stream, place) for stream in streams]
-    rows = _merged(streams, offset, limit + 1)
+        streams = [behind(stream, place, by) for stream in streams]
+    rows = _merged(streams, offset, limit + 1, by)
     more = len(rows) > limit
     rows = rows[:limit]
-    following = _encode(Place(rows[-1].created_at, rows[-1].pk, total), scope) if more else None
+    following = _encode(Place(getattr(rows[-1], by), rows[-1].pk, total), scope) if more else None
     return Page(total=total, rows=rows, next=following)
 
 
-def behind(query: QuerySet[Any], place: Place) -> QuerySet[Any]:
+def behind(query: QuerySet[M], place: Place, by: str = "created_at") -> QuerySet[M]:
     """The rows after `place`; the first condition is served by the index, the second drops rows of the same moment."""
-    return query.filter(created_at__lte=place.created_at).filter(
-        Q(created_at__lt=place.created_at) | Q(id__lt=place.id)
-    )
+    earlier = Q(**{f"{by}__lt": place.created_at})
+    return query.filter(**{f"{by}__lte": place.created_at}).filter(earlier | Q(id__lt=place.id))
+
+
+def within_days(query: QuerySet[M], start: dt.date | None, end: dt.date | None, by: str = "created_at") -> QuerySet[M]:
+    """The rows of whole UTC days, `start` and `end` included; None is open."""
+    if start is not None:
+        query = query.filter(**{f"{by}__gte": dt.datetime.combine(start, dt.time.min, dt.UTC)})
+    if end is not None:
+        query = query.filter(**{f"{by}__lte": dt.datetime.combine(end, dt.time.max, dt.UTC)})
+    return query
 
 
 def merge(streams: Sequence[QuerySet[Any]], size: int) -> list[Any]:
     """The newest `size` rows of all streams together."""
-    return _merged(streams, 0, size)
+    return _merged(streams, 0, size, "created_at")
 
 
-def _merged(streams: Sequence[QuerySet[Any]], offset: int, size: int) -> list[Any]:
+def _merged(streams: Sequence[QuerySet[Any]], offset: int, size: int, by: str) -> list[Any]:
     if len(streams) == 1:
         return list(streams[0][offset : offset + size])
     if offset:
-        keys = [key for stream in streams for key in stream.values_list("created_at", "id")[:offset]]
+        keys = [key for stream in streams for key in stream.values_list(by, "id")[:offset]]
         if len(keys := sorted(keys, reverse=True)) < offset:
             return []
-        streams = [behind(stream, Place(*keys[offset - 1])) for stream in streams]
+        streams = [behind(stream, Place(*keys[offset - 1]), by) for stream in streams]
     rows = [row for stream in streams for row in stream[:size]]
-    return sorted(rows, key=lambda row: (row.created_at, row.pk), reverse=True)[:size]
+    return sorted(rows, key=lambda row: (getattr(row, by), row.pk), reverse=True)[:size]
 
 
 def _encode(place: Place, scope: str) -> str:

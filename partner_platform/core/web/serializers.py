@@ -11,6 +11,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from partner_platform.core.ethereum import ADDRESS_PATTERN, HASH_PATTERN, parse_address, parse_hash
 from partner_platform.core.fields import MAX_BASE_UNITS, MAX_UINT256
@@ -51,7 +52,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 
 def _unknown(names: set[str]) -> dict[str, list[Any]]:
-    return {str(name): ["Unknown field."] for name in sorted(names)}
+    return {str(name): [ErrorDetail("Unknown field.", code="unknown_field")] for name in sorted(names)}
 
 
 @extend_schema_field(_text(_AMOUNT.pattern, format="usdc-base-units", examples=["5000000000"]))
@@ -63,7 +64,8 @@ class AmountField(serializers.Field[int, Any, str, Any]):
             raise serializers.ValidationError("Must be a string of whole base units, such as 5000000000 for $5000.")
         amount = int(data)
         if not 1 <= amount <= MAX_BASE_UNITS:
-            raise serializers.ValidationError(f"Must be from 1 to {MAX_BASE_UNITS} base units.")
+            code = "min_value" if amount < 1 else "max_value"
+            raise serializers.ValidationError(f"Must be from 1 to {MAX_BASE_UNITS} base units.", code=code)
         return amount
 
     def to_representation(self, value: int) -> str:
@@ -129,7 +131,8 @@ class OneOfField(serializers.ChoiceField):
 
     def to_internal_value(self, data: object) -> Any:
         if data not in self.choices:
-            raise serializers.ValidationError(f"Must be one of {', '.join(map(str, self.choices))}.")
+            text = f"Must be one of {', '.join(map(str, self.choices))}."
+            raise serializers.ValidationError(text, code="invalid_choice")
         return data
 
 
@@ -234,7 +237,7 @@ class MetadataField(serializers.Field[dict[str, Any], Any, dict[str, Any], Any])
         if not isinstance(data, dict):
             raise serializers.ValidationError("Must be a JSON object.")
         if len(json.dumps(data).encode()) > MAX_METADATA_BYTES:
-            raise serializers.ValidationError("Must be at most 8 KiB.")
+            raise serializers.ValidationError("Must be at most 8 KiB.", code="max_length")
         if problem := _unstorable(data, MAX_METADATA_DEPTH):
             raise serializers.ValidationError(problem)
         return data
