@@ -10,7 +10,6 @@ from chain.models import Operation
 from chain.settlement import driver
 from loans.api import public
 from loans.models import OaidCredit, PartnerLoan
-from loans.objects import recent_blocks
 from loans.services.settle import settle_due
 from partners.models import PartnerDailyUsage
 from tests.factories import DOLLAR
@@ -315,10 +314,10 @@ def test_acceptance_takes_at_most_15_queries(chain, lender, django_assert_max_nu
         assert lender.borrow(chain.users[0], 100, "loan-2").status_code == 202
 
 
+@pytest.mark.usefixtures("known_blocks_kept")
 def test_a_loan_read_takes_3_queries_and_a_fourth_where_the_loan_was_repaid_anything(
-    chain, lender, settle, django_assert_num_queries, monkeypatch
+    chain, lender, settle, django_assert_num_queries
 ):
-    monkeypatch.setattr(recent_blocks, "MAX_AGE_SECONDS", 600.0)  # how far the chain is known is read once a second
     lender.borrow(chain.users[0], 100)
     settle()
     lender.loan()

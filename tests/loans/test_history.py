@@ -9,7 +9,6 @@ from django.test.utils import CaptureQueriesContext
 from chain.models import ChainEvent
 from loans import selectors
 from loans.models import LoanStatus, PartnerLoan, Repayment, RepaymentStatus
-from loans.objects import recent_blocks
 from loans.services import follow
 from partner_platform.core import clock
 from tests.factories import DOLLAR
@@ -166,8 +165,8 @@ def test_it_costs_one_query_where_something_was_paid_and_none_where_not(chain, l
         assert _queries(lambda: selectors.repayment_history(loan)) == 1
 
 
-def test_a_list_of_loans_asks_for_no_history(chain, lender, settle, monkeypatch):
-    monkeypatch.setattr(recent_blocks, "MAX_AGE_SECONDS", 600.0)  # how far the chain is known is read once a second
+@pytest.mark.usefixtures("known_blocks_kept")
+def test_a_list_of_loans_asks_for_no_history(chain, lender, settle):
     user = chain.users[1]
     for number in range(3):
         lender.borrow(user, 100, f"loan-{number}")

@@ -9,17 +9,16 @@ from django_redis import get_redis_connection
 
 from audit.models import ApiLog
 from chain.selectors import KnownBlocks
-from loans.objects import recent_blocks
 from loans.objects.recent_blocks import RecentBlocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.usefixtures("known_blocks_kept")
 @pytest.mark.parametrize("repaid", [False, True])
 def test_a_loan_read_is_three_queries_and_one_for_its_repayments_and_one_script_in_redis(
-    lender: Any, settle: Any, chain: Any, repaid: bool, monkeypatch: pytest.MonkeyPatch
+    lender: Any, settle: Any, chain: Any, repaid: bool
 ) -> None:
-    monkeypatch.setattr(recent_blocks, "MAX_AGE_SECONDS", 600.0)
     assert lender.borrow(chain.users[0], 100).status_code == 202
     settle()
     if repaid:
