@@ -1,5 +1,6 @@
 """Reading the feed."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -20,6 +21,11 @@ def events_after(number: int, *, limit: int) -> list[Event]:
 def is_recorded(event_id: UUID) -> bool:
     """Whether the event was recorded; for those that are recorded once (`NewEvent.once`)."""
     return Event.objects.filter(pk=event_id).exists()
+
+
+def recorded_among(event_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of these events that were recorded, of a few; one query."""
+    return set(Event.objects.filter(pk__in=list(event_ids)).values_list("pk", flat=True))
 
 
 def events_of_loan(partner_key: UUID, partner_loan_id: str) -> QuerySet[Event]:

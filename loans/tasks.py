@@ -12,6 +12,7 @@ from loans.funding import deposits, early_deposits
 from loans.positions.health import check_positions
 from loans.reconciliation.run import due_run, reconcile
 from loans.services import follow
+from loans.services.due_soon import tell_due_soon
 from loans.services.lifecycle import mark_overdue
 from loans.services.settle import settle_due
 from partner_platform.core import clock
@@ -70,13 +71,15 @@ def follow_now() -> int:
 
 @shared_task(name="loans.tasks.watch_loans")
 def watch_loans() -> None:
-    """Due dates that passed, and positions near liquidation, by the chain's clock."""
+    """Due dates that passed or are near, and positions near liquidation, by the chain's clock."""
     try:
         moment = readings.newest_block_time()
     except ChainUnavailable as error:
         logger.warning("loans are watched later: %s", error)
         return
-    alone(lambda: mark_overdue(now=clock.from_seconds(moment)), "marking overdue loans")
+    now = clock.from_seconds(moment)
+    alone(lambda: mark_overdue(now=now), "marking overdue loans")
+    alone(lambda: tell_due_soon(now=now), "telling what is due soon")
     alone(lambda: check_positions(moment=moment), "checking positions")
 
 

@@ -166,6 +166,7 @@ MIN_BORROW = env.int("MIN_BORROW", default=1_000_000)
 if MIN_BORROW < 1:
     raise environ.ImproperlyConfigured("MIN_BORROW must be at least 1")
 LOAN_DEFAULT_GRACE_SECONDS = env.int("LOAN_DEFAULT_GRACE_SECONDS", default=7 * 86_400)  # after a missed due date
+LOAN_DUE_SOON_SECONDS = env.int("LOAN_DUE_SOON_SECONDS", default=3 * 86_400)  # so long before a due date it is told
 HEALTH_WARNING_MARGIN_BPS = env.int("HEALTH_WARNING_MARGIN_BPS", default=1_000)  # how near liquidation is warned about
 # The reconciliation compares what moved, and now and then everything; what disagrees twice it freezes.
 RECONCILE_SECONDS = env.int("RECONCILE_SECONDS", default=300)

@@ -60,12 +60,13 @@ def forgetful_process() -> None:
     """What this process keeps in memory between requests belongs to the test before."""
     from audit.calls.refused_calls import pending
     from loans.api.waiting_threads import waiting
+    from loans.objects.recent_blocks import recent_blocks
     from partner_platform.health import readiness
     from partners.access.concurrency import calls_in_flight
     from partners.refusals.counting import refusals
     from partners.refusals.live_keys import live_keys
 
-    for memory in (pending, readiness, live_keys, refusals, calls_in_flight, waiting):
+    for memory in (pending, readiness, live_keys, refusals, calls_in_flight, waiting, recent_blocks):
         memory.forget()
 
 

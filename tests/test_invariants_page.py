@@ -12,7 +12,7 @@ from tests.support.mentions import PROJECT, defined_in, files
 PAGE = (PROJECT / "docs" / "invariants.md").read_text()
 SECTION = re.compile(r"^## (M\d): [^\n]+\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 SECTIONS = {found[1]: found[2] for found in SECTION.finditer(PAGE)}
-APPS = ("audit", "chain", "partners", "loans")
+APPS = ("audit", "chain", "events", "partners", "loans")
 INVARIANTS = ["M1", "M2", "M3", "M4", "M5", "M6", "M7"]
 WITHOUT_CONSTRAINT = {"M7"}
 RAISES = re.compile(r"^(M\d): ")

@@ -7,7 +7,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from benchmarks.seeding.history import ChainPlace
-from loans.ledger.movement import order_of
+from loans.chain_order import order_of
 
 OAID_LIMIT = 10**12  # of each seeded OAID, base units
 

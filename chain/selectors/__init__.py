@@ -1,5 +1,6 @@
 """Reads of the settlement engine's and the watcher's records, for this app and the others."""
 
+from chain.selectors.blocks import KnownBlocks, known_blocks
 from chain.selectors.events import (
     events_due_again,
     events_due_again_query,
@@ -54,6 +55,7 @@ from chain.selectors.wallets import (
 
 __all__ = [
     "OPEN_OPERATION_STATES",
+    "KnownBlocks",
     "blocks_to_compare",
     "count_by_state",
     "due_again",
@@ -65,6 +67,7 @@ __all__ = [
     "frozen_wallets_count",
     "has_live_work",
     "is_retired",
+    "known_blocks",
     "last_block_of",
     "last_event_before",
     "live_transactions",

@@ -1,12 +1,16 @@
 """What several groups of endpoints share: the base of their views, and pieces of their documentation."""
 
+# ruff: noqa: N815 - the contract's names
+
 from typing import Any
 
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
 from partner_platform.core.openapi import headers
+from partner_platform.core.openapi.fields import Count, Hash
 from partner_platform.core.openapi.operations import Link, ResponseDoc, Serializer
 from partner_platform.core.web.contract_view import ContractView
 from partners.models import Partner, Scope
@@ -18,6 +22,23 @@ EXAMPLE_INTERNAL_ID = "7c3f4b1e-52a6-4d8e-9a58-0f6f1d0e2b11"
 EXAMPLE_BORROW_TX = "0x" + "a1" * 32
 EXAMPLE_REPAYMENT_ID = "1f0c8a52-9c3f-4a57-8a14-52d9a8f0f6b7"
 EXAMPLE_REPAY_TX = "0x" + "b2" * 32
+EVIDENCE_OF_BORROW_EXAMPLE = {
+    "txHash": EXAMPLE_BORROW_TX,
+    "blockNumber": 84210331,
+    "blockHash": "0x" + "c3" * 32,
+    "logIndex": 7,
+    "depth": 900,
+    "finalized": True,
+}
+EVIDENCE_OF_REPAYMENT_EXAMPLE = {
+    **EVIDENCE_OF_BORROW_EXAMPLE,
+    "txHash": EXAMPLE_REPAY_TX,
+    "blockNumber": 84210942,
+    "blockHash": "0x" + "d4" * 32,
+    "logIndex": 3,
+    "depth": 289,
+    "finalized": False,
+}
 
 MONEY_HEADERS = (headers.IDEMPOTENCY_KEY, headers.PREFER)
 WHEN_PENDING = "Accepted and being settled; it will end by itself. Read Location, or repeat the request with its key"
@@ -27,6 +48,17 @@ class PartnerViewSet(ContractView, ViewSet):
     """Endpoints for an authenticated partner; its key needs the scope `read` where an action names no other."""
 
     required_scope = Scope.READ
+
+
+class ChainEvidence(serializers.Serializer):
+    """A transaction that any node shows: its block, and the pool's log in it."""
+
+    txHash = Hash()
+    blockNumber = Count()
+    blockHash = Hash()
+    logIndex = Count(allow_null=True, help_text="In the block; null where the operation failed and left no log.")
+    depth = Count(help_text="Blocks that are known from this one on, itself included, as of this answer.")
+    finalized = serializers.BooleanField(help_text="Every endpoint of the platform called the block final.")
 
 
 def validated(serializer: BaseSerializer[object]) -> Any:

@@ -9,10 +9,13 @@ from rest_framework.response import Response
 
 from loans import selectors
 from loans.api.common import (
+    EVIDENCE_OF_BORROW_EXAMPLE,
+    EVIDENCE_OF_REPAYMENT_EXAMPLE,
     EXAMPLE_BORROW_TX,
     EXAMPLE_INTERNAL_ID,
     EXAMPLE_REPAY_TX,
     EXAMPLE_WALLET,
+    ChainEvidence,
     PartnerViewSet,
     loan_links,
     partner_of,
@@ -23,6 +26,7 @@ from loans.debt.interest_clock import interest_moment
 from loans.debt.schedules import DUE, MISSED, PAID
 from loans.models import RepaymentSource
 from loans.objects.loan import present_loan
+from loans.objects.recent_blocks import recent_blocks
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import Address, AnyObject, BaseUnits, Count, Hash, IdText, Timestamp
 from partner_platform.core.openapi.operations import OperationDoc, described
@@ -68,6 +72,7 @@ class Loan(LoanRow):
     platformFee = BaseUnits()
     netAmountTransferred = BaseUnits()
     borrowTxHash = Hash(allow_null=True)
+    borrowEvidence = ChainEvidence(allow_null=True, help_text="Of the draw.")
     repayTxHash = Hash(allow_null=True)
     failureReason = serializers.CharField(allow_null=True)
     repaymentInFlight = serializers.BooleanField(help_text="A repayment is accepted and being settled.")
@@ -99,7 +104,9 @@ LOAN_EXAMPLE = {
     "interestRate": 0,
     "platformFee": "25000000",
     "netAmountTransferred": "4975000000",
+    "evidence": EVIDENCE_OF_REPAYMENT_EXAMPLE,
     "borrowTxHash": EXAMPLE_BORROW_TX,
+    "borrowEvidence": EVIDENCE_OF_BORROW_EXAMPLE,
     "repayTxHash": EXAMPLE_REPAY_TX,
     "failureReason": None,
     "repaymentInFlight": False,
@@ -133,4 +140,5 @@ class SingleLoanViewSet(PartnerViewSet):
     def loan(self, request: Request, partner_loan_id: str) -> Response:
         """Endpoint 5."""
         loan = selectors.get_loan(partner=partner_of(request), partner_loan_id=partner_loan_id)
-        return Response(present_loan(loan, interest_moment([loan]), selectors.repayment_history(loan)))
+        history = selectors.repayment_history(loan)
+        return Response(present_loan(loan, interest_moment([loan]), history, recent_blocks.known()))

@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from chain.selectors import KnownBlocks
 from loans import selectors
 from loans.api.common import EXAMPLE_INTERNAL_ID, EXAMPLE_WALLET, PartnerViewSet, partner_of, returned, validated
 from loans.api.lists import PAGE_EXAMPLE, DaysQuery, PageFields, present_page
@@ -16,6 +17,7 @@ from loans.api.user_loans import LOAN_ROW_EXAMPLE, LoanRow
 from loans.debt.interest_clock import interest_moment
 from loans.models import MAX_LABEL, LoanStatus, PartnerLoan
 from loans.objects.loan import present_row
+from loans.objects.recent_blocks import recent_blocks
 from loans.selectors import LoanSelection
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
@@ -114,14 +116,15 @@ class PartnerLoansViewSet(PartnerViewSet):
             end=query["endDate"],
         )
         page = selectors.list_loans(selection, limit=query["limit"], offset=query["offset"], cursor=query["cursor"])
-        moment = interest_moment(page.rows)
-        return Response({**present_page(page, query), "loans": [present_listed(loan, moment) for loan in page.rows]})
+        moment, known = interest_moment(page.rows), recent_blocks.known()
+        loans = [present_listed(loan, moment, known) for loan in page.rows]
+        return Response({**present_page(page, query), "loans": loans})
 
 
-def present_listed(loan: PartnerLoan, moment: int) -> dict[str, object]:
+def present_listed(loan: PartnerLoan, moment: int, known: KnownBlocks) -> dict[str, object]:
     """The fields of `ListedLoan`; the debt as of `moment`, seconds since the epoch."""
     return {
-        **present_row(loan, moment),
+        **present_row(loan, moment, known),
         "internalLoanId": str(loan.internal_loan_id),
         "userWallet": loan.user_wallet,
         "oaidTokenId": loan.oaid_token_id,

@@ -12,12 +12,14 @@ from loans.api.common import (
     EXAMPLE_INTERNAL_ID,
     EXAMPLE_LOAN_ID,
     EXAMPLE_REPAYMENT_ID,
+    ChainEvidence,
     PartnerViewSet,
     loan_links,
     partner_of,
     returned,
 )
 from loans.models import FundingSource, LoanStatus, RepaymentSource
+from loans.objects.recent_blocks import recent_blocks
 from loans.objects.repayment import present_repayment
 from loans.transactions import TransactionStatus
 from partner_platform.core.errors import ErrorCode
@@ -56,6 +58,10 @@ class RepaymentAnswer(serializers.Serializer):
     settledAt = Timestamp(allow_null=True, help_text="The time of its block, once it is settled.")
     finishedAt = Timestamp(allow_null=True, help_text="When it was settled or failed.")
     loanStatus = serializers.ChoiceField(choices=LoanStatus.values)
+    evidence = ChainEvidence(
+        allow_null=True,
+        help_text="Of the transaction that paid or failed; null while PENDING or where none was sent.",
+    )
 
 
 REPAYMENT_ANSWER_EXAMPLE = {
@@ -75,6 +81,7 @@ REPAYMENT_ANSWER_EXAMPLE = {
     "settledAt": None,
     "finishedAt": "2026-01-05T10:30:04Z",
     "loanStatus": "ACTIVE",
+    "evidence": None,
 }
 
 GET_REPAYMENT = OperationDoc(
@@ -104,4 +111,4 @@ class RepaymentsViewSet(PartnerViewSet):
     def repayment(self, request: Request, repayment_id: str) -> Response:
         """What became of a repayment, one that failed after its acceptance included."""
         repayment = selectors.get_repayment(partner=partner_of(request), repayment_id=repayment_id)
-        return Response(present_repayment(repayment, repayment.loan))
+        return Response(present_repayment(repayment, repayment.loan, recent_blocks.known()))

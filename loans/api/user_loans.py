@@ -8,11 +8,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from loans import selectors
-from loans.api.common import EXAMPLE_LOAN_ID, PartnerViewSet, partner_of, returned, validated
+from loans.api.common import (
+    EVIDENCE_OF_BORROW_EXAMPLE,
+    EXAMPLE_LOAN_ID,
+    ChainEvidence,
+    PartnerViewSet,
+    partner_of,
+    returned,
+    validated,
+)
 from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
 from loans.debt.interest_clock import interest_moment
 from loans.models import LoanStatus
 from loans.objects.loan import present_row
+from loans.objects.recent_blocks import recent_blocks
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi.fields import BaseUnits, Timestamp
 from partner_platform.core.openapi.operations import Link, OperationDoc, described
@@ -34,6 +43,9 @@ class LoanRow(serializers.Serializer):
     remainingDebt = BaseUnits(help_text="Interest included.")
     status = serializers.ChoiceField(choices=LoanStatus.values)
     borrowedAt = Timestamp(allow_null=True)
+    evidence = ChainEvidence(
+        allow_null=True, help_text="Of the newest transaction that changed the loan; null where none did."
+    )
 
 
 class LoanPage(PageFields):
@@ -48,6 +60,7 @@ LOAN_ROW_EXAMPLE = {
     "remainingDebt": "3000000000",
     "status": "ACTIVE",
     "borrowedAt": "2026-01-05T10:30:00Z",
+    "evidence": EVIDENCE_OF_BORROW_EXAMPLE,
 }
 LOAN_PAGE_EXAMPLE = {**PAGE_EXAMPLE, "loans": [LOAN_ROW_EXAMPLE]}
 
@@ -92,5 +105,6 @@ class UserLoansViewSet(PartnerViewSet):
             offset=query["offset"],
             cursor=query["cursor"],
         )
-        moment = interest_moment(page.rows)
-        return Response({**present_page(page, query), "loans": [present_row(loan, moment) for loan in page.rows]})
+        moment, known = interest_moment(page.rows), recent_blocks.known()
+        loans = [present_row(loan, moment, known) for loan in page.rows]
+        return Response({**present_page(page, query), "loans": loans})

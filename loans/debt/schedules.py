@@ -27,6 +27,12 @@ class Marked:
         return any(entry["status"] == MISSED for entry in self.schedule)
 
 
+def newly_missed(before: Schedule, after: Schedule) -> Schedule:
+    """The instalments that are MISSED in the schedule `after` and were not in the one `before`."""
+    known = {entry["number"] for entry in before if entry["status"] == MISSED}
+    return [entry for entry in after if entry["status"] == MISSED and entry["number"] not in known]
+
+
 def make_schedule(*, principal: int, start: dt.datetime, duration_seconds: int, instalments: int) -> Schedule:
     """`instalments` of equal principal at equal distances, the last one at the end, with what division leaves."""
     share = principal // instalments

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from chain.events import watcher
 from chain.rpc.clients import ChainUnavailable
-from loans.ledger.movement import block_of
+from loans.chain_order import block_of
 from loans.models import SolvencyPosition
 
 logger = logging.getLogger(__name__)

@@ -9,24 +9,10 @@ from dataclasses import dataclass
 from chain.lending import operations
 from chain.lending.operations import PoolDebt
 from chain.models import ChainEvent, Operation
+from loans.chain_order import order_of
 from partner_platform.core.invariants import InvariantViolation
 
-LOGS_PER_BLOCK = 2**20
-
-
-def order_of(block_number: int, log_index: int) -> int:
-    """A place on the chain as one number that sorts."""
-    return block_number * LOGS_PER_BLOCK + log_index
-
-
-def block_and_log(order: int) -> tuple[int, int]:
-    """The block and the log of a place that `order_of` made."""
-    return divmod(order, LOGS_PER_BLOCK)
-
-
-def block_of(order: int) -> int:
-    """The block of a place that `order_of` made."""
-    return order // LOGS_PER_BLOCK
+NO_EVIDENCE: dict[str, object] = {"evidence_order": 0, "evidence_tx_hash": "", "evidence_block_hash": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +24,22 @@ class Movement:
     log_index: int
     timestamp: int  # of the block, seconds since the epoch
     tx_hash: str
+    block_hash: str
     after: PoolDebt | None
 
     @property
     def order(self) -> int:
         """Its place on the chain, as one number."""
         return order_of(self.block_number, self.log_index)
+
+    @property
+    def evidence(self) -> dict[str, object]:
+        """The columns of a loan or repayment that it proves (`loans.models.evidence.Proven`)."""
+        return {
+            "evidence_order": self.order,
+            "evidence_tx_hash": self.tx_hash,
+            "evidence_block_hash": self.block_hash,
+        }
 
 
 @dataclass(frozen=True)
@@ -66,8 +62,20 @@ def movement_of(operation: Operation, position_id: int) -> Movement:
         log_index=operations.movement_index(logs),
         timestamp=int(operation.block_time.timestamp()),
         tx_hash=operation.tx_hash,
+        block_hash=operation.block_hash,
         after=operations.pool_debt(logs),
     )
+
+
+def failure_evidence(operation: Operation) -> dict[str, object]:
+    """The columns of a loan or repayment whose operation failed in a block; none where it was refused before."""
+    if operation.block_number is None:
+        return {}
+    return {
+        "evidence_order": order_of(operation.block_number, 0),
+        "evidence_tx_hash": operation.tx_hash,
+        "evidence_block_hash": operation.block_hash,
+    }
 
 
 def steps_of(position_id: int, events: Sequence[ChainEvent]) -> tuple[list[Step], list[ChainEvent]]:
@@ -95,5 +103,6 @@ def _movement_in(position_id: int, event: ChainEvent, pool: Sequence[ChainEvent]
         log_index=last.log_index if last is not None else event.log_index,
         timestamp=event.block_time,
         tx_hash=event.tx_hash,
+        block_hash=event.block_hash,
         after=PoolDebt.of_event(last.args) if last is not None else None,
     )

@@ -1,16 +1,21 @@
 """Writing a payment to the books: the loan's debt falls, its schedule and the partner's sums with it.
 
 All kinds of payments end here: a partner's, the user's own, what a liquidation recovered. Inside the caller's
-transaction; the position's ledger has been moved already (`ledger.apply`).
+transaction; the position's ledger has been moved already (`ledger.apply`). The `LoanChange` that each returns is the
+caller's to record, once all loans of the movement are written.
 """
 
 import datetime as dt
 from typing import Any
+from uuid import UUID
 
+from events.kinds import EventType
 from loans.debt import schedules
+from loans.ledger.movement import Movement
 from loans.ledger.shares import AppliedPayment
-from loans.loan_audit import loan_figures, record_loan_change
+from loans.loan_changes import LoanChange, loan_figures
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
+from loans.objects.events import LoanEvent
 from loans.states import require_transition
 from partner_platform.core import clock
 from partner_platform.core.invariants import InvariantViolation
@@ -18,13 +23,18 @@ from partners import limits
 
 
 def book_payment(
-    payment: AppliedPayment, *, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, frees_loan: bool = False
-) -> LoanStatus:
-    """Write what a payment did to one loan; returns the loan's status after it.
+    payment: AppliedPayment,
+    movement: Movement,
+    *,
+    source: RepaymentSource,
+    repayment_id: UUID,
+    frees_loan: bool = False,
+) -> LoanChange:
+    """Write what a payment did to one loan, by a repayment that is SETTLED.
 
     `frees_loan`: the partner's repayment in flight ends.
     """
-    loan = payment.loan
+    loan, paid_at = payment.loan, clock.from_seconds(movement.timestamp)
     status, terms = _outlook(loan, payment, paid_at)
     changes = {
         **payment.changes,
@@ -34,7 +44,8 @@ def book_payment(
         "interest_paid": loan.interest_paid + payment.interest,
         "total_repaid": loan.total_repaid + payment.paid,
         "last_repayment_at": paid_at,
-        "repay_tx_hash": tx_hash if status == LoanStatus.REPAID else loan.repay_tx_hash,
+        **movement.evidence,
+        "repay_tx_hash": movement.tx_hash if status == LoanStatus.REPAID else loan.repay_tx_hash,
     }
     update_loan(loan, frees_loan=frees_loan, **changes)
     limits.count_repaid(
@@ -43,15 +54,21 @@ def book_payment(
         principal=payment.principal,
         closes_loan=status == LoanStatus.REPAID,
     )
-    _record_payment(payment, source, status)
-    return status
+    told = _paid_events(loan, status, terms.get("schedule", []), repayment_id, movement.timestamp)
+    return _payment_change(payment, source, status, told)
 
 
-def book_late_repayment(payment: AppliedPayment, paid: int) -> None:
+def book_late_repayment(payment: AppliedPayment, movement: Movement, paid: int, *, repayment_id: UUID) -> LoanChange:
     """Write that a repayment found nothing owed any more: somebody paid its loan before, and others got `paid`."""
     loan = payment.loan
     update_loan(loan, frees_loan=True, **payment.changes)
-    record_loan_change(loan, "loan.repayment", **loan_figures(loan), paid="0", paidForOthers=str(paid))
+    return LoanChange(
+        loan=loan,
+        action="loan.repayment",
+        status=loan.status,
+        events=[LoanEvent(type=EventType.LOAN_REPAYMENT, moment=movement.timestamp, repayment_id=repayment_id)],
+        after={**loan_figures(loan), "paid": "0", "paidForOthers": str(paid)},
+    )
 
 
 def book_shifted_share(payment: AppliedPayment) -> None:
@@ -80,20 +97,45 @@ def _has_pending(loan: PartnerLoan) -> bool:
     return Repayment.objects.filter(loan=loan.pk, status=RepaymentStatus.PENDING).exists()
 
 
-def _record_payment(payment: AppliedPayment, source: RepaymentSource, status: LoanStatus) -> None:
-    """The audit entry: `loan.repaid`, `loan.cured` or `loan.repayment`."""
+def _payment_change(
+    payment: AppliedPayment, source: RepaymentSource, status: LoanStatus, told: list[LoanEvent]
+) -> LoanChange:
+    """The change; its action is the last event's: `loan.repaid`, `loan.cured` or `loan.repayment`."""
     loan = payment.loan
-    cured = loan.status == LoanStatus.DEFAULTED and status == LoanStatus.ACTIVE
-    action = "loan.repaid" if status == LoanStatus.REPAID else "loan.cured" if cured else "loan.repayment"
-    record_loan_change(
-        loan,
-        action,
+    return LoanChange(
+        loan=loan,
+        action=str(told[-1].type),
         status=status,
-        outstandingPrincipal=str(loan.outstanding_principal - payment.principal),
-        paid=str(payment.paid),
-        interest=str(payment.interest),
-        repaidBy=str(source),
+        events=told,
+        after={
+            "outstandingPrincipal": str(loan.outstanding_principal - payment.principal),
+            "paid": str(payment.paid),
+            "interest": str(payment.interest),
+            "repaidBy": str(source),
+        },
     )
+
+
+def _paid_events(
+    loan: PartnerLoan, status: LoanStatus, schedule: schedules.Schedule, repayment_id: UUID, moment: int
+) -> list[LoanEvent]:
+    """The instalments that are seen to be missed by the payment's time, the payment, and what it ended."""
+    types = [EventType.LOAN_REPAYMENT]
+    if status == LoanStatus.REPAID:
+        types.append(EventType.LOAN_REPAID)
+    elif loan.status == LoanStatus.DEFAULTED and status == LoanStatus.ACTIVE:
+        types.append(EventType.LOAN_CURED)
+    paid = [LoanEvent(type=kind, moment=moment, repayment_id=repayment_id) for kind in types]
+    return [*missed_events(loan, schedule, moment), *paid]
+
+
+def missed_events(loan: PartnerLoan, schedule: schedules.Schedule, moment: int) -> list[LoanEvent]:
+    """A `payment.missed` for each instalment that the new schedule shows as missed and the loan's did not."""
+    missed = schedules.newly_missed(loan.schedule, schedule)
+    return [
+        LoanEvent(type=EventType.PAYMENT_MISSED, moment=moment, more={"installment": instalment})
+        for instalment in missed
+    ]
 
 
 def _outlook(loan: PartnerLoan, payment: AppliedPayment, paid_at: dt.datetime) -> tuple[LoanStatus, dict[str, Any]]:
@@ -105,7 +147,9 @@ def _outlook(loan: PartnerLoan, payment: AppliedPayment, paid_at: dt.datetime) -
     if not loan.schedule:
         return (LoanStatus.REPAID if payment.closes else LoanStatus(loan.status)), {}
     marked = schedules.mark_schedule(loan.schedule, principal_repaid=repaid, now=paid_at)
-    terms = {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
+    terms: dict[str, Any] = {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
+    if marked.next_due_at != loan.next_due_at:
+        terms["untold_due_at"] = marked.next_due_at
     if payment.closes:
         return LoanStatus.REPAID, terms
     if loan.status == LoanStatus.DEFAULTED and not marked.is_behind and not loan.default_reason:
@@ -113,49 +157,46 @@ def _outlook(loan: PartnerLoan, payment: AppliedPayment, paid_at: dt.datetime) -
     return LoanStatus(loan.status), terms
 
 
-def book_onchain_payment(
-    payment: AppliedPayment, *, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int
-) -> Repayment:
+def book_onchain_payment(payment: AppliedPayment, movement: Movement, *, source: RepaymentSource) -> LoanChange:
     """Write a payment that no partner's repayment made, with a repayment row of its own."""
-    repayment = _create_onchain(payment, source, tx_hash, paid_at, order)
-    book_payment(payment, source=source, tx_hash=tx_hash, paid_at=paid_at)
-    return repayment
+    repayment = _create_onchain(payment, movement, source)
+    return book_payment(payment, movement, source=source, repayment_id=repayment.pk)
 
 
-def book_liquidation(payment: AppliedPayment, *, tx_hash: str, paid_at: dt.datetime, order: int) -> None:
+def book_liquidation(payment: AppliedPayment, movement: Movement) -> LoanChange:
     """Write a loan's share of a liquidation: what it recovered is a repayment, interest first, the rest is lost."""
-    loan = payment.loan
+    loan, told = payment.loan, []
     lost_principal = loan.outstanding_principal - payment.principal
     if payment.paid:
-        _create_onchain(payment, RepaymentSource.LIQUIDATION, tx_hash, paid_at, order)
+        repayment = _create_onchain(payment, movement, RepaymentSource.LIQUIDATION)
+        told = [LoanEvent(type=EventType.LOAN_REPAYMENT, moment=movement.timestamp, repayment_id=repayment.pk)]
         limits.count_repaid(partner_id=loan.partner_id, amount=payment.paid, principal=payment.principal)
     limits.write_off(partner_id=loan.partner_id, principal=lost_principal)
-    update_loan(
-        loan,
+    changes: dict[str, Any] = {
         **payment.changes,
+        **movement.evidence,
+        "status": LoanStatus.LIQUIDATED,
+        "outstanding_principal": 0,
+        "interest_paid": loan.interest_paid + payment.interest,
+        "total_repaid": loan.total_repaid + payment.paid,
+        "written_off_principal": lost_principal,
+        "written_off_interest": payment.lost - lost_principal,
+        "last_repayment_at": clock.from_seconds(movement.timestamp) if payment.paid else loan.last_repayment_at,
+        "repay_tx_hash": movement.tx_hash,
+        "next_due_at": None,
+        "untold_due_at": None,
+    }
+    update_loan(loan, **changes)
+    return LoanChange(
+        loan=loan,
+        action="loan.liquidated",
         status=LoanStatus.LIQUIDATED,
-        outstanding_principal=0,
-        interest_paid=loan.interest_paid + payment.interest,
-        total_repaid=loan.total_repaid + payment.paid,
-        written_off_principal=lost_principal,
-        written_off_interest=payment.lost - lost_principal,
-        last_repayment_at=paid_at if payment.paid else loan.last_repayment_at,
-        repay_tx_hash=tx_hash,
-        next_due_at=None,
-    )
-    record_loan_change(
-        loan,
-        "loan.liquidated",
-        status=LoanStatus.LIQUIDATED,
-        recovered=str(payment.paid),
-        writtenOff=str(payment.lost),
-        txHash=tx_hash,
+        events=[*told, LoanEvent(type=EventType.LOAN_LIQUIDATED, moment=movement.timestamp)],
+        after={"recovered": str(payment.paid), "writtenOff": str(payment.lost), "txHash": movement.tx_hash},
     )
 
 
-def _create_onchain(
-    payment: AppliedPayment, source: RepaymentSource, tx_hash: str, paid_at: dt.datetime, order: int
-) -> Repayment:
+def _create_onchain(payment: AppliedPayment, movement: Movement, source: RepaymentSource) -> Repayment:
     return Repayment.objects.create(
         loan_id=payment.loan.pk,
         partner_id=payment.loan.partner_id,
@@ -165,7 +206,8 @@ def _create_onchain(
         funding=FundingSource.ONCHAIN,
         principal_paid=payment.principal,
         interest_paid=payment.interest,
-        chain_order=order,
-        tx_hash=tx_hash,
-        settled_at=paid_at,
+        chain_order=movement.order,
+        tx_hash=movement.tx_hash,
+        settled_at=clock.from_seconds(movement.timestamp),
+        **movement.evidence,
     )

@@ -5,6 +5,7 @@ import uuid
 from django.db import models
 
 from chain.models import FundingTransfer, Operation
+from loans.models.evidence import Proven
 from partner_platform.core import clock
 from partner_platform.core.database.guarded import GuardedManager
 from partner_platform.core.fields import AddressField, BaseUnitsField, HashField, Uint256Field, UUIDPrimaryKey
@@ -43,7 +44,7 @@ class FundingSource(models.TextChoices):
     ONCHAIN = "ONCHAIN"  # somebody else paid the pool themselves: the user, or a liquidator
 
 
-class PartnerLoan(models.Model):
+class PartnerLoan(Proven):
     """A loan a partner drew for a user (plan, PartnerLoan)."""
 
     id = UUIDPrimaryKey()
@@ -72,6 +73,7 @@ class PartnerLoan(models.Model):
     number_of_installments = models.PositiveSmallIntegerField(null=True, blank=True)
     schedule = models.JSONField(default=list)  # [{number, dueAt, amount, status}], principal in equal instalments
     next_due_at = models.DateTimeField(null=True, blank=True)  # of the first instalment that is not paid
+    untold_due_at = models.DateTimeField(null=True, blank=True)  # the same until `payment.due_soon` was recorded
     defaulted_at = models.DateTimeField(null=True, blank=True)
     default_reason = models.CharField(max_length=300, blank=True, default="")
     total_repaid = BaseUnitsField(default=0)
@@ -85,6 +87,7 @@ class PartnerLoan(models.Model):
     failure_code = models.CharField(max_length=50, blank=True, default="")
     borrow_operation = models.OneToOneField(Operation, on_delete=models.PROTECT, related_name="borrowed_loan")
     borrow_tx_hash = HashField(blank=True, default="")
+    borrow_block_hash = HashField(blank=True, default="")
     repay_tx_hash = HashField(blank=True, default="")
     daily_usage_day = models.DateField()  # the UTC day whose limit it counts against
     borrowed_at = models.DateTimeField(null=True, blank=True)  # block time
@@ -121,6 +124,7 @@ class PartnerLoan(models.Model):
             models.Index(fields=["oaid_token_id", "status"], name="loan_oaid_status"),
             models.Index(fields=["solvency_position_id", "status"], name="loan_position_status"),
             models.Index(fields=["status", "next_due_at"], name="loan_due"),
+            models.Index(fields=["status", "untold_due_at"], name="loan_due_untold"),
             models.Index(fields=["partner", "partner_user_id", "-created_at", "-id"], name="loan_partner_user"),
             models.Index(fields=["partner", "loan_purpose", "-created_at", "-id"], name="loan_purpose"),
             models.Index(
@@ -132,7 +136,7 @@ class PartnerLoan(models.Model):
         return f"{self.partner_loan_id} ({self.status})"
 
 
-class Repayment(models.Model):
+class Repayment(Proven):
     """One repayment of a loan. A PENDING one holds its loan's `repayment_in_flight` and its funding."""
 
     id = UUIDPrimaryKey()

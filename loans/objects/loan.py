@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable
 
+from chain.selectors import KnownBlocks
 from loans.debt import payoffs
 from loans.models import PartnerLoan
+from loans.objects.evidence import evidence_of_draw, evidence_of_loan
 from loans.selectors import SettledPayment
 from partner_platform.core.clock import isoformat
 
 
-def present_loan(loan: PartnerLoan, moment: int, history: Iterable[SettledPayment]) -> dict[str, object]:
+def present_loan(
+    loan: PartnerLoan, moment: int, history: Iterable[SettledPayment], known: KnownBlocks
+) -> dict[str, object]:
     """The fields of `Loan`; debt and interest as of `moment`, seconds since the epoch, `history` oldest first."""
     return {
-        **present_row(loan, moment),
+        **present_row(loan, moment, known),
         "internalLoanId": str(loan.internal_loan_id),
         "userWallet": loan.user_wallet,
         "oaidTokenId": loan.oaid_token_id,
@@ -24,6 +28,7 @@ def present_loan(loan: PartnerLoan, moment: int, history: Iterable[SettledPaymen
         "platformFee": str(loan.platform_fee_charged),
         "netAmountTransferred": str(loan.net_amount),
         "borrowTxHash": loan.borrow_tx_hash or None,
+        "borrowEvidence": evidence_of_draw(loan, known),
         "repayTxHash": loan.repay_tx_hash or None,
         "failureReason": loan.failure_reason or None,
         "repaymentInFlight": loan.repayment_in_flight,
@@ -48,7 +53,7 @@ def _present_payment(payment: SettledPayment) -> dict[str, object]:
     }
 
 
-def present_row(loan: PartnerLoan, moment: int) -> dict[str, object]:
+def present_row(loan: PartnerLoan, moment: int, known: KnownBlocks) -> dict[str, object]:
     """The fields of `LoanRow`; the debt as of `moment`, seconds since the epoch."""
     return {
         "partnerLoanId": loan.partner_loan_id,
@@ -56,4 +61,5 @@ def present_row(loan: PartnerLoan, moment: int) -> dict[str, object]:
         "remainingDebt": str(payoffs.debt_at(loan, moment)),
         "status": loan.status,
         "borrowedAt": isoformat(loan.borrowed_at),
+        "evidence": evidence_of_loan(loan, known),
     }

@@ -2,8 +2,8 @@
 
 from chain.lending.operations import PoolDebt
 from chain.models import ChainEvent
+from loans.chain_order import order_of
 from loans.debt import interest
-from loans.ledger.movement import order_of
 from loans.models import SolvencyPosition
 from partner_platform.core import clock
 from partner_platform.core.collateral import TOKEN_TYPES

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from audit import selectors as audit_selectors
 from chain.models import ChainEvent
-from loans.ledger.movement import order_of
+from loans.chain_order import order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
 from partner_platform.core.database.batches import batched
 

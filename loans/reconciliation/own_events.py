@@ -19,7 +19,7 @@ from django.conf import settings
 
 from chain.models import Operation, OperationState
 from chain.reconciling import ReferenceBlock
-from loans.ledger.movement import block_of
+from loans.chain_order import block_of
 from loans.reconciliation.findings import BooksFinding, differs
 from loans.reconciliation.loans import UNDRAWN, loan_subject
 from loans.reconciliation.records import DRAWS, EventRecord, LoanRecord, RepaymentRecord

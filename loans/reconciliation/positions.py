@@ -13,8 +13,9 @@ from typing import Any
 from chain.lending.positions import VaultPosition
 from chain.models import ChainEvent
 from chain.reconciling import ReferenceBlock
+from loans.chain_order import order_of
 from loans.ledger.entries import position_before
-from loans.ledger.movement import order_of, steps_of
+from loans.ledger.movement import steps_of
 from loans.ledger.shares import pool_debt_at
 from loans.models import LedgerEntry, SolvencyPosition
 from loans.positions import mirror

@@ -13,7 +13,7 @@ from django.db.models.fields.json import KT
 
 from chain.models import ChainEvent
 from chain.reconciling import VAULTS
-from loans.ledger.movement import order_of
+from loans.chain_order import order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
 from partner_platform.core.database.batches import batched
 from partner_platform.core.database.rows import stored_rows

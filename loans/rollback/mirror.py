@@ -7,7 +7,7 @@ from chain import selectors as chain_selectors
 from chain.lending import readings
 from chain.models import ChainEvent
 from chain.reconciling import VAULTS
-from loans.ledger.movement import block_and_log, order_of
+from loans.chain_order import block_and_log, order_of
 from loans.models import PartnerLoan, SolvencyPosition
 from loans.positions import mirror
 

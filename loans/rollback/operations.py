@@ -5,11 +5,13 @@ Its loan or repayment is PENDING again, a failed one too: the transaction that c
 
 from chain import services as chain_services
 from chain.models import Operation
+from events.kinds import EventType
 from loans.funding import trusted
-from loans.loan_audit import record_loan_change
+from loans.ledger.movement import NO_EVIDENCE
+from loans.loan_changes import record_loan_changes
 from loans.models import FundingSource, LoanStatus, PartnerLoan, Repayment, RepaymentStatus
 from loans.positions import credit
-from loans.rollback.entries import REASON
+from loans.rollback.entries import undone_change
 from loans.rollback.positions import rollback_ledger
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
@@ -44,11 +46,13 @@ def _reopen_failed_loan(loan: PartnerLoan) -> None:
         failure_reason="",
         failure_code="",
         outstanding_principal=loan.principal_amount,
+        **NO_EVIDENCE,
         updated_at=clock.now(),
     ):
         credit.restore_reservation(loan.oaid_token_id, loan.principal_amount)
         limits.reserve_limits_again(partner_id=loan.partner_id, amount=loan.principal_amount, day=loan.daily_usage_day)
-        record_loan_change(loan, "loan.reopened", status=LoanStatus.PENDING, reason=REASON)
+        kind, status = EventType.LOAN_FAILED, LoanStatus.PENDING
+        record_loan_changes([undone_change(loan, kind, status=status, action="loan.reopened")])
 
 
 def _reopen_failed_repayment(repayment: Repayment) -> None:
@@ -61,5 +65,20 @@ def _reopen_failed_repayment(repayment: Repayment) -> None:
     if source:
         trusted.note_trusted(repayment.partner_id)
     Repayment.objects.filter(pk=repayment.pk, status=RepaymentStatus.FAILED).update(
-        status=RepaymentStatus.PENDING, failure_reason="", failure_code="", settled_at=None, **blank, **source
+        status=RepaymentStatus.PENDING,
+        failure_reason="",
+        failure_code="",
+        settled_at=None,
+        **NO_EVIDENCE,
+        **blank,
+        **source,
     )
+    loan = PartnerLoan.objects.get(pk=repayment.loan_id)
+    undone = undone_change(
+        loan,
+        EventType.REPAYMENT_FAILED,
+        status=loan.status,
+        repayment_id=repayment.pk,
+        action="loan.repayment_reopened",
+    )
+    record_loan_changes([undone])

@@ -12,7 +12,7 @@ from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain.lending.readings import ReadingRefused
 from chain.rpc.clients import ChainUnavailable
-from loans.ledger.movement import block_of, order_of
+from loans.chain_order import block_of, order_of
 from loans.models import LedgerEntry, SolvencyPosition
 from loans.positions import holding
 from loans.positions.rows import rows_of

@@ -21,8 +21,9 @@ from django.db.models import QuerySet
 from chain import selectors as chain_selectors
 from chain import services as chain_services
 from chain.models import ChainEvent, Operation
+from loans.chain_order import order_of
 from loans.ledger.errors import LedgerContended
-from loans.ledger.movement import Movement, Step, order_of, steps_of
+from loans.ledger.movement import Movement, Step, steps_of
 from loans.models import SolvencyPosition
 from loans.positions import mirror
 from loans.services import onchain

@@ -20,9 +20,9 @@ from chain.lending import readings
 from chain.models import ChainEvent
 from chain.rpc.clients import ChainUnavailable
 from chain.states import FINAL_OPERATION_STATES
+from loans.chain_order import block_of
 from loans.ledger.errors import LedgerContended, LedgerGap
 from loans.ledger.gaps import find_missing
-from loans.ledger.movement import block_of
 from loans.models import LoanStatus, PartnerLoan, SolvencyPosition
 from loans.positions import holding, overdue
 from loans.positions.rows import mirrored, rows_of

@@ -14,9 +14,12 @@ from uuid import UUID
 from django.conf import settings
 
 from audit.selectors import changes_of
+from events.kinds import EventType
 from loans.debt import schedules
-from loans.loan_audit import loan_target, record_loan_change
+from loans.ledger.payments import missed_events
+from loans.loan_changes import LoanChange, loan_target, record_loan_changes
 from loans.models import LoanStatus, PartnerLoan
+from loans.objects.events import LoanEvent
 from loans.states import IllegalTransition, require_transition
 from partner_platform.core import clock
 from partner_platform.core.database.isolation import alone
@@ -30,7 +33,8 @@ def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:
     if not reason:
         raise BadRequest(ErrorCode.INVALID_REQUEST, "A default needs a reason", details={"reason": ["Required."]})
     changes = {"defaulted_at": clock.now(), "default_reason": reason}
-    return _move(loan_id, LoanStatus.DEFAULTED, actor=actor, action="loan.defaulted", changes=changes, reason=reason)
+    kind = EventType.LOAN_DEFAULTED
+    return _move(loan_id, LoanStatus.DEFAULTED, actor=actor, kind=kind, changes=changes, reason=reason)
 
 
 def cure(*, loan_id: UUID, actor: str, reason: str = "", seen: int | None = None) -> PartnerLoan:
@@ -40,7 +44,13 @@ def cure(*, loan_id: UUID, actor: str, reason: str = "", seen: int | None = None
     """
     changes = {"defaulted_at": None, "default_reason": ""}
     return _move(
-        loan_id, LoanStatus.ACTIVE, actor=actor, action="loan.cured", changes=changes, reason=reason[:300], seen=seen
+        loan_id,
+        LoanStatus.ACTIVE,
+        actor=actor,
+        kind=EventType.LOAN_CURED,
+        changes=changes,
+        reason=reason[:300],
+        seen=seen,
     )
 
 
@@ -80,12 +90,18 @@ def _mark(pk: UUID, now: dt.datetime) -> bool:
     mine = PartnerLoan.objects.filter(pk=pk, status=loan.status, total_repaid=loan.total_repaid)
     if mine.update(**changes, updated_at=clock.now()) != 1:
         return False  # a payment came in at the same moment: the next sweep looks again
-    record_loan_change(
-        loan,
-        "loan.defaulted" if defaults else "loan.installment_missed",
+    moment = int(now.timestamp())
+    told = missed_events(loan, marked.schedule, moment)
+    if defaults:
+        told.append(LoanEvent(type=EventType.LOAN_DEFAULTED, moment=moment))
+    change = LoanChange(
+        loan=loan,
+        action="loan.defaulted" if defaults else "loan.installment_missed",
         status=LoanStatus.DEFAULTED if defaults else LoanStatus.ACTIVE,
-        missed=sum(entry["status"] == schedules.MISSED for entry in marked.schedule),
+        events=told,
+        after={"missed": sum(entry["status"] == schedules.MISSED for entry in marked.schedule)},
     )
+    record_loan_changes([change])
     return True
 
 
@@ -98,7 +114,7 @@ def _move(
     status: LoanStatus,
     *,
     actor: str,
-    action: str,
+    kind: EventType,
     changes: dict[str, Any],
     reason: str,
     seen: int | None = None,
@@ -118,7 +134,14 @@ def _move(
         mine = PartnerLoan.objects.filter(pk=loan_id, status=loan.status, default_reason=loan.default_reason)
         if mine.update(status=status, updated_at=clock.now(), **changes) != 1:
             raise BadRequest(ErrorCode.INVALID_REQUEST, "Loan changed meanwhile", retry_after=1)
-        record_loan_change(loan, action, status=status, actor=actor, reason=reason)
+        event = LoanEvent(type=kind)
+        record_loan_changes(
+            [
+                LoanChange(
+                    loan=loan, action=str(kind), status=status, events=[event], actor=actor, after={"reason": reason}
+                )
+            ]
+        )
         return PartnerLoan.objects.get(pk=loan_id)
 
     return run_in_transaction(move)

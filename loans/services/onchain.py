@@ -13,8 +13,8 @@ from loans.ledger import payments
 from loans.ledger.apply import apply_liquidation, apply_payment, apply_user_draw
 from loans.ledger.movement import Movement
 from loans.ledger.shares import live_loans
+from loans.loan_changes import LoanChange, record_loan_changes
 from loans.models import RepaymentSource
-from partner_platform.core import clock
 
 
 def user_drew(movement: Movement, event: ChainEvent) -> None:
@@ -33,18 +33,16 @@ def user_repaid(movement: Movement, event: ChainEvent) -> None:
         shares = interest.allocate(debt.owed(), [*free, OWN, *busy], amount)
         return interest.after_payment(debt, shares), shares
 
-    paid_at = clock.from_seconds(event.block_time)
+    changes: list[LoanChange] = []
     for item in sorted(apply_payment(movement, allocate, amount=amount), key=lambda item: item.loan.pk):
         if item.paid:
-            payments.book_onchain_payment(
-                item, source=RepaymentSource.USER, tx_hash=event.tx_hash, paid_at=paid_at, order=movement.order
-            )
+            changes.append(payments.book_onchain_payment(item, movement, source=RepaymentSource.USER))
         else:
             payments.book_shifted_share(item)
+    record_loan_changes(changes)
 
 
 def liquidated(movement: Movement, event: ChainEvent) -> None:
     """The position was liquidated: every loan gets its share of what was paid; the rest is written off."""
-    paid_at = clock.from_seconds(event.block_time)
-    for item in sorted(apply_liquidation(movement, int(event.args["debtPaid"])), key=lambda item: item.loan.pk):
-        payments.book_liquidation(item, tx_hash=event.tx_hash, paid_at=paid_at, order=movement.order)
+    shares = sorted(apply_liquidation(movement, int(event.args["debtPaid"])), key=lambda item: item.loan.pk)
+    record_loan_changes([payments.book_liquidation(item, movement) for item in shares])

@@ -4,12 +4,14 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from audit.services import Change, record_changes
 from chain.models import Operation, OperationState
+from events.kinds import EventType
 from loans.debt import schedules
 from loans.ledger.apply import apply_draws
-from loans.ledger.movement import Movement, movement_of
+from loans.ledger.movement import Movement, failure_evidence, movement_of
+from loans.loan_changes import LoanChange, record_loan_changes
 from loans.models import LoanStatus, PartnerLoan
+from loans.objects.events import LoanEvent
 from loans.positions import credit
 from loans.services import reservations
 from partner_platform.core.errors import ErrorCode
@@ -41,26 +43,28 @@ def activate_all(draws: Sequence[Draw]) -> None:
     """
     figures = apply_draws([(draw.movement, draw.loan) for draw in draws])
     for draw, own in sorted(zip(draws, figures, strict=True), key=lambda item: item[0].loan.pk):
-        _pay_out(draw.loan, draw.operation, own)
+        _pay_out(draw, own)
     for draw in sorted(draws, key=lambda draw: draw.loan.oaid_token_id):
         credit.end_reservation(draw.loan.oaid_token_id, draw.loan.principal_amount, draw.movement.block_number)
     for partner_id, amounts in sorted(_by_partner(draws).items()):
         limits.count_borrowed(partner_id=partner_id, amount=sum(amounts), loans=len(amounts))
-    record_changes([_paid_out(draw.loan, draw.operation) for draw in draws])
+    record_loan_changes([_paid_out(draw) for draw in draws])
 
 
 def _activate(loan: PartnerLoan, operation: Operation) -> None:
     activate_all([Draw(loan, operation, movement_of(operation, loan.solvency_position_id))])
 
 
-def _pay_out(loan: PartnerLoan, operation: Operation, figures: Mapping[str, object]) -> None:
+def _pay_out(draw: Draw, figures: Mapping[str, object]) -> None:
     _move(
-        loan,
+        draw.loan,
         LoanStatus.ACTIVE,
-        borrow_tx_hash=operation.tx_hash,
-        borrowed_at=operation.block_time,
+        borrow_tx_hash=draw.movement.tx_hash,
+        borrow_block_hash=draw.movement.block_hash,
+        borrowed_at=draw.operation.block_time,
         platform_fee_paid=True,
-        **_schedule(loan, operation),
+        **draw.movement.evidence,
+        **_schedule(draw.loan, draw.operation),
         **figures,
     )
 
@@ -83,7 +87,7 @@ def _schedule(loan: PartnerLoan, operation: Operation) -> dict[str, object]:
         instalments=loan.number_of_installments or 1,
     )
     marked = schedules.mark_schedule(schedule, principal_repaid=0, now=operation.block_time)
-    return {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
+    return {"schedule": marked.schedule, "next_due_at": marked.next_due_at, "untold_due_at": marked.next_due_at}
 
 
 def _fail(loan: PartnerLoan, operation: Operation) -> None:
@@ -93,9 +97,17 @@ def _fail(loan: PartnerLoan, operation: Operation) -> None:
         failure_reason=operation.reason[:300],
         failure_code=str(ErrorCode.SETTLEMENT_FAILED),
         outstanding_principal=0,
+        **failure_evidence(operation),
     )
     reservations.release_loan(loan)
-    record_changes([_change(loan, "loan.failed", LoanStatus.FAILED, reason=operation.reason[:300])])
+    failed = LoanChange(
+        loan=loan,
+        action="loan.failed",
+        status=LoanStatus.FAILED,
+        events=[LoanEvent(type=EventType.LOAN_FAILED)],
+        after={"reason": operation.reason[:300]},
+    )
+    record_loan_changes([failed])
 
 
 def _move(loan: PartnerLoan, status: LoanStatus, **changes: object) -> None:
@@ -105,15 +117,11 @@ def _move(loan: PartnerLoan, status: LoanStatus, **changes: object) -> None:
         raise InvariantViolation(f"M2: loan {loan.internal_loan_id} is not PENDING any more")
 
 
-def _paid_out(loan: PartnerLoan, operation: Operation) -> Change:
-    return _change(loan, "loan.borrowed", LoanStatus.ACTIVE, txHash=operation.tx_hash)
-
-
-def _change(loan: PartnerLoan, action: str, status: LoanStatus, **after: str) -> Change:
-    return Change(
-        actor="system",
-        action=action,
-        target=f"loan:{loan.internal_loan_id}",
-        before={"status": str(loan.status)},
-        after={"status": str(status), **after},
+def _paid_out(draw: Draw) -> LoanChange:
+    return LoanChange(
+        loan=draw.loan,
+        action="loan.borrowed",
+        status=LoanStatus.ACTIVE,
+        events=[LoanEvent(type=EventType.LOAN_BORROWED, moment=draw.movement.timestamp)],
+        after={"txHash": draw.movement.tx_hash},
     )

@@ -4,15 +4,17 @@ from collections.abc import Mapping
 
 from chain.lending import funding, operations
 from chain.models import Operation, OperationState
+from events.kinds import EventType
 from loans.debt import interest, payoffs
 from loans.debt.interest import PositionDebt
 from loans.funding import trusted
 from loans.ledger import payments
 from loans.ledger.apply import apply_payment
-from loans.ledger.movement import Movement, movement_of
+from loans.ledger.movement import Movement, failure_evidence, movement_of
 from loans.ledger.shares import AppliedPayment
-from loans.loan_audit import loan_figures, record_loan_change
+from loans.loan_changes import LoanChange, loan_figures, record_loan_changes
 from loans.models import FundingSource, PartnerLoan, Repayment, RepaymentSource, RepaymentStatus
+from loans.objects.events import LoanEvent
 from partner_platform.core import clock
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.invariants import InvariantViolation
@@ -45,18 +47,20 @@ def apply(loan: PartnerLoan, repayment: Repayment, movement: Movement, paid: int
 def _credit(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
     paid = operations.repaid_amount(operation)
     movement = movement_of(operation, loan.solvency_position_id)
+    changes: list[LoanChange] = []
     for item in sorted(apply(loan, repayment, movement, paid), key=lambda item: item.loan.pk):
         if item.loan.pk == loan.pk:
-            _settle_own(item, repayment, operation, paid, movement)
-        elif item.paid:
-            _credit_other_loan(item, operation, movement)
+            changes.append(_settle_own(item, repayment, operation, paid, movement))
+        elif item.paid:  # base units of rounding that the payment of its own loan did not use
+            changes.append(payments.book_onchain_payment(item, movement, source=RepaymentSource.PARTNER))
         else:
             payments.book_shifted_share(item)
+    record_loan_changes(changes)
 
 
 def _settle_own(
     item: AppliedPayment, repayment: Repayment, operation: Operation, paid: int, movement: Movement
-) -> None:
+) -> LoanChange:
     claimed = repayment.amount
     is_pulled = repayment.funding == FundingSource.PULLED
     _finish(
@@ -70,43 +74,37 @@ def _settle_own(
         chain_order=movement.order,
         tx_hash=operation.tx_hash,
         settled_at=operation.block_time,
+        **movement.evidence,
     )
+    source = RepaymentSource(repayment.repaid_by)
     if item.paid:
-        payments.book_payment(
-            item,
-            source=RepaymentSource(repayment.repaid_by),
-            tx_hash=operation.tx_hash,
-            paid_at=operation.block_time or clock.now(),
-            frees_loan=True,
-        )
+        change = payments.book_payment(item, movement, source=source, repayment_id=repayment.pk, frees_loan=True)
     else:
-        payments.book_late_repayment(item, paid)
+        change = payments.book_late_repayment(item, movement, paid, repayment_id=repayment.pk)
     _give_back(repayment, max(claimed - paid, 0))
     trusted.count_spent(repayment, operation, min(claimed, paid), movement.block_number)
-
-
-def _credit_other_loan(item: AppliedPayment, operation: Operation, movement: Movement) -> None:
-    """Credit another loan of the position with the base units of rounding that the payment did not use."""
-    payments.book_onchain_payment(
-        item,
-        source=RepaymentSource.PARTNER,
-        tx_hash=operation.tx_hash,
-        paid_at=operation.block_time or clock.now(),
-        order=movement.order,
-    )
+    return change
 
 
 def _fail(loan: PartnerLoan, repayment: Repayment, operation: Operation) -> None:
     _finish(
         repayment,
         RepaymentStatus.FAILED,
-        failure_code=str(ErrorCode.SETTLEMENT_FAILED),
         failure_reason=operation.reason[:300],
+        failure_code=str(ErrorCode.SETTLEMENT_FAILED),
         settled_at=clock.now(),
+        **failure_evidence(operation),
     )
     payments.update_loan(loan, frees_loan=True)
     _give_back(repayment, repayment.amount)
-    record_loan_change(loan, "loan.repayment_failed", **loan_figures(loan), reason=operation.reason[:300])
+    failed = LoanChange(
+        loan=loan,
+        action="loan.repayment_failed",
+        status=loan.status,
+        events=[LoanEvent(type=EventType.REPAYMENT_FAILED, repayment_id=repayment.pk)],
+        after={**loan_figures(loan), "reason": operation.reason[:300]},
+    )
+    record_loan_changes([failed])
 
 
 def _finish(repayment: Repayment, status: RepaymentStatus, **changes: object) -> None:

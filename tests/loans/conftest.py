@@ -10,6 +10,7 @@ from django.test import Client
 
 from chain.settlement import driver
 from loans.funding import early_deposits
+from loans.objects import recent_blocks
 from loans.services.settle import settle_due
 from partners.models import Partner
 from tests.factories import DOLLAR, open_lender
@@ -70,6 +71,12 @@ def make_client(chain: Chain) -> Callable[..., PartnerClient]:
 def lender(make_client: Callable[..., PartnerClient]) -> PartnerClient:
     """A partner with $100,000 a day, $500,000 in all, 0.5 % fee."""
     return make_client()
+
+
+@pytest.fixture
+def known_blocks_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How far the chain is known is read once in this test, however long it takes: for tests that count queries."""
+    monkeypatch.setattr(recent_blocks, "MAX_AGE_SECONDS", 600.0)
 
 
 @pytest.fixture

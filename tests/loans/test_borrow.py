@@ -324,6 +324,7 @@ def test_acceptance_takes_at_most_15_queries(chain, lender, django_assert_max_nu
         assert lender.borrow(chain.users[0], 100, "loan-2").status_code == 202
 
 
+@pytest.mark.usefixtures("known_blocks_kept")
 def test_a_loan_read_takes_3_queries_and_a_fourth_where_the_loan_was_repaid_anything(
     chain, lender, settle, django_assert_num_queries
 ):

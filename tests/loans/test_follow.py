@@ -193,6 +193,7 @@ def test_a_reorg_takes_a_users_repayment_back_and_the_new_blocks_count(chain, le
     follow_chain()
 
     after = PartnerLoan.objects.values().get()
+    assert (before.pop("event_sequence"), after.pop("event_sequence")) == (1, 3)  # the payment, and that it was undone
     assert {**after, "updated_at": None} == {**before, "updated_at": None}
     assert Repayment.objects.get().status == "FAILED"
     assert Partner.objects.get().total_repaid == 0

@@ -14,7 +14,7 @@ from chain.models import ChainEvent, WatchCursor
 from chain.settlement import driver
 from chain.signals import rollback_begins
 from loans import tasks
-from loans.ledger.movement import order_of
+from loans.chain_order import order_of
 from loans.models import LedgerEntry, LoanStatus, PartnerLoan, SolvencyPosition
 from loans.positions import holding, overdue
 from loans.rollback.positions import pending_rollbacks

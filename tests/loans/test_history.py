@@ -165,6 +165,7 @@ def test_it_costs_one_query_where_something_was_paid_and_none_where_not(chain, l
         assert _queries(lambda: selectors.repayment_history(loan)) == 1
 
 
+@pytest.mark.usefixtures("known_blocks_kept")
 def test_a_list_of_loans_asks_for_no_history(chain, lender, settle):
     user = chain.users[1]
     for number in range(3):
@@ -177,6 +178,10 @@ def test_a_list_of_loans_asks_for_no_history(chain, lender, settle):
         settled_rows(loan, 5)
 
     assert _queries(lambda: lender.get(path)) == before
+    loans = lender.get(path).json()["loans"]
+    assert {(row["evidence"]["txHash"], row["evidence"]["depth"]) for row in loans} == {
+        (loan.borrow_tx_hash, loans[0]["evidence"]["depth"]) for loan in PartnerLoan.objects.all()
+    }
 
 
 def test_a_reorg_takes_a_payment_out_of_it_and_it_comes_back_once(chain, lender, settle):

@@ -25,7 +25,7 @@ from loans.positions import overdue
 from loans.reconciliation import transfers
 from loans.rollback.positions import pending_rollbacks_query
 from loans.selectors import HISTORY_LENGTH
-from loans.services import lifecycle
+from loans.services import due_soon, lifecycle
 from partner_platform.core import clock
 from tests.support.planner import assert_uses_index
 
@@ -62,6 +62,7 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "others' movements since a block": lambda: (
         transfers._events("block_number").filter(block_number__gte=7, block_number__lte=9)
     ).order_by("block_number", "log_index")[:100],
+    "loans with a due date that is near": lambda: due_soon.due_soon_query(clock.now()),
     "overdue loans": lambda: lifecycle.overdue_loans_query(clock.now()),
     "positions that wait for long": lambda: overdue.overdue_positions_query(500),
     "positions on which a reorg is to be undone": lambda: pending_rollbacks_query(clock.now()),

@@ -85,6 +85,7 @@ def test_a_row_has_what_a_list_of_all_users_needs(lender: Lender) -> None:
         "remainingDebt": "1000",
         "status": "PENDING",
         "borrowedAt": None,
+        "evidence": None,
         "internalLoanId": str(row.internal_loan_id),
         "userWallet": WALLET,
         "oaidTokenId": row.oaid_token_id,
@@ -124,6 +125,7 @@ def test_a_wrong_query_is_refused_by_name(lender: Lender, query: str, field: str
     assert [(problem["field"], problem["code"]) for problem in answer.json()["errors"]] == [(field, code)]
 
 
+@pytest.mark.usefixtures("known_blocks_kept")
 def test_a_page_is_the_key_a_count_the_rows_and_the_log(lender: Lender) -> None:
     lender.get()
     with CaptureQueriesContext(connection) as queries:

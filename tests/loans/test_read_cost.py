@@ -12,10 +12,13 @@ from audit.models import ApiLog
 from tests.factories import DOLLAR
 
 _TABLE = re.compile(r'(?:SELECT .*? FROM|INSERT INTO|UPDATE) "(\w+)"')
+from chain.selectors import KnownBlocks
+from loans.objects.recent_blocks import RecentBlocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.usefixtures("known_blocks_kept")
 @pytest.mark.parametrize("repaid", [False, True])
 def test_a_loan_read_is_three_queries_and_one_for_its_repayments_and_one_script_in_redis(
     lender: Any, settle: Any, chain: Any, repaid: bool
@@ -62,3 +65,15 @@ def test_a_borrow_that_passes_no_mark_of_a_limit_takes_both_limits_with_two_upda
     assert statements(10, "second") == taken
     assert "INSERT events_event" in statements(800, "eighty")
     assert statements(10, "third") == taken
+
+
+def test_how_far_the_chain_is_known_is_read_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments, readings = [100.0], [KnownBlocks(head=7), KnownBlocks(head=8)]
+    monkeypatch.setattr("loans.objects.recent_blocks.time.monotonic", lambda: moments[0])
+    recent = RecentBlocks(lambda: readings.pop(0))
+
+    assert [recent.known().head, recent.known().head] == [7, 7]
+    moments[0] = 100.99
+    assert recent.known().head == 7
+    moments[0] = 101.0
+    assert recent.known().head == 8

@@ -63,6 +63,7 @@ def test_a_repayment_that_fails_after_its_202_says_which_it_is_and_why(chain, bo
         "interestPaid": "0",
         "createdAt": pending[1]["createdAt"],
         "loanStatus": "ACTIVE",
+        "evidence": None,  # it was refused before anything was sent
     }
     assert pending == (200, {**what, "status": "PENDING", **why(None, None), "finishedAt": None})
     reason = failed[1]["failureReason"]
@@ -93,6 +94,7 @@ def test_a_settled_repayment_tells_what_it_paid_and_by_which_transaction(borrowe
     assert (told["status"], told["failureCode"], told["loanStatus"]) == ("SUCCESS", None, "REPAID")
     assert (told["principalPaid"], told["interestPaid"]) == (str(1_000 * DOLLAR), "0")
     assert told["txHash"] == borrowed.loan()["repaymentHistory"][0]["txHash"]
+    assert (told["evidence"]["txHash"], told["evidence"]["depth"]) == (told["txHash"], 1)
     assert told["finishedAt"] == told["settledAt"] == borrowed.loan()["repaymentHistory"][0]["timestamp"]
 
 
@@ -115,6 +117,7 @@ def test_another_partner_s_repayment_and_what_is_none_are_not_there(borrowed, ma
     assert (status, told["code"]) == (404, "not_found")
 
 
+@pytest.mark.usefixtures("known_blocks_kept")
 def test_a_read_of_a_repayment_is_three_queries(borrowed):
     path = f"/partners/repayments/{borrowed.repay(100 * DOLLAR).json()['repaymentId']}"
     borrowed.get(path)

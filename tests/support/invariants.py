@@ -24,7 +24,7 @@ from loans.models import (
     RepaymentStatus,
     SolvencyPosition,
 )
-from tests.support import books
+from tests.support import books, told_events
 from tests.support.chain import Chain
 from tests.support.chain_facts import ChainReader, Moved, Seen
 
@@ -215,15 +215,16 @@ class _Comparison:
         return _differ("M4: spent of the platform account", booked, {key: n for key, n in spent.items() if n})
 
     def _audit(self) -> list[str]:
-        """M6: each change of a loan has its entry, once; what a reorg took back has one more."""
+        """M6: each change of a loan has its entry and its events, once; what a reorg took back has one more."""
         entries: dict[str, list[AuditEntry]] = {}
         for entry in AuditEntry.objects.filter(target__startswith="loan:").order_by("timestamp"):
             entries.setdefault(entry.target, []).append(entry)
-        return [
+        found = [
             sentence
             for loan in self._loans
             for sentence in self._audit_of(loan, entries.get(f"loan:{loan.internal_loan_id}", []))
         ]
+        return found + told_events.violations(self._loans, self._repayments, entries)
 
     def _audit_of(self, loan: PartnerLoan, entries: list[AuditEntry]) -> list[str]:
         told = Counter(entry.action for entry in entries)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from loans.chain_order import order_of
 from loans.ledger.errors import LedgerGap
-from loans.ledger.movement import movement_of, order_of
+from loans.ledger.movement import movement_of
 from loans.models import LoanStatus, PartnerLoan
 from loans.services.settle_borrow import Draw, activate_all, settle_borrow
 from partner_platform.core.clock import isoformat
@@ -14,7 +15,19 @@ from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.invariants import InvariantViolation
 from partners.models import PartnerDailyUsage
 from tests.loans.rows.conftest import POOL
-from tests.support.books_rows import BLOCK, DAY, MOMENT, TIME, BooksRows, changed_by, everything, pool_log, told
+from tests.support.books_rows import (
+    BLOCK,
+    BLOCK_HASH,
+    DAY,
+    MOMENT,
+    TIME,
+    BooksRows,
+    changed_by,
+    everything,
+    pool_log,
+    proven_by,
+    told,
+)
 
 ORDER = order_of(BLOCK, 3)
 RATE = 500
@@ -53,6 +66,8 @@ def test_a_first_draw_is_active_and_its_reservation_is_the_chains(world: BooksRo
             "bearing_principal": 1_000,
             "interest_since": MOMENT,
             "draw_order": ORDER,
+            "borrow_block_hash": BLOCK_HASH,
+            **proven_by(operation.tx_hash),
         },
         position.pk: {
             "pool_principal": 1_000,
@@ -74,7 +89,7 @@ def test_a_first_draw_is_active_and_its_reservation_is_the_chains(world: BooksRo
         (
             "loan.borrowed",
             f"loan:{loan.internal_loan_id}",
-            {"status": "PENDING"},
+            {"status": "PENDING", "outstandingPrincipal": "1000"},
             {"status": "ACTIVE", "txHash": operation.tx_hash},
         )
     ]
@@ -204,6 +219,7 @@ def test_a_failed_borrow_gives_back_all_it_held(world: BooksRows) -> None:
             "failure_reason": reason,
             "failure_code": "settlement_failed",
             "outstanding_principal": 0,
+            **proven_by(operation.tx_hash, index=0),
         },
         credit_of(position): {"reserved": 700, "version": 1},
         partner.pk: {"current_outstanding": 500},
@@ -214,7 +230,7 @@ def test_a_failed_borrow_gives_back_all_it_held(world: BooksRows) -> None:
         (
             "loan.failed",
             f"loan:{loan.internal_loan_id}",
-            {"status": "PENDING"},
+            {"status": "PENDING", "outstandingPrincipal": "1000"},
             {"status": "FAILED", "reason": reason},
         )
     ]

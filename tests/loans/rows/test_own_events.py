@@ -6,7 +6,7 @@ import pytest
 
 from chain.models import Operation
 from chain.reconciling import ReferenceBlock
-from loans.ledger.movement import order_of
+from loans.chain_order import order_of
 from loans.models import PartnerLoan
 from loans.reconciliation import records
 from loans.reconciliation.comparison import Comparing

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from chain.models import ChainEvent
+from loans.chain_order import order_of
 from loans.debt.interest import SCALE
-from loans.ledger.movement import order_of
 from loans.models import SolvencyPosition
 from loans.reconciliation import records
 from loans.reconciliation.loans import LoansOfPosition

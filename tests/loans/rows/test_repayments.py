@@ -8,12 +8,13 @@ from pytest_django.fixtures import Settings
 from chain.lending.operations import PoolDebt
 from chain.models import ChainEvent, FundingTransfer, Operation
 from loans import selectors
+from loans.chain_order import order_of
 from loans.debt import payoffs
 from loans.debt.interest import SCALE, Part, PositionSums
 from loans.funding import trusted
 from loans.ledger import apply, entries
 from loans.ledger.errors import LedgerContended, LedgerGap, LedgerPassed
-from loans.ledger.movement import Movement, order_of
+from loans.ledger.movement import Movement
 from loans.models import FundingSource, PartnerLoan, PartnerSpending, Repayment, SolvencyPosition
 from loans.selectors import SettledPayment
 from loans.services import onchain
@@ -32,6 +33,7 @@ from tests.support.books_rows import (
     changed_by,
     everything,
     pool_log,
+    proven_by,
     repaid_log,
     told,
 )
@@ -86,6 +88,7 @@ def test_a_part_that_was_pulled(world: BooksRows) -> None:
             "chain_order": ORDER,
             "tx_hash": operation.tx_hash,
             "settled_at": TIME,
+            **proven_by(operation.tx_hash),
         },
         loan.pk: {
             "bearing_principal": 700,
@@ -94,6 +97,7 @@ def test_a_part_that_was_pulled(world: BooksRows) -> None:
             "last_repayment_at": TIME,
             "repayment_in_flight": False,
             "updated_at": NOW,
+            **proven_by(operation.tx_hash),
         },
         position.pk: {
             "pool_principal": 700,
@@ -156,6 +160,7 @@ def test_all_of_it_from_a_transfer_with_interest_that_fewer_seconds_made(world: 
         "chain_order": ORDER,
         "tx_hash": operation.tx_hash,
         "settled_at": TIME,
+        **proven_by(operation.tx_hash),
     }
     assert changes[transfer.pk] == {"used": 1_500_000 - 15}
     assert changes[partner.pk] == {
@@ -175,6 +180,7 @@ def test_all_of_it_from_a_transfer_with_interest_that_fewer_seconds_made(world: 
         "last_repayment_at": TIME,
         "repayment_in_flight": False,
         "updated_at": NOW,
+        **proven_by(operation.tx_hash),
     }
     assert changes[position.pk] == {
         "pool_principal": 0,
@@ -408,6 +414,7 @@ def test_a_payoff_of_what_somebody_paid_before_it_credits_its_loan_with_nothing(
         "chain_order": ORDER,
         "tx_hash": operation.tx_hash,
         "settled_at": TIME,
+        **proven_by(operation.tx_hash),
     }
     assert changes[repaid.pk] == {"repayment_in_flight": False, "updated_at": NOW}
     assert changes[second.pk]["outstanding_principal"] == 1_300
@@ -432,9 +439,10 @@ def test_a_failed_repayment_frees_its_loan_and_its_funds(world: BooksRows, fundi
     assert changes == {
         repayment.pk: {
             "status": "FAILED",
-            "failure_code": "settlement_failed",
             "failure_reason": reason,
+            "failure_code": "settlement_failed",
             "settled_at": NOW,
+            **proven_by(operation.tx_hash, index=0),
         },
         loan.pk: {"repayment_in_flight": False, "updated_at": NOW},
         **({transfer.pk: {"used": 100}} if transfer else {}),
@@ -513,6 +521,7 @@ def movement(position: SolvencyPosition, *, order: tuple[int, int] = (BLOCK, 3),
         log_index=order[1],
         timestamp=MOMENT,
         tx_hash="0x" + "ab" * 32,
+        block_hash=BLOCK_HASH,
         after=after,
     )
 
@@ -674,6 +683,7 @@ def test_a_liquidation_pays_each_loan_its_share_and_writes_the_rest_off(world: B
         "last_repayment_at": TIME,
         "repay_tx_hash": "0x" + "ab" * 32,
         "updated_at": NOW,
+        **proven_by("0x" + "ab" * 32),
     }
     assert history(large) == [SettledPayment(330, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
     assert history(small) == [SettledPayment(110, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
@@ -734,6 +744,7 @@ def test_a_liquidation_that_recovered_nothing_makes_no_repayment(world: BooksRow
         "written_off_principal": 1_000,
         "repay_tx_hash": "0x" + "ab" * 32,
         "updated_at": NOW,
+        **proven_by("0x" + "ab" * 32),
     }
     assert changes[partner.pk] == {"current_outstanding": 0, "active_loans": 0}
     assert not Repayment.objects.filter(loan=loan).exists()

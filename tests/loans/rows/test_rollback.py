@@ -9,8 +9,8 @@ import pytest
 from chain.lending.readings import ReadingRefused
 from chain.models import Operation
 from chain.rpc.clients import ChainUnavailable
+from loans.chain_order import LOGS_PER_BLOCK, order_of
 from loans.debt.interest import SCALE
-from loans.ledger.movement import LOGS_PER_BLOCK, order_of
 from loans.models import (
     FundingSource,
     LedgerEntry,
@@ -324,13 +324,27 @@ def test_a_failed_repayment_that_is_taken_back_holds_its_loan_and_no_funds(world
     changes, made = changed_by(lambda: operations.rollback_operation(Operation.objects.get(pk=operation.pk)))
 
     without = {"funding": FundingSource.TRUSTED, "funding_transfer_id": None} if transfer else {}
-    why = {"failure_reason": "", "failure_code": ""}
     assert changes == {
         operation.pk: {"acknowledged": False, "reopened": False},
-        repayment.pk: {"status": "PENDING", **why, "settled_at": None, **without},
+        repayment.pk: {
+            "status": "PENDING",
+            "failure_reason": "",
+            "failure_code": "",
+            "settled_at": None,
+            "evidence_order": 0,
+            "evidence_tx_hash": "",
+            "evidence_block_hash": "",
+            **without,
+        },
         loan.pk: {"repayment_in_flight": True},
     }
     assert made == []
+    assert (
+        "loan.repayment_reopened",
+        f"loan:{loan.internal_loan_id}",
+        {"status": "ACTIVE", "outstandingPrincipal": "1000"},
+        {"status": "ACTIVE", "reason": "a reorganization of the chain"},
+    ) in told()
 
 
 def test_a_failed_repayment_is_not_taken_back_beside_another_that_is_under_way(world: BooksRows) -> None:

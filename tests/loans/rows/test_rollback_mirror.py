@@ -5,7 +5,7 @@ import pytest
 from chain.lending import readings
 from chain.lending.readings import PositionReading
 from chain.models import ChainEvent
-from loans.ledger.movement import order_of
+from loans.chain_order import order_of
 from loans.models import SolvencyPosition
 from loans.rollback import mirror
 from tests.support.books_rows import BLOCK, TOKEN, USER, BooksRows

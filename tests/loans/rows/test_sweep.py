@@ -9,8 +9,8 @@ import pytest
 from chain import selectors as chain_selectors
 from chain.models import Operation, WatchedBlock
 from chain.settlement.transitions import FRESHLY_FINAL
+from loans.chain_order import order_of
 from loans.ledger.errors import LedgerContended, LedgerGap, LedgerPassed
-from loans.ledger.movement import order_of
 from loans.models import PartnerLoan, Repayment, SolvencyPosition
 from loans.positions import holding
 from loans.rollback.operations import rollback_operation
