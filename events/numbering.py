@@ -13,21 +13,22 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from events.models import FEED, Event, FeedState
-from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.database.transactions import RETRY_SECONDS, run_in_transaction
 
 EVENTS_A_PASS = 500
 EVENTS_AN_UPDATE = 100
 
 
-def number_events() -> int:
+def number_events(*, retry_seconds: float = RETRY_SECONDS) -> int:
     """Give the events that are committed and have no number the next ones; returns how many, at most one pass of them.
 
-    A loan's events are numbered in the order of their sequence.
+    A loan's events are numbered in the order of their sequence. A pass that conflicts with another is retried for
+    `retry_seconds`.
     """
     if not Event.objects.filter(number=None).exists():
         return 0
     ensure_state()
-    return run_in_transaction(_number)
+    return run_in_transaction(_number, retry_seconds=retry_seconds)
 
 
 def ensure_state() -> None:
