@@ -35,7 +35,7 @@ class Deleted:
     attempts: int = 0
 
 
-def delete_what_is_old() -> Deleted:
+def delete_old() -> Deleted:
     """Delete what is older than the settings say; a bounded number of batches of each."""
     return Deleted(
         events=delete_old_events(before=_days_ago(settings.EVENTS_KEEP_DAYS), until=_delivered_until()),

@@ -8,5 +8,5 @@ from webhooks import retention
 @shared_task(name="webhooks.tasks.delete_what_is_old")
 def delete_what_is_old() -> int:
     """Delete events, deliveries and attempts by their age; returns how many rows."""
-    deleted = retention.delete_what_is_old()
+    deleted = retention.delete_old()
     return deleted.events + deleted.deliveries + deleted.attempts

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db.models import QuerySet
 
+import events.numbering
 import events.retention
 import events.selectors
 from events.models import Event
@@ -56,6 +57,10 @@ QUERIES: dict[str, tuple[str, Callable[[], QuerySet[Any]]]] = {
         lambda: Event.objects.filter(number__gt=7).order_by("number")[:500],
     ),
     "events to number": ("event_number", lambda: Event.objects.filter(number=None)[:1]),
+    "events to number, oldest first": (
+        "event_number",
+        lambda: events.numbering.oldest_first(Event.objects.filter(number=None))[:500],
+    ),
     "the oldest events": ("event_number", lambda: events.retention.oldest_query(7, 900)[:500]),
     "deliveries that ended long ago": (
         "delivery_oldest",
@@ -113,10 +118,6 @@ QUERIES: dict[str, tuple[str, Callable[[], QuerySet[Any]]]] = {
 # Found by the index and sorted: what is still to be delivered is little beside a year of deliveries.
 SORTED: dict[str, tuple[str, Callable[[], QuerySet[Any]]]] = {
     "the lowest number that is not delivered": ("delivery_", lambda: retention.pending_query()[:1]),
-    "events to number, as a pass reads them": (
-        "event_number",
-        lambda: Event.objects.filter(number=None).order_by("created_at", "pk")[:500],
-    ),
     "events of some loans to number": ("event_", lambda: Event.objects.filter(number=None, loan_id__in=[KEY, KEY])),
     "deliveries of some loans, as the order asks": (
         "delivery_order",

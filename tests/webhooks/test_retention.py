@@ -18,7 +18,7 @@ from tests.core.concurrency import at_once
 from tests.factories import PartnerFactory
 from webhooks import retention, tasks
 from webhooks.models import Attempt, Delivery, DeliveryStatus, Endpoint, FanOut
-from webhooks.retention import Deleted, delete_what_is_old
+from webhooks.retention import Deleted, delete_old
 
 pytestmark = pytest.mark.django_db
 
@@ -80,7 +80,7 @@ def test_events_older_than_the_setting_are_deleted_and_the_feed_says_up_to_which
     settings.EVENTS_KEEP_DAYS = 30
     record(partner, 40, 31, 29, 0)
 
-    assert delete_what_is_old() == Deleted(events=2)
+    assert delete_old() == Deleted(events=2)
 
     assert (kept(), selectors.pruned_until()) == ([3, 4], 2)
 
@@ -88,7 +88,7 @@ def test_events_older_than_the_setting_are_deleted_and_the_feed_says_up_to_which
 def test_an_old_event_behind_a_younger_one_waits_for_it(partner: Partner) -> None:
     record(partner, 100, 10, 100)
 
-    delete_what_is_old()
+    delete_old()
 
     assert (kept(), selectors.pruned_until()) == ([2, 3], 1)
 
@@ -97,7 +97,7 @@ def test_an_event_without_a_number_is_not_deleted_whatever_its_age(partner: Part
     (event,) = record_events([NewEvent(type=EventType.WEBHOOK_TEST, partner_key=partner.pk, data={})])
     Event.objects.filter(pk=event.pk).update(created_at=days_ago(100))
 
-    assert delete_what_is_old() == Deleted()
+    assert delete_old() == Deleted()
     assert kept() == [None]
 
 
@@ -105,7 +105,7 @@ def test_events_that_the_fan_out_did_not_read_stay(partner: Partner) -> None:
     record(partner, 100, 100, 100)
     FanOut.objects.update(until=1)
 
-    delete_what_is_old()
+    delete_old()
 
     assert kept() == [2, 3]
 
@@ -116,7 +116,7 @@ def test_events_stay_from_the_first_one_on_that_is_still_to_be_delivered(partner
     deliver(partner, DeliveryStatus.PENDING, 100, number=3)
     deliver(partner, DeliveryStatus.PENDING, 100, number=2)
 
-    delete_what_is_old()
+    delete_old()
 
     assert (kept(), selectors.pruned_until()) == ([2, 3], 1)
 
@@ -135,10 +135,10 @@ def test_every_batch_is_whole_and_a_run_that_is_killed_goes_on_next_time(
 
     monkeypatch.setattr(event_retention, "sleep", pause)
     with pytest.raises(KeyboardInterrupt):
-        delete_what_is_old()
+        delete_old()
     assert batches == [(3, 2), (5, 4)]
 
-    assert delete_what_is_old().events == 1
+    assert delete_old().events == 1
     assert (kept(), selectors.pruned_until()) == ([6], 5)
 
 
@@ -179,7 +179,7 @@ def test_a_pending_delivery_stays_with_its_attempts_whatever_its_age(partner: Pa
     settings.WEBHOOK_ATTEMPTS_KEEP_DAYS = 400
     deliver(partner, DeliveryStatus.PENDING, 300, tries=2)
 
-    assert delete_what_is_old() == Deleted()
+    assert delete_old() == Deleted()
     assert (Delivery.objects.count(), Attempt.objects.count()) == (1, 2)
 
 
@@ -196,7 +196,7 @@ def test_a_delivery_that_is_retried_at_that_moment_stays_with_its_attempts(
 
     monkeypatch.setattr(retention, "_delete_batch", after_a_retry)
 
-    assert delete_what_is_old() == Deleted()
+    assert delete_old() == Deleted()
     assert (Delivery.objects.get().status, Attempt.objects.count()) == ("PENDING", 2)
 
 
@@ -204,7 +204,7 @@ def test_attempts_are_deleted_sooner_than_their_delivery(partner: Partner) -> No
     deliver(partner, DeliveryStatus.DELIVERED, 31, tries=2)
     deliver(partner, DeliveryStatus.DELIVERED, 29, tries=1)
 
-    assert delete_what_is_old() == Deleted(attempts=2)
+    assert delete_old() == Deleted(attempts=2)
     assert (Delivery.objects.count(), Attempt.objects.count()) == (2, 1)
 
 
@@ -214,5 +214,5 @@ def test_many_deliveries_go_in_batches(partner: Partner, monkeypatch: pytest.Mon
     for _ in range(5):
         deliver(partner, DeliveryStatus.DELIVERED, 100)
 
-    assert delete_what_is_old().deliveries == 4
-    assert delete_what_is_old().deliveries == 1
+    assert delete_old().deliveries == 4
+    assert delete_old().deliveries == 1
