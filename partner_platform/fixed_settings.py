@@ -80,7 +80,10 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "POSTPROCESSING_HOOKS": ["partner_platform.core.openapi.document.complete_document"],
+    "POSTPROCESSING_HOOKS": [
+        "partner_platform.core.openapi.document.complete_document",
+        "partner_platform.event_docs.add_webhooks",
+    ],
 }
 
 AUTH_PASSWORD_VALIDATORS = [

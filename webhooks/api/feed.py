@@ -45,7 +45,7 @@ class FeedEvent(serializers.Serializer):
     """An event; a webhook's body is the same. Some types have further fields at this level."""
 
     id = serializers.UUIDField(help_text="The same in every delivery of the event: pass over an id that you have seen.")
-    type = serializers.ChoiceField(choices=EventType.values)
+    type = serializers.CharField(help_text="One of the `webhooks` of this document; more may come: pass over others.")
     createdAt = Timestamp()
     apiVersion = serializers.CharField(help_text="The version of the contract that `data` is of.")
     partnerLoanId = serializers.CharField(allow_null=True)
@@ -60,18 +60,17 @@ class Feed(serializers.Serializer):
     next = serializers.CharField(help_text="For `?after=`; also on a page without events.")
 
 
+EVENT_EXAMPLE: dict[str, Any] = {
+    "id": "0a1d2f6e-9d40-4f0b-8a6a-4f6c1f0b7c55",
+    "type": EventType.LOAN_BORROWED.value,
+    "createdAt": "2026-01-05T10:30:00Z",
+    "apiVersion": "2026-01-05",
+    "partnerLoanId": "xyz_loan_12345",
+    "sequence": 1,
+    "data": {"loan": {"partnerLoanId": "xyz_loan_12345", "principalAmount": "5000000000", "status": "ACTIVE"}},
+}
 FEED_EXAMPLE = {
-    "events": [
-        {
-            "id": "0a1d2f6e-9d40-4f0b-8a6a-4f6c1f0b7c55",
-            "type": EventType.LOAN_BORROWED.value,
-            "createdAt": "2026-01-05T10:30:00Z",
-            "apiVersion": "2026-01-05",
-            "partnerLoanId": "xyz_loan_12345",
-            "sequence": 1,
-            "data": {"partnerLoanId": "xyz_loan_12345", "principalAmount": "5000000000", "status": "ACTIVE"},
-        }
-    ],
+    "events": [EVENT_EXAMPLE],
     "next": "WzQyLCI3YzNmNGIxZTUyYTYiXQ.q0xPjm6r0n5hJt3sVd9wYk2uCz8bLe4fAo1iGpTnRMs",
 }
 
