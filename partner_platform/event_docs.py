@@ -3,6 +3,8 @@
 To add a type of event: `events/kinds.py`, and its entry in `EVENTS`, whose schema comes from a serializer.
 """
 
+# ruff: noqa: N815 - the contract's names
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,8 +152,9 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
     "webhook-signature": {
-        "description": "Standard Webhooks: `v1,` and the base64 HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{raw "
-        "body}`, with the decoded base64 behind `whsec_`; while two secrets are live one of each, with a space between.",
+        "description": "Standard Webhooks: `v1,` and the base64 HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}."
+        "{raw body}`, with the decoded base64 behind `whsec_`; while two secrets are live, one of each with a space "
+        "between them.",
         "schema": {"type": "string", "pattern": "^v1,[A-Za-z0-9+/]+=*( v1,[A-Za-z0-9+/]+=*)*$"},
     },
     "X-Webhook-Event": {"description": "The event's type.", "schema": {"type": "string"}},
@@ -160,8 +163,8 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
     "X-Webhook-Signature": {
-        "description": "`sha256=` and the hex HMAC-SHA256 of the raw body, with the UTF-8 bytes of the whole `whsec_…`; "
-        "while two secrets are live one of each, with a comma between.",
+        "description": "`sha256=` and the hex HMAC-SHA256 of the raw body, with the UTF-8 bytes of the whole `whsec_…`;"
+        " while two secrets are live, one of each with a comma between them.",
         "schema": {"type": "string", "pattern": f"^sha256={_HEX}(,sha256={_HEX})*$"},
     },
 }
@@ -173,7 +176,7 @@ RESPONSES = {
 
 def add_webhooks(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """drf-spectacular's post-processing hook, after `core.openapi.document.complete_document`."""
-    used = {FeedEvent, LoanEventFields, *(doc.data for doc in EVENTS.values())}
+    used: set[Serializer] = {FeedEvent, LoanEventFields, *(doc.data for doc in EVENTS.values())}
     components = result["components"]
     components["schemas"] = dict(sorted({**components["schemas"], **schemas_of(used)}.items()))
     components["parameters"] = {**components["parameters"], **{_name(name): _header(name) for name in HEADERS}}

@@ -69,8 +69,10 @@ BREAKS: dict[str, tuple[Change, str]] = {
     ),
     "a webhook's signature has another form": (
         lambda s: s["components"]["parameters"]["XWebhookSignature"]["schema"].update(pattern="^sha512="),
-        "webhook loan.repaid: header X-Webhook-Signature: pattern was "
-        "^sha256=[0-9a-f]{64}(,sha256=[0-9a-f]{64})*$ and is ^sha512=",
+        (
+            "webhook loan.repaid: header X-Webhook-Signature: pattern was "
+            "^sha256=[0-9a-f]{64}(,sha256=[0-9a-f]{64})*$ and is ^sha512="
+        ),
     ),
     "a webhook's type is called otherwise": (
         lambda s: webhook(s, "loan.repaid")["requestBody"]["content"]["application/json"]["schema"]["allOf"][2][

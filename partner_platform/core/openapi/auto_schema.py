@@ -121,7 +121,8 @@ def schemas_of(used: Iterable[Serializer]) -> dict[str, Any]:
     """The schemas of these serializers and of those inside them, by the names that they have among the components."""
     mapper, registry = ContractSchema(), ComponentRegistry()
     mapper.registry, mapper.method, mapper.path = registry, "POST", ""
-    mapper.view = SimpleNamespace(request=None)  # no view's: what it answers or takes depends on none
+    view: Any = SimpleNamespace(request=None)
+    mapper.view = view  # no view's: what it answers or takes depends on none
     for serializer in sorted(used, key=lambda kind: kind.__name__):
         instance: Any = serializer()
         mapper.resolve_serializer(instance, "request")
