@@ -15,6 +15,7 @@ from events.kinds import EventType
 from loans.api.common import EXAMPLE_INTERNAL_ID, EXAMPLE_REPAY_TX
 from loans.api.loan import LOAN_EXAMPLE, Instalment, Loan
 from loans.api.repay import REPAYMENT_STATE_EXAMPLE, RepaymentState
+from loans.api.transfers import TRANSFER_EXAMPLE, Transfer
 from partner_platform import event_objects as objects
 from partner_platform.core.openapi.auto_schema import schemas_of
 from partner_platform.core.openapi.fields import BaseUnits, Timestamp
@@ -137,6 +138,11 @@ EVENTS: dict[EventType, EventDoc] = {
     ),
     EventType.API_KEY_EXPIRING: EventDoc(
         "an API key of yours will expire soon", objects.ApiKeyExpiringObject, objects.API_KEY_EXPIRING_EXAMPLE
+    ),
+    EventType.TRANSFER_UNCLAIMED: EventDoc(
+        "USDC from an address of yours reached the platform account, and no repayment has claimed it",
+        Transfer,
+        TRANSFER_EXAMPLE,
     ),
     EventType.WEBHOOK_TEST: EventDoc("you ask for it", objects.TestObject, objects.TEST_EXAMPLE),
 }

@@ -1,8 +1,10 @@
 """Reads of the settlement engine's and the watcher's records, for this app and the others."""
 
 from chain.selectors.events import (
+    IncomingTransfer,
     events_due_again,
     events_due_again_query,
+    incoming_transfers,
     last_block_of,
     last_event_before,
     position_events,
@@ -54,6 +56,7 @@ from chain.selectors.wallets import (
 
 __all__ = [
     "OPEN_OPERATION_STATES",
+    "IncomingTransfer",
     "blocks_to_compare",
     "count_by_state",
     "due_again",
@@ -64,6 +67,7 @@ __all__ = [
     "former_transactions_that_may_run",
     "frozen_wallets_count",
     "has_live_work",
+    "incoming_transfers",
     "is_retired",
     "last_block_of",
     "last_event_before",

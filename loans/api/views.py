@@ -10,6 +10,7 @@ from loans.api.payoff import PayoffViewSet
 from loans.api.public import PublicViewSet
 from loans.api.repay import RepayViewSet
 from loans.api.reports import ReportsViewSet
+from loans.api.transfers import TransfersViewSet
 from loans.api.user_loans import UserLoansViewSet
 
 __all__ = ["LoanViewSet", "PublicViewSet"]
@@ -23,5 +24,6 @@ class LoanViewSet(
     PayoffViewSet,
     UserLoansViewSet,
     ReportsViewSet,
+    TransfersViewSet,
 ):
     """Borrow, repay and read, for an authenticated partner."""

@@ -26,12 +26,12 @@ BORROW, REPAY, TYPED_DATA = "POST /partners/borrow", "POST /partners/repay", "PO
 LOAN, PAYOFF = "GET /partners/loan/{partnerLoanId}", "GET /partners/loan/{partnerLoanId}/payoff"
 LOANS, TRANSACTIONS = "GET /partners/user/{userWallet}/loans", "GET /partners/my/transactions"
 STATS, REPAYMENT = "GET /partners/my/stats", "GET /partners/repayments/{repaymentId}"
-EVENTS = "GET /partners/my/events"
+EVENTS, TRANSFERS = "GET /partners/my/events", "GET /partners/my/transfers"
 CREDIT_LINE = "GET /partners/public/oaid/{oaidTokenId}/credit-line"
 POSITION = "GET /partners/public/position/{positionId}/details"
 LIVE, READY, SCHEMA = "GET /health/live", "GET /health/ready", "GET /openapi.json"
 
-OF_PARTNERS = (BORROW, REPAY, TYPED_DATA, LOAN, PAYOFF, LOANS, TRANSACTIONS, STATS, REPAYMENT, EVENTS)
+OF_PARTNERS = (BORROW, REPAY, TYPED_DATA, LOAN, PAYOFF, LOANS, TRANSACTIONS, STATS, REPAYMENT, EVENTS, TRANSFERS)
 MONEY = (BORROW, REPAY)
 
 
@@ -54,6 +54,7 @@ class Caller:
             TRANSACTIONS: {},
             STATS: {},
             EVENTS: {},
+            TRANSFERS: {},
             REPAYMENT: {"path_parameters": {"repaymentId": str(uuid.uuid4())}},
             CREDIT_LINE: {"path_parameters": {"oaidTokenId": str(user.oaid_token_id)}},
             POSITION: {"path_parameters": {"positionId": str(user.position_id)}},
@@ -104,7 +105,7 @@ def test_every_status_of_the_schema_is_answered_as_the_schema_tells(world: World
 
 
 def _the_life_of_a_loan(call: Caller) -> None:
-    for label in (LIVE, READY, SCHEMA, CREDIT_LINE, POSITION, TYPED_DATA, STATS, EVENTS):
+    for label in (LIVE, READY, SCHEMA, CREDIT_LINE, POSITION, TYPED_DATA, STATS, EVENTS, TRANSFERS):
         call(label, 200)
     once = {**call.world.headers, "Idempotency-Key": "borrow-1"}
     call(BORROW, 202, headers=once)
