@@ -158,6 +158,22 @@ def test_a_transfer_that_a_reorg_takes_back_is_not_listed_and_mined_again_not_to
     assert chain.rpc("eth_getBlockByNumber", hex(row["blockNumber"]), False)["hash"] == row["blockHash"]
 
 
+def test_a_transfer_that_a_reorg_moves_to_another_block_is_listed_there_and_not_told_again(chain, lender, pass_grace):
+    raw = signed_transfer(chain, 100)
+    chain.rpc("eth_sendRawTransaction", raw)
+    chain.mine(3)
+    pass_grace()
+    assert look() == 1
+    (before,) = listed(lender)
+
+    chain.rpc("anvil_reorg", 4, [[raw, 1]])
+
+    assert (look(), len(told())) == (0, 1)
+    (after,) = listed(lender)
+    assert after["blockHash"] != before["blockHash"]
+    assert chain.rpc("eth_getBlockByNumber", hex(after["blockNumber"]), False)["hash"] == after["blockHash"]
+
+
 def test_workers_at_once_tell_of_a_transfer_once(chain, lender, pass_grace):
     send_to_platform(chain, 100)
     pass_grace()

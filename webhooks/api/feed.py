@@ -71,7 +71,7 @@ EVENT_EXAMPLE: dict[str, Any] = {
 }
 FEED_EXAMPLE = {
     "events": [EVENT_EXAMPLE],
-    "next": "WzQyLCI3YzNmNGIxZTUyYTYiXQ.q0xPjm6r0n5hJt3sVd9wYk2uCz8bLe4fAo1iGpTnRMs",
+    "next": "gAAAAABpW5bI0xPjm6r0n5hJt3sVd9wYk2uCz8bLe4fAo1iGpTnRMs2c7f3b1e52a6d8e9a580f6f1d0e2b11q0xPjm6r0n5h",
 }
 
 LIST_EVENTS = OperationDoc(
