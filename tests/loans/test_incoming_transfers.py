@@ -7,6 +7,7 @@ import pytest
 from chain.models import FundingTransfer
 from events.models import Event
 from loans.funding import incoming
+from loans.models import PlatformAccount
 from loans.reconciliation.run import reconcile
 from loans.services import follow
 from loans.tasks import tell_unclaimed_transfers
@@ -181,6 +182,27 @@ def test_workers_at_once_tell_of_a_transfer_once(chain, lender, pass_grace):
 
     assert sum(at_once(4, lambda _: incoming.tell_unclaimed())) == 1
     assert len(told()) == 1
+
+
+def test_a_pass_tells_nothing_of_blocks_that_a_reorg_takes_back_meanwhile(chain, lender, pass_grace, monkeypatch):
+    send_to_platform(chain, 100)
+    pass_grace()
+    assert look() == 1
+    send_to_platform(chain, 50)
+    follow.follow_chain()
+    rows = incoming._rows
+
+    def then_roll_back(*args):
+        found = rows(*args)
+        incoming.forget_from(1)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(incoming, "_rows", then_roll_back)
+        assert incoming.tell_unclaimed() == 0
+    assert PlatformAccount.objects.get().transfers_block == 0
+
+    assert (incoming.tell_unclaimed(), len(told())) == (1, 2)
 
 
 def test_a_pass_that_is_killed_before_its_commit_is_made_again(chain, lender, pass_grace, monkeypatch):
