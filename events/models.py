@@ -36,6 +36,7 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["number", "created_at"], name="event_number"),
             models.Index(fields=["partner_key", "number"], name="event_partner_number"),
+            models.Index(fields=["partner_key", "type", "number"], name="event_partner_type"),
             models.Index(fields=["partner_key", "partner_loan_id", "number"], name="event_partner_loan"),
             models.Index(fields=["created_at"], name="event_time"),
         ]

@@ -10,24 +10,25 @@ from contextlib import suppress
 from uuid import UUID
 
 from django.db import IntegrityError
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from events.models import FEED, Event, FeedState
-from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.database.transactions import RETRY_SECONDS, run_in_transaction
 
 EVENTS_A_PASS = 500
 EVENTS_AN_UPDATE = 100
 
 
-def number_events() -> int:
+def number_events(*, retry_seconds: float = RETRY_SECONDS) -> int:
     """Give the events that are committed and have no number the next ones; returns how many, at most one pass of them.
 
-    A loan's events are numbered in the order of their sequence.
+    A loan's events are numbered in the order of their sequence. A pass that conflicts with another is retried for
+    `retry_seconds`.
     """
     if not Event.objects.filter(number=None).exists():
         return 0
     ensure_state()
-    return run_in_transaction(_number)
+    return run_in_transaction(_number, retry_seconds=retry_seconds)
 
 
 def ensure_state() -> None:
@@ -51,9 +52,17 @@ def _number() -> int:
 
 def _unnumbered() -> list[Event]:
     rows = Event.objects.filter(number=None).only("pk", "number", "loan_id", "sequence", "created_at")
-    oldest = list(rows.order_by("created_at", "pk")[:EVENTS_A_PASS])
+    oldest = list(oldest_first(rows)[:EVENTS_A_PASS])
     loans = {event.loan_id for event in oldest if event.loan_id}
     return _in_sequence({event.pk: event for event in [*oldest, *rows.filter(loan_id__in=list(loans))]}.values())
+
+
+def oldest_first(rows: "QuerySet[Event]") -> "QuerySet[Event]":
+    """The events without a number by their time; for the index tests too.
+
+    The number, which none of them has, is named for PostgreSQL: without it, it may go by time through all events.
+    """
+    return rows.order_by("number", "created_at")
 
 
 def _in_sequence(events: Iterable[Event]) -> list[Event]:

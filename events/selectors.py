@@ -8,9 +8,21 @@ from django.db.models import QuerySet
 from events.models import FEED, Event, FeedState
 
 
-def feed_of(partner_key: UUID, *, after: int, limit: int) -> list[Event]:
-    """A partner's numbered events with a number above `after`, oldest first."""
-    return list(Event.objects.filter(partner_key=partner_key, number__gt=after).order_by("number")[:limit])
+def feed_of(
+    partner_key: UUID, *, after: int, limit: int, event_type: str | None = None, partner_loan_id: str | None = None
+) -> list[Event]:
+    """A partner's numbered events with a number above `after`, oldest first; of one type or one loan where asked."""
+    return list(feed_query(partner_key, after=after, event_type=event_type, partner_loan_id=partner_loan_id)[:limit])
+
+
+def feed_query(
+    partner_key: UUID, *, after: int, event_type: str | None = None, partner_loan_id: str | None = None
+) -> QuerySet[Event]:
+    """The query of `feed_of`, for the index tests too."""
+    query = Event.objects.filter(partner_key=partner_key, number__gt=after).order_by("number")
+    if event_type is not None:
+        query = query.filter(type=event_type)
+    return query if partner_loan_id is None else query.filter(partner_loan_id=partner_loan_id)
 
 
 def events_after(number: int, *, limit: int) -> list[Event]:

@@ -3,7 +3,7 @@
 from django.dispatch import receiver
 
 from chain.signals import operations_final, rollback_begins
-from loans.funding import deposits
+from loans.funding import deposits, incoming
 from loans.rollback.positions import rollback_positions
 from loans.tasks import settle_loans
 
@@ -19,3 +19,4 @@ def roll_back_books(*, block: int, **_: object) -> None:
     """Roll back in the books what was applied from this block on."""
     rollback_positions(block)
     deposits.forget_from(block)
+    incoming.forget_from(block)

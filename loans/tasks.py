@@ -8,7 +8,7 @@ from django.conf import settings
 
 from chain.lending import readings
 from chain.rpc.clients import ChainUnavailable
-from loans.funding import deposits, early_deposits
+from loans.funding import deposits, early_deposits, incoming
 from loans.positions.health import check_positions
 from loans.reconciliation.run import due_run, reconcile
 from loans.services import follow
@@ -81,6 +81,12 @@ def watch_loans() -> None:
     alone(lambda: mark_overdue(now=now), "marking overdue loans")
     alone(lambda: tell_due_soon(now=now), "telling what is due soon")
     alone(lambda: check_positions(moment=moment), "checking positions")
+
+
+@shared_task(name="loans.tasks.tell_unclaimed_transfers")
+def tell_unclaimed_transfers() -> int:
+    """Tell partners of USDC that they sent and that no repayment has claimed; returns how many transfers."""
+    return incoming.tell_unclaimed()
 
 
 @shared_task(name="loans.tasks.reconcile")

@@ -63,6 +63,16 @@ CELERY_BEAT_SCHEDULE = {
     "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
     "record-refused-calls": {"task": "audit.tasks.record_refused_calls", "schedule": 60.0, "options": {"expires": 60}},
     "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
+    "tell-unclaimed-transfers": {
+        "task": "loans.tasks.tell_unclaimed_transfers",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "delete-old-events": {
+        "task": "webhooks.tasks.delete_what_is_old",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
 }
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
@@ -82,7 +92,10 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "POSTPROCESSING_HOOKS": ["partner_platform.core.openapi.document.complete_document"],
+    "POSTPROCESSING_HOOKS": [
+        "partner_platform.core.openapi.document.complete_document",
+        "partner_platform.event_docs.add_webhooks",
+    ],
 }
 
 AUTH_PASSWORD_VALIDATORS = [

@@ -151,6 +151,14 @@ API_LOG_REFUSED_RETENTION_DAYS = env.int("API_LOG_REFUSED_RETENTION_DAYS", defau
 if min(API_LOG_RETENTION_DAYS, API_LOG_REFUSED_RETENTION_DAYS) < 0:
     raise environ.ImproperlyConfigured("API_LOG_RETENTION_DAYS and API_LOG_REFUSED_RETENTION_DAYS must not be negative")
 API_LOG_ARCHIVE_DIR = env.str("API_LOG_ARCHIVE_DIR", default="")
+# Days that events stay in the feed, and deliveries of webhooks that ended, and their attempts, in the database.
+EVENTS_KEEP_DAYS = env.int("EVENTS_KEEP_DAYS", default=90)
+WEBHOOK_DELIVERIES_KEEP_DAYS = env.int("WEBHOOK_DELIVERIES_KEEP_DAYS", default=90)
+WEBHOOK_ATTEMPTS_KEEP_DAYS = env.int("WEBHOOK_ATTEMPTS_KEEP_DAYS", default=30)
+if min(EVENTS_KEEP_DAYS, WEBHOOK_DELIVERIES_KEEP_DAYS, WEBHOOK_ATTEMPTS_KEEP_DAYS) < 1:
+    raise environ.ImproperlyConfigured(
+        "EVENTS_KEEP_DAYS, WEBHOOK_DELIVERIES_KEEP_DAYS and WEBHOOK_ATTEMPTS_KEEP_DAYS must be at least 1"
+    )
 
 # --- Loans ---------------------------------------------------------------------------------------------------------
 # Whether each borrow must carry the user's signature (docs/consent.md).

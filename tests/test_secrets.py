@@ -4,6 +4,7 @@ Everywhere: every answer and its headers, the log as it is configured (all level
 database, all that Redis holds (Celery's messages, caches, marks), every page of the console, the metrics.
 """
 
+import base64
 import io
 import json
 import logging
@@ -33,11 +34,14 @@ from tests.support import request_signing
 from tests.support.chain import Chain
 from tests.support.consent import authorization_for
 from tests.support.console import act, send
+from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PASSWORD = "planted-staff-password-7f3a"
 WEBHOOK_SECRET = "whsec_planted_webhook_secret_9c1d"
+ENDPOINT_SECRET = "whsec_" + base64.b64encode(b"planted-secret-of-an-endpoint-4e").decode()
+FORMER_SECRET = "whsec_" + base64.b64encode(b"planted-secret-before-it-+/-71f3").decode()
 RPC_TOKEN = "planted-rpc-token-5e2b"
 METRICS_TOKEN = "planted-metrics-token-with-32-characters"
 
@@ -89,6 +93,12 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
     settings.METRICS_TOKEN = METRICS_TOKEN
     partner, key = open_lender(chain.world.partners[0].settlement_address, tier="ENTERPRISE")
     Partner.objects.update(webhook_secret=crypto.encrypt(WEBHOOK_SECRET))
+    Endpoint.objects.create(
+        partner=partner,
+        url="https://receiver.example/events",
+        secret=crypto.encrypt(ENDPOINT_SECRET),
+        previous_secret=crypto.encrypt(FORMER_SECRET),
+    )
     console, shown = _console(traces, partner)
     signature = _calls(traces, chain, key, shown["signing secret"], partner, settings)
     _pages(traces, console)
@@ -102,6 +112,8 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
         "its random part": key.rsplit("_", 1)[1],
         **shown,
         "webhook secret": WEBHOOK_SECRET,
+        **_forms_of("endpoint's secret", ENDPOINT_SECRET),
+        **_forms_of("endpoint's former secret", FORMER_SECRET),
         "staff password": PASSWORD,
         "platform's private key": settings.PLATFORM_PRIVATE_KEY.removeprefix("0x"),
         "encryption key": settings.FIELD_ENCRYPTION_KEYS[0],
@@ -128,6 +140,12 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
     assert AuditEntry.objects.count() > 3
     assert any("chain.tasks.drive_settlement" in text for where, text in traces.texts if where == "redis")
     assert "rate limits are not kept" in log.getvalue()
+
+
+def _forms_of(name: str, secret: str) -> dict[str, str]:
+    """A webhook's secret as it is shown, the key in it alone, and the bytes that this encodes."""
+    encoded = secret.removeprefix("whsec_")
+    return {name: secret, f"the {name}'s key": encoded, f"the {name}'s bytes": base64.b64decode(encoded).decode()}
 
 
 def _console(traces: Traces, partner: Partner) -> tuple[Client, dict[str, str]]:
@@ -182,6 +200,14 @@ def _calls(traces: Traces, chain: Chain, key: str, signing_secret: str, partner:
     post("/partners/borrow", f'{{"broken": "{key}"')
     post("/partners/borrow", {**borrow, "signingSecret": signing_secret, "x": signing_secret})
     post(f"/nowhere/{key}", {})
+    # A webhook's secret in every wrong place.
+    for secret in (ENDPOINT_SECRET, FORMER_SECRET):
+        get(f"/partners/my/events?after={secret}&type={secret}&note={secret}")
+        get("/partners/my/events", **{"User-Agent": secret, "Referer": secret, "X-Request-Id": secret[:60]})
+        get(f"/partners/loan/{secret}")
+        post("/partners/borrow", {**borrow, "secret": secret, secret: 1, "metadata": {"text": f"signed with {secret}"}})
+        post(f"/nowhere/{secret}", {"secret": secret})
+    get("/partners/my/events")
     # Signed, badly signed, replayed.
     credentials.set_signing_required(partner=partner, actor="test", required=True)
     timestamp = str(time.time_ns() // 1_000_000)
@@ -244,13 +270,14 @@ def _dump_redis(traces: Traces) -> None:
 
 def test_a_line_of_the_log_is_masked_whatever_put_the_key_there(log: io.StringIO) -> None:
     key, secret = keys.generate("len", "sandbox").key, signing.new_signing_secret("len", "live")
+    of_webhook = FORMER_SECRET
     logger = logging.getLogger("somebody.else")
     try:
         raise ValueError(f"cannot take {key}")
     except ValueError:
-        logger.exception("with %s and Bearer %s", secret, "abc.def")
+        logger.exception("with %s, %s and Bearer %s", secret, of_webhook, "abc.def")
     text = log.getvalue()
     assert "cannot take ***" in text
-    assert "with *** and Bearer ***" in text
-    for planted in (key, secret, "abc.def"):
+    assert "with ***, *** and Bearer ***" in text
+    for planted in (key, secret, of_webhook, "abc.def"):
         assert planted not in text

@@ -65,6 +65,12 @@ def _changes(old: Schema, new: Schema) -> Iterator[str]:
                 yield f"{name}: the operation is gone"
             else:
                 yield from _Operation(name, old, new).changes(operation, new["paths"][path][method])
+    for kind, item in old.get("webhooks", {}).items():
+        if kind not in new.get("webhooks", {}):
+            yield f"webhook {kind}: it is gone"
+            continue
+        for method, operation in item.items():
+            yield from _Operation(f"webhook {kind}", old, new).sent_changes(operation, new["webhooks"][kind][method])
 
 
 class _Operation:
@@ -81,6 +87,20 @@ class _Operation:
         yield from self._parameters(old.get("parameters", []), new.get("parameters", []))
         yield from self._body(old.get("requestBody", {}), new.get("requestBody", {}))
         yield from self._answers(old["responses"], new["responses"])
+
+    def sent_changes(self, old: Schema, new: Schema) -> Iterator[str]:
+        """Every break between two forms of a webhook: we write it, callers read it."""
+        before = self._schemas.by_name(old.get("parameters", []), "old")
+        after = self._schemas.by_name(new.get("parameters", []), "new")
+        for key, header in before.items():
+            name = f"{self._name}: header {header['name']}"
+            if key not in after:
+                yield f"{name} is gone"
+                continue
+            if header.get("required") and not after[key].get("required"):
+                yield f"{name} may be missing now"
+            yield from self._compare(name, header["schema"], after[key]["schema"], Direction.ANSWER)
+        yield from self._contents(f"{self._name}: body", old["requestBody"], new["requestBody"], Direction.ANSWER)
 
     def _security(self, old: list[Schema], new: list[Schema]) -> Iterator[str]:
         for way in old or [{}]:

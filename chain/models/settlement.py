@@ -270,6 +270,7 @@ class FundingTransfer(models.Model):
             models.UniqueConstraint(fields=["tx_hash", "sender"], name="funding_once_per_sender"),
             models.CheckConstraint(condition=models.Q(used__gte=0), name="funding_used_not_negative"),
         ]
+        indexes = [models.Index(fields=["sender", "-created_at", "-id"], name="funding_sender_time")]
 
     def __str__(self) -> str:
         return f"{self.value} by {self.tx_hash}"

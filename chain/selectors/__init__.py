@@ -2,8 +2,10 @@
 
 from chain.selectors.blocks import KnownBlocks, known_blocks
 from chain.selectors.events import (
+    IncomingTransfer,
     events_due_again,
     events_due_again_query,
+    incoming_transfers,
     last_block_of,
     last_event_before,
     position_events,
@@ -55,6 +57,7 @@ from chain.selectors.wallets import (
 
 __all__ = [
     "OPEN_OPERATION_STATES",
+    "IncomingTransfer",
     "KnownBlocks",
     "blocks_to_compare",
     "count_by_state",
@@ -66,6 +69,7 @@ __all__ = [
     "former_transactions_that_may_run",
     "frozen_wallets_count",
     "has_live_work",
+    "incoming_transfers",
     "is_retired",
     "known_blocks",
     "last_block_of",

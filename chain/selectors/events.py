@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -11,6 +12,17 @@ from partner_platform.core import clock
 from partner_platform.core.database.batches import batched
 
 Place = tuple[int, str]  # a block's number and hash
+
+
+class IncomingTransfer(NamedTuple):
+    """A USDC transfer that others made; `value` in base units, `block_time` in seconds since the epoch."""
+
+    tx_hash: str
+    sender: str
+    value: int
+    block_number: int
+    block_hash: str
+    block_time: int
 
 
 def unapplied_events(limit: int, *, after: tuple[int, int] = (-1, -1)) -> list[ChainEvent]:
@@ -119,6 +131,22 @@ def transfers_between(first: int, last: int) -> list[tuple[str, str, int]]:
     """`(sender, recipient, base units)` of the USDC transfers in these blocks that no operation of ours made."""
     found = transfers_query(first, last).values_list("args", flat=True)
     return [(args["from"], args["to"], int(args["value"])) for args in found]
+
+
+def incoming_transfers(first: int, last: int, recipient: str) -> list[IncomingTransfer]:
+    """The USDC transfers to an account in these blocks that no operation of ours made, in the order of the chain."""
+    return [
+        IncomingTransfer(
+            tx_hash=event.tx_hash,
+            sender=event.args["from"],
+            value=int(event.args["value"]),
+            block_number=event.block_number,
+            block_hash=event.block_hash,
+            block_time=event.block_time,
+        )
+        for event in transfers_query(first, last).order_by("block_number", "log_index")
+        if event.args["to"] == recipient
+    ]
 
 
 def transfers_query(first: int, last: int) -> QuerySet[ChainEvent]:

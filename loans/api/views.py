@@ -15,6 +15,7 @@ from loans.api.repay import RepayViewSet
 from loans.api.repayments import RepaymentsViewSet
 from loans.api.reports import ReportsViewSet
 from loans.api.requests import RequestsViewSet
+from loans.api.transfers import TransfersViewSet
 from loans.api.user_loans import UserLoansViewSet
 
 __all__ = ["LoanViewSet", "PublicViewSet"]
@@ -33,5 +34,6 @@ class LoanViewSet(
     ReportsViewSet,
     RequestsViewSet,
     PlatformViewSet,
+    TransfersViewSet,
 ):
     """Borrow, repay and read, for an authenticated partner."""

@@ -13,11 +13,15 @@ from partners.models import Partner
 
 
 class PlatformAccountQuerySet(models.QuerySet["PlatformAccount"]):
-    """The two guarded updates: each moves its figure only from what the caller read."""
+    """The guarded updates: each moves its figure only from what the caller read."""
 
     def move_deposits(self, row: "PlatformAccount", *, to: int) -> bool:
         """Set the account's `deposits_block`; False where another worker moved it since `row` was read."""
         return self.filter(pk=row.pk, deposits_block=row.deposits_block).update(deposits_block=to) == 1
+
+    def move_transfers(self, row: "PlatformAccount", *, to: int) -> bool:
+        """Set the account's `transfers_block`; False where another worker moved it since `row` was read."""
+        return self.filter(pk=row.pk, transfers_block=row.transfers_block).update(transfers_block=to) == 1
 
     def count_judgement(self, address: str, *, seen: int) -> bool:
         """Count one more of the account's `judgements`; False where there are no longer `seen` of them."""
@@ -35,6 +39,7 @@ class PlatformAccount(models.Model):
     address = AddressField(unique=True)
     judgements = models.PositiveBigIntegerField(default=0)
     deposits_block = models.PositiveBigIntegerField(default=0)
+    transfers_block = models.PositiveBigIntegerField(default=0)  # up to it, unclaimed transfers were told of
 
     objects = PlatformAccountQuerySet.as_manager()
 

@@ -6,6 +6,7 @@
     ├── Forbidden (403)
     ├── NotFound (404)
     ├── Conflict (409)
+    ├── Gone (410)
     ├── PayloadTooLarge (413)
     ├── Unprocessable (422)
     ├── TooManyRequests (429)
@@ -85,6 +86,7 @@ class ErrorCode(StrEnum):
     REPAYMENT_IN_PROGRESS = "repayment_in_progress"
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    CURSOR_EXPIRED = "cursor_expired"
     REQUEST_TIMEOUT = "request_timeout"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     URI_TOO_LONG = "uri_too_long"
@@ -144,6 +146,10 @@ class NotFound(PlatformError):
 
 class Conflict(PlatformError):
     status = HTTPStatus.CONFLICT
+
+
+class Gone(PlatformError):
+    status = HTTPStatus.GONE
 
 
 class PayloadTooLarge(PlatformError):

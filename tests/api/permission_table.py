@@ -84,6 +84,8 @@ TABLE = (
     Row("GET HEAD", "/partners/platform", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/stats", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/transactions", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/my/transfers", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/my/events", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/public/oaid/<oaid_token_id>/credit-line", PUBLIC, 200),
     Row("GET HEAD", "/partners/public/position/<position_id>/details", PUBLIC, 200),
     Row("GET HEAD", "/health/live", OPEN, 200),

@@ -49,7 +49,53 @@ def changed(change: Change) -> list[str]:
     return breaking_changes(old, new)
 
 
+def webhook(schema: Schema, kind: str) -> Schema:
+    return schema["webhooks"][kind]["post"]
+
+
+def schema_of(schema: Schema, name: str) -> Schema:
+    return schema["components"]["schemas"][name]
+
+
 BREAKS: dict[str, tuple[Change, str]] = {
+    "a webhook is gone": (lambda s: s["webhooks"].pop("loan.cured"), "webhook loan.cured: it is gone"),
+    "a webhook's header is gone": (
+        lambda s: webhook(s, "loan.repaid")["parameters"].pop(0),
+        "webhook loan.repaid: header webhook-id is gone",
+    ),
+    "a webhook's header may be missing": (
+        lambda s: s["components"]["parameters"]["XWebhookSignature"].update(required=False),
+        "webhook loan.repaid: header X-Webhook-Signature may be missing now",
+    ),
+    "a webhook's signature has another form": (
+        lambda s: s["components"]["parameters"]["XWebhookSignature"]["schema"].update(pattern="^sha512="),
+        (
+            "webhook loan.repaid: header X-Webhook-Signature: pattern was "
+            "^sha256=[0-9a-f]{64}(,sha256=[0-9a-f]{64})*$ and is ^sha512="
+        ),
+    ),
+    "a webhook's type is called otherwise": (
+        lambda s: webhook(s, "loan.repaid")["requestBody"]["content"]["application/json"]["schema"]["allOf"][2][
+            "properties"
+        ]["type"].update(const="loan.paid"),
+        "webhook loan.repaid: body.type may be 'loan.paid'",
+    ),
+    "a field of every event is gone": (
+        lambda s: schema_of(s, "FeedEvent")["properties"].pop("sequence"),
+        "webhook loan.repaid: body.sequence is gone",
+    ),
+    "a field of the plan's webhook may be missing": (
+        lambda s: schema_of(s, "LoanEventFields")["required"].remove("totalRepaid"),
+        "webhook loan.repaid: body.totalRepaid may be missing now",
+    ),
+    "a field of a webhook's loan is gone": (
+        lambda s: loan(s)["properties"].pop("interestPaid"),
+        "webhook loan.repaid: body.data.loan.interestPaid is gone",
+    ),
+    "a webhook no longer names its instalment": (
+        lambda s: schema_of(s, "InstalmentEventData")["properties"].pop("installment"),
+        "webhook payment.missed: body.data.installment is gone",
+    ),
     "a path is gone": (lambda s: s["paths"].pop(BORROW), f"{BORROW}: the path is gone"),
     "an operation is gone": (lambda s: s["paths"][STATS].pop("get"), f"GET {STATS}: the operation is gone"),
     "an operation is called otherwise": (
@@ -196,6 +242,9 @@ def test_a_break_is_found(what: str) -> None:
         lambda s: borrow(s)["responses"].update({"451": {"description": "", "content": {}}}),
         lambda s: errors(s, "409")["code"]["enum"].append("other_code"),
         lambda s: borrow(s).update(summary="Other words"),
+        lambda s: s["webhooks"].update({"loan.sold": s["webhooks"]["loan.repaid"]}),
+        lambda s: schema_of(s, "RepaymentEventData")["properties"].update(note={"type": "string"}),
+        lambda s: webhook(s, "loan.repaid")["parameters"].append({"in": "header", "name": "X-More", "schema": {}}),
     ],
 )
 def test_more_for_callers_is_no_break(change: Change) -> None:

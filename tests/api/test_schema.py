@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.validation import validate_schema
 
+from events.kinds import EventType
 from partner_platform.core import errors
 from partner_platform.core.error_catalogue import CATALOGUE
 from partner_platform.core.errors import ErrorCode, PlatformError
@@ -21,6 +22,14 @@ from partner_platform.core.management.commands.openapi import COMMITTED
 from partner_platform.core.openapi import document
 
 PROJECT = Path(__file__).resolve().parents[2]
+WEBHOOK_HEADERS = {  # the plan's, and those of Standard Webhooks
+    "WebhookId": "webhook-id",
+    "WebhookTimestamp": "webhook-timestamp",
+    "WebhookSignature": "webhook-signature",
+    "XWebhookEvent": "X-Webhook-Event",
+    "XWebhookTimestamp": "X-Webhook-Timestamp",
+    "XWebhookSignature": "X-Webhook-Signature",
+}
 SCHEMA = document.make_document()
 OPERATIONS = {
     f"{method.upper()} {path}": operation
@@ -98,7 +107,7 @@ def _camel(name: str) -> str:
 def test_every_operation_tells_who_may_call_and_has_an_id_a_summary_and_a_tag_of_the_list() -> None:
     tags = {tag["name"] for tag in SCHEMA["tags"]}
 
-    assert len({operation["operationId"] for operation in OPERATIONS.values()}) == len(OPERATIONS) == 18
+    assert len({operation["operationId"] for operation in OPERATIONS.values()}) == len(OPERATIONS) == 20
     for name, operation in OPERATIONS.items():
         assert operation["summary"], name
         assert set(operation["tags"]) <= tags, name
@@ -139,6 +148,38 @@ def test_an_error_of_another_operation_does_not_fit() -> None:
         _validator(schema).validate(example)
 
 
+def test_every_type_of_event_is_described_with_its_headers_its_body_and_an_example_that_fits() -> None:
+    assert set(SCHEMA["webhooks"]) == set(EventType.values)
+    for kind, item in SCHEMA["webhooks"].items():
+        (content,) = item["post"]["requestBody"]["content"].values()
+        example = content["examples"][kind]["value"]
+        _validator(content["schema"]).validate(example)
+        assert example["type"] == kind
+        assert item["post"]["parameters"] == SCHEMA["webhooks"]["loan.repaid"]["post"]["parameters"]
+    names = [SCHEMA["components"]["parameters"][name]["name"] for name in WEBHOOK_HEADERS]
+    assert names == [*WEBHOOK_HEADERS.values()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [("loan.repaid", "totalRepaid"), ("loan.repaid", "internalLoanId"), ("webhook.test", "sequence")],
+)
+def test_an_event_without_one_of_its_fields_does_not_fit(kind: str, field: str) -> None:
+    (content,) = SCHEMA["webhooks"][kind]["post"]["requestBody"]["content"].values()
+    example = {name: value for name, value in content["examples"][kind]["value"].items() if name != field}
+
+    with pytest.raises(jsonschema.ValidationError, match=field):
+        _validator(content["schema"]).validate(example)
+
+
+def test_an_event_of_another_type_does_not_fit() -> None:
+    (content,) = SCHEMA["webhooks"]["payment.missed"]["post"]["requestBody"]["content"].values()
+    (other,) = SCHEMA["webhooks"]["loan.borrowed"]["post"]["requestBody"]["content"].values()
+
+    with pytest.raises(jsonschema.ValidationError):
+        _validator(content["schema"]).validate(other["examples"]["loan.borrowed"]["value"])
+
+
 def test_links_lead_to_operations_and_parameters_that_exist() -> None:
     by_id = {operation["operationId"]: operation for operation in OPERATIONS.values()}
     links = [
@@ -173,7 +214,7 @@ def test_the_catalogue_has_the_status_that_each_error_is_raised_with() -> None:
     raised = re.compile(r"\b(" + "|".join(statuses) + r")\(\s*ErrorCode\.([A-Z_]+)")
     found = [
         (code, statuses[kind])
-        for folder in ("partner_platform", "partners", "loans", "chain", "audit")
+        for folder in ("partner_platform", "partners", "loans", "chain", "audit", "events", "webhooks")
         for path in (PROJECT / folder).rglob("*.py")
         for kind, code in raised.findall(path.read_text())
     ]

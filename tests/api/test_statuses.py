@@ -12,6 +12,8 @@ from schemathesis.checks import not_a_server_error
 
 from chain.lending import readings
 from chain.rpc.clients import get_client
+from events.models import FeedState
+from events.numbering import ensure_state
 from partner_platform.core.web.middleware import MAX_BODY_BYTES
 from partner_platform.health import readiness
 from partners.models import PartnerStatus
@@ -26,12 +28,13 @@ LOANS, TRANSACTIONS = "GET /partners/user/{userWallet}/loans", "GET /partners/my
 STATS, REPAYMENT = "GET /partners/my/stats", "GET /partners/repayments/{repaymentId}"
 PREVIEW, ALL_LOANS = "POST /partners/borrow/preview", "GET /partners/loans"
 REQUESTS, PLATFORM = "GET /partners/my/requests", "GET /partners/platform"
+EVENTS, TRANSFERS = "GET /partners/my/events", "GET /partners/my/transfers"
 CREDIT_LINE = "GET /partners/public/oaid/{oaidTokenId}/credit-line"
 POSITION = "GET /partners/public/position/{positionId}/details"
 LIVE, READY, SCHEMA = "GET /health/live", "GET /health/ready", "GET /openapi.json"
 
 OF_LOANS = (BORROW, PREVIEW, TYPED_DATA, REPAY, REPAYMENT, LOAN, PAYOFF, LOANS, ALL_LOANS)
-OF_PARTNERS = (*OF_LOANS, TRANSACTIONS, STATS, REQUESTS, PLATFORM)
+OF_PARTNERS = (*OF_LOANS, TRANSACTIONS, STATS, REQUESTS, PLATFORM, EVENTS, TRANSFERS)
 MONEY = (BORROW, REPAY)
 REFUSED_WITHOUT_REDIS = (*MONEY, PREVIEW)
 
@@ -58,6 +61,8 @@ class Caller:
             ALL_LOANS: {},
             REQUESTS: {},
             PLATFORM: {},
+            EVENTS: {},
+            TRANSFERS: {},
             REPAYMENT: {"path_parameters": {"repaymentId": str(uuid.uuid4())}},
             CREDIT_LINE: {"path_parameters": {"oaidTokenId": str(user.oaid_token_id)}},
             POSITION: {"path_parameters": {"positionId": str(user.position_id)}},
@@ -108,7 +113,7 @@ def test_every_status_of_the_schema_is_answered_as_the_schema_tells(world: World
 
 
 def _the_life_of_a_loan(call: Caller) -> None:
-    for label in (LIVE, READY, SCHEMA, CREDIT_LINE, POSITION, TYPED_DATA, STATS, PREVIEW, PLATFORM):
+    for label in (LIVE, READY, SCHEMA, CREDIT_LINE, POSITION, TYPED_DATA, STATS, PREVIEW, PLATFORM, EVENTS, TRANSFERS):
         call(label, 200)
     once = {**call.world.headers, "Idempotency-Key": "borrow-1"}
     call(BORROW, 202, headers=once)
@@ -148,6 +153,11 @@ def _refusals(call: Caller) -> None:
     for label in (LOAN, PAYOFF):
         call(label, 404, path_parameters={"partnerLoanId": "unknown"})
     call(REPAYMENT, 404)
+    cursor = call(EVENTS, 200)["next"]
+    ensure_state()
+    FeedState.objects.update(pruned=10**9)
+    call(EVENTS, 410, query={"after": cursor})
+    FeedState.objects.update(pruned=0)
     call(LOANS, 400, path_parameters={"userWallet": "0x1"})
     call(LOANS, 404, path_parameters={"userWallet": "a/b"})
     for label in (TRANSACTIONS, ALL_LOANS, REQUESTS):

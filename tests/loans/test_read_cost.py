@@ -9,11 +9,11 @@ from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 
 from audit.models import ApiLog
+from chain.selectors import KnownBlocks
+from loans.objects.recent_blocks import RecentBlocks
 from tests.factories import DOLLAR
 
 _TABLE = re.compile(r'(?:SELECT .*? FROM|INSERT INTO|UPDATE) "(\w+)"')
-from chain.selectors import KnownBlocks
-from loans.objects.recent_blocks import RecentBlocks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -56,6 +56,11 @@ STATE: dict[ErrorCode, Entry] = {
         "A request with this Idempotency-Key is still being answered",
         retry_after=1,
     ),
+    ErrorCode.CURSOR_EXPIRED: Entry(
+        HTTPStatus.GONE,
+        "events after this cursor were deleted by their age; begin again without `after`, and read the loans",
+        "Events after this cursor were deleted by their age: begin again without after, and read the loans",
+    ),
     ErrorCode.PAYLOAD_TOO_LARGE: Entry(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB", "The body is larger than 64 KiB"
     ),

@@ -1,6 +1,8 @@
 """One endpoint as an OpenAPI operation: parameters and bodies from its serializers, errors from the catalogue."""
 
 from collections import defaultdict
+from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import uritemplate
@@ -113,6 +115,19 @@ class ContractSchema(AutoSchema):
         if isinstance(serializer, StrictSerializer):
             schema["additionalProperties"] = False
         return schema
+
+
+def schemas_of(used: Iterable[Serializer]) -> dict[str, Any]:
+    """The schemas of these serializers and of those inside them, by the names that they have among the components."""
+    mapper, registry = ContractSchema(), ComponentRegistry()
+    mapper.registry, mapper.method, mapper.path = registry, "POST", ""
+    view: Any = SimpleNamespace(request=None)
+    mapper.view = view  # no view's: what it answers or takes depends on none
+    for serializer in sorted(used, key=lambda kind: kind.__name__):
+        instance: Any = serializer()
+        mapper.resolve_serializer(instance, "request")
+    schemas: dict[str, Any] = registry.build({})["schemas"]
+    return schemas
 
 
 def _fields(serializer: Serializer | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ TAGS = {
     "Public": "Readings of the chain, without a key: 60 calls a minute for a client address.",
     "Loans": "Borrow, repay and read, with an API key.",
     "Reports": "A partner's own figures and transactions.",
+    "Webhooks": "What happened, told to endpoints of a partner's and kept in a feed; docs/webhooks.md.",
     "Service": "The service's own state, the platform's facts, and this document.",
 }
 

@@ -1,0 +1,1 @@
+"""The partner API of webhooks: the feed of events behind them."""
