@@ -185,6 +185,10 @@ if not (1 <= PARTNER_THREADS <= WEB_THREADS and 1 <= WAITING_THREADS <= WEB_THRE
 FORCE_SCRIPT_NAME = ""  # the path is what was asked for, whatever a server or a header says of a prefix
 # CIDRs of the proxies whose forwarding headers are believed; empty: the peer's address is the client's.
 TRUSTED_PROXIES = require_networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
+# CIDRs that partners' URLs (webhooks) may reach although they are not public, and without TLS; only a local sandbox's.
+WEBHOOK_ALLOWED_NETWORKS = require_networks(
+    "WEBHOOK_ALLOWED_NETWORKS", env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])
+)
 # Access to /metrics: callers with this token, or from one of these networks (CIDRs).
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 if 0 < len(METRICS_TOKEN) < 32:
