@@ -162,39 +162,45 @@ ROTATE_SIGNING_SECRET = OperationDoc(
 )
 
 
-class CredentialsViewSet(PartnerViewSet):
-    """The partner's own keys and secrets."""
+class KeysViewSet(PartnerViewSet):
+    """The partner's own keys."""
 
     required_scope = Scope.MANAGE
+    lookup_url_kwarg = "key_id"
+    lookup_value_regex = "[^/]+"
 
-    @action(detail=False, url_path="keys")
     @described(LIST_KEYS)
-    def list_keys(self, request: Request) -> Response:
+    def list(self, request: Request) -> Response:
         """The live keys."""
         in_use: Any = request.auth
         return Response({"keys": [present_key(key, in_use) for key in own_keys.live_keys(partner_of(request))]})
 
-    @action(detail=False, methods=["post"], url_path="keys/rotate")
+    @action(detail=False, methods=["post"])
     @described(ROTATE_KEY)
     @idempotent(atomic=True, is_secret=True)
-    def rotate_key(self, request: Request) -> Response:
+    def rotate(self, request: Request) -> Response:
         """A new key in place of the one in use."""
         body = validated(GraceBody(data=request.data))
         in_use: Any = request.auth
         return Response(present_rotated(own_keys.rotate_own_key(in_use=in_use, grace_hours=body["gracePeriodHours"])))
 
-    @action(detail=False, methods=["delete"], url_path=r"keys/(?P<key_id>[^/]+)")
     @described(DELETE_KEY)
-    def delete_key(self, request: Request, key_id: str) -> Response:
+    def destroy(self, request: Request, key_id: str) -> Response:
         """Revoke a key."""
         in_use: Any = request.auth
         own_keys.revoke_own_key(in_use=in_use, key_id=key_id)
         return Response(status=204)
 
-    @action(detail=False, methods=["post"], url_path="signing-secret/rotate")
+
+class SigningSecretViewSet(PartnerViewSet):
+    """The partner's own signing secret."""
+
+    required_scope = Scope.MANAGE
+
+    @action(detail=False, methods=["post"])
     @described(ROTATE_SIGNING_SECRET)
     @idempotent(atomic=True, is_secret=True)
-    def rotate_signing_secret(self, request: Request) -> Response:
+    def rotate(self, request: Request) -> Response:
         """A new signing secret."""
         hours = validated(GraceBody(data=request.data))["gracePeriodHours"]
         partner = partner_of(request)

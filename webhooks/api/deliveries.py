@@ -13,7 +13,7 @@ from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi import headers
 from partner_platform.core.openapi.fields import AnyObject, Count, Timestamp
-from partner_platform.core.openapi.operations import IDEMPOTENCY_ERRORS, Link, OperationDoc, ResponseDoc, described
+from partner_platform.core.openapi.operations import Link, OperationDoc, ResponseDoc, described
 from partner_platform.core.web.pagination import MAX_CURSOR
 from partner_platform.core.web.serializers import DigitsField, LoanIdField, OneOfField
 from partners.api.common import PartnerViewSet, actor_of, partner_of, returned, validated
@@ -187,7 +187,7 @@ RETRY = OperationDoc(
         ),
     ),
     errors=(
-        *IDEMPOTENCY_ERRORS,
+        ErrorCode.IDEMPOTENCY_KEY_IN_USE,
         ErrorCode.DELIVERY_NOT_FOUND,
         ErrorCode.ENDPOINT_NOT_FOUND,
         ErrorCode.ENDPOINT_DISABLED,

@@ -74,7 +74,7 @@ TEST = OperationDoc(
     headers=(headers.IDEMPOTENCY_KEY,),
     answers=(ResponseDoc(status=202, when="It will be sent", body=TestSent, example={"eventId": _EVENT_ID}),),
     errors=(
-        *IDEMPOTENCY_ERRORS,
+        ErrorCode.IDEMPOTENCY_KEY_IN_USE,
         ErrorCode.ENDPOINT_NOT_FOUND,
         ErrorCode.ENDPOINT_DISABLED,
         ErrorCode.QUEUE_UNAVAILABLE,
@@ -95,7 +95,7 @@ ROTATE = OperationDoc(
             {**SECRET_EXAMPLE, "previousSecretValidUntil": "2026-01-06T10:30:00Z"},
         ),
     ),
-    errors=(*IDEMPOTENCY_ERRORS, ErrorCode.ENDPOINT_NOT_FOUND, ErrorCode.QUEUE_UNAVAILABLE),
+    errors=(ErrorCode.IDEMPOTENCY_KEY_IN_USE, ErrorCode.ENDPOINT_NOT_FOUND, ErrorCode.QUEUE_UNAVAILABLE),
 )
 RESEND = OperationDoc(
     id="resendWebhook",
