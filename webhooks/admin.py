@@ -13,7 +13,12 @@ class EndpointAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     search_fields = ("url", "partner__partner_id")
     ordering = ("-created_at",)
-    exclude = ("secret", "previous_secret")
+    # All that there is but the secrets. Read-only, so that no form is made of them.
+    fields = readonly_fields = (
+        *("partner", "url", "event_types", "description", "is_partners_url", "status", "disabled_reason"),
+        *("previous_secret_until", "due_at", "failures_in_a_row", "resume_at", "failing_since", "delivered_at"),
+        *("deleted_at", "created_at", "updated_at"),
+    )
 
 
 @admin.register(Delivery)

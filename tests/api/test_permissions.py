@@ -63,6 +63,10 @@ class World:
         self.other = open_partner(1, chain.world.partners[1])
         staff = User.objects.create_superuser("ann", "ann@platform.example", "a-staff-password")
         non_admin = User.objects.create_user("bob", "bob@platform.example", "a-staff-password")
+        self.endpoint = endpoint_of(self.right.partner)
+        self.delivery = delivery_of(self.endpoint, numbered_events(self.right.partner, 1)[0], status="DELIVERED")
+        self.spare_key = ApiKeyFactory.create(partner=self.right.partner)
+        ApiKeyFactory.create_batch(2, partner=self.other.partner)
         self.callers = Callers(self.right, self.other, staff=staff, non_admin=non_admin)
         assert self.callers.right(self.call("POST", "/partners/borrow", "borrow", loan_id=OLD_LOAN)).status_code == 202
         self.settle()
@@ -70,10 +74,6 @@ class World:
         self.settle()
         self.loan = PartnerLoan.objects.get(status="ACTIVE")
         self.repayment = Repayment.objects.get(status="SETTLED")
-        self.endpoint = endpoint_of(self.right.partner)
-        self.delivery = delivery_of(self.endpoint, numbered_events(self.right.partner, 1)[0], status="DELIVERED")
-        self.spare_key = ApiKeyFactory.create(partner=self.right.partner)
-        ApiKeyFactory.create_batch(2, partner=self.other.partner)
 
     def settle(self) -> None:
         """Everything that is accepted, to its end."""
@@ -131,7 +131,7 @@ class World:
         """Whether an answer tells anything of the right partner's."""
         partner, repayment_id = self.right.partner, str(self.repayment.pk)
         secrets = (partner.partner_id, partner.partner_name, str(self.loan.internal_loan_id), repayment_id)
-        secrets = (*secrets, str(self.endpoint.pk), str(self.delivery.pk), self.spare_key.prefix)
+        secrets = (*secrets, str(self.endpoint.pk), str(self.delivery.pk), str(self.spare_key.pk))
         return any(secret in text for secret in (*secrets, OLD_LOAN, self.loan.borrow_tx_hash))
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -207,7 +208,7 @@ def _credentials(call: Caller) -> None:
         answer = call(label, 200, body={"gracePeriodHours": 24}, headers=once)
         call(label, 422, headers=once)
     call(ROTATE_KEY, 409)  # the one in use ends
-    lender.key = answer["apiKey"]
+    call.world.lender = replace(lender, key=answer["apiKey"])
     call(DELETE_KEY, 204, path_parameters={"keyId": str(in_use.pk)})
 
 
