@@ -119,6 +119,7 @@ ROTATE_KEY = OperationDoc(
     "`Idempotency-Key` the same call shows it again. Sent again without one, the former key is refused.",
     headers=(headers.IDEMPOTENCY_KEY,),
     body=GraceBody,
+    is_body_required=False,
     body_examples={"atOnce": {}, "inADay": {"gracePeriodHours": 24}},
     answers=(returned("The new key", NewKey, _NEW_KEY_EXAMPLE),),
     errors=(
@@ -146,6 +147,7 @@ ROTATE_SIGNING_SECRET = OperationDoc(
     "same call shows it again.",
     headers=(headers.IDEMPOTENCY_KEY,),
     body=GraceBody,
+    is_body_required=False,
     body_examples={"atOnce": {}, "inADay": {"gracePeriodHours": 24}},
     answers=(
         returned(

@@ -133,6 +133,14 @@ def test_what_a_change_names_is_changed_and_told_with_what_was_before(call: Call
     assert len(entries()) == 2  # nothing changed
 
 
+@pytest.mark.parametrize("status", ["enabled", "DELETED", {}, [], None, True])
+def test_a_status_is_one_of_two_words(call: Caller, status: Any) -> None:
+    row = endpoint_of(call.partner)
+    refused = call("PATCH", f"webhooks/{row.pk}", {"status": status})
+    assert (refused.status_code, list(refused.json()["details"])) == (400, ["status"])
+    assert Endpoint.objects.get().status == "ENABLED"
+
+
 def test_a_disabled_endpoint_keeps_no_backlog_and_goes_on_with_new_events(call: Caller) -> None:
     row, (event, late) = endpoint_of(call.partner), numbered_events(call.partner, 2)
     waiting, done = delivery_of(row, event), delivery_of(row, event, resend=1, status=DeliveryStatus.DELIVERED)

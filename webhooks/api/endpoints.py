@@ -152,6 +152,7 @@ UPDATE = OperationDoc(
     "`resend` sends those of the time between.",
     path=EndpointIdPath,
     body=EndpointBody,
+    is_body_required=False,
     body_examples={"types": {"eventTypes": ["loan.defaulted", "loan.liquidated"]}, "enable": {"status": "ENABLED"}},
     answers=(returned("The endpoint as it is now", EndpointState, ENDPOINT_EXAMPLE),),
     errors=(*BODY_ERRORS, ErrorCode.ENDPOINT_NOT_FOUND, ErrorCode.DUPLICATE_ENDPOINT, ErrorCode.QUEUE_UNAVAILABLE),

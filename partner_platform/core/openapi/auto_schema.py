@@ -74,7 +74,8 @@ class ContractSchema(AutoSchema):
         if told.body is None:
             return {}
         examples = {name: {"value": value} for name, value in told.body_examples.items()}
-        return {"required": True, "content": {JSON: {"schema": self._schema_of(told.body), "examples": examples}}}
+        content = {JSON: {"schema": self._schema_of(told.body), "examples": examples}}
+        return {"required": told.is_body_required, "content": content}
 
     def _schema_of(self, body: Serializer | dict[str, object]) -> dict[str, object]:
         if isinstance(body, dict):

@@ -84,6 +84,7 @@ class OperationDoc:
     path: Serializer | None = None
     query: Serializer | None = None
     body: Serializer | None = None
+    is_body_required: bool = True
     body_examples: Mapping[str, Any] = field(default_factory=dict)
     headers: tuple[str, ...] = ()
     answers: tuple[ResponseDoc, ...]
