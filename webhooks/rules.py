@@ -12,7 +12,7 @@ MAX_DESCRIPTION = 200
 WRONG_TYPES = f'Must be event types, or ["{ALL_TYPES}"] for all.'
 
 
-def read_url(value: object) -> str:
+def read_endpoint_url(value: object) -> str:
     """A URL that events may be sent to."""
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_URL:
         raise ValueError(f"Must be a URL of at most {MAX_URL} characters.")

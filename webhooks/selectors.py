@@ -2,7 +2,6 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import QuerySet
 
@@ -50,7 +49,7 @@ class DeliveryFilter:
     status: str | None = None
     partner_loan_id: str | None = None
 
-    def conditions(self) -> dict[str, Any]:
+    def conditions(self) -> dict[str, object]:
         """The filters that were given, by column."""
         return {name: value for name, value in vars(self).items() if value is not None}
 

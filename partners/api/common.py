@@ -31,7 +31,7 @@ def partner_of(request: Request) -> Partner:
     return partner
 
 
-def actor_of(request: Request) -> str:
+def audit_actor(request: Request) -> str:
     """The actor of the audit entry."""
     return f"partner:{partner_of(request).partner_id}"
 

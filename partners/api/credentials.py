@@ -23,7 +23,7 @@ from partner_platform.core.openapi.operations import (
 )
 from partner_platform.core.web.serializers import StrictSerializer, WholeNumberField
 from partners import credentials, own_keys
-from partners.api.common import PartnerViewSet, actor_of, partner_of, returned, validated
+from partners.api.common import PartnerViewSet, audit_actor, partner_of, returned, validated
 from partners.idempotency.view import idempotent
 from partners.models import ApiKey, Scope
 from partners.rules import MAX_GRACE_HOURS
@@ -64,7 +64,7 @@ class OwnKeys(serializers.Serializer):
     keys = OwnKey(many=True)
 
 
-class NewKey(serializers.Serializer):
+class NewApiKey(serializers.Serializer):
     """A new key, shown once."""
 
     id = serializers.UUIDField()
@@ -121,7 +121,7 @@ ROTATE_KEY = OperationDoc(
     body=GraceBody,
     is_body_required=False,
     body_examples={"atOnce": {}, "inADay": {"gracePeriodHours": 24}},
-    answers=(returned("The new key", NewKey, _NEW_KEY_EXAMPLE),),
+    answers=(returned("The new key", NewApiKey, _NEW_KEY_EXAMPLE),),
     errors=(
         *BODY_ERRORS,
         *IDEMPOTENCY_ERRORS,
@@ -206,7 +206,7 @@ class SigningSecretViewSet(PartnerViewSet):
         """A new signing secret."""
         hours = validated(GraceBody(data=request.data))["gracePeriodHours"]
         partner = partner_of(request)
-        secret = credentials.rotate_signing_secret(partner=partner, actor=actor_of(request), grace_hours=hours)
+        secret = credentials.rotate_signing_secret(partner=partner, actor=audit_actor(request), grace_hours=hours)
         partner.refresh_from_db(fields=["previous_signing_secret_until"])
         until = partner.previous_signing_secret_until or clock.now()
         return Response({"signingSecret": secret, "formerSecretValidUntil": isoformat(until), "warning": SAVE_SECRET})
@@ -226,7 +226,7 @@ def present_key(key: ApiKey, in_use: ApiKey) -> dict[str, object]:
 
 
 def present_rotated(rotated: own_keys.Rotated) -> dict[str, object]:
-    """The fields of `NewKey`."""
+    """The fields of `NewApiKey`."""
     return {
         "id": str(rotated.row.pk),
         "apiKey": rotated.key,

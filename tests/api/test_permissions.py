@@ -130,8 +130,8 @@ class World:
     def is_told(self, text: str) -> bool:
         """Whether an answer tells anything of the right partner's."""
         partner, repayment_id = self.right.partner, str(self.repayment.pk)
-        secrets = (partner.partner_id, partner.partner_name, str(self.loan.internal_loan_id), repayment_id)
-        secrets = (*secrets, str(self.endpoint.pk), str(self.delivery.pk), str(self.spare_key.pk))
+        settings = (str(self.endpoint.pk), str(self.delivery.pk), str(self.spare_key.pk))
+        secrets = (partner.partner_id, partner.partner_name, str(self.loan.internal_loan_id), repayment_id, *settings)
         return any(secret in text for secret in (*secrets, OLD_LOAN, self.loan.borrow_tx_hash))
 
 

@@ -49,7 +49,7 @@ def numbered_events(partner: Partner, count: int, event_type: EventType = EventT
     ids = [event.pk for event in run_in_transaction(lambda: record_events(new))]
     number_events()
     events = list(Event.objects.filter(pk__in=ids).order_by("number"))
-    FanOut.objects.update_or_create(name="feed", defaults={"until": events[-1].number})
+    FanOut.objects.update_or_create(name="feed", defaults={"until": events[-1].number or 0})
     return events
 
 

@@ -16,7 +16,7 @@ from partner_platform.core.openapi.fields import AnyObject, Count, Timestamp
 from partner_platform.core.openapi.operations import Link, OperationDoc, ResponseDoc, described
 from partner_platform.core.web.pagination import MAX_CURSOR
 from partner_platform.core.web.serializers import DigitsField, LoanIdField, OneOfField
-from partners.api.common import PartnerViewSet, actor_of, partner_of, returned, validated
+from partners.api.common import PartnerViewSet, audit_actor, partner_of, returned, validated
 from partners.idempotency.view import idempotent
 from partners.models import Scope
 from webhooks import selectors
@@ -236,7 +236,7 @@ class DeliveriesViewSet(PartnerViewSet):
         """Deliver it now, or once more."""
         validated(NoBody(data=request.data))
         delivery = deliveries.retry_delivery(
-            partner=partner_of(request), delivery_id=delivery_id, actor=actor_of(request)
+            partner=partner_of(request), delivery_id=delivery_id, actor=audit_actor(request)
         )
         return Response(present_delivery(delivery), status=202)
 

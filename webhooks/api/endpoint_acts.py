@@ -22,7 +22,7 @@ from partner_platform.core.openapi.operations import (
     described,
 )
 from partner_platform.core.web.serializers import StrictSerializer
-from partners.api.common import PartnerViewSet, actor_of, partner_of, returned, validated
+from partners.api.common import PartnerViewSet, audit_actor, partner_of, returned, validated
 from partners.idempotency.view import idempotent
 from partners.models import Scope
 from webhooks.api.endpoints import SECRET_EXAMPLE, EndpointIdPath, EndpointWithSecret, present_endpoint
@@ -148,7 +148,7 @@ class EndpointActsViewSet(PartnerViewSet):
         """A new secret."""
         validated(NoBody(data=request.data))
         endpoint, secret = endpoints.rotate_secret(
-            partner=partner_of(request), endpoint_id=endpoint_id, actor=actor_of(request)
+            partner=partner_of(request), endpoint_id=endpoint_id, actor=audit_actor(request)
         )
         return Response({**present_endpoint(endpoint), "secret": secret})
 
@@ -159,6 +159,6 @@ class EndpointActsViewSet(PartnerViewSet):
         """Schedule events once more."""
         since = validated(ResendBody(data=request.data))["since"]
         resent = deliveries.resend_since(
-            partner=partner_of(request), endpoint_id=endpoint_id, since=since, actor=actor_of(request)
+            partner=partner_of(request), endpoint_id=endpoint_id, since=since, actor=audit_actor(request)
         )
         return Response({"scheduled": resent.scheduled, "nextSince": isoformat(resent.next_since)}, status=202)

@@ -22,7 +22,7 @@ from partner_platform.core.openapi.operations import (
     described,
 )
 from partner_platform.core.web.serializers import OneOfField, StrictCharField, StrictSerializer
-from partners.api.common import PartnerViewSet, actor_of, partner_of, returned, validated
+from partners.api.common import PartnerViewSet, audit_actor, partner_of, returned, validated
 from partners.idempotency.view import idempotent
 from partners.models import Scope
 from webhooks import rules, selectors
@@ -186,7 +186,7 @@ class EndpointsViewSet(PartnerViewSet):
     def create(self, request: Request) -> Response:
         """A new one, with its secret."""
         values = _arguments(validated(NewEndpointBody(data=request.data)))
-        endpoint, secret = endpoints.create_endpoint(partner=partner_of(request), actor=actor_of(request), **values)
+        endpoint, secret = endpoints.create_endpoint(partner=partner_of(request), actor=audit_actor(request), **values)
         return Response({**present_endpoint(endpoint), "secret": secret}, status=201)
 
     @described(GET)
@@ -200,14 +200,14 @@ class EndpointsViewSet(PartnerViewSet):
         """Change one."""
         values = _arguments(validated(EndpointBody(data=request.data)))
         endpoint = endpoints.update_endpoint(
-            partner=partner_of(request), endpoint_id=endpoint_id, actor=actor_of(request), **values
+            partner=partner_of(request), endpoint_id=endpoint_id, actor=audit_actor(request), **values
         )
         return Response(present_endpoint(endpoint))
 
     @described(DELETE)
     def destroy(self, request: Request, endpoint_id: str) -> Response:
         """Delete one."""
-        endpoints.delete_endpoint(partner=partner_of(request), endpoint_id=endpoint_id, actor=actor_of(request))
+        endpoints.delete_endpoint(partner=partner_of(request), endpoint_id=endpoint_id, actor=audit_actor(request))
         return Response(status=204)
 
 

@@ -37,7 +37,7 @@ class EndpointUrlField(serializers.Field[str, Any, str, Any]):
 
     def to_internal_value(self, data: object) -> str:
         try:
-            return rules.read_url(data)
+            return rules.read_endpoint_url(data)
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from error
 

@@ -18,7 +18,7 @@ from partners.models import Partner
 from webhooks import selectors
 from webhooks.models import ALL_TYPES, Delivery, DeliveryStatus, Endpoint
 from webhooks.services.endpoints import require_enabled
-from webhooks.services.pending import wake
+from webhooks.services.pending import make_due_now
 
 MAX_RESENT = 1_000  # events of one call, which is one transaction
 ROWS_AN_INSERT = 200
@@ -104,7 +104,7 @@ def _schedule(endpoint: Endpoint, events: list[Event]) -> None:
     Delivery.objects.bulk_create(
         [_delivery(endpoint, event, newest.get(event.pk)) for event in again], batch_size=ROWS_AN_INSERT
     )
-    wake(endpoint.pk)
+    make_due_now(endpoint.pk)
 
 
 def _delivery(endpoint: Endpoint, event: Event, newest: Delivery | None) -> Delivery:

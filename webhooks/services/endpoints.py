@@ -7,7 +7,7 @@ number nor a URL's being used once depends on two requests of the same moment. A
 The plan's `webhookUrl` is the endpoint with `is_partners_url`: its `url` is `Partner.webhook_url`, whoever changes one.
 """
 
-from typing import Any
+from collections.abc import Iterable
 from uuid import UUID
 
 from audit.services import record_change
@@ -51,7 +51,7 @@ def create_endpoint(
     return run_in_transaction(create)
 
 
-def update_endpoint(*, partner: Partner, endpoint_id: object, actor: str, **changes: Any) -> Endpoint:
+def update_endpoint(*, partner: Partner, endpoint_id: object, actor: str, **changes: object) -> Endpoint:
     """Change `url`, `event_types`, `description` or `status`, to values that `webhooks.rules` accepts.
 
     A new URL, and being enabled, forget earlier failures. Disabled, its pending deliveries fail; enabled again, it gets
@@ -65,7 +65,7 @@ def update_endpoint(*, partner: Partner, endpoint_id: object, actor: str, **chan
         if not changed:
             return before
         if "url" in changed:
-            _require_new_url(changed["url"], selectors.live_endpoints(partner))
+            _require_new_url(str(changed["url"]), selectors.live_endpoints(partner))
         after = _write(before, changed, actor)
         if before.is_partners_url and "url" in changed:
             change_terms(partner=partner, actor=actor, webhook_url=changed["url"])
@@ -126,7 +126,7 @@ def rotate_secret(*, partner: Partner, endpoint_id: object, actor: str) -> tuple
         Endpoint.objects.filter(pk=endpoint.pk).update(
             secret=token, previous_secret=endpoint.secret, previous_secret_until=now + GRACE, updated_at=now
         )
-        until = {"previousSecretValidUntil": clock.isoformat(now + GRACE)}
+        until: dict[str, object] = {"previousSecretValidUntil": clock.isoformat(now + GRACE)}
         _record(endpoint, actor, "webhook.secret_rotated", after=until)
         return Endpoint.objects.get(pk=endpoint.pk)
 
@@ -175,7 +175,7 @@ def require_enabled(endpoint: Endpoint) -> None:
         raise Conflict(ErrorCode.ENDPOINT_DISABLED, message, details={"reason": endpoint.disabled_reason})
 
 
-def _insert(partner: Partner, actor: str, **values: Any) -> tuple[Endpoint, str]:
+def _insert(partner: Partner, actor: str, **values: object) -> tuple[Endpoint, str]:
     secret = new_secret()
     endpoint = Endpoint(partner_id=partner.pk, secret=crypto.encrypt(secret), **values)
     endpoint.save(force_insert=True)
@@ -183,7 +183,7 @@ def _insert(partner: Partner, actor: str, **values: Any) -> tuple[Endpoint, str]
     return endpoint, secret
 
 
-def _write(before: Endpoint, changed: dict[str, Any], actor: str) -> Endpoint:
+def _write(before: Endpoint, changed: dict[str, object], actor: str) -> Endpoint:
     columns = {**changed, **_consequences(changed)}
     Endpoint.objects.filter(pk=before.pk).update(updated_at=clock.now(), **columns)
     if "status" in changed:  # also when it is enabled: an event of the moment before may have got its delivery late
@@ -199,11 +199,11 @@ def _write(before: Endpoint, changed: dict[str, Any], actor: str) -> Endpoint:
     return after
 
 
-def _consequences(changed: dict[str, Any]) -> dict[str, Any]:
+def _consequences(changed: dict[str, object]) -> dict[str, object]:
     """The columns that follow a changed one."""
     if changed.get("status") == EndpointStatus.DISABLED:
         return {"disabled_reason": DISABLED_BY_PARTNER}
-    columns: dict[str, Any] = {"disabled_reason": ""} if "status" in changed else {}
+    columns: dict[str, object] = {"disabled_reason": ""} if "status" in changed else {}
     if "url" in changed or "status" in changed:
         columns |= {"failures_in_a_row": 0, "resume_at": None, "failing_since": None}
     return columns
@@ -232,7 +232,7 @@ def _require_new_url(url: str, others: list[Endpoint]) -> None:
             raise Conflict(ErrorCode.DUPLICATE_ENDPOINT, "Another endpoint of yours has this URL", details=details)
 
 
-def _as_audited(endpoint: Endpoint, names: Any) -> dict[str, Any]:
+def _as_audited(endpoint: Endpoint, names: Iterable[str]) -> dict[str, object]:
     return {AUDITED[name]: getattr(endpoint, name) for name in names}
 
 
@@ -241,7 +241,13 @@ def _record(
     actor: str,
     action: str,
     *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
+    before: dict[str, object] | None = None,
+    after: dict[str, object] | None = None,
 ) -> None:
-    record_change(actor=actor, action=action, target=f"webhook:{endpoint.pk}", before=before, after=after)
+    record_change(
+        actor=actor,
+        action=action,
+        target=f"webhook:{endpoint.pk}",
+        before=before,
+        after=after,
+    )

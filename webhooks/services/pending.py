@@ -16,7 +16,7 @@ def fail_pending(endpoint_id: UUID, *, why: str) -> int:
     return pending.update(status=DeliveryStatus.FAILED, last_error=why[:300], finished_at=clock.now())
 
 
-def wake(endpoint_id: UUID) -> None:
+def make_due_now(endpoint_id: UUID) -> None:
     """In the caller's transaction: the endpoint has something to send now; senders are told after the commit."""
     Endpoint.objects.filter(pk=endpoint_id).update(due_at=clock.now(), wakes=F("wakes") + 1)
     on_commit(lambda: deliveries_due.send_robust(sender=Endpoint, endpoint_id=endpoint_id))
