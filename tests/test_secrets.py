@@ -28,7 +28,7 @@ from chain.rpc.clients import get_client
 from partner_platform.core.secrets import crypto
 from partners import credentials, keys
 from partners.access import signing
-from partners.models import Partner
+from partners.models import ApiKey, Partner, Scope
 from tests.factories import open_lender
 from tests.support import request_signing
 from tests.support.chain import Chain
@@ -92,6 +92,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
     traces = Traces()
     settings.METRICS_TOKEN = METRICS_TOKEN
     partner, key = open_lender(chain.world.partners[0].settlement_address, tier="ENTERPRISE")
+    ApiKey.objects.filter(partner=partner).update(scopes=list(Scope.values))
     Partner.objects.update(webhook_secret=crypto.encrypt(WEBHOOK_SECRET))
     Endpoint.objects.create(
         partner=partner,
@@ -101,6 +102,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
     )
     console, shown = _console(traces, partner)
     signature = _calls(traces, chain, key, shown["signing secret"], partner, settings)
+    own = _own_settings(traces, key)
     _pages(traces, console)
     traces.add("log", log.getvalue())
     _dump_database(traces)
@@ -111,6 +113,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
         "API key": key,
         "its random part": key.rsplit("_", 1)[1],
         **shown,
+        **own,
         "webhook secret": WEBHOOK_SECRET,
         **_forms_of("endpoint's secret", ENDPOINT_SECRET),
         **_forms_of("endpoint's former secret", FORMER_SECRET),
@@ -221,6 +224,34 @@ def _calls(traces: Traces, chain: Chain, key: str, signing_secret: str, partner:
     credentials.set_signing_required(partner=partner, actor="test", required=False)
     _without_chain_and_redis(post, get, borrow, settings)
     return str(authorization["signature"])
+
+
+def _own_settings(traces: Traces, key: str) -> dict[str, str]:
+    """What the partner makes for itself, each with an Idempotency-Key; the answers that show a secret are no traces."""
+    client = Client()
+    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "own-settings"}
+
+    def post(path: str, body: Any) -> Any:
+        answer = client.post(f"/partners/my/{path}", json.dumps(body), "application/json", headers=headers)
+        assert answer.status_code in (200, 201), answer.content
+        return answer.json()
+
+    made = post("webhooks", {"url": "https://lender.example/hooks"})
+    second = post(f"webhooks/{made['id']}/rotate-secret", {})["secret"]
+    for path in ("webhooks", f"webhooks/{made['id']}", "webhooks/deliveries", "keys"):
+        answer = client.get(f"/partners/my/{path}", headers=headers)
+        traces.answer(f"GET /partners/my/{path}", answer)
+    traces.answer(
+        "a secret in a body",
+        client.post(
+            "/partners/my/webhooks",
+            json.dumps({"url": second, second: 1}),
+            "application/json",
+            headers={**headers, "Idempotency-Key": second},
+        ),
+    )
+    signing = post("signing-secret/rotate", {})["signingSecret"]
+    return {"webhook secret of an endpoint": made["secret"], "its second": second, "rotated signing secret": signing}
 
 
 def _without_chain_and_redis(post: Any, get: Any, borrow: dict[str, Any], settings: Any) -> None:

@@ -18,14 +18,14 @@ from partner_platform.core import clock
 from partners import keys
 from partners.access.concurrency import calls_in_flight
 from partners.credentials import allow_signature_v1, rotate_signing_secret, set_signing_required
-from partners.models import Partner
+from partners.models import ApiKey, Partner, Scope
 from partners.services import activate_partner, suspend_partner, update_partner
 from sandbox.world import SandboxPartner
 from tests.factories import ApiKeyFactory, open_lender
 from tests.support import request_signing
 
 ALLOWED, NOT_ALLOWED = "203.0.113.7", "198.51.100.7"
-SCOPES = ("read", "borrow", "repay")
+SCOPES = tuple(Scope.values)
 
 
 class _Stamps:
@@ -150,6 +150,7 @@ class Callers:
 def open_partner(number: int, settlement: SandboxPartner) -> Identity:
     """A partner with limits that do not get in the way."""
     partner, key = open_lender(settlement.settlement_address, number=number, tier="ENTERPRISE")
+    ApiKey.objects.filter(partner=partner).update(scopes=list(SCOPES))
     partner = update_partner(partner=partner, actor="test", ip_allow_list=["203.0.113.0/24"])
     allow_signature_v1(partner=partner, actor="test", allowed=False)
     secret = rotate_signing_secret(partner=partner, actor="test")

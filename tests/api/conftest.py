@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from eth_utils.address import to_checksum_address
 
+from partners.models import ApiKey, Scope
 from tests.api.fuzzing import World
 from tests.factories import DOLLAR
 from tests.loans.conftest import PartnerClient, make_client, settle
@@ -40,7 +41,9 @@ def world(
         chain.rpc("anvil_setBalance", address, hex(GAS_MONEY_WEI))
         fund_usdc(chain, address, 1_000_000 * DOLLAR)
         approve_usdc(chain, address, 2**256 - 1)
-        return make_client(tier="ENTERPRISE", settlement_address=address, **limits)
+        client = make_client(tier="ENTERPRISE", settlement_address=address, **limits)
+        ApiKey.objects.filter(partner=client.partner).update(scopes=list(Scope.values))
+        return client
 
     world = World(
         make_lender=make_lender,

@@ -33,7 +33,13 @@ REFUSED: dict[str, Answer] = {
 OTHER_PARTNER = "other partner"
 CALLERS = (*REFUSED, OTHER_PARTNER)
 
-READ, BORROW, REPAY = "read", "borrow", "repay"  # a partner's endpoint, and the scope that its key needs
+READ, BORROW, REPAY, WEBHOOKS, MANAGE = (
+    "read",
+    "borrow",
+    "repay",
+    "webhooks",
+    "manage",
+)  # a partner's endpoint, and the scope that its key needs
 PUBLIC = "public"  # a key is not looked at: everybody is answered alike, and the call is logged as nobody's
 OPEN = "open"  # the same, outside the API: not logged
 HIDDEN = "hidden"  # for those who run the platform: to everybody else there is no such path; not logged
@@ -49,6 +55,7 @@ class Row:
     right: int
     other_partner: Answer | None = None  # None: as everybody, on what is public
     body: dict[str, object] = field(default_factory=dict)
+    changes_its_own: bool = False  # what the other partner does there changes what is its own
 
     def expected(self, caller: str) -> Answer:
         """The answer to one who is not the right partner."""
@@ -65,6 +72,10 @@ class Row:
 ITS_OWN = (200, "")  # the other partner sees what is its own, and nothing of the right one's
 NOT_THERE = (404, "loan_not_found")
 NO_REPAYMENT = (404, "repayment_not_found")
+NO_ENDPOINT = (404, "endpoint_not_found")
+NO_DELIVERY = (404, "delivery_not_found")
+NO_KEY = (404, "api_key_not_found")
+TOO_MANY_KEYS = (409, "too_many_api_keys")
 NOT_FOUND = (404, "not_found")
 NOT_AGREED = (403, "consent_invalid")  # the user signed for the right partner
 
@@ -86,6 +97,21 @@ TABLE = (
     Row("GET HEAD", "/partners/my/transactions", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/transfers", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/events", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/my/webhooks", READ, 200, ITS_OWN),
+    Row("POST", "/partners/my/webhooks", WEBHOOKS, 201, (201, ""), changes_its_own=True),
+    Row("GET HEAD", "/partners/my/webhooks/<endpoint_id>", READ, 200, NO_ENDPOINT),
+    Row("PATCH", "/partners/my/webhooks/<endpoint_id>", WEBHOOKS, 200, NO_ENDPOINT),
+    Row("POST", "/partners/my/webhooks/<endpoint_id>/test", WEBHOOKS, 202, NO_ENDPOINT),
+    Row("POST", "/partners/my/webhooks/<endpoint_id>/rotate-secret", WEBHOOKS, 200, NO_ENDPOINT),
+    Row("POST", "/partners/my/webhooks/<endpoint_id>/resend", WEBHOOKS, 202, NO_ENDPOINT),
+    Row("GET HEAD", "/partners/my/webhooks/deliveries", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/my/webhooks/deliveries/<delivery_id>", READ, 200, NO_DELIVERY),
+    Row("POST", "/partners/my/webhooks/deliveries/<delivery_id>/retry", WEBHOOKS, 202, NO_DELIVERY),
+    Row("DELETE", "/partners/my/webhooks/<endpoint_id>", WEBHOOKS, 204, NO_ENDPOINT),
+    Row("GET HEAD", "/partners/my/keys", MANAGE, 200, ITS_OWN),
+    Row("DELETE", "/partners/my/keys/<key_id>", MANAGE, 204, NO_KEY),
+    Row("POST", "/partners/my/keys/rotate", MANAGE, 409, TOO_MANY_KEYS),  # so the keys that ask stay as they are
+    Row("POST", "/partners/my/signing-secret/rotate", MANAGE, 200, ITS_OWN, changes_its_own=True),
     Row("GET HEAD", "/partners/public/oaid/<oaid_token_id>/credit-line", PUBLIC, 200),
     Row("GET HEAD", "/partners/public/position/<position_id>/details", PUBLIC, 200),
     Row("GET HEAD", "/health/live", OPEN, 200),

@@ -51,6 +51,7 @@ def example(world: World, path: str) -> str:
         "position_id": user.position_id,
         "user_wallet": user.wallet,
         "partner_loan_id": "loan-1",
+        **dict.fromkeys(("endpoint_id", "delivery_id", "key_id"), "9f0c1d3e-6a54-4c0f-8d6b-3b1f0f3f5a10"),
         "repayment_id": "9f0c1d3e-6a54-4c0f-8d6b-3b1f0f3f5a10",
     }
     return PARAMETER.sub(lambda found: str(values[found[1]]), path)
@@ -112,7 +113,7 @@ def test_a_word_that_is_none_of_a_few_is_told_them(world: World, name: str) -> N
 )
 def test_allow_lists_what_the_path_answers_and_nothing_else(world: World, path: str) -> None:
     answered = {method for method, where in endpoints() if where == path}
-    for method in ("OPTIONS", "PUT", "DELETE"):
+    for method in sorted({"OPTIONS", "PUT", "DELETE"} - answered):
         answer = send(world, method, example(world, path))
         assert answer.status_code == 405
         assert {allowed.strip() for allowed in answer["Allow"].split(",")} == answered
@@ -174,6 +175,8 @@ def test_malformed_text_in_a_query_is_refused(world: World) -> None:
     found, wrong = query_parameters(), []
     for path, name in found:
         for text in (*NASTY, "%ff", "%ed%a0%80"):
+            if (name, text) == ("partnerLoanId", "-1"):
+                continue  # a good id of a loan
             query = f"{name}={text if text.startswith('%') else quote(text)}"
             answer = send(world, "GET", f"{path.format(userWallet=world.users[0].wallet)}?{query}")
             if answer.status_code == 200 and name in FREE_TEXTS and not answer.json()["total"]:

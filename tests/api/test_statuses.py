@@ -1,8 +1,10 @@
 """Each operation gives each status of its schema, as the schema tells it; a 500 nobody can bring about."""
 
+import datetime as dt
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,11 +16,15 @@ from chain.lending import readings
 from chain.rpc.clients import get_client
 from events.models import FeedState
 from events.numbering import ensure_state
+from partner_platform.core import clock
 from partner_platform.core.web.middleware import MAX_BODY_BYTES
 from partner_platform.health import readiness
-from partners.models import PartnerStatus
+from partners.idempotency.records import Use, claimed, fingerprint_of
+from partners.models import ApiKey, PartnerStatus
 from tests.api import fuzzing
 from tests.api.fuzzing import World
+from tests.webhooks.making import delivery_of, numbered_events
+from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,9 +40,26 @@ POSITION = "GET /partners/public/position/{positionId}/details"
 LIVE, READY, SCHEMA = "GET /health/live", "GET /health/ready", "GET /openapi.json"
 
 OF_LOANS = (BORROW, PREVIEW, TYPED_DATA, REPAY, REPAYMENT, LOAN, PAYOFF, LOANS, ALL_LOANS)
-OF_PARTNERS = (*OF_LOANS, TRANSACTIONS, STATS, REQUESTS, PLATFORM, EVENTS, TRANSFERS)
+MY = "/partners/my"
+WEBHOOKS, NEW_WEBHOOK = f"GET {MY}/webhooks", f"POST {MY}/webhooks"
+WEBHOOK, CHANGE, DELETE = (f"{method} {MY}/webhooks/{{endpointId}}" for method in ("GET", "PATCH", "DELETE"))
+TEST, ROTATE, RESEND = (f"POST {MY}/webhooks/{{endpointId}}/{act}" for act in ("test", "rotate-secret", "resend"))
+DELIVERIES, DELIVERY = f"GET {MY}/webhooks/deliveries", f"GET {MY}/webhooks/deliveries/{{deliveryId}}"
+RETRY = f"POST {MY}/webhooks/deliveries/{{deliveryId}}/retry"
+KEYS, ROTATE_KEY, DELETE_KEY = f"GET {MY}/keys", f"POST {MY}/keys/rotate", f"DELETE {MY}/keys/{{keyId}}"
+ROTATE_SIGNING = f"POST {MY}/signing-secret/rotate"
+
+SETTINGS = (NEW_WEBHOOK, CHANGE, DELETE, TEST, ROTATE, RESEND, RETRY, ROTATE_KEY, DELETE_KEY, ROTATE_SIGNING)
+WITH_BODY = (NEW_WEBHOOK, CHANGE, RESEND, ROTATE_KEY, ROTATE_SIGNING)
+OF_PARTNERS = (
+    *(*OF_LOANS, TRANSACTIONS, STATS, REQUESTS, PLATFORM, EVENTS, TRANSFERS),
+    *(WEBHOOKS, WEBHOOK, DELIVERIES, DELIVERY, KEYS, *SETTINGS),
+)
 MONEY = (BORROW, REPAY)
 REFUSED_WITHOUT_REDIS = (*MONEY, PREVIEW)
+
+
+HOUR = dt.timedelta(hours=1)
 
 
 class Caller:
@@ -64,6 +87,15 @@ class Caller:
             EVENTS: {},
             TRANSFERS: {},
             REPAYMENT: {"path_parameters": {"repaymentId": str(uuid.uuid4())}},
+            **{label: {} for label in (WEBHOOKS, DELIVERIES, KEYS)},
+            NEW_WEBHOOK: {"body": {"url": "https://lender.example/hooks"}},
+            CHANGE: {**nobodys("endpointId"), "body": {"description": "Ours"}},
+            RESEND: {**nobodys("endpointId"), "body": {"since": clock.isoformat(clock.now() - HOUR)}},
+            **{label: nobodys("endpointId") for label in (WEBHOOK, DELETE, TEST, ROTATE)},
+            **{label: nobodys("deliveryId") for label in (DELIVERY, RETRY)},
+            ROTATE_KEY: {"body": {}},
+            ROTATE_SIGNING: {"body": {}},
+            DELETE_KEY: nobodys("keyId"),
             CREDIT_LINE: {"path_parameters": {"oaidTokenId": str(user.oaid_token_id)}},
             POSITION: {"path_parameters": {"positionId": str(user.position_id)}},
             LIVE: {},
@@ -79,7 +111,8 @@ class Caller:
         excluded = [not_a_server_error] if status == 503 else []  # this one is wanted
         case.validate_response(response, headers=self.world.headers, excluded_checks=excluded)
         self.seen.add((label, status))
-        return response.json() if response.headers["content-type"] == ["application/json"] else response.content
+        is_json = response.headers.get("content-type") == ["application/json"]
+        return response.json() if is_json else response.content
 
     @property
     def documented(self) -> set[tuple[str, int]]:
@@ -96,19 +129,21 @@ def test_every_status_of_the_schema_is_answered_as_the_schema_tells(world: World
     assert set(call.good) == {label for label, _ in call.documented}
 
     _the_life_of_a_loan(call)
+    _webhooks(call)
+    _credentials(call)
     _refusals(call)
     _limits(call, settings)
     with _no_chain(settings):
         for label in (CREDIT_LINE, POSITION, READY):
             call(label, 503)
     with _no_redis(settings):
-        for label in REFUSED_WITHOUT_REDIS:
+        for label in (*REFUSED_WITHOUT_REDIS, *SETTINGS):
             call(label, 503)
 
     world.counts["operations"] = len(call.good)
     world.counts["statuses answered as documented"] = len(call.seen)
     # A lost database is answered 503 by every partner operation (tests/core/test_errors.py); here it stays up.
-    not_here = {(label, 503) for label in OF_PARTNERS if label not in REFUSED_WITHOUT_REDIS}
+    not_here = {(label, 503) for label in OF_PARTNERS if label not in (*REFUSED_WITHOUT_REDIS, *SETTINGS)}
     assert {(label, status) for label, status in call.documented - call.seen if status != 500} == not_here
 
 
@@ -142,7 +177,66 @@ def _the_life_of_a_loan(call: Caller) -> None:
         call(label, 422, body=other, headers={**call.world.headers, "Idempotency-Key": f"{kind}-1"})
 
 
+def nobodys(name: str) -> dict[str, dict[str, str]]:
+    return {"path_parameters": {name: str(uuid.uuid4())}}
+
+
+def _webhooks(call: Caller) -> None:
+    """An endpoint from its first delivery to its end; what is asked of others' is not found."""
+    partner, headers = call.world.lender.partner, call.world.headers
+    once = {**headers, "Idempotency-Key": "webhook-1"}
+    made = call(NEW_WEBHOOK, 201, headers=once)
+    call(NEW_WEBHOOK, 422, body={"url": "https://lender.example/other"}, headers=once)
+    call(NEW_WEBHOOK, 409)  # it has this URL
+    other = call(NEW_WEBHOOK, 201, body={"url": "https://lender.example/other"})
+    ours, others = ({"path_parameters": {"endpointId": row["id"]}} for row in (made, other))
+    delivery = delivery_of(Endpoint.objects.get(pk=made["id"]), numbered_events(partner, 1)[0], status="DELIVERED")
+    its = {"path_parameters": {"deliveryId": str(delivery.pk)}}
+    for label in (WEBHOOKS, DELIVERIES):
+        call(label, 200)
+    call(DELIVERY, 200, **its)
+    call(RETRY, 202, **its)
+    for label, status in ((WEBHOOK, 200), (CHANGE, 200), (TEST, 202), (ROTATE, 200), (RESEND, 202)):
+        call(label, status, **ours)
+    call(RESEND, 202, **ours, headers=once)
+    later = {"since": clock.isoformat(clock.now() - HOUR / 2)}
+    call(RESEND, 422, **ours, body=later, headers=once)
+    call(CHANGE, 409, **others, body={"url": made["url"]})
+    call(CHANGE, 200, **ours, body={"status": "DISABLED"})
+    for label, of in ((TEST, ours), (RESEND, ours), (RETRY, its)):
+        call(label, 409, **of)
+    _while_in_flight(call, ROTATE, f"/partners/my/webhooks/{made['id']}/rotate-secret", {}, **ours)
+    call(DELETE, 204, **others)
+    for label in (WEBHOOK, CHANGE, DELETE, TEST, ROTATE, RESEND, DELIVERY, RETRY, DELETE_KEY):
+        call(label, 404)
+
+
+def _credentials(call: Caller) -> None:
+    lender, headers = call.world.lender, call.world.headers
+    in_use = ApiKey.objects.get(partner=lender.partner, revoked_at=None)
+    call(KEYS, 200)
+    call(DELETE_KEY, 409, path_parameters={"keyId": str(in_use.pk)})
+    _while_in_flight(call, ROTATE_SIGNING, "/partners/my/signing-secret/rotate", {})
+    for label in (ROTATE_SIGNING, ROTATE_KEY):
+        once = {**headers, "Idempotency-Key": "rotate-1"}
+        answer = call(label, 200, body={"gracePeriodHours": 24}, headers=once)
+        call(label, 422, headers=once)
+    call(ROTATE_KEY, 409)  # the one in use ends
+    call.world.lender = replace(lender, key=answer["apiKey"])
+    call(DELETE_KEY, 204, path_parameters={"keyId": str(in_use.pk)})
+
+
+def _while_in_flight(call: Caller, label: str, path: str, body: object, **parts: Any) -> None:
+    """The same request with the same key, while the first is being answered."""
+    use = Use(f"partner:{call.world.lender.partner.pk}", "POST", path, "in-flight", fingerprint_of(body))
+    with claimed(use):
+        call(label, 409, headers={**call.world.headers, "Idempotency-Key": "in-flight"}, **parts)
+
+
 def _refusals(call: Caller) -> None:
+    for label in WITH_BODY:
+        call(label, 413, body={"text": "x" * MAX_BODY_BYTES})
+        call(label, 415, headers={**call.world.headers, "Content-Type": "text/plain"})
     for label in (BORROW, REPAY, TYPED_DATA, PREVIEW):
         call(label, 400, body={})
         call(label, 413, body={"metadata": {"text": "x" * MAX_BODY_BYTES}})

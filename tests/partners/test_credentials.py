@@ -40,7 +40,7 @@ def test_a_key_without_a_scope_is_refused_what_needs_it_and_the_refusal_counts_i
     assert call(key).status_code == 200
     refused = call(key, "post")  # names no scope and is unsafe: asks for a whole key
     assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
-    assert refused.json()["details"] == {"missingScopes": ["borrow", "repay"]}
+    assert refused.json()["details"] == {"missingScopes": ["borrow", "repay", "webhooks"]}
     assert '"basic";r=98' in refused.headers["RateLimit"]
 
 

@@ -1,1 +1,1 @@
-"""The partner API of webhooks: the feed of events behind them."""
+"""The partner API of webhooks, one module for each group of endpoints, as in `loans.api`."""

@@ -5,6 +5,7 @@ TAGS = {
     "Loans": "Borrow, repay and read, with an API key.",
     "Reports": "A partner's own figures and transactions.",
     "Webhooks": "What happened, told to endpoints of a partner's and kept in a feed; docs/webhooks.md.",
+    "Credentials": "A partner's own API keys and signing secret, by a key with the scope `manage`.",
     "Service": "The service's own state, the platform's facts, and this document.",
 }
 

@@ -60,14 +60,16 @@ def paginate(
     offset: int,
     cursor: str | None,
     by: str = "created_at",
+    is_counted: bool = True,
 ) -> Page:
     """One page of several queries merged by time, each ordered by `NEWEST_FIRST`; `scope` names list and filters.
 
     `by` is the column that has a row's time, where it is called otherwise (the queries are ordered by that one then).
-    With a cursor the offset counts from there. Raises 400 `invalid_request` for a cursor that is not this list's.
+    `is_counted=False`: `total` is 0, for lists too long to be counted. With a cursor the offset counts from there.
+    Raises 400 `invalid_request` for a cursor that is not this list's.
     """
     place = _decode(cursor, scope) if cursor else None
-    total = place.total if place else sum(stream.count() for stream in streams)
+    total = place.total if place else sum(stream.count() for stream in streams) if is_counted else 0
     if place:
         streams = [behind(stream, place, by) for stream in streams]
     rows = _merged(streams, offset, limit + 1, by)

@@ -130,7 +130,7 @@ class OneOfField(serializers.ChoiceField):
     """One of a few words; who sends another is told them all."""
 
     def to_internal_value(self, data: object) -> Any:
-        if data not in self.choices:
+        if not isinstance(data, str) or data not in self.choices:
             text = f"Must be one of {', '.join(map(str, self.choices))}."
             raise serializers.ValidationError(text, code="invalid_choice")
         return data
