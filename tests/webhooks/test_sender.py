@@ -167,7 +167,13 @@ def test_a_lower_number_that_is_sent_again_comes_before_what_waits_of_its_loan(m
     Delivery.objects.filter(event_id=second.pk).update(due_at=moment.now + dt.timedelta(hours=1), attempts=1)
     Delivery.objects.filter(event_id=third.pk).update(due_at=moment.now - dt.timedelta(seconds=1))
     Delivery.objects.create(
-        endpoint=endpoint, partner=endpoint.partner, event_id=first.pk, number=1, loan_id=loan, resend=1
+        endpoint=endpoint,
+        partner=endpoint.partner,
+        event_id=first.pk,
+        number=1,
+        loan_id=loan,
+        resend=1,
+        due_at=moment.now,
     )
     run(sender_to(receiver))
 
