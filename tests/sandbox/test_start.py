@@ -10,7 +10,9 @@ import pytest
 
 from sandbox import cli
 from sandbox.folder import PROJECT, Folder
-from sandbox.servers.ports import LOOPBACK
+from sandbox.servers.ports import LOOPBACK, free_port
+from sandbox.start import Options, Sandbox
+from sandbox.terminal import Terminal
 
 
 def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +24,13 @@ def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path, capsys: pytest.
     assert code == 1
     assert f"port {port} is in use; give another one with --port" in capsys.readouterr().out
     assert not Folder(tmp_path / "sandbox").chain.exists()
+
+
+def test_partners_urls_may_reach_this_machine_and_no_other_inside(tmp_path: Path) -> None:
+    sandbox = Sandbox(Folder(tmp_path), Options(port=free_port()), Terminal())
+    sandbox.engine = "sqlite"
+    sandbox._choose_ports({})
+    assert sandbox.values["WEBHOOK_ALLOWED_NETWORKS"] == "127.0.0.0/8,::1/128"
 
 
 def test_a_second_sandbox_in_the_same_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
