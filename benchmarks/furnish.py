@@ -44,7 +44,7 @@ def _open_user(number: int, contracts: dict[str, str], literal: str) -> SandboxU
 
 def create_bench_partner(world: World) -> str:
     """The partner's API key."""
-    _, key = create_partner(
+    return create_partner(
         actor="system:bench",
         partner_name="Bench",
         key_label="bench",
@@ -54,8 +54,7 @@ def create_bench_partner(world: World) -> str:
         platform_fee_percentage=50,
         settlement_address=world.partners[0].settlement_address,
         contact_email="bench@example.com",
-    )
-    return key
+    ).api_key
 
 
 def send_dust(world: World) -> None:

@@ -226,7 +226,7 @@ def furnish_loan() -> str:
     from partners.services import create_partner
 
     call_command("migrate", verbosity=0)
-    partner, key = create_partner(
+    partner, key, _ = create_partner(
         actor="system:bench",
         partner_name="Bench",
         key_label="bench",

@@ -146,7 +146,7 @@ def _partner(number: int) -> Any:
     from partners.services import create_partner
     from sandbox.keys import key_pair
 
-    partner, _ = create_partner(
+    return create_partner(
         actor="system:bench",
         partner_name=f"Seeded Lender {number}",
         key_label=f"seed{number}",
@@ -155,8 +155,7 @@ def _partner(number: int) -> Any:
         total_borrow_limit=str(10**17),
         settlement_address=key_pair(f"settlement:seed-{number}").address,
         contact_email="bench@example.com",
-    )
-    return partner
+    ).partner
 
 
 def _ground(world: "World", history: Any, books: Any) -> None:

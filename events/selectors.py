@@ -1,10 +1,14 @@
 """Reading the feed."""
 
+import datetime as dt
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from events.models import FEED, Event, FeedState
+
+NUMBERED_WITHIN = dt.timedelta(minutes=10)
 
 
 def feed_of(partner_key: UUID, *, after: int, limit: int) -> list[Event]:
@@ -40,3 +44,32 @@ def pruned_until() -> int:
 
 def _state() -> FeedState:
     return FeedState.objects.filter(name=FEED).first() or FeedState()
+
+
+def event_by_id(event_id: UUID) -> Event | None:
+    """The event; None where it was deleted by age."""
+    return Event.objects.filter(pk=event_id).first()
+
+
+def events_since(
+    partner_key: UUID, *, since: dt.datetime, until: int, types: Sequence[str] | None, limit: int
+) -> list[Event]:
+    """A partner's events created since then, with a number up to `until`, oldest first; of these types, None: of all.
+
+    Read from the first number that can be of that time, so that what is older costs nothing.
+    """
+    events = Event.objects.filter(partner_key=partner_key, number__gt=_number_before(since), number__lte=until)
+    events = events.filter(created_at__gte=since)
+    if types is not None:
+        events = events.filter(type__in=list(types))
+    return list(events.order_by("number")[:limit])
+
+
+def _number_before(moment: dt.datetime) -> int:
+    """A number that every event created since then is above: that of the newest one well before.
+
+    Numbers go by the time of the commit, which is at most seconds after an event's `created_at`.
+    """
+    before = Event.objects.filter(created_at__lt=moment - NUMBERED_WITHIN, number__gt=0).order_by("-created_at")
+    newest: int | None = before.values_list("number", flat=True).first()
+    return newest or 0

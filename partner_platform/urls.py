@@ -20,6 +20,8 @@ def to_console(request: HttpRequest) -> HttpResponseRedirect:
 urlpatterns = [
     path("", to_console),
     path("", include("loans.urls")),
+    path("", include("partners.urls")),
+    path("", include("webhooks.urls")),
     path("health/live", health.Live.as_view()),
     path("health/ready", health.Ready.as_view()),
     path("metrics", scraping.metrics_page),

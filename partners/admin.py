@@ -106,10 +106,17 @@ class PartnerAdmin(OneTimeAdmin):
             services.update_partner(partner=obj, actor=actor_of(request), **changed)
             return
         partner_id = form.cleaned_data.get("partner_id") or None
-        created, key = services.create_partner(actor=actor_of(request), partner_id=partner_id, **values)
-        obj.__dict__.update(created.__dict__)
-        what = f"{obj} was opened."
-        sent_forms.keep_secret(form.cleaned_data[TOKEN], partner=obj, secret=key, what=what, kind="API key")
+        opened = services.create_partner(actor=actor_of(request), partner_id=partner_id, **values)
+        obj.__dict__.update(opened.partner.__dict__)
+        made = {"API key": opened.api_key, "webhook secret": opened.webhook_secret}
+        secrets = {kind: secret for kind, secret in made.items() if secret is not None}
+        sent_forms.keep_secret(
+            form.cleaned_data[TOKEN],
+            partner=obj,
+            secret=" ".join(secrets.values()),
+            what=f"{obj} was opened.",
+            kind=" and ".join(secrets),
+        )
 
     def response_add(self, request: HttpRequest, obj: Partner, post_url_continue: str | None = None) -> HttpResponse:
         return to_outcome(uuid.UUID(request.POST[TOKEN]))

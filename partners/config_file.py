@@ -34,9 +34,9 @@ class BadConfigFile(Exception):
 
 @dataclass
 class Imported:
-    """What an import did; `created` holds each new partner with the key that is shown now and never again."""
+    """What an import did; `created` holds each new partner with the secrets that are shown now and never again."""
 
-    created: list[tuple[Partner, str]] = field(default_factory=list)
+    created: list[services.Opened] = field(default_factory=list)
     updated: list[Partner] = field(default_factory=list)
     unchanged: list[Partner] = field(default_factory=list)
 

@@ -17,36 +17,31 @@ from partner_platform.core.errors import invalid_fields
 from partner_platform.core.secrets import crypto, reencryption
 from partners import keys, selectors
 from partners.access import signing
-from partners.models import ApiKey, Partner, Scope
+from partners.models import ApiKey, Partner, Scope, all_scopes
 from partners.rules import is_live, require_grace_hours
 
 MAX_LIVE_KEYS = 2
 
 
 def create_api_key(
-    *, partner: Partner, actor: str, scopes: Iterable[str] = Scope.values, expires_at: dt.datetime | None = None
+    *, partner: Partner, actor: str, scopes: Iterable[str] | None = None, expires_at: dt.datetime | None = None
 ) -> str:
     """Make one more API key, with these scopes, until `expires_at`; returns it. At most two keys are live.
 
+    Without `scopes` it has those of `all_scopes`, which `manage` is not among.
     Raises 400 `invalid_request` for an unknown scope, none at all, a time that has passed, or a third key.
     """
-    chosen = _clean_scopes(scopes)
+    chosen = _clean_scopes(all_scopes() if scopes is None else scopes)
     now = clock.now()
     if expires_at is not None and expires_at <= now:
         raise invalid_fields({"expiresAt": ["Must be in the future."]})
     new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
 
     def create() -> None:
-        serialize_key_changes(partner)
+        serialize_changes(partner)
         if sum(is_live(key, now) for key in selectors.keys_of(partner)) >= MAX_LIVE_KEYS:
             raise invalid_fields({"apiKey": [f"{MAX_LIVE_KEYS} keys are live; revoke one first."]})
-        ApiKey.objects.create(
-            partner_id=partner.pk,
-            key_hash=new_key.key_hash,
-            prefix=new_key.prefix,
-            scopes=chosen,
-            expires_at=expires_at,
-        )
+        add_key(partner, new_key, scopes=chosen, expires_at=expires_at)
         _record(
             partner,
             actor,
@@ -58,14 +53,37 @@ def create_api_key(
     return new_key.key
 
 
-def serialize_key_changes(partner: Partner) -> None:
-    """Make transactions that count the partner's keys run one after the other: all of them write its row.
+def serialize_changes(partner: Partner) -> None:
+    """Make transactions that count what the partner has (keys, endpoints) run one after the other: all write its row.
 
     Without it, two keys created at the same moment could each count as the second, and two rotations could each leave
     an old key live. The column is a counter, not a time: on MongoDB an update that writes the value already there is no
     write, and conflicts with no other transaction.
     """
     Partner.objects.filter(pk=partner.pk).update(key_changes=F("key_changes") + 1, updated_at=clock.now())
+
+
+def add_key(
+    partner: Partner, new_key: keys.NewKey, *, scopes: list[str], expires_at: dt.datetime | None = None
+) -> ApiKey:
+    """In a transaction: the row of a new key."""
+    return ApiKey.objects.create(
+        partner_id=partner.pk,
+        key_hash=new_key.key_hash,
+        prefix=new_key.prefix,
+        scopes=scopes,
+        expires_at=expires_at,
+    )
+
+
+def retire_key(api_key: ApiKey, now: dt.datetime, *, grace: dt.timedelta | None) -> dt.datetime:
+    """In a transaction: revoke the key, or have it expire after `grace` if not sooner; returns when it ends."""
+    if grace is None:
+        ApiKey.objects.filter(pk=api_key.pk).update(revoked_at=now)
+        return now
+    end = min(now + grace, api_key.expires_at or now + grace)
+    ApiKey.objects.filter(pk=api_key.pk).update(expires_at=end)
+    return end
 
 
 def revoke_api_key(*, api_key: ApiKey, actor: str) -> None:

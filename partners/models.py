@@ -50,8 +50,8 @@ class Scope(models.TextChoices):
 
 
 def all_scopes() -> list[str]:
-    """The scopes of a key that was not narrowed."""
-    return list(Scope.values)
+    """The scopes of a key that was not narrowed; `manage` is given on purpose only."""
+    return [scope for scope in Scope.values if scope != Scope.MANAGE]
 
 
 def signature_v1_by_default() -> bool:
@@ -95,7 +95,7 @@ class Partner(models.Model):
     # After a rotation with grace both secrets sign until then.
     previous_signing_secret = EncryptedField()
     previous_signing_secret_until = models.DateTimeField(null=True, blank=True, editable=False)
-    # Counts changes of keys, so that those made at once conflict: see `credentials.serialize_key_changes`.
+    # Counts changes of keys and endpoints, so that those made at once conflict: see `credentials.serialize_changes`.
     key_changes = models.PositiveIntegerField(default=0, editable=False)
     contact_email = models.EmailField()
     contact_wallet = AddressField(blank=True, default="")

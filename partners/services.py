@@ -6,6 +6,7 @@ Each change has its audit entry in the same transaction; no entry contains a key
 """
 
 import datetime as dt
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -17,16 +18,27 @@ from partner_platform.core.database.transactions import in_transaction, run_in_t
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from partner_platform.core.text.wording import joined
 from partners import credentials, keys, selectors, settlement_addresses, terms
-from partners.models import ApiKey, Partner, PartnerStatus, all_scopes
+from partners.models import Partner, PartnerStatus, all_scopes
 from partners.rules import is_live, require_grace_hours
+from partners.signals import webhook_url_changed
 
 MAX_ID_ATTEMPTS = 50
 
 
+class Opened(NamedTuple):
+    """A new partner, and its secrets, which are kept nowhere in clear: its API key, and for its webhookUrl, if it has
+    one, what webhooks are signed with.
+    """
+
+    partner: Partner
+    api_key: str
+    webhook_secret: str | None
+
+
 def create_partner(
     *, actor: str, partner_id: str | None = None, status: str = PartnerStatus.ACTIVE, **values: object
-) -> tuple[Partner, str]:
-    """Open a partner and make its first API key, which is returned and kept nowhere.
+) -> Opened:
+    """Open a partner, make its first API key, and with a `webhook_url` its first endpoint.
 
     `values` are the fields of `partners.terms.FIELDS`, amounts as strings of base units. Without `partner_id` one is
     made of label and number: `partner_nlp_003`. Raises 400 `invalid_request` naming every bad field, a taken id or
@@ -43,8 +55,8 @@ def create_partner(
             partner = Partner(partner_id=candidate, status=status, created_by=actor, **cleaned)
             new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
             try:
-                run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, actor))  # type: ignore[misc]
-                return partner, new_key.key
+                webhook_secret = run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, actor))  # type: ignore[misc]
+                return Opened(partner, new_key.key, webhook_secret)
             except IntegrityError:
                 # Another request took the id or the address between our check and the insert. Inside a caller's
                 # transaction nothing can be retried.
@@ -91,6 +103,8 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
             before=terms.as_audited(before, changed),
             after=terms.as_audited(read.get(pk=partner.pk), changed),
         )
+        if "webhook_url" in changed:
+            _announce_webhook_url(partner, changed["webhook_url"], actor)
 
     try:
         run_in_transaction(update)
@@ -147,12 +161,12 @@ def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str
 
     def rotate() -> None:
         now = clock.now()
-        credentials.serialize_key_changes(partner)
+        credentials.serialize_changes(partner)
         live = [key for key in selectors.keys_of(partner) if is_live(key, now)]
         kept_for_grace = live[:1] if grace_hours else []
         for key in sorted(live, key=lambda key: key.pk):
-            _retire(key, now, grace=dt.timedelta(hours=grace_hours) if key in kept_for_grace else None)
-        _add_key(partner, new_key, scopes=live[0].scopes if live else all_scopes())
+            credentials.retire_key(key, now, grace=dt.timedelta(hours=grace_hours) if key in kept_for_grace else None)
+        credentials.add_key(partner, new_key, scopes=live[0].scopes if live else all_scopes())
         record_change(
             actor=actor,
             action="partner.api_key_rotated",
@@ -178,16 +192,24 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
     return partner_id, status
 
 
-def _insert(partner: Partner, new_key: keys.NewKey, actor: str) -> None:
+def _insert(partner: Partner, new_key: keys.NewKey, actor: str) -> str | None:
+    """In a transaction; returns the secret of its first endpoint, where it has one."""
     partner.save(force_insert=True)
     settlement_addresses.claim_address(partner.settlement_address, partner_id=partner.pk)
-    _add_key(partner, new_key, scopes=all_scopes())
+    credentials.add_key(partner, new_key, scopes=all_scopes())
     record_change(
         actor=actor,
         action="partner.created",
         target=_target(partner),
         after={**terms.as_audited(partner), "status": partner.status, "firstApiKeyPrefix": new_key.prefix},
     )
+    return _announce_webhook_url(partner, partner.webhook_url, actor) if partner.webhook_url else None
+
+
+def _announce_webhook_url(partner: Partner, url: str, actor: str) -> str | None:
+    """In the transaction of the change; returns the secret that was made for the URL."""
+    answers = webhook_url_changed.send(sender=Partner, partner=partner, url=url, actor=actor)
+    return next((secret for _, secret in answers if secret is not None), None)
 
 
 def _set_status(before: Partner, status: PartnerStatus, reason: str, *, actor: str, action: str) -> Partner:
@@ -208,18 +230,6 @@ def _set_status(before: Partner, status: PartnerStatus, reason: str, *, actor: s
 
 def _as_audited(status: str, reason: str) -> dict[str, str]:
     return {"status": str(status)} | ({"reason": reason} if reason else {})
-
-
-def _retire(key: ApiKey, now: dt.datetime, *, grace: dt.timedelta | None) -> None:
-    if grace is None:
-        ApiKey.objects.filter(pk=key.pk).update(revoked_at=now)
-    else:
-        end = now + grace
-        ApiKey.objects.filter(pk=key.pk).update(expires_at=min(end, key.expires_at or end))
-
-
-def _add_key(partner: Partner, new_key: keys.NewKey, *, scopes: list[str]) -> None:
-    ApiKey.objects.create(partner_id=partner.pk, key_hash=new_key.key_hash, prefix=new_key.prefix, scopes=scopes)
 
 
 def _target(partner: Partner) -> str:

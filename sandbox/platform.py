@@ -43,7 +43,7 @@ def _import_partners(config: Path, world: World, known_keys: dict[str, str]) -> 
         {**entry, "settlementAddress": addresses[entry["partnerId"]]} for entry in config_file.read_entries(config)
     ]
     imported = config_file.import_entries(entries, actor=SANDBOX_ACTOR)
-    keys = {partner.partner_id: key for partner, key in imported.created}
+    keys = {partner.partner_id: key for partner, key, _ in imported.created}
     for partner in imported.updated + imported.unchanged:
         key = known_keys.get(partner.partner_id)
         keys[partner.partner_id] = key or services.rotate_api_key(partner=partner, actor=SANDBOX_ACTOR)

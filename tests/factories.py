@@ -65,7 +65,8 @@ def open_lender(settlement_address: str, *, number: int = 0, **terms: Any) -> tu
         "settlement_address": settlement_address,
         "contact_email": "dev@lender.example",
     }
-    return create_partner(actor="test", **{**lender, **terms})
+    partner, key, _ = create_partner(actor="test", **{**lender, **terms})
+    return partner, key
 
 
 class OperationFactory(DjangoModelFactory[Operation]):

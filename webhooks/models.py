@@ -109,6 +109,7 @@ class Attempt(models.Model):
     id = UUIDPrimaryKey()
     delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT, related_name="tries")
     number = models.PositiveIntegerField()  # of the delivery's tries, from 1
+    url = models.CharField(max_length=500, blank=True, default="")  # it was sent to: the endpoint's may change
     request_headers = models.JSONField(default=dict)
     status_code = models.PositiveSmallIntegerField(null=True, blank=True)  # None where no response came
     response_headers = models.JSONField(default=dict)

@@ -1,15 +1,12 @@
-"""What several groups of endpoints share: the base of their views, and pieces of their documentation."""
-
-from typing import Any
-
-from rest_framework.request import Request
-from rest_framework.serializers import BaseSerializer
-from rest_framework.viewsets import ViewSet
+"""What several groups of endpoints share: the base of their views (`partners.api.common`), and pieces of their
+documentation.
+"""
 
 from partner_platform.core.openapi import headers
-from partner_platform.core.openapi.operations import Link, ResponseDoc, Serializer
-from partner_platform.core.web.contract_view import ContractView
-from partners.models import Partner, Scope
+from partner_platform.core.openapi.operations import Link
+from partners.api.common import PartnerViewSet, partner_of, returned, validated
+
+__all__ = ["PartnerViewSet", "partner_of", "returned", "validated"]
 
 # Values of the examples, the plan's where it has them.
 EXAMPLE_WALLET = "0x580F5b09765E71D64613c8F4403234f8790DD7D3"
@@ -20,30 +17,6 @@ EXAMPLE_REPAY_TX = "0x" + "b2" * 32
 
 MONEY_HEADERS = (headers.IDEMPOTENCY_KEY, headers.PREFER)
 WHEN_PENDING = "Accepted and being settled; it will end by itself. Read Location, or repeat the request with its key"
-
-
-class PartnerViewSet(ContractView, ViewSet):
-    """Endpoints for an authenticated partner; its key needs the scope `read` where an action names no other."""
-
-    required_scope = Scope.READ
-
-
-def validated(serializer: BaseSerializer[object]) -> Any:
-    """The serializer's validated data; raises 400 `invalid_request` with each field's problems."""
-    serializer.is_valid(raise_exception=True)
-    return serializer.validated_data
-
-
-def partner_of(request: Request) -> Partner:
-    """The partner whose key the request was sent with."""
-    principal: Any = request.user  # a PartnerPrincipal: our authentication lets nothing else through
-    partner: Partner = principal.partner
-    return partner
-
-
-def returned(when: str, body: Serializer | dict[str, Any], example: object, **more: Any) -> ResponseDoc:
-    """The documentation of a 200."""
-    return ResponseDoc(status=200, when=when, body=body, example=example, **more)
 
 
 def loan_links(expression: str) -> dict[str, Link]:

@@ -10,7 +10,7 @@ from partner_platform.core.money import BASE_UNITS_PER_DOLLAR, MAX_BASE_UNITS, U
 from partner_platform.core.web import api_versions
 from partners import selectors, settlement_addresses, terms
 from partners.console.one_time_forms import OneTimeFormMixin
-from partners.models import ApiKey, Partner, Scope
+from partners.models import ApiKey, Partner, Scope, all_scopes
 
 
 class DollarField(forms.DecimalField):
@@ -129,9 +129,7 @@ class PartnerForm(OneTimeFormMixin, forms.ModelForm):
 class NewKeyForm(OneTimeFormMixin, forms.ModelForm):
     """A further key: its partner, scopes and expiry."""
 
-    scopes = forms.MultipleChoiceField(
-        choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=list(Scope.values)
-    )
+    scopes = forms.MultipleChoiceField(choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=all_scopes)
 
     class Meta:
         model = ApiKey

@@ -33,7 +33,7 @@ REFUSED: dict[str, Answer] = {
 OTHER_PARTNER = "other partner"
 CALLERS = (*REFUSED, OTHER_PARTNER)
 
-READ, BORROW, REPAY = "read", "borrow", "repay"  # a partner's endpoint, and the scope that its key needs
+READ, BORROW, REPAY, WEBHOOKS, MANAGE = "read", "borrow", "repay", "webhooks", "manage"  # a partner's endpoint, and the scope that its key needs
 PUBLIC = "public"  # a key is not looked at: everybody is answered alike, and the call is logged as nobody's
 OPEN = "open"  # the same, outside the API: not logged
 HIDDEN = "hidden"  # for those who run the platform: to everybody else there is no such path; not logged
@@ -65,6 +65,9 @@ class Row:
 ITS_OWN = (200, "")  # the other partner sees what is its own, and nothing of the right one's
 NOT_THERE = (404, "loan_not_found")
 NO_REPAYMENT = (404, "repayment_not_found")
+NO_ENDPOINT = (404, "endpoint_not_found")
+NO_DELIVERY = (404, "delivery_not_found")
+NO_KEY = (404, "api_key_not_found")
 NOT_FOUND = (404, "not_found")
 NOT_AGREED = (403, "consent_invalid")  # the user signed for the right partner
 
@@ -79,6 +82,19 @@ TABLE = (
     Row("GET HEAD", "/partners/user/<user_wallet>/loans", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/stats", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/transactions", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/my/webhooks", READ, 200, ITS_OWN),
+    Row("POST", "/partners/my/webhooks", WEBHOOKS, 201, (201, "")),
+    Row("GET HEAD", "/partners/my/webhooks/<endpoint_id>", READ, 200, NO_ENDPOINT),
+    Row("PATCH", "/partners/my/webhooks/<endpoint_id>", WEBHOOKS, 200, NO_ENDPOINT),
+    Row("POST", "/partners/my/webhooks/<endpoint_id>/test", WEBHOOKS, 202, NO_ENDPOINT),
+    Row("POST", "/partners/my/webhooks/<endpoint_id>/rotate-secret", WEBHOOKS, 200, NO_ENDPOINT),
+    Row("POST", "/partners/my/webhooks/<endpoint_id>/resend", WEBHOOKS, 202, NO_ENDPOINT),
+    Row("GET HEAD", "/partners/my/webhooks/deliveries", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/my/webhooks/deliveries/<delivery_id>", READ, 200, NO_DELIVERY),
+    Row("POST", "/partners/my/webhooks/deliveries/<delivery_id>/retry", WEBHOOKS, 202, NO_DELIVERY),
+    Row("DELETE", "/partners/my/webhooks/<endpoint_id>", WEBHOOKS, 204, NO_ENDPOINT),
+    Row("GET HEAD", "/partners/my/keys", MANAGE, 200, ITS_OWN),
+    Row("DELETE", "/partners/my/keys/<key_id>", MANAGE, 204, NO_KEY),
     Row("GET HEAD", "/partners/public/oaid/<oaid_token_id>/credit-line", PUBLIC, 200),
     Row("GET HEAD", "/partners/public/position/<position_id>/details", PUBLIC, 200),
     Row("GET HEAD", "/health/live", OPEN, 200),

@@ -80,7 +80,7 @@ def test_a_second_import_brings_new_terms_and_no_key_and_lifts_no_suspension(imp
         ("status", "GONE", "Must be one of ACTIVE, SUSPENDED, INACTIVE."),
         ("apiKeyPrefix", "pk_x_live_", "Must be 2 to 12 lower-case letters and digits."),
         ("apiKey", "pk_xyz_live_" + "a" * 32, "Unknown field."),
-        ("webhookUrl", "http://xyz-lending.com", "Must be an https:// URL of at most 500 characters."),
+        ("webhookUrl", "http://xyz-lending.com", "The URL must begin with https://."),
     ],
 )
 def test_a_bad_entry_is_named_by_partner_and_field_and_nothing_is_imported(

@@ -38,7 +38,7 @@ def live_keys(partner: Partner) -> int:
 @pytest.mark.django_db
 def test_a_new_partner_gets_the_plans_id_clean_terms_and_one_key() -> None:
     PartnerFactory.create_batch(2)
-    partner, key = services.create_partner(actor="staff:ann", **TERMS)
+    partner, key, _ = services.create_partner(actor="staff:ann", **TERMS)
     row = Partner.objects.get(partner_id="partner_nlp_003")
     assert row == partner
     assert (row.settlement_address, row.contact_email) == (ADDRESS, "api@newplatform.com")
@@ -51,7 +51,7 @@ def test_a_new_partner_gets_the_plans_id_clean_terms_and_one_key() -> None:
 
 @pytest.mark.django_db
 def test_no_key_is_in_any_audit_entry() -> None:
-    partner, first = services.create_partner(actor="staff:ann", **TERMS)
+    partner, first, _ = services.create_partner(actor="staff:ann", **TERMS)
     second = services.rotate_api_key(partner=partner, actor="staff:bob", grace_hours=24)
     services.suspend_partner(partner=partner, actor="staff:bob")
     services.activate_partner(partner=partner, actor="staff:bob")
@@ -63,8 +63,9 @@ def test_no_key_is_in_any_audit_entry() -> None:
         "partner.created",
         "partner.suspended",
         "partner.updated",
+        "webhook.endpoint_created",
     ]
-    assert {entry.target for entry in entries} == {f"partner:{partner.partner_id}"}
+    assert {entry.target.partition(":")[0] for entry in entries} == {"partner", "webhook"}
     told = json.dumps([[entry.before, entry.after] for entry in entries])
     for key in (first, second):
         assert key[-32:] not in told

@@ -17,6 +17,15 @@ STATE: dict[ErrorCode, Entry] = {
     ErrorCode.REPAYMENT_NOT_FOUND: Entry(
         HTTPStatus.NOT_FOUND, "this partner made no such repayment; another partner may have", "Repayment not found"
     ),
+    ErrorCode.ENDPOINT_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "this partner has no such webhook endpoint, or deleted it", "Webhook endpoint not found"
+    ),
+    ErrorCode.DELIVERY_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "this partner has no such delivery", "Delivery not found"
+    ),
+    ErrorCode.API_KEY_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "this partner has no such key that is live", "API key not found"
+    ),
     ErrorCode.METHOD_NOT_ALLOWED: Entry(
         HTTPStatus.METHOD_NOT_ALLOWED, "the path does not take this method", 'Method "PUT" not allowed.'
     ),
@@ -49,6 +58,45 @@ STATE: dict[ErrorCode, Entry] = {
         HTTPStatus.CONFLICT,
         "the nonce of the `userAuthorization` was used before",
         "The nonce of the user's authorization was used before",
+    ),
+    ErrorCode.TOO_MANY_ENDPOINTS: Entry(
+        HTTPStatus.CONFLICT,
+        "the partner has as many webhook endpoints as it may",
+        "A partner has at most 10 webhook endpoints; delete one first",
+        {"maximum": 10},
+    ),
+    ErrorCode.DUPLICATE_ENDPOINT: Entry(
+        HTTPStatus.CONFLICT,
+        "another webhook endpoint of the partner has this URL; `details.endpointId` is that one",
+        "Another endpoint of yours has this URL",
+        {"endpointId": "3d4c1f9a-7b52-4f0e-8e61-5a2f9c7d1b08"},
+    ),
+    ErrorCode.ENDPOINT_DISABLED: Entry(
+        HTTPStatus.CONFLICT,
+        "the webhook endpoint is disabled; `details.reason` is why",
+        "The endpoint is disabled: enable it first",
+        {"reason": "You disabled it"},
+    ),
+    ErrorCode.EVENT_EXPIRED: Entry(
+        HTTPStatus.CONFLICT,
+        "the event was deleted by its age",
+        "The event was deleted by its age and cannot be sent again",
+    ),
+    ErrorCode.TOO_MANY_API_KEYS: Entry(
+        HTTPStatus.CONFLICT,
+        "the partner would have more live keys than it may",
+        "2 keys would stay live beside the new one; delete one, or rotate without a grace period",
+        {"maximum": 2},
+    ),
+    ErrorCode.API_KEY_REPLACED: Entry(
+        HTTPStatus.CONFLICT,
+        "the key ends, and a newer one is live",
+        "This key ends, and a newer one is live: rotate with that one",
+    ),
+    ErrorCode.LAST_API_KEY: Entry(
+        HTTPStatus.CONFLICT,
+        "the key is the only one that is live",
+        "This is your only live key: rotate it instead",
     ),
     ErrorCode.IDEMPOTENCY_KEY_IN_USE: Entry(
         HTTPStatus.CONFLICT,

@@ -88,13 +88,14 @@ class ContractSchema(AutoSchema):
         for answer in told.answers:
             entry = found.setdefault(str(answer.status), {"description": answer.when, "headers": {}, "content": {}})
             entry["headers"] |= headers.refs([*_common_headers(told), *answer.headers])
-            entry["content"][answer.media_type] = {
-                "schema": self._schema_of(answer.body),
-                "examples": {told.id: {"value": answer.example}},
-            }
+            if answer.body is not None:
+                entry["content"][answer.media_type] = {
+                    "schema": self._schema_of(answer.body),
+                    "examples": {told.id: {"value": answer.example}},
+                }
             if answer.links:
                 entry["links"] = {name: _link(link) for name, link in answer.links.items()}
-        return found
+        return {status: {name: part for name, part in entry.items() if part} for status, entry in found.items()}
 
     def _errors_of(self, told: OperationDoc) -> dict[str, object]:
         codes = [*told.all_errors, *([ErrorCode.NOT_FOUND] if uritemplate.variables(self.path) else [])]

@@ -4,6 +4,8 @@ TAGS = {
     "Public": "Readings of the chain, without a key: 60 calls a minute for a client address.",
     "Loans": "Borrow, repay and read, with an API key.",
     "Reports": "A partner's own figures and transactions.",
+    "Webhooks": "What happened, told to endpoints of a partner's and kept in a feed; docs/webhooks.md.",
+    "Credentials": "A partner's own API keys and signing secret, by a key with the scope `manage`.",
     "Service": "The service's own state, and this document.",
 }
 

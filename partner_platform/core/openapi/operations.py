@@ -60,11 +60,11 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseDoc:
-    """A successful response: its body (a serializer, or a JSON Schema) and an example of it."""
+    """A successful response: its body (a serializer, or a JSON Schema; None: there is none) and an example of it."""
 
     status: int
     when: str
-    body: Serializer | dict[str, Any]
+    body: Serializer | dict[str, Any] | None
     example: Any
     media_type: str = JSON
     headers: tuple[str, ...] = ()

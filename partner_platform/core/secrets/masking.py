@@ -1,7 +1,7 @@
-"""Masks keys in log lines, error responses and the log of calls.
+"""Masks keys and secrets in log lines, error responses and the log of calls.
 
-They are known by their form (`partners.keys`, `partners.access.signing`), wherever a caller put one: path, header, the
-name of a field, an exception's text.
+They are known by their form (`partners.keys`, `partners.access.signing`, `webhooks.secrets`), wherever a caller put
+one: path, header, the name of a field, an exception's text.
 """
 
 import logging
@@ -11,12 +11,12 @@ from typing import Any
 from partner_platform.core.text.printable import escaped
 
 MASK = "***"
-_KEY = re.compile(r"[ps]k_[A-Za-z0-9]{1,64}_(?:live|sandbox)_[A-Za-z0-9]+", re.IGNORECASE)
+_KEY = re.compile(r"[ps]k_[A-Za-z0-9]{1,64}_(?:live|sandbox)_[A-Za-z0-9]+|whsec_[A-Za-z0-9+/=_-]+", re.IGNORECASE)
 _BEARER = re.compile(r"bearer\s+\S+", re.IGNORECASE)
 
 
 def mask_keys(text: str) -> str:
-    """Text without API keys, signing secrets and bearer tokens."""
+    """Text without API keys, signing and webhook secrets, and bearer tokens."""
     return _BEARER.sub(f"Bearer {MASK}", _KEY.sub(MASK, text))
 
 

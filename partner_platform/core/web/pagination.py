@@ -51,13 +51,22 @@ class Place:
     total: int = 0
 
 
-def paginate(*, streams: Sequence[QuerySet[Any]], scope: str, limit: int, offset: int, cursor: str | None) -> Page:
+def paginate(
+    *,
+    streams: Sequence[QuerySet[Any]],
+    scope: str,
+    limit: int,
+    offset: int,
+    cursor: str | None,
+    is_counted: bool = True,
+) -> Page:
     """One page of several queries merged by time, each ordered by `NEWEST_FIRST`; `scope` names list and filters.
 
-    With a cursor the offset counts from there. Raises 400 `invalid_request` for a cursor that is not this list's.
+    `is_counted=False`: `total` is 0, for lists too long to be counted. With a cursor the offset counts from there.
+    Raises 400 `invalid_request` for a cursor that is not this list's.
     """
     place = _decode(cursor, scope) if cursor else None
-    total = place.total if place else sum(stream.count() for stream in streams)
+    total = place.total if place else sum(stream.count() for stream in streams) if is_counted else 0
     if place:
         streams = [behind(stream, place) for stream in streams]
     rows = _merged(streams, offset, limit + 1)

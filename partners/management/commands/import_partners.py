@@ -88,8 +88,10 @@ class Command(BaseCommand):
             imported = config_file.import_entries(entries, actor=ACTOR, agreed=agreed)
         except config_file.BadConfigFile as error:
             raise _nothing_imported(error.problems) from error
-        for partner, key in imported.created:
+        for partner, key, webhook_secret in imported.created:
             self.stdout.write(f"{partner.partner_id}: created\n  API key: {key}")
+            if webhook_secret is not None:
+                self.stdout.write(f"  Webhook secret: {webhook_secret}")
         for partner in imported.updated:
             self.stdout.write(f"{partner.partner_id}: terms updated")
         if imported.created:

@@ -1,0 +1,34 @@
+"""What an endpoint may be, decided without the database. Readers raise `ValueError` with what is wrong."""
+
+from collections.abc import Sequence
+
+from events.kinds import EventType
+from partner_platform.core.outside import check_url
+from webhooks.models import ALL_TYPES
+
+MAX_ENDPOINTS = 10  # of a partner: each event is delivered to each of them
+MAX_URL = 500
+MAX_DESCRIPTION = 200
+WRONG_TYPES = f'Must be event types, or ["{ALL_TYPES}"] for all.'
+
+
+def read_url(value: object) -> str:
+    """A URL that events may be sent to."""
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_URL:
+        raise ValueError(f"Must be a URL of at most {MAX_URL} characters.")
+    check_url(value)
+    return value
+
+
+def read_event_types(value: object) -> list[str]:
+    """Event types, each once, in the order of `EventType`; `["*"]` for all of them."""
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+        raise ValueError(WRONG_TYPES)
+    if unknown := sorted(set(value) - {ALL_TYPES, *EventType.values}):
+        raise ValueError(f"Unknown event types: {', '.join(unknown)[:200]}.")
+    return [ALL_TYPES] if ALL_TYPES in value else [name for name in EventType.values if name in value]
+
+
+def wants(event_types: Sequence[str], event_type: str) -> bool:
+    """Whether an endpoint with these `event_types` gets events of this type."""
+    return ALL_TYPES in event_types or event_type in event_types

@@ -1,0 +1,91 @@
+"""Reads of endpoints and deliveries. Another partner's is not found, as one that does not exist."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from partner_platform.core.errors import ErrorCode, NotFound
+from partner_platform.core.web.pagination import NEWEST_FIRST, Page, paginate
+from partners.models import Partner
+from webhooks.models import Attempt, Delivery, Endpoint, FanOut
+
+
+def live_endpoints(partner: Partner) -> list[Endpoint]:
+    """A partner's endpoints that are not deleted, oldest first."""
+    return list(Endpoint.objects.filter(partner_id=partner.pk, deleted_at=None).order_by("created_at"))
+
+
+def get_endpoint(*, partner: Partner, endpoint_id: object) -> Endpoint:
+    """The partner's endpoint, or 404 `endpoint_not_found`; a deleted one is not found."""
+    key = _uuid(endpoint_id)
+    found = Endpoint.objects.filter(pk=key, partner_id=partner.pk, deleted_at=None).first() if key else None
+    if found is None:
+        raise NotFound(ErrorCode.ENDPOINT_NOT_FOUND, "Webhook endpoint not found")
+    return found
+
+
+def get_delivery(*, partner: Partner, delivery_id: object) -> Delivery:
+    """The partner's delivery with its endpoint, which may be deleted, or 404 `delivery_not_found`."""
+    key = _uuid(delivery_id)
+    deliveries = Delivery.objects.select_related("endpoint")
+    found = deliveries.filter(pk=key, partner_id=partner.pk).first() if key else None
+    if found is None:
+        raise NotFound(ErrorCode.DELIVERY_NOT_FOUND, "Delivery not found")
+    return found
+
+
+def attempts_of(delivery: Delivery) -> list[Attempt]:
+    """The tries of a delivery, oldest first."""
+    return list(Attempt.objects.filter(delivery_id=delivery.pk).order_by("created_at"))
+
+
+@dataclass(frozen=True)
+class DeliveryFilter:
+    """Which of a partner's deliveries; None: all."""
+
+    endpoint_id: uuid.UUID | None = None
+    event_type: str | None = None
+    status: str | None = None
+    partner_loan_id: str | None = None
+
+    def conditions(self) -> dict[str, Any]:
+        """The filters that were given, by column."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def list_deliveries(*, partner: Partner, chosen: DeliveryFilter, limit: int, cursor: str | None) -> Page:
+    """A page of the partner's deliveries, newest first; they are not counted (`Page.total` is 0)."""
+    return paginate(
+        streams=[deliveries_query(partner=partner, chosen=chosen)],
+        scope=f"deliveries:{partner.pk}:{sorted((name, str(value)) for name, value in chosen.conditions().items())}",
+        limit=limit,
+        offset=0,
+        cursor=cursor,
+        is_counted=False,
+    )
+
+
+def deliveries_query(*, partner: Partner, chosen: DeliveryFilter) -> QuerySet[Delivery]:
+    """The list's query, for the index tests too."""
+    return Delivery.objects.filter(partner_id=partner.pk, **chosen.conditions()).order_by(*NEWEST_FIRST)
+
+
+def fanned_out_until() -> int:
+    """The highest number of the feed whose event has its deliveries."""
+    state = FanOut.objects.first()
+    return 0 if state is None else state.until
+
+
+def newest_resends(endpoint: Endpoint, event_ids: list[uuid.UUID]) -> dict[uuid.UUID, Delivery]:
+    """The newest delivery of each of these events to the endpoint, for those that have one."""
+    rows = Delivery.objects.filter(endpoint_id=endpoint.pk, event_id__in=event_ids).order_by("resend")
+    return {row.event_id: row for row in rows.only("pk", "event_id", "resend", "status")}
+
+
+def _uuid(value: object) -> uuid.UUID | None:
+    try:
+        return value if isinstance(value, uuid.UUID) else uuid.UUID(str(value))
+    except ValueError:
+        return None

@@ -1,0 +1,122 @@
+"""Delivering again what a partner asks for: one delivery, or all events since a moment. Nothing is sent here.
+
+What was delivered, or failed for good, is delivered anew (`Delivery.resend` counts); what is pending becomes due now.
+"""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+from audit.services import record_change
+from events import selectors as event_selectors
+from events.models import Event
+from partner_platform.core import clock
+from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.errors import Conflict, ErrorCode
+from partners import credentials
+from partners.models import Partner
+from webhooks import selectors
+from webhooks.models import ALL_TYPES, Delivery, DeliveryStatus, Endpoint
+from webhooks.services.endpoints import require_enabled
+from webhooks.services.pending import wake
+
+MAX_RESENT = 1_000  # events of one call, which is one transaction
+ROWS_AN_INSERT = 200
+
+
+@dataclass(frozen=True)
+class Resent:
+    """How many events are to be delivered, and the `since` of the call for those that this one left out."""
+
+    scheduled: int
+    next_since: dt.datetime | None
+
+
+def retry_delivery(*, partner: Partner, delivery_id: object, actor: str) -> Delivery:
+    """Deliver now: a pending delivery is tried at once, another one anew; returns the delivery that will be sent.
+
+    Raises 404 `delivery_not_found`, or `endpoint_not_found` where the endpoint is deleted; 409 `endpoint_disabled`, or
+    `event_expired` where the event was deleted by age.
+    """
+
+    def retry() -> Delivery:
+        credentials.serialize_changes(partner)
+        delivery = selectors.get_delivery(partner=partner, delivery_id=delivery_id)
+        endpoint = selectors.get_endpoint(partner=partner, endpoint_id=delivery.endpoint_id)
+        require_enabled(endpoint)
+        event = event_selectors.event_by_id(delivery.event_id)
+        if event is None:
+            raise Conflict(ErrorCode.EVENT_EXPIRED, "The event was deleted by its age and cannot be sent again")
+        _schedule(endpoint, [event])
+        record_change(
+            actor=actor,
+            action="webhook.delivery_retried",
+            target=f"webhook:{endpoint.pk}",
+            after={"eventId": str(event.pk), "eventType": event.type},
+        )
+        newest = selectors.newest_resends(endpoint, [event.pk])[event.pk]
+        return Delivery.objects.select_related("endpoint").get(pk=newest.pk)
+
+    return run_in_transaction(retry)
+
+
+def resend_since(*, partner: Partner, endpoint_id: object, since: dt.datetime, actor: str) -> Resent:
+    """Deliver the events that happened since then and that the endpoint asks for, at most `MAX_RESENT`, oldest first.
+
+    Events that have no delivery yet only because the fan-out has not reached them are left to it. Raises 404
+    `endpoint_not_found`, 409 `endpoint_disabled`.
+    """
+
+    def resend() -> Resent:
+        credentials.serialize_changes(partner)
+        endpoint = selectors.get_endpoint(partner=partner, endpoint_id=endpoint_id)
+        require_enabled(endpoint)
+        found = event_selectors.events_since(
+            partner.pk,
+            since=since,
+            until=selectors.fanned_out_until(),
+            types=None if ALL_TYPES in endpoint.event_types else endpoint.event_types,
+            limit=MAX_RESENT + 1,
+        )
+        events, left = found[:MAX_RESENT], found[MAX_RESENT:]
+        _schedule(endpoint, events)
+        record_change(
+            actor=actor,
+            action="webhook.events_resent",
+            target=f"webhook:{endpoint.pk}",
+            after={"since": clock.isoformat(since), "scheduled": len(events)},
+        )
+        return Resent(len(events), left[0].created_at if left else None)
+
+    return run_in_transaction(resend)
+
+
+def _schedule(endpoint: Endpoint, events: list[Event]) -> None:
+    """In a transaction: a delivery for each event, or the pending one's next try now."""
+    if not events:
+        return
+    newest = selectors.newest_resends(endpoint, [event.pk for event in events])
+    pending = sorted(row.pk for row in newest.values() if row.status == DeliveryStatus.PENDING)
+    now = clock.now()
+    Delivery.objects.filter(pk__in=pending, status=DeliveryStatus.PENDING).update(due_at=now)
+    waiting = set(pending)
+    again = [event for event in events if event.pk not in newest or newest[event.pk].pk not in waiting]
+    Delivery.objects.bulk_create(
+        [_delivery(endpoint, event, newest.get(event.pk)) for event in again], batch_size=ROWS_AN_INSERT
+    )
+    wake(endpoint.pk)
+
+
+def _delivery(endpoint: Endpoint, event: Event, newest: Delivery | None) -> Delivery:
+    """Counted from 1 where the event never had one: 0 is the fan-out's."""
+    return Delivery(
+        id=uuid.uuid4(),
+        endpoint_id=endpoint.pk,
+        partner_id=endpoint.partner_id,
+        event_id=event.pk,
+        event_type=event.type,
+        partner_loan_id=event.partner_loan_id,
+        loan_id=event.loan_id,
+        number=event.number or 0,  # it has one: it is in the feed
+        resend=1 if newest is None else newest.resend + 1,
+    )
