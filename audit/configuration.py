@@ -45,3 +45,21 @@ WATCHED = (
     "WAITING_THREADS",
     "WEBHOOK_ALLOWED_NETWORKS",
     "WEBHOOK_RETRY_SCHEDULE",
+)
+
+
+def record_changed_settings() -> list[str]:
+    """Write an entry for each watched setting that differs from the trail; returns their names."""
+    return run_in_transaction(lambda: [name for name in WATCHED if _record_if_changed(name)])
+
+
+def _record_if_changed(name: str) -> bool:
+    if not hasattr(settings, name):
+        return False
+    target, now = f"setting:{name}", {"value": getattr(settings, name)}
+    last: AuditEntry | None = selectors.changes_of(target).filter(action=ACTION).first()
+    before: Any = None if last is None else last.after
+    if before == now:
+        return False
+    record_change(actor=ACTOR, action=ACTION, target=target, before=before, after=now)
+    return True

@@ -51,6 +51,12 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 600},
     },
     "sweep-sent-forms": {"task": "partners.tasks.sweep_sent_forms", "schedule": 600.0, "options": {"expires": 600}},
+    "warn-of-expiring-keys": {
+        "task": "partners.tasks.warn_of_expiring_keys",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
+    "send-mail": {"task": "partners.tasks.send_mail", "schedule": 30.0, "options": {"expires": 30}},
     "follow-chain": {"task": "loans.tasks.follow_chain", "schedule": 2.0, "options": {"expires": 2}},
     "watch-loans": {"task": "loans.tasks.watch_loans", "schedule": 60.0, "options": {"expires": 60}},
     "reconcile": {"task": "loans.tasks.reconcile", "schedule": 15.0, "options": {"expires": 15}},

@@ -97,6 +97,16 @@ CACHES = {
 
 CELERY_BROKER_URL = REDIS_URL
 
+# --- E-mail --------------------------------------------------------------------------------------------------------
+# Without a server the mails are written to the worker's output, and `check --deploy` warns of it.
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)  # seconds, for each answer of the mail server
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="partner-platform@localhost")
+# Days before an API key expires at which its partner is told.
+API_KEY_EXPIRY_WARNING_DAYS = env.list("API_KEY_EXPIRY_WARNING_DAYS", cast=int, default=[7, 1])
+if any(days < 1 for days in API_KEY_EXPIRY_WARNING_DAYS):
+    raise environ.ImproperlyConfigured("API_KEY_EXPIRY_WARNING_DAYS must be whole days, 1 at least, or empty")
+
 # --- The chain -----------------------------------------------------------------------------------------------------
 CHAIN_ID = env.int("CHAIN_ID", default=5003)  # Mantle Sepolia
 CHAIN_RPC_URLS = env.list("CHAIN_RPC_URLS", default=[])

@@ -16,11 +16,12 @@ from partners import credentials, services, settlement_addresses
 from partners.console import sent_forms
 from partners.console.forms import PartnerForm
 from partners.console.key_admin import ApiKeyAdmin
+from partners.console.mail_admin import OutgoingMailAdmin
 from partners.console.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
 from partners.console.shown_once import actor_of, ask_to_activate, show_outcome
 from partners.models import ApiKey, Partner
 
-__all__ = ["ApiKeyAdmin", "PartnerAdmin"]
+__all__ = ["ApiKeyAdmin", "OutgoingMailAdmin", "PartnerAdmin"]
 
 SUMS = ("current_outstanding_dollars", "total_borrowed_dollars", "total_repaid_dollars", "utilisation")
 

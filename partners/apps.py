@@ -8,7 +8,12 @@ class PartnersConfig(AppConfig):
     verbose_name = "Partners"
 
     def ready(self) -> None:
+        from partner_platform.core import metrics
         from partner_platform.core.web import turning_away
+        from partners import mail
         from partners.refusals import refusal_limits
 
         turning_away.decided_by(refusal_limits.refusal_from_memory)
+        metrics.read_at_scrape(
+            "mail_oldest_unsent_seconds", "How long the oldest e-mail waits to be sent", mail.oldest_unsent_seconds
+        )

@@ -5,6 +5,10 @@ nothing.
 2. `reserve_limits` takes an amount from the daily and the total limit, in the caller's transaction, with two guarded
 updates.
 3. `release_limits` gives a failed loan's amount back; `count_borrowed` and `count_repaid` add to the lifetime sums.
+4. What passes 80 % or 100 % of a limit is told in the same transaction (`partners.notices`). The reservation's update
+knows: it first demands a sum that stays between two marks, by figures that the caller has read already, so a borrow
+that passes no mark costs the same two updates. Only where that update finds no row the general one follows, and one
+read.
 
 Every update touches the partner's row before the day's row: one order, no deadlocks. The daily limit stands on the
 partner's row, so the update of that row demands the very daily limit that the day's row is checked against; whoever
@@ -19,16 +23,22 @@ from collections.abc import Mapping
 from django.db import IntegrityError
 from django.db.models import F
 
+from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Forbidden, Unavailable
 from partner_platform.core.invariants import InvariantViolation
 from partner_platform.core.money import format_dollars
+from partners.limit_marks import LimitType, Usage, amounts_between_marks
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
+from partners.notices import tell_limit_used
 from partners.rules import require_active
 
 MAX_LOOKS = 5
 
 _known_days: dict[uuid.UUID, dt.date] = {}
+# How many marks of the day's limit were reached when this process last saw that change. A wrong one costs two
+# statements and nothing else.
+_known_marks: dict[uuid.UUID, tuple[dt.date, int]] = {}
 
 
 class DayMissing(InvariantViolation):
@@ -49,25 +59,36 @@ def ensure_day(*, partner_id: uuid.UUID, day: dt.date) -> None:
     _known_days[partner_id] = day
 
 
-def reserve_limits(*, partner_id: uuid.UUID, amount: int, day: dt.date, daily_limit: int | None = None) -> None:
+def reserve_limits(
+    *, partner_id: uuid.UUID, amount: int, day: dt.date, daily_limit: int | None = None, total: Usage | None = None
+) -> None:
     """Take `amount` from the partner's daily and total limit, or raise 403 and leave the transaction to be rolled back.
 
-    `daily_limit` is the daily limit as the caller last read it (with the authenticated partner); it saves a query and
-    is never trusted: a limit that changed since is read again. Raises `Forbidden` (partner not active, daily limit,
-    total limit, looked at in this order), which must leave the transaction.
+    `daily_limit` and `total` (`total_of`) are the limits as the caller last read them (with the authenticated partner);
+    they save a query each and are never trusted: a limit that changed since is read again. Raises `Forbidden` (partner
+    not active, daily limit, total limit, looked at in this order), which must leave the transaction.
     """
     _require_positive(amount)
-    expected = daily_limit if daily_limit is not None else _read(partner_id).daily_borrow_limit
+    expected = daily_limit
+    if expected is None:
+        seen = _read(partner_id)
+        expected, total = seen.daily_borrow_limit, total_of(seen)
     for _ in range(MAX_LOOKS):
-        if _take_from_partner(partner_id, amount, daily_limit=expected):
+        if _take_from_partner(partner_id, amount, daily_limit=expected, seen=total):
             _take_from_day(partner_id, amount, day, daily_limit=expected)
             return
         partner = _read(partner_id)
         _refuse(partner, amount, day)
-        expected = partner.daily_borrow_limit  # the terms or sums changed meanwhile: decide again by the present ones
+        # The terms or sums changed meanwhile: decide again by the present ones.
+        expected, total = partner.daily_borrow_limit, total_of(partner)
     raise Unavailable(
         ErrorCode.DATABASE_UNAVAILABLE, "The partner's limits are changing; this request reserved nothing"
     )
+
+
+def total_of(partner: Partner) -> Usage:
+    """How much of the total limit is used, as the partner was read."""
+    return Usage(partner.current_outstanding, partner.total_borrow_limit)
 
 
 def release_limits(*, partner_id: uuid.UUID, amount: int, day: dt.date) -> None:
@@ -120,6 +141,8 @@ def undo_repayment(
         **_moved(moves),
     )
     _demand(changed, "total repaid", partner_id, amount)
+    if principal:
+        _tell_total(partner_id, principal)
 
 
 def undo_borrow(*, partner_id: uuid.UUID, amount: int) -> None:
@@ -137,6 +160,9 @@ def reserve_limits_again(*, partner_id: uuid.UUID, amount: int, day: dt.date) ->
     _demand(changed, "outstanding", partner_id, amount)
     usage = PartnerDailyUsage.objects.filter(partner_id=partner_id, day=day)
     _demand(usage.update(borrowed=F("borrowed") + amount), f"usage of {day}", partner_id, amount)
+    partner = _tell_total(partner_id, amount)
+    if day == clock.today():
+        _tell_day(partner, amount, day)
 
 
 def _move_outstanding(partner_id: uuid.UUID, principal: int, *, repaid: int, counted: Mapping[str, int]) -> None:
@@ -158,22 +184,50 @@ def _at_least(counted: Mapping[str, int]) -> dict[str, int]:
     return {f"{name}__gte": -change for name, change in counted.items() if change < 0}
 
 
-def _take_from_partner(partner_id: uuid.UUID, amount: int, *, daily_limit: int) -> bool:
-    changed = Partner.objects.filter(
-        pk=partner_id,
-        status=PartnerStatus.ACTIVE,
-        daily_borrow_limit=daily_limit,
-        current_outstanding__lte=F("total_borrow_limit") - amount,
-    ).update(current_outstanding=F("current_outstanding") + amount)
-    return changed == 1
+def _take_from_partner(partner_id: uuid.UUID, amount: int, *, daily_limit: int, seen: Usage | None) -> bool:
+    mine = Partner.objects.filter(pk=partner_id, status=PartnerStatus.ACTIVE, daily_borrow_limit=daily_limit)
+    taken = {"current_outstanding": F("current_outstanding") + amount}
+    between = amounts_between_marks(seen.limit, seen.marks_reached) if seen else None
+    if seen and between and seen.used + amount < between[1]:
+        low, high = between
+        passing_none = mine.filter(
+            total_borrow_limit=seen.limit, current_outstanding__gte=low, current_outstanding__lt=high - amount
+        )
+        if passing_none.update(**taken) == 1:
+            return True
+    if mine.filter(current_outstanding__lte=F("total_borrow_limit") - amount).update(**taken) != 1:
+        return False
+    _tell_total(partner_id, amount)
+    return True
 
 
 def _take_from_day(partner_id: uuid.UUID, amount: int, day: dt.date, *, daily_limit: int) -> None:
-    changed = PartnerDailyUsage.objects.filter(
-        partner_id=partner_id, day=day, borrowed__lte=daily_limit - amount
-    ).update(borrowed=F("borrowed") + amount)
-    if changed != 1:
+    mine = PartnerDailyUsage.objects.filter(partner_id=partner_id, day=day)
+    taken = {"borrowed": F("borrowed") + amount}
+    known_day, marks = _known_marks.get(partner_id, (day, 0))
+    between = amounts_between_marks(daily_limit, marks if known_day == day else 0)
+    if between and between[0] + amount < between[1]:
+        low, high = between
+        if mine.filter(borrowed__gte=low, borrowed__lt=high - amount).update(**taken) == 1:
+            return
+    if mine.filter(borrowed__lte=daily_limit - amount).update(**taken) != 1:
         raise _daily_limit_exceeded(daily_limit - _borrowed_on(partner_id, day))
+    _tell_day(_read(partner_id), amount, day)
+
+
+def _tell_total(partner_id: uuid.UUID, rise: int) -> Partner:
+    """Tell of the marks of the total limit that a rise by this amount has just passed; returns the partner."""
+    partner = _read(partner_id)
+    after = total_of(partner)
+    tell_limit_used(partner, LimitType.TOTAL, Usage(after.used - rise, after.limit), after)
+    return partner
+
+
+def _tell_day(partner: Partner, rise: int, day: dt.date) -> None:
+    """The same for the daily limit."""
+    after = Usage(_borrowed_on(partner.pk, day), partner.daily_borrow_limit)
+    _known_marks[partner.pk] = (day, after.marks_reached)
+    tell_limit_used(partner, LimitType.DAILY, Usage(after.used - rise, after.limit), after, day=day)
 
 
 def _refuse(partner: Partner, amount: int, day: dt.date) -> None:

@@ -170,7 +170,10 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["partner", "created_at"], name="apikey_partner")]
+        indexes = [
+            models.Index(fields=["partner", "created_at"], name="apikey_partner"),
+            models.Index(fields=["revoked_at", "expires_at"], name="apikey_expiry"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
@@ -240,13 +243,13 @@ class OutgoingMail(models.Model):
     subject = models.CharField(max_length=200)
     text = models.TextField()
     attempts = models.PositiveIntegerField(default=0)
-    due_at = models.DateTimeField(default=clock.now)
+    due_at = models.DateTimeField(null=True, blank=True, default=clock.now)  # of the next try; None: sent or given up
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:
-        indexes = [models.Index(fields=["sent_at", "due_at"], name="mail_due")]
+        indexes = [models.Index(fields=["due_at"], name="mail_due")]
 
     def __str__(self) -> str:
         return f"{self.subject} to {self.recipient}"

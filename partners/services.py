@@ -17,12 +17,13 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import in_transaction, run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from partner_platform.core.text.wording import joined
-from partners import credentials, keys, selectors, settlement_addresses, terms
-from partners.models import Partner, PartnerStatus, all_scopes
+from partners import credentials, keys, notices, selectors, settlement_addresses, terms
+from partners.models import ApiKey, Partner, PartnerStatus, all_scopes
 from partners.rules import is_live, require_grace_hours
 from partners.signals import webhook_url_changed
 
 MAX_ID_ATTEMPTS = 50
+LIMITS = ("daily_borrow_limit", "total_borrow_limit")
 
 
 class Opened(NamedTuple):
@@ -105,6 +106,8 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
         )
         if "webhook_url" in changed:
             _announce_webhook_url(partner, changed["webhook_url"], actor)
+        if former := {name: getattr(before, name) for name in LIMITS if name in changed}:
+            notices.tell_changed_limits(partner.pk, former)
 
     try:
         run_in_transaction(update)
@@ -225,7 +228,10 @@ def _set_status(before: Partner, status: PartnerStatus, reason: str, *, actor: s
         before=_as_audited(before.status, before.status_reason),
         after=_as_audited(status, reason),
     )
-    return Partner.objects.get(pk=before.pk)
+    after = Partner.objects.get(pk=before.pk)
+    if status == PartnerStatus.SUSPENDED and before.status != status:
+        notices.tell_suspended(after)
+    return after
 
 
 def _as_audited(status: str, reason: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from partners import mail, notices
 from partners.console import sent_forms
 from partners.idempotency import records
 
@@ -16,3 +17,15 @@ def sweep_idempotency_keys() -> int:
 def sweep_sent_forms() -> int:
     """Delete secrets of the console that were not shown in time, and old submitted forms."""
     return sent_forms.delete_old_forms()
+
+
+@shared_task(name="partners.tasks.warn_of_expiring_keys")
+def warn_of_expiring_keys() -> int:
+    """Tell partners of API keys that expire soon."""
+    return notices.tell_expiring_keys()
+
+
+@shared_task(name="partners.tasks.send_mail")
+def send_mail() -> int:
+    """Send the e-mails that are due."""
+    return mail.send_due_mails()

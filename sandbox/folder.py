@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_FOLDER = PROJECT / ".sandbox"
@@ -72,6 +73,15 @@ class Folder:
     @property
     def archive(self) -> Path:
         return self.root / "archive"
+
+    @property
+    def mail(self) -> Path:
+        return self.root / "mail"
+
+    @property
+    def mail_url(self) -> str:
+        """`EMAIL_URL`: each mail becomes a file. The root is an absolute path, so four slashes in all."""
+        return f"filemail:///{quote(str(self.mail))}"
 
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"

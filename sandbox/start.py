@@ -131,6 +131,7 @@ class Sandbox:
             "PROMETHEUS_MULTIPROC_DIR": str(self.folder.metrics),
             "API_LOG_ARCHIVE_DIR": str(self.folder.archive),
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",  # a partner's receiver runs on this machine
+            "EMAIL_URL": self.folder.mail_url,
             # With a block per transaction an idle chain stands still, and nothing is wrong.
             "CHAIN_SILENT_SECONDS": "120" if self.options.block_time else "0",
             "SANDBOX_RPC_PORT": str(self.rpc_port),

@@ -2,18 +2,23 @@
 
 The vault liquidates where the debt passes a share of the collateral's value (80 % of real-world assets, 70 % of private
 ones). A position is warned about once when its debt comes within `HEALTH_WARNING_MARGIN_BPS` of that, and again only
-after it had recovered. The warning is the audit entry `position.health_warning`, written in the transaction that notes
-it on the position: an outbox of webhooks belongs beside `record_change` when there is one.
+after it had recovered. The warning is the audit entry `position.health_warning`, with an event of that name to each
+partner that has an open loan on the position, written in the transaction that notes it on the position.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 from django.conf import settings
 
 from audit.services import record_change
-from loans.ledger.shares import pool_debt_at
-from loans.models import SolvencyPosition
+from events.kinds import EventType
+from events.services import NewEvent, record_events
+from loans.ledger.shares import live_loans, pool_debt_at
+from loans.models import PartnerLoan, SolvencyPosition
+from loans.objects.health import present_health_warning
 from loans.positions.mirror import health_factor_bps
 from partner_platform.core import clock
 from partner_platform.core.collateral import LIQUIDATION_BPS
@@ -75,6 +80,7 @@ def _check(row: SolvencyPosition, moment: int) -> bool:
             return False
         if warns:
             _record(health)
+            _tell_lenders(health, moment)
         return warns
 
     return run_in_transaction(write)
@@ -94,4 +100,23 @@ def _record(health: PositionHealth) -> None:
             "totalPartnerDebt": str(row.total_partner_debt),
             "liquidatable": health.is_liquidatable,
         },
+    )
+
+
+def _tell_lenders(health: PositionHealth, moment: int) -> None:
+    """An event for each partner with an open loan on the position, which names its own loans only."""
+    row = health.position
+    by_lender: dict[UUID, list[PartnerLoan]] = defaultdict(list)
+    for loan in live_loans(row.position_id):
+        by_lender[loan.partner_id].append(loan)
+    figures = {"debt": health.debt, "liquidation_debt": health.liquidation_debt, "factor_bps": health.factor_bps or 0}
+    record_events(
+        [
+            NewEvent(
+                EventType.POSITION_HEALTH_WARNING,
+                partner_key,
+                present_health_warning(row, loans, moment, **figures),
+            )
+            for partner_key, loans in sorted(by_lender.items())
+        ]
     )

@@ -28,7 +28,13 @@ def reserve_and(open_loan: Callable[[int], T], *, partner: Partner, limit: Credi
 
     def reserve() -> T:
         remaining_credit = credit.reserve_credit(limit, amount)
-        limits.reserve_limits(partner_id=partner.pk, amount=amount, day=day, daily_limit=partner.daily_borrow_limit)
+        limits.reserve_limits(
+            partner_id=partner.pk,
+            amount=amount,
+            day=day,
+            daily_limit=partner.daily_borrow_limit,
+            total=limits.total_of(partner),
+        )
         return open_loan(remaining_credit)
 
     limits.ensure_day(partner_id=partner.pk, day=day)

@@ -16,6 +16,8 @@ from django.db.models.fields import AutoFieldMixin
 from partner_platform.core.database.url import MONGODB_ENGINE
 from partner_platform.core.fields import UUIDPrimaryKey
 
+SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+
 
 def our_models(app_configs: Iterable[AppConfig] | None = None) -> Iterator[type[models.Model]]:
     """The models of this project's own apps, by their folder."""
@@ -103,4 +105,15 @@ def check_consent(**kwargs: object) -> list[CheckMessage]:
                 id="core.W021",
             )
         )
+    return found
+
+
+@register(Tags.security, deploy=True)
+def check_mail(**kwargs: object) -> list[CheckMessage]:
+    """Live, partners' mails need a server that sends them, and a sender's address (docs/mail.md)."""
+    found: list[CheckMessage] = []
+    if settings.EMAIL_BACKEND != SMTP_BACKEND:
+        found.append(Warning("EMAIL_URL names no mail server: partners get no e-mail", id="core.W022"))
+    if settings.DEFAULT_FROM_EMAIL.rstrip(">").endswith("@localhost"):
+        found.append(Warning("DEFAULT_FROM_EMAIL is not set: mail servers refuse its sender", id="core.W023"))
     return found

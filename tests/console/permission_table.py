@@ -35,6 +35,7 @@ PAGES = {
     "auth.group": Pages(add=SUPERUSER, change=SUPERUSER, delete=SUPERUSER),
     "partners.partner": Pages(add=rights("partners.add_partner"), change=rights("partners.change_partner")),
     "partners.apikey": Pages(add=rights("partners.add_apikey")),
+    "partners.outgoingmail": LOOK_ONLY,
     "loans.partnerloan": LOOK_ONLY,
     "loans.solvencyposition": LOOK_ONLY,
     "loans.oaidcredit": LOOK_ONLY,

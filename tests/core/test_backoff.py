@@ -13,6 +13,11 @@ def test_the_pause_doubles_up_to_five_minutes(failures: int, seconds: float) -> 
     assert backoff.pause_seconds(failures) == seconds
 
 
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 60.0), (2, 120.0), (7, 3_600.0)])
+def test_a_caller_may_have_longer_pauses(failures: int, seconds: float) -> None:
+    assert backoff.pause_seconds(failures, first=60.0, longest=3_600.0) == seconds
+
+
 @pytest.mark.parametrize(("drawn", "seconds"), [(0.0, 8.0), (0.5, 9.0), (1.0, 10.0)])
 def test_the_next_try_is_a_pause_away_and_at_most_a_quarter_more(
     monkeypatch: pytest.MonkeyPatch, drawn: float, seconds: float

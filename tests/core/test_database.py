@@ -237,6 +237,21 @@ def test_sixteen_threads_that_get_or_create_one_row_inside_a_transaction_make_on
     assert count() == 1
 
 
+def test_an_insert_that_another_transaction_was_first_with_is_tried_again_with_all_that_went_before() -> None:
+    make_transfer(number=1)
+    runs: list[int] = []
+
+    def work() -> None:
+        runs.append(1)
+        make_transfer(number=2)
+        if len(runs) == 1:  # a look that did not find the row
+            with transactions.again_if_taken():
+                make_transfer(number=1)
+
+    transactions.run_in_transaction(work)
+    assert (len(runs), count()) == (2, 2)
+
+
 def test_errors_that_are_not_the_databases_are_not_tried_again() -> None:
     runs: list[int] = []
 

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from eth_account import Account
 
 from partner_platform.core import live
-from partner_platform.core.checks import check_consent
+from partner_platform.core.checks import check_consent, check_mail
 from partner_platform.core.secrets.known_keys import is_known
 from sandbox import programs
 from sandbox.folder import Folder
@@ -220,3 +220,20 @@ def test_a_weaker_consent_is_taken_live_and_warned_of(
 ) -> None:
     settings.BORROW_CONSENT, settings.BORROW_CONSENT_VERSIONS = consent, versions
     assert [message.id for message in check_consent()] == warned
+
+
+@pytest.mark.parametrize(
+    ("backend", "sender", "warned"),
+    [
+        ("smtp", "Platform <hello@platform.example>", []),
+        ("console", "hello@platform.example", ["core.W022"]),
+        ("dummy", "partner-platform@localhost", ["core.W022", "core.W023"]),
+        ("smtp", "Platform <hello@localhost>", ["core.W023"]),
+    ],
+)
+def test_the_check_of_a_deployment_says_that_no_mail_is_sent(
+    settings: Any, backend: str, sender: str, warned: list[str]
+) -> None:
+    settings.EMAIL_BACKEND = f"django.core.mail.backends.{backend}.EmailBackend"
+    settings.DEFAULT_FROM_EMAIL = sender
+    assert [message.id for message in check_mail()] == warned

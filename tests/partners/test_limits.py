@@ -171,8 +171,9 @@ def test_a_reservation_costs_two_queries_where_the_limit_is_known_and_three_wher
 ) -> None:
     partner = PartnerFactory.create()
     limits.ensure_day(partner_id=partner.pk, day=DAY)
+    seen = {"daily_limit": partner.daily_borrow_limit, "total": limits.total_of(partner)}
     with django_assert_num_queries(2):
-        limits.reserve_limits(partner_id=partner.pk, amount=1, day=DAY, daily_limit=partner.daily_borrow_limit)
+        limits.reserve_limits(partner_id=partner.pk, amount=1, day=DAY, **seen)
     with django_assert_num_queries(3):
         limits.reserve_limits(partner_id=partner.pk, amount=1, day=DAY)
     with django_assert_num_queries(0):

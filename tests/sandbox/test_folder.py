@@ -3,6 +3,7 @@
 import stat
 from pathlib import Path
 
+import environ
 import pytest
 
 from sandbox.folder import Folder, InUse, read_env, read_json, write_env, write_json
@@ -41,6 +42,13 @@ def test_the_environment_is_read_back_as_it_was_written(folder: Folder) -> None:
 
     assert read_env(folder.env) == values
     assert read_env(folder.root / "nothing") == {}
+
+
+def test_mails_become_files_of_the_folder_whatever_it_is_called(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "a b%41#c?d")
+    settings = environ.Env.email_url_config(folder.mail_url)
+    assert settings["EMAIL_BACKEND"] == "django.core.mail.backends.filebased.EmailBackend"
+    assert settings["EMAIL_FILE_PATH"] == str(tmp_path / "a b%41#c?d" / "mail")
 
 
 def test_files_with_keys_are_for_their_owner_only(folder: Folder) -> None:

@@ -19,6 +19,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -114,11 +115,24 @@ def on_commit(callback: Callable[[], object], using: str = DEFAULT_DB_ALIAS) -> 
     transaction.on_commit(callback, using=using, robust=True)
 
 
+@contextmanager
+def again_if_taken() -> Iterator[None]:
+    """Around an insert that a unique constraint allows once: run the whole transaction again where it was refused.
+
+    The caller looked for the row before and did not find it, so another transaction inserted it at the same moment. The
+    next run finds it. The error leaves the transaction, as every database error must.
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        raise TransactionManagementError("Another transaction inserted the row at the same moment") from error
+
+
 def is_transient(error: BaseException | None) -> bool:
     """True where running the transaction again may succeed: a conflict, a deadlock, a busy SQLite, a lost primary.
 
-    Also where Django itself (`get_or_create`) caught an `IntegrityError` and went on in a transaction that MongoDB had
-    aborted with it: the next run finds the row.
+    Also where `again_if_taken` asks for it, and where Django itself (`get_or_create`) caught an `IntegrityError` and
+    went on in a transaction that MongoDB had aborted with it: the next run finds the row.
     """
     for cause in _causes(error):
         if _has_label(cause, "TransientTransactionError"):

@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from events.models import Event
 from loans.models import SolvencyPosition
+from loans.objects.health import HEALTH_WARNING_EXAMPLE, HealthWarningObject
 from loans.positions import health
 from loans.positions.health import check_positions, health_of, warning_factor_bps
 from loans.positions.mirror import health_factor_bps
 from tests.loans.rows.conftest import NOW
 from tests.support.books_rows import MOMENT, TIME, BooksRows, changed_by, everything, told
+from tests.support.events import bodies, data_of
 
 VALUE = 1_000_000
 
@@ -115,6 +118,59 @@ def test_a_position_is_warned_about_once_until_it_recovers(
     assert len(told()) == warnings
 
 
+def test_each_lender_is_told_of_the_position_and_of_its_own_loans_alone(world: BooksRows) -> None:
+    row = position(world, 780_000, pool_rate_bps=1_000)
+    first, second, none = world.partner(), world.partner(), world.partner()
+    loans = [
+        world.loan(first, row, 300_000, interest_rate_bps=1_000),
+        world.loan(second, row, 200_000, "DEFAULTED"),
+        world.loan(first, row, 100_000),
+    ]
+    for status in ("PENDING", "REPAID", "LIQUIDATED", "FAILED"):
+        world.loan(none, row, 1_000, status)
+    world.loan(none, position(world, 100), 100)
+
+    assert check_positions(moment=MOMENT + 3_600) == 1
+    (body,) = bodies(first)
+    assert (body["type"], body["partnerLoanId"], body["sequence"]) == ("position.health_warning", None, None)
+    debt = 780_000 + -(-780_000 * 1_000 * 3_600 // (10_000 * 365 * 86_400))
+    figures = {
+        "positionId": row.position_id,
+        "positionIdString": str(row.position_id),
+        "userWallet": row.user_wallet,
+        "healthFactor": (VALUE * 10_000 // debt) / 10_000,
+        "debt": str(debt),
+        "liquidationDebt": "800000",
+        "collateralValueUSD": "1000000",
+        "liquidatable": False,
+    }
+    interest = -(-300_000 * 1_000 * 3_600 // (10_000 * 365 * 86_400))
+    assert body["data"] == {
+        **figures,
+        "yourDebt": str(400_000 + interest),
+        "partnerLoanIds": [loans[0].partner_loan_id, loans[2].partner_loan_id],
+    }
+    assert data_of(second, "position.health_warning") == [
+        {**figures, "yourDebt": "200000", "partnerLoanIds": [loans[1].partner_loan_id]}
+    ]
+    assert Event.objects.count() == 2
+    assert interest > 0
+    for shown in (body["data"], HEALTH_WARNING_EXAMPLE):
+        assert list(HealthWarningObject().fields) == list(shown)
+
+
+def test_lenders_are_told_once_until_the_position_recovers(world: BooksRows) -> None:
+    row, lender = position(world, 780_000), world.partner()
+    world.loan(lender, row, 780_000)
+    assert [check_positions(moment=MOMENT) for _ in range(2)] == [1, 0]
+    SolvencyPosition.objects.filter(pk=row.pk).update(collateral_value_usd=2 * VALUE)
+    assert check_positions(moment=MOMENT) == 0
+    assert len(bodies(lender)) == 1
+    SolvencyPosition.objects.filter(pk=row.pk).update(collateral_value_usd=VALUE)
+    assert check_positions(moment=MOMENT) == 1
+    assert [one["liquidatable"] for one in data_of(lender, "position.health_warning")] == [False, False]
+
+
 def test_nothing_is_written_where_nothing_changed(world: BooksRows) -> None:
     position(world, 780_000)
     assert check_positions(moment=MOMENT) == 1
@@ -138,7 +194,9 @@ def test_a_position_that_moved_since_it_was_read_is_left_to_the_next_look(
         return found
 
     monkeypatch.setattr(health, "health_of", overtaken)
+    world.loan(world.partner(), row, 780_000)
     assert check_positions(moment=MOMENT) == 0
+    assert Event.objects.count() == 0
     assert SolvencyPosition.objects.get(pk=row.pk).health_factor_bps is None
     assert told() == []
 
