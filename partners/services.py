@@ -18,7 +18,7 @@ from partner_platform.core.database.transactions import in_transaction, run_in_t
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from partner_platform.core.text.wording import joined
 from partners import credentials, keys, notices, selectors, settlement_addresses, terms
-from partners.models import ApiKey, Partner, PartnerStatus, all_scopes
+from partners.models import Partner, PartnerStatus, all_scopes
 from partners.rules import is_live, require_grace_hours
 from partners.signals import webhook_url_changed
 

@@ -12,7 +12,7 @@ DELIVER_SECONDS = 60.0  # then the worker's thread is given back as soon as no p
 @shared_task(name="webhooks.tasks.deliver")
 def deliver() -> None:
     """Deliver what is due, until there is nothing."""
-    report = sender.deliver(max_seconds=DELIVER_SECONDS)
+    report = sender.run_sender(max_seconds=DELIVER_SECONDS)
     if report.is_live:
         wake_sender()
 

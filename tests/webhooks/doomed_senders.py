@@ -61,7 +61,7 @@ def send_all() -> None:
     client = OutsideClient(timeout_seconds=POST_SECONDS)
     sender.LOOK_SECONDS = sender.QUIET_SECONDS = 0.2
     while True:
-        sender.deliver(max_seconds=120, client=client)
+        sender.run_sender(max_seconds=120, client=client)
         if Delivery.objects.exists() and not Delivery.objects.filter(status=DeliveryStatus.PENDING).exists():
             return
 

@@ -4,8 +4,8 @@
 
 Each post is verified with the package `standardwebhooks` and with plain HMAC; it is refused with 400 where one of them
 fails. The path says how it behaves: `/ok` takes everything; `/wild` fails three posts of ten by 500, 302, 429 with
-Retry-After, closing half-way or never answering, each event at most `FAILURES_EACH` times; `/gone` is 410; `/hang` never
-answers. `GET /books` returns what was taken, in order, as JSON.
+Retry-After, closing half-way or never answering, each event at most `FAILURES_EACH` times; `/gone` is 410; `/hang`
+never answers. `GET /books` returns what was taken, in order, as JSON.
 """
 
 import asyncio

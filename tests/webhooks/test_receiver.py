@@ -116,7 +116,7 @@ def _sender(client: OutsideClient) -> Iterator[None]:
 
     def work() -> None:
         try:
-            sender.deliver(max_seconds=60, client=client)
+            sender.run_sender(max_seconds=60, client=client)
         finally:
             connections.close_all()
 

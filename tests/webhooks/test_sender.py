@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Iterator
 
 import pytest
 from standardwebhooks import Webhook
@@ -19,7 +18,7 @@ from partner_platform.core.secrets import crypto
 from partners.models import OutgoingMail
 from tests.factories import PartnerFactory
 from tests.webhooks.rows import URL, Answer, Receiver, ids, loans, make_endpoint, record, run, sender_to, the_delivery
-from webhooks.delivery import claims, outcomes, reading
+from webhooks.delivery import claims, disabling, outcomes, reading
 from webhooks.delivery.fan_out import fan_out
 from webhooks.models import Attempt, Delivery, DeliveryStatus, Endpoint, EndpointStatus
 from webhooks.secrets import new_secret
@@ -36,7 +35,7 @@ def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def moment(monkeypatch: pytest.MonkeyPatch) -> Iterator["Moment"]:
+def moment(monkeypatch: pytest.MonkeyPatch) -> "Moment":
     """The time of the database's rows, which stands still but for `pass_by`."""
     found = Moment(clock.now())
     monkeypatch.setattr(clock, "now", lambda: found.now)
@@ -267,7 +266,8 @@ def test_the_breaker_opens_after_five_failures_and_lets_one_try_through_at_a_tim
     run(sender, passes=12)
     assert not Delivery.objects.filter(attempts=0).exists()
     endpoint.refresh_from_db()
-    assert (endpoint.failures_in_a_row, endpoint.resume_at, endpoint.failing_since) == (0, None, None)
+    assert endpoint.failures_in_a_row == 0
+    assert [endpoint.resume_at, endpoint.failing_since] == [None, None]
 
 
 def test_410_disables_the_endpoint_fails_what_waits_and_tells_the_partner_once(moment: Moment) -> None:
@@ -315,14 +315,14 @@ def test_a_result_that_is_rolled_back_leaves_no_try_and_is_stored_at_the_next_pa
     (event,) = record(endpoint.partner, None)
     receiver.answers[URL] = [410]
     sender = sender_to(receiver)
-    dying = outcomes.disabling.disable
+    disable = disabling.disable
 
-    def die(*_: object, **__: object) -> bool:
-        dying(*_, **__)
+    def die(endpoint: Endpoint, *, reason: str, now: dt.datetime) -> bool:
+        disable(endpoint, reason=reason, now=now)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(outcomes.disabling, "disable", die)
+        patch.setattr(disabling, "disable", die)
         run(sender)
     endpoint.refresh_from_db()
     assert endpoint.status == EndpointStatus.ENABLED
@@ -353,7 +353,6 @@ def test_an_endpoint_that_is_disabled_meanwhile_is_sent_nothing_more(moment: Mom
     monkeypatch.setattr("webhooks.delivery.sender.LOOK_SECONDS", 0.0)
     endpoint, receiver = make_endpoint(), Receiver()
     record(endpoint.partner, *loans(30))
-    receiver.on_post = lambda _: Endpoint.objects.update(status=EndpointStatus.DISABLED) and None
     sender = sender_to(receiver)
     sender.step(lambda work: None)
     sender._board.take()  # one is under way

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from uuid import UUID
 
-from webhooks.delivery.lanes import Job, Lane, Outcome
+from webhooks.delivery.lanes import Job, Lane, TryOutcome
 from webhooks.models import Endpoint
 
 
@@ -21,7 +21,7 @@ class Board:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._lanes: OrderedDict[UUID, Lane] = OrderedDict()
-        self._finished: list[Outcome] = []
+        self._finished: list[TryOutcome] = []
         self._changed = threading.Condition()
         self._is_woken = False
         self._under_way = 0
@@ -84,7 +84,7 @@ class Board:
             )
             return min(free, sum(sendable))
 
-    def finish(self, lane: Lane, outcome: Outcome) -> None:
+    def finish(self, lane: Lane, outcome: TryOutcome) -> None:
         """A post ended; the loop is woken to store its result."""
         with self._changed:
             self._under_way -= 1
@@ -92,18 +92,18 @@ class Board:
             self._finished.append(outcome)
             self._changed.notify_all()
 
-    def collect(self, limit: int) -> list[Outcome]:
+    def collect(self, limit: int) -> list[TryOutcome]:
         """Results that wait to be stored, the oldest first; they are the caller's now."""
         with self._changed:
             found, self._finished = self._finished[:limit], self._finished[limit:]
             return found
 
-    def put_back(self, outcomes: Sequence[Outcome]) -> None:
+    def put_back(self, outcomes: Sequence[TryOutcome]) -> None:
         """Results that could not be stored."""
         with self._changed:
             self._finished[:0] = outcomes
 
-    def stored(self, outcomes: Sequence[tuple[Outcome, bool]]) -> None:
+    def stored(self, outcomes: Sequence[tuple[TryOutcome, bool]]) -> None:
         """These are stored; each with whether its delivery is finished."""
         with self._changed:
             for outcome, is_final in outcomes:

@@ -52,13 +52,13 @@ def renew(token: str) -> None:
     run_in_transaction(lambda: Endpoint.objects.filter(claimed_by=token).update(claimed_until=until))
 
 
-def rows_of(token: str, keys: Iterable[UUID]) -> dict[UUID, Endpoint]:
+def claimed_rows(token: str, keys: Iterable[UUID]) -> dict[UUID, Endpoint]:
     """The endpoints among these that the sender still has and may send to, as they are now."""
     rows = Endpoint.objects.filter(pk__in=sorted(keys), claimed_by=token, status=EndpointStatus.ENABLED)
     return {endpoint.pk: endpoint for endpoint in rows.filter(deleted_at=None)}
 
 
-def give_back(token: str, endpoint: Endpoint) -> bool:
+def end_claim(token: str, endpoint: Endpoint) -> bool:
     """End a claim; whether that was done. Not where somebody wrote `due_at` since `endpoint` was read."""
     pending = Delivery.objects.filter(endpoint_id=endpoint.pk, status=DeliveryStatus.PENDING)
     first = pending.order_by("due_at").values_list("due_at", flat=True).first()

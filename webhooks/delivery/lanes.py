@@ -2,7 +2,7 @@
 
 How many posts of an endpoint are under way grows by one with each success, to `MOST_AT_ONCE`, and falls to one with a
 failure. After `schedule.FAILURES_TO_OPEN` failures in a row, or where the endpoint asks for time with `Retry-After`,
-the lane is paused: nothing is sent from it until it was given back and claimed anew, at `Health.resume_at`.
+the lane is paused: nothing is sent from it until it was given back and claimed anew, at `ReceiverHealth.resume_at`.
 """
 
 import datetime as dt
@@ -36,7 +36,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TryOutcome:
     """What came of a try. `status` and the response are missing where none came; `retry_after` in seconds."""
 
     job: Job
@@ -52,7 +52,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Health:
+class ReceiverHealth:
     """The endpoint's columns that tries change."""
 
     failures_in_a_row: int = 0
@@ -61,7 +61,7 @@ class Health:
     delivered_at: dt.datetime | None = None
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> "Health":
+    def of(cls, endpoint: Endpoint) -> "ReceiverHealth":
         """As the row has it."""
         return cls(
             failures_in_a_row=endpoint.failures_in_a_row,
@@ -70,14 +70,14 @@ class Health:
             delivered_at=endpoint.delivered_at,
         )
 
-    def after(self, outcome: Outcome) -> "Health":
+    def after(self, outcome: TryOutcome) -> "ReceiverHealth":
         """As it is after this try."""
         if outcome.is_delivered:
-            return Health(delivered_at=outcome.at)
+            return ReceiverHealth(delivered_at=outcome.at)
         failures = self.failures_in_a_row + 1
         pause = max(schedule.breaker_pause(failures), outcome.retry_after or 0.0)
         resume_at = schedule.later(outcome.at, pause) if pause else None
-        return Health(failures, resume_at, self.failing_since or outcome.at, self.delivered_at)
+        return ReceiverHealth(failures, resume_at, self.failing_since or outcome.at, self.delivered_at)
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Lane:
     under_way: dict[UUID, float] = field(default_factory=dict)  # posts, by when they began
 
     def __post_init__(self) -> None:
-        self.health = Health.of(self.endpoint)
+        self.health = ReceiverHealth.of(self.endpoint)
         self.is_paused = False
 
     @property
@@ -127,7 +127,7 @@ class Lane:
         if endpoint.wakes != self.endpoint.wakes:
             self.is_read = False
         if endpoint.updated_at != self.endpoint.updated_at:
-            self.health = Health.of(endpoint)
+            self.health = ReceiverHealth.of(endpoint)
             self.is_paused = self.health.resume_at is not None
         self.endpoint, self.secrets = endpoint, secrets
 
@@ -150,7 +150,7 @@ class Lane:
         self.under_way[job.delivery.pk] = time.monotonic()
         return job
 
-    def finish(self, outcome: Outcome) -> None:
+    def finish(self, outcome: TryOutcome) -> None:
         """A post ended. Its delivery and loan stay known until the result is stored."""
         began = self.under_way.pop(outcome.job.delivery.pk)
         self.is_slow = time.monotonic() - began > SLOW_SECONDS
@@ -158,7 +158,7 @@ class Lane:
         self.limit = min(self.limit + 1, MOST_AT_ONCE) if outcome.is_delivered else 1
         self.is_paused |= self.health.resume_at is not None or outcome.status == HTTPStatus.GONE
 
-    def stored(self, outcome: Outcome, *, is_final: bool) -> None:
+    def stored(self, outcome: TryOutcome, *, is_final: bool) -> None:
         """A result is stored: the next job of its loan may be sent, or, where it is tried again, those behind wait."""
         job = outcome.job
         self.known.discard(job.delivery.pk)

@@ -13,7 +13,7 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from webhooks import metrics
 from webhooks.delivery import disabling, schedule
-from webhooks.delivery.lanes import Health, Lane, Outcome
+from webhooks.delivery.lanes import ReceiverHealth, Lane, TryOutcome
 from webhooks.models import Attempt, Delivery, DeliveryStatus, Endpoint
 
 
@@ -21,7 +21,7 @@ from webhooks.models import Attempt, Delivery, DeliveryStatus, Endpoint
 class _Result:
     """An outcome, its row of a try, and when the delivery is tried again; None where it is not."""
 
-    outcome: Outcome
+    outcome: TryOutcome
     attempt: Attempt
     due_at: dt.datetime | None
 
@@ -31,8 +31,8 @@ class _Result:
 
 
 def store(
-    outcomes: Sequence[Outcome], lane_of: Callable[[UUID], Lane | None], *, token: str
-) -> list[tuple[Outcome, bool]]:
+    outcomes: Sequence[TryOutcome], lane_of: Callable[[UUID], Lane | None], *, token: str
+) -> list[tuple[TryOutcome, bool]]:
     """Write these results in one transaction; returns each with whether its delivery is finished."""
     results = sorted((_result(outcome) for outcome in outcomes), key=lambda result: result.attempt.delivery_id)
     lanes = {key: lane_of(key) for key in sorted({outcome.job.lane for outcome in outcomes})}
@@ -42,7 +42,7 @@ def store(
     return [(result.outcome, result.is_final) for result in results]
 
 
-def _result(outcome: Outcome) -> _Result:
+def _result(outcome: TryOutcome) -> _Result:
     delivery = outcome.job.delivery
     tries = delivery.attempts + 1
     attempt = Attempt(
@@ -58,10 +58,10 @@ def _result(outcome: Outcome) -> _Result:
     )
     if outcome.is_delivered:
         return _Result(outcome, attempt, None)
-    return _Result(outcome, attempt, schedule.next_try(tries=tries, now=outcome.at, retry_after=outcome.retry_after))
+    return _Result(outcome, attempt, schedule.retry_at(tries=tries, now=outcome.at, retry_after=outcome.retry_after))
 
 
-def _write(results: Sequence[_Result], healths: Mapping[UUID, tuple[Endpoint, Health]], token: str) -> None:
+def _write(results: Sequence[_Result], healths: Mapping[UUID, tuple[Endpoint, ReceiverHealth]], token: str) -> None:
     now = clock.now()
     for endpoint, health in healths.values():
         Endpoint.objects.filter(pk=endpoint.pk, claimed_by=token).update(**asdict(health))
@@ -77,7 +77,9 @@ def _write(results: Sequence[_Result], healths: Mapping[UUID, tuple[Endpoint, He
             disabling.disable(endpoint, reason=reason, now=now)
 
 
-def _reason_to_disable(endpoint: Endpoint, health: Health, results: Sequence[_Result], now: dt.datetime) -> str | None:
+def _reason_to_disable(
+    endpoint: Endpoint, health: ReceiverHealth, results: Sequence[_Result], now: dt.datetime
+) -> str | None:
     outcomes = [result.outcome for result in results if result.outcome.job.lane == endpoint.pk]
     failed = [outcome for outcome in outcomes if not outcome.is_delivered]
     if any(outcome.status == HTTPStatus.GONE for outcome in failed):
@@ -87,9 +89,9 @@ def _reason_to_disable(endpoint: Endpoint, health: Health, results: Sequence[_Re
     return None
 
 
-def _write_delivered(outcomes: Sequence[Outcome]) -> None:
+def _write_delivered(outcomes: Sequence[TryOutcome]) -> None:
     """One update for each status code."""
-    by_status: Mapping[int | None, list[Outcome]] = defaultdict(list)
+    by_status: Mapping[int | None, list[TryOutcome]] = defaultdict(list)
     for outcome in outcomes:
         by_status[outcome.status].append(outcome)
     for status, some in by_status.items():

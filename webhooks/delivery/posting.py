@@ -9,7 +9,7 @@ from partner_platform.core import clock
 from partner_platform.core.outside import OutsideClient, OutsideError, Response
 from partner_platform.core.text.printable import printable
 from webhooks.delivery import schedule
-from webhooks.delivery.lanes import Job, Lane, Outcome
+from webhooks.delivery.lanes import Job, Lane, TryOutcome
 from webhooks.delivery.signing import signed_headers
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ HEADER_CHARACTERS = 500  # of each
 ERROR_CHARACTERS = 300
 
 
-def post(client: OutsideClient, lane: Lane, job: Job) -> Outcome:
+def post(client: OutsideClient, lane: Lane, job: Job) -> TryOutcome:
     """Try a delivery once. Never raises."""
     delivery, began = job.delivery, time.monotonic()
     headers: dict[str, str] = {}
@@ -41,8 +41,8 @@ def post(client: OutsideClient, lane: Lane, job: Job) -> Outcome:
     return _answered(job, headers, response)
 
 
-def _failed(job: Job, headers: dict[str, str], error: str, began: float) -> Outcome:
-    return Outcome(
+def _failed(job: Job, headers: dict[str, str], error: str, began: float) -> TryOutcome:
+    return TryOutcome(
         job=job,
         is_delivered=False,
         at=clock.now(),
@@ -52,10 +52,10 @@ def _failed(job: Job, headers: dict[str, str], error: str, began: float) -> Outc
     )
 
 
-def _answered(job: Job, headers: dict[str, str], response: Response) -> Outcome:
+def _answered(job: Job, headers: dict[str, str], response: Response) -> TryOutcome:
     status, now = response.status, clock.now()
     is_delivered = 200 <= status < 300
-    return Outcome(
+    return TryOutcome(
         job=job,
         is_delivered=is_delivered,
         at=now,

@@ -22,7 +22,7 @@ def wait_before(number: int) -> float | None:
     return waits[number - 1] if number <= len(waits) else None
 
 
-def next_try(*, tries: int, now: dt.datetime, retry_after: float | None = None) -> dt.datetime | None:
+def retry_at(*, tries: int, now: dt.datetime, retry_after: float | None = None) -> dt.datetime | None:
     """When to try again after so many failed tries; None where no try is left. Never before `retry_after` seconds."""
     wait = wait_before(tries + 1)
     if wait is None:

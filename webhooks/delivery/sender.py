@@ -23,7 +23,7 @@ from partner_platform.core.redis import wakeup
 from webhooks.delivery import claims, outcomes, reading, waking
 from webhooks.delivery.board import Board
 from webhooks.delivery.fan_out import fan_out
-from webhooks.delivery.lanes import Lane, Outcome
+from webhooks.delivery.lanes import Lane, TryOutcome
 from webhooks.delivery.posting import post
 from webhooks.secrets import live_secrets
 
@@ -48,7 +48,7 @@ stopping = threading.Event()  # the process is told to end
 
 
 @dataclass
-class Report:
+class SendReport:
     """What a sender did: events whose deliveries were made, tries whose results were stored; whether work is left."""
 
     events: int = 0
@@ -56,7 +56,7 @@ class Report:
     is_live: bool = False
 
 
-def deliver(*, max_seconds: float, client: OutsideClient | None = None) -> Report:
+def run_sender(*, max_seconds: float, client: OutsideClient | None = None) -> SendReport:
     """Deliver what is due until there is nothing for a moment; ends after `max_seconds` where no post is under way."""
     sender = Sender(client or outside_client())
     with ThreadPoolExecutor(THREADS, thread_name_prefix="webhook") as pool:
@@ -77,11 +77,11 @@ class Sender:
         self._token = uuid4().hex
         self._board = Board(THREADS)
         self._limits: dict[UUID, tuple[int, bool]] = {}
-        self._report = Report()
+        self._report = SendReport()
         self._renewed = self._refreshed = self._listened = 0.0
         self._quiet_since: float | None = None
 
-    def run(self, pool: ThreadPoolExecutor, max_seconds: float) -> Report:
+    def run(self, pool: ThreadPoolExecutor, max_seconds: float) -> SendReport:
         """Loop until there is nothing to do."""
         ended = threading.Event()
         listener = threading.Thread(target=self._listen, args=(ended,), daemon=True)
@@ -138,7 +138,7 @@ class Sender:
             self._renewed = now
             self._board.may_send_until = now + claims.SENDING_SECONDS
         self._refreshed = now
-        rows = claims.rows_of(self._token, [lane.endpoint.pk for lane in lanes])
+        rows = claims.claimed_rows(self._token, [lane.endpoint.pk for lane in lanes])
         for lane in lanes:
             row = rows.get(lane.endpoint.pk)
             if row is None:
@@ -184,12 +184,12 @@ class Sender:
                 for outcome in found:
                     self._store_alone(outcome)
 
-    def _store_together(self, found: Sequence[Outcome]) -> None:
+    def _store_together(self, found: Sequence[TryOutcome]) -> None:
         stored = outcomes.store(found, self._board.lane, token=self._token)
         self._board.stored(stored)
         self._report.tries += len(stored)
 
-    def _store_alone(self, outcome: Outcome) -> None:
+    def _store_alone(self, outcome: TryOutcome) -> None:
         """One result; without its response where that is what cannot be stored."""
         try:
             self._store_together([outcome])
@@ -208,7 +208,7 @@ class Sender:
             if lane.known or not (lane.is_read or lane.is_paused or lane.is_closed):
                 continue
             self._limits[lane.endpoint.pk] = (lane.limit, lane.is_slow)
-            if lane.is_closed or claims.give_back(self._token, lane.endpoint):
+            if lane.is_closed or claims.end_claim(self._token, lane.endpoint):
                 self._board.remove(lane)
             else:
                 self._refreshed = 0.0  # it was written meanwhile: look at once
