@@ -13,7 +13,7 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from webhooks import metrics
 from webhooks.delivery import disabling, schedule
-from webhooks.delivery.lanes import ReceiverHealth, Lane, TryOutcome
+from webhooks.delivery.lanes import Lane, ReceiverHealth, TryOutcome
 from webhooks.models import Attempt, Delivery, DeliveryStatus, Endpoint
 
 
