@@ -25,6 +25,7 @@ class Board:
         self._changed = threading.Condition()
         self._is_woken = False
         self._under_way = 0
+        self.is_behind = False  # much of the feed is not fanned out yet: one post of an endpoint at a time, meanwhile
         self.may_send_until = math.inf  # of the monotonic clock: the sender's claims hold until some time after it
 
     @property
@@ -69,6 +70,8 @@ class Board:
             suspects = self._count_of_suspects()
             for key, lane in self._lanes.items():
                 if not lane.may_send or (lane.is_suspect and suspects >= self._threads // 2):
+                    continue
+                if self.is_behind and lane.under_way:
                     continue
                 self._lanes.move_to_end(key)
                 self._under_way += 1

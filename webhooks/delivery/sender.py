@@ -22,7 +22,7 @@ from partner_platform.core.outside import OutsideClient
 from partner_platform.core.redis import wakeup
 from webhooks.delivery import claims, outcomes, reading, waking
 from webhooks.delivery.board import Board
-from webhooks.delivery.fan_out import fan_out
+from webhooks.delivery.fan_out import EVENTS_A_PAGE, fan_out
 from webhooks.delivery.lanes import Lane, TryOutcome
 from webhooks.delivery.posting import post
 from webhooks.secrets import live_secrets
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 THREADS = 64
 LANES = 500  # endpoints that work, claimed at once
-FAN_OUT_SECONDS = 0.2  # of a pass: then results are stored before the next page is made
+FAN_OUT_SECONDS = 0.5  # of a pass: then results are stored before the next page is made
 STORED_AT_ONCE = 250
 READS_A_PASS = 4  # of one endpoint
 GATHER_SECONDS = 0.02  # the shortest time between two passes, so that several results are stored together
@@ -121,6 +121,7 @@ class Sender:
         while time.monotonic() - began < FAN_OUT_SECONDS:
             made = fan_out()
             events += made
+            self._board.is_behind = made >= EVENTS_A_PAGE
             if not made:
                 break
         self._report.events += events
