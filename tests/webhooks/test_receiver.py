@@ -98,7 +98,7 @@ def test_endpoints_that_hang_and_one_that_is_flooded_cost_the_others_nothing(
     record(hanging, *loans(10))
     record(flooded, *loans(FLOOD))
     recorded: dict[str, float] = {}
-    with _sender(OutsideClient(timeout_seconds=10.0)):
+    with _sender(OutsideClient(timeout_seconds=2.5)):
         eventually(lambda: receiver.taken("/ok?flooded"), seconds=30)
         for _ in range(10):
             for partner in others:
