@@ -349,6 +349,19 @@ def test_of_two_senders_one_has_an_endpoint_and_a_killed_ones_endpoint_is_taken_
     assert the_delivery(event, endpoint).status == DeliveryStatus.DELIVERED
 
 
+def test_a_claim_is_not_ended_over_a_due_time_that_somebody_wrote_meanwhile(moment: Moment) -> None:
+    endpoint = make_endpoint(claimed_by="mine", claimed_until=moment.now + dt.timedelta(seconds=60))
+    Endpoint.objects.update(due_at=moment.now, wakes=1)
+
+    assert not claims.end_claim("mine", endpoint)
+
+    endpoint.refresh_from_db()
+    assert (endpoint.due_at, endpoint.claimed_by) == (moment.now, "mine")
+    assert claims.end_claim("mine", endpoint)
+    endpoint.refresh_from_db()
+    assert (endpoint.due_at, endpoint.claimed_by) == (None, "")
+
+
 def test_an_endpoint_that_is_disabled_meanwhile_is_sent_nothing_more(moment: Moment, monkeypatch) -> None:
     monkeypatch.setattr("webhooks.delivery.sender.LOOK_SECONDS", 0.0)
     endpoint, receiver = make_endpoint(), Receiver()
