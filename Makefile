@@ -112,7 +112,7 @@ format: $(VENV) ## Format the code and fix what can be fixed
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(VENV) $(ANVIL) $(MONGODB) $(RIVAL) ## Measure settlement, audit, events, databases, reads and the reconciliation against their bounds (ARGS="reads", seed, beside, refusals, parts)
+bench: $(VENV) $(ANVIL) $(MONGODB) $(RIVAL) ## Measure settlement, audit, events, databases, reads and the reconciliation against their bounds (ARGS="reads", seed, beside, refusals, parts, webhooks)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: openapi

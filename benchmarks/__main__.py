@@ -6,7 +6,7 @@
 import subprocess
 import sys
 
-from benchmarks import audit, beside, databases, events, parts, reads, refusals, seed, settlement
+from benchmarks import audit, beside, databases, events, parts, reads, refusals, seed, settlement, webhooks
 
 BENCHMARKS = {
     "settlement": settlement.main,
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "beside": beside.main,
     "refusals": refusals.main,
     "parts": parts.main,
+    "webhooks": webhooks.main,
 }
 
 

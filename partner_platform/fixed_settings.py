@@ -40,6 +40,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5.0, "socket_connect_timeout": 1.0, "max_retries": 1}
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Deliveries have a queue and a worker of their own, so that no receiver can slow settlement.
+CELERY_TASK_ROUTES = {"webhooks.tasks.deliver": {"queue": "webhooks"}}
 CELERY_BEAT_SCHEDULE = {
     # Kept longer than its period: whatever occupies a worker's threads, the next free one sends transactions.
     "drive-settlement": {"task": "chain.tasks.drive_settlement", "schedule": 2.0, "options": {"expires": 20}},
@@ -62,6 +64,7 @@ CELERY_BEAT_SCHEDULE = {
     "seal-audit-trail": {"task": "audit.tasks.seal_trail", "schedule": 2.0, "options": {"expires": 2}},
     "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
     "record-refused-calls": {"task": "audit.tasks.record_refused_calls", "schedule": 60.0, "options": {"expires": 60}},
+    "deliver-webhooks": {"task": "webhooks.tasks.deliver", "schedule": 2.0, "options": {"expires": 2}},
     "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
     "tell-unclaimed-transfers": {
         "task": "loans.tasks.tell_unclaimed_transfers",

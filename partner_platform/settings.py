@@ -182,6 +182,18 @@ RECONCILE_FULL_SECONDS = env.int("RECONCILE_FULL_SECONDS", default=3_600)
 RECONCILE_FREEZES = env.bool("RECONCILE_FREEZES", default=True)
 SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
 
+# --- Webhooks ------------------------------------------------------------------------------------------------------
+# Seconds to wait before each try of a delivery, from the end of the try before.
+WEBHOOK_RETRY_SCHEDULE = [
+    float(seconds)
+    for seconds in env.list(
+        "WEBHOOK_RETRY_SCHEDULE",
+        default=["0", "5", "300", "1800", "7200", "18000", "36000", "50400", "72000", "86400"],
+    )
+]
+if not WEBHOOK_RETRY_SCHEDULE or min(WEBHOOK_RETRY_SCHEDULE) < 0:
+    raise environ.ImproperlyConfigured("WEBHOOK_RETRY_SCHEDULE must be seconds, one for each try, separated by commas")
+
 # --- Rate limits: calls a minute of a partner by tier, of a client address on public endpoints ---------------------
 RATE_LIMITS = {
     "BASIC": env.int("RATE_LIMIT_BASIC", default=100),

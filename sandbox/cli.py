@@ -16,7 +16,7 @@ from sandbox.servers.process import ServerError
 from sandbox.start import CannotStart, Options, Sandbox
 from sandbox.terminal import Terminal
 
-DESCRIPTION = "Run the whole platform here: a chain with contracts, a database, Redis, web, worker and beat."
+DESCRIPTION = "Run the whole platform here: a chain with contracts, a database, Redis, web, workers and beat."
 DEFAULT_PORT = 8000
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

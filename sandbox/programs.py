@@ -1,4 +1,4 @@
-"""The platform's own processes as the sandbox runs them: web server, worker, beat."""
+"""The platform's own processes as the sandbox runs them: web server, two workers, beat."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from sandbox.servers.process import Server
 WEB_PROCESSES, WEB_THREADS = 2, 32
 WEB_GRACE_SECONDS = 5
 WORKER_THREADS = 4
-# Only the worker signs; the other processes do not get the keys in ENV_FILE.
+# Only the worker of the queue `celery` signs; the other processes do not get the keys in ENV_FILE.
 NO_SIGNING_KEYS = {"PLATFORM_PRIVATE_KEY": "", "PLATFORM_RETIRED_PRIVATE_KEYS": ""}
 
 
@@ -46,10 +46,21 @@ def worker(folder: Folder, env: dict[str, str], redis_port: int) -> Server:
     """Celery with a pool of threads; ready once it waits for tasks."""
     command = [
         *(sys.executable, "-m", "celery", "-A", "partner_platform.celery", "worker", "--pool", "threads"),
-        *("--concurrency", str(WORKER_THREADS), "--loglevel", "WARNING", "--hostname", "sandbox@localhost"),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        *("--queues", "celery", "--concurrency", str(WORKER_THREADS), "--loglevel", "WARNING"),
+        *("--hostname", "sandbox@localhost", "--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
-    return _python(folder, env, "worker", command, ready=lambda: valkey.has_consumer(redis_port))
+    return _python(folder, env, "worker", command, ready=lambda: valkey.has_consumers(redis_port))
+
+
+def webhooks_worker(folder: Folder, env: dict[str, str], redis_port: int) -> Server:
+    """Celery for the queue `webhooks`, beside `worker`: its one task is the sender, which has threads of its own."""
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "partner_platform.celery", "worker", "--pool", "threads"),
+        *("--queues", "webhooks", "--concurrency", "1", "--loglevel", "WARNING"),
+        *("--hostname", "webhooks@localhost", "--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+    env = {**env, **NO_SIGNING_KEYS}
+    return _python(folder, env, "webhooks", command, ready=lambda: valkey.has_consumers(redis_port, count=2))
 
 
 def beat(folder: Folder, env: dict[str, str]) -> Server:

@@ -68,7 +68,7 @@ class Sandbox:
         with self.terminal.step(f"chain, Redis and {databases.TITLES[self.engine]}"):
             self._start_servers()
         world, accounts = self._prepare(known)
-        with self.terminal.step("web server, worker and beat"):
+        with self.terminal.step("web server, workers and beat"):
             self._start_programs()
         self._tell(world, accounts)
 
@@ -86,7 +86,7 @@ class Sandbox:
     def watch(self) -> None:
         """Run until something raises: a stop signal, or a process that cannot be restarted."""
         if not self.options.quiet:
-            logs = {name: self.folder.log(name) for name in ("web", "worker", "beat")}
+            logs = {name: self.folder.log(name) for name in ("web", "worker", "webhooks", "beat")}
             self._follower = Follower(self.terminal, logs).start()
         self.supervisor.watch(stopping=lambda: False)
 
@@ -203,9 +203,11 @@ class Sandbox:
         env = programs.environment(self.folder, self.values)
         web = self.supervisor.add(programs.web(self.folder, env, self.port))
         worker = self.supervisor.add(programs.worker(self.folder, env, self.redis_port))
+        webhooks = self.supervisor.add(programs.webhooks_worker(self.folder, env, self.redis_port))
         self.supervisor.add(programs.beat(self.folder, env))
         web.wait_ready(seconds=READY_SECONDS)
         worker.wait_ready(seconds=READY_SECONDS)
+        webhooks.wait_ready(seconds=READY_SECONDS)
 
     def _tell(self, world: World, accounts: Accounts) -> None:
         told = summary.state(

@@ -8,4 +8,6 @@ class WebhooksConfig(AppConfig):
     verbose_name = "Webhooks"
 
     def ready(self) -> None:
-        from webhooks import receivers  # noqa: F401 - receivers connect themselves
+        from webhooks import metrics, receivers  # noqa: F401 - receivers connect themselves
+
+        metrics.register_webhook_metrics()

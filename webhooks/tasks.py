@@ -1,8 +1,23 @@
-"""Celery tasks, started by beat: each finds in the database what is due."""
+"""Celery's way in; each finds in the database what is due. `deliver` has a queue and a worker of its own
+(`CELERY_TASK_ROUTES`), so that no receiver can slow settlement.
+"""
 
 from celery import shared_task
+from celery.signals import worker_shutting_down
 
 from webhooks import retention
+from webhooks.delivery import sender
+from webhooks.delivery.waking import wake_sender
+
+DELIVER_SECONDS = 60.0  # then the worker's thread is given back as soon as no post is under way
+
+
+@shared_task(name="webhooks.tasks.deliver")
+def deliver() -> None:
+    """Deliver what is due, until there is nothing."""
+    report = sender.run_sender(max_seconds=DELIVER_SECONDS)
+    if report.is_live:
+        wake_sender()
 
 
 @shared_task(name="webhooks.tasks.delete_what_is_old")
@@ -10,3 +25,8 @@ def delete_what_is_old() -> int:
     """Delete events, deliveries and attempts by their age; returns how many rows."""
     deleted = retention.delete_old()
     return deleted.events + deleted.deliveries + deleted.attempts
+
+
+@worker_shutting_down.connect
+def _stop(**_: object) -> None:
+    sender.stopping.set()

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('partners', '0012_outgoing_mail'),
+        ('partners', '0013_webhooks_scope'),
     ]
 
     operations = [

@@ -43,12 +43,12 @@ def valkey_is_ready(port: int) -> bool:
         return False
 
 
-def has_consumer(port: int) -> bool:
-    """Whether some client waits for Celery's tasks on this server."""
+def has_consumers(port: int, count: int = 1) -> bool:
+    """Whether so many clients wait for Celery's tasks on this server."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
             connection.sendall(b"CLIENT LIST\r\nQUIT\r\n")
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
     except OSError:
         return False
-    return b"cmd=brpop" in answer
+    return answer.count(b"cmd=brpop") >= count

@@ -187,10 +187,11 @@ def test_in_the_sandbox_only_the_worker_is_told_the_signing_key(tmp_path: Path) 
     servers = {
         "web": programs.web(folder, env, 1),
         "worker": programs.worker(folder, env, 1),
+        "webhooks": programs.webhooks_worker(folder, env, 1),
         "beat": programs.beat(folder, env),
     }
     told = {name: sorted({server.env[key] for key in env}) for name, server in servers.items() if server.env}
-    assert told == {"web": [""], "worker": [SIGNING_KEY], "beat": [""]}
+    assert told == {"web": [""], "worker": [SIGNING_KEY], "webhooks": [""], "beat": [""]}
 
 
 def test_in_containers_only_the_worker_is_told_the_signing_key() -> None:

@@ -24,7 +24,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.journey]
 DATABASE = ("--db", settings.DB_ENGINE)
-PROCESSES = 5 + (settings.DB_ENGINE != "sqlite")  # redis, anvil, web, worker, beat; and the database's own
+PROCESSES = 6 + (settings.DB_ENGINE != "sqlite")  # redis, anvil, web, two workers, beat; and the database's own
 
 
 @pytest.fixture(scope="module")
