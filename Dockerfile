@@ -11,11 +11,13 @@ COPY manage.py ./
 COPY configs configs
 COPY audit audit
 COPY chain chain
+COPY events events
 COPY loans loans
 COPY partner_platform partner_platform
 COPY partners partners
 COPY templates templates
 COPY sandbox sandbox
+COPY webhooks webhooks
 
 # Static files are collected without the secrets of any environment.
 RUN PLATFORM_ENVIRONMENT=sandbox DJANGO_SECRET_KEY=only-for-collecting-static-files \

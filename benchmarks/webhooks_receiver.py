@@ -10,46 +10,38 @@ import json
 import sys
 import time
 from collections import defaultdict
+from contextlib import suppress
 
 arrivals: dict[str, list[tuple[str, float]]] = defaultdict(list)
 
 
-class Receiver(asyncio.Protocol):
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One connection; requests come one after the other, each with a Content-Length."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+            await reader.readexactly(int(headers.get("content-length", "0")))
+            method, path, _ = head[0].split(" ")
+            text = answer(method, path, headers)
+            if text is not None:
+                writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+    writer.close()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._received = b""
 
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while (end := self._received.find(b"\r\n\r\n")) >= 0:
-            method_path, *lines = self._received[:end].decode("latin-1").split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-            after = end + 4 + int(headers.get("content-length", "0"))
-            if len(self._received) < after:
-                return
-            self._received = self._received[after:]
-            method, path, _ = method_path.split(" ")
-            self._answer(method, path, headers)
-
-    def _answer(self, method: str, path: str, headers: dict[str, str]) -> None:
-        text = ""
-        if method == "POST":
-            arrivals[path].append((headers.get("webhook-id", ""), time.time()))
-            if path == "/hang":
-                return
-        elif path.startswith("/count"):
-            text = str(len(arrivals[path.removeprefix("/count")]))
-        elif path.startswith("/arrivals"):
-            text = json.dumps(arrivals[path.removeprefix("/arrivals")])
-        self._transport.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+def answer(method: str, path: str, headers: dict[str, str]) -> str | None:
+    """The body; None where nothing is answered."""
+    if method == "POST":
+        arrivals[path].append((headers.get("webhook-id", ""), time.time()))
+        return None if path == "/hang" else ""
+    if path.startswith("/count"):
+        return str(len(arrivals[path.removeprefix("/count")]))
+    return json.dumps(arrivals[path.removeprefix("/arrivals")])
 
 
 async def main() -> None:
     """Serve until it is killed."""
-    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", int(sys.argv[1]), backlog=1024)
+    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), backlog=1024)
     await server.serve_forever()
 
 

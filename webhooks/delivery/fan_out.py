@@ -21,7 +21,8 @@ from events.numbering import number_events
 from events.selectors import events_after
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
-from webhooks.models import ALL_TYPES, Delivery, Endpoint, EndpointStatus, FanOut
+from webhooks.models import Delivery, Endpoint, EndpointStatus, FanOut
+from webhooks.rules import wants
 
 EVENTS_A_PAGE = 500
 FEED = "feed"  # the name of the only row of `FanOut`
@@ -78,7 +79,7 @@ def _choose(events: Sequence[Event]) -> list[tuple[Event, Endpoint]]:
 def _is_for(event: Event, endpoint: Endpoint) -> bool:
     if event.type == EventType.WEBHOOK_TEST:  # for the endpoint that it names, whatever types that asks for
         return bool(json.loads(event.body)["data"].get("endpointId") == str(endpoint.pk))
-    return ALL_TYPES in endpoint.event_types or event.type in endpoint.event_types
+    return wants(endpoint.event_types, event.type)
 
 
 def _make(until: int, events: Sequence[Event], chosen: Sequence[tuple[Event, Endpoint]]) -> int:

@@ -22,7 +22,7 @@ from partner_platform.core.outside import OutsideClient
 from partner_platform.core.redis import wakeup
 from webhooks.delivery import claims, outcomes, reading, waking
 from webhooks.delivery.board import Board
-from webhooks.delivery.fan_out import EVENTS_A_PAGE, fan_out
+from webhooks.delivery.fan_out import EVENTS_A_PAGE, fan_out, is_up_to_date
 from webhooks.delivery.lanes import Lane, TryOutcome
 from webhooks.delivery.posting import post
 from webhooks.secrets import live_secrets
@@ -230,7 +230,7 @@ class Sender:
             return False
         wakeup.stop_listening(waking.SENDER)
         self._listened = 0.0
-        return not fan_out() and claims.next_due() == due
+        return is_up_to_date() and claims.next_due() == due
 
     def _sleep(self, *, has_work: bool) -> None:
         now = time.monotonic()
