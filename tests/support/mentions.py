@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("audit", "benchmarks", "chain", "events", "loans", "partner_platform", "partners", "sandbox", "tests", "tools")
-PACKAGES += ("webhooks",)
+PACKAGES = (
+    *("audit", "benchmarks", "chain", "events", "loans", "partner_platform", "partners", "sandbox"),
+    *("tests", "tools", "webhooks"),
+)
 FOLDERS = (*PACKAGES, "configs", "docs", "requirements", "templates")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
