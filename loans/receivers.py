@@ -19,4 +19,4 @@ def roll_back_books(*, block: int, **_: object) -> None:
     """Roll back in the books what was applied from this block on."""
     rollback_positions(block)
     deposits.forget_from(block)
-    incoming.forget_from(block)
+    incoming.read_again_from(block)

@@ -15,7 +15,7 @@ from events.kinds import EventType
 from loans.api.common import EXAMPLE_INTERNAL_ID, EXAMPLE_REPAY_TX
 from loans.api.loan import LOAN_EXAMPLE, Instalment, Loan
 from loans.api.repay import REPAYMENT_STATE_EXAMPLE, RepaymentState
-from loans.api.transfers import TRANSFER_EXAMPLE, Transfer
+from loans.api.transfers import TRANSFER_EXAMPLE, TransferState
 from partner_platform import event_objects as objects
 from partner_platform.core.openapi.auto_schema import schemas_of
 from partner_platform.core.openapi.fields import BaseUnits, Timestamp
@@ -69,9 +69,9 @@ class EventDoc:
 
     when: str
     data: Serializer
-    example: Mapping[str, Any]
+    example: Mapping[str, object]
     extra: Serializer | None = None
-    extra_example: Mapping[str, Any] = field(default_factory=dict)
+    extra_example: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def is_of_a_loan(self) -> bool:
@@ -141,14 +141,14 @@ EVENTS: dict[EventType, EventDoc] = {
     ),
     EventType.TRANSFER_UNCLAIMED: EventDoc(
         "USDC from an address of yours reached the platform account, and no repayment has claimed it",
-        Transfer,
+        TransferState,
         TRANSFER_EXAMPLE,
     ),
     EventType.WEBHOOK_TEST: EventDoc("you ask for it", objects.TestObject, objects.TEST_EXAMPLE),
 }
 
 _HEX = "[0-9a-f]{64}"
-HEADERS: dict[str, dict[str, Any]] = {
+HEADERS: dict[str, dict[str, object]] = {
     "webhook-id": {
         "description": "The event's id; the same in every try and every delivery of it.",
         "schema": {"type": "string", "format": "uuid"},
@@ -190,7 +190,7 @@ def add_webhooks(result: dict[str, Any], **_: object) -> dict[str, Any]:
     return result
 
 
-def _operation(kind: EventType, doc: EventDoc) -> dict[str, Any]:
+def _operation(kind: EventType, doc: EventDoc) -> dict[str, object]:
     example = {**EVENT_EXAMPLE, "type": str(kind), **doc.extra_example, "data": doc.example}
     if not doc.is_of_a_loan:
         example |= {"partnerLoanId": None, "sequence": None}
@@ -209,13 +209,13 @@ def _operation(kind: EventType, doc: EventDoc) -> dict[str, Any]:
     }
 
 
-def _body(kind: EventType, doc: EventDoc) -> dict[str, Any]:
+def _body(kind: EventType, doc: EventDoc) -> dict[str, object]:
     narrowed = {"properties": {"type": {"const": str(kind)}, "data": _ref(doc.data)}}
     extra = [] if doc.extra is None else [_ref(doc.extra)]
     return {"allOf": [_ref(FeedEvent), *extra, narrowed]}
 
 
-def _ref(serializer: Serializer) -> dict[str, Any]:
+def _ref(serializer: Serializer) -> dict[str, object]:
     return {"$ref": f"#/components/schemas/{serializer.__name__}"}
 
 
@@ -224,5 +224,5 @@ def _name(header: str) -> str:
     return "".join(part.title() for part in header.split("-"))
 
 
-def _header(name: str) -> dict[str, Any]:
+def _header(name: str) -> dict[str, object]:
     return {"name": name, "in": "header", "required": True, **HEADERS[name]}

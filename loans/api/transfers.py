@@ -30,7 +30,7 @@ class TransfersQuery(PageQuery):
     )
 
 
-class Transfer(serializers.Serializer):
+class TransferState(serializers.Serializer):
     """USDC that one transaction brought from an address of yours to the platform account."""
 
     txHash = Hash(help_text="For `repaymentTxHash`.")
@@ -45,7 +45,7 @@ class Transfer(serializers.Serializer):
 class TransferPage(PageFields):
     """A page of transfers, newest first."""
 
-    transfers = Transfer(many=True)
+    transfers = TransferState(many=True)
 
 
 TRANSFER_EXAMPLE = {
@@ -79,7 +79,7 @@ class TransfersViewSet(PartnerViewSet):
         query = validated(TransfersQuery(data=request.query_params))
         partner, status = partner_of(request), query["status"]
         page = paginate(
-            streams=incoming.streams(partner, is_claimed=None if status is None else status == CLAIMED),
+            streams=incoming.transfer_streams(partner, is_claimed=None if status is None else status == CLAIMED),
             scope=f"transfers:{partner.pk}:{status}",
             limit=query["limit"],
             offset=query["offset"],

@@ -60,18 +60,18 @@ def tell_unclaimed() -> int:
     return told
 
 
-def forget_from(block: int) -> None:
+def read_again_from(block: int) -> None:
     """Blocks from this one on are gone: they are read again. Idempotent."""
     PlatformAccount.objects.filter(transfers_block__gte=block).update(transfers_block=max(block - 1, 0))
 
 
-def streams(partner: Partner, *, is_claimed: bool | None) -> list[QuerySet[FundingTransfer]]:
+def transfer_streams(partner: Partner, *, is_claimed: bool | None) -> list[QuerySet[FundingTransfer]]:
     """What came from each address of the partner's, newest first; of what is used up (True), is left, or both."""
-    return [transfers_query(sender, is_claimed) for sender in settlement_addresses.addresses_of(partner)]
+    return [sent_query(sender, is_claimed) for sender in settlement_addresses.addresses_of(partner)]
 
 
-def transfers_query(sender: str, is_claimed: bool | None) -> QuerySet[FundingTransfer]:
-    """One of the `streams`, for the index tests too."""
+def sent_query(sender: str, is_claimed: bool | None) -> QuerySet[FundingTransfer]:
+    """One of the `transfer_streams`, for the index tests too."""
     found = FundingTransfer.objects.filter(sender=sender)
     if is_claimed is not None:
         found = found.filter(used__gte=F("value")) if is_claimed else found.filter(used__lt=F("value"))

@@ -1,4 +1,4 @@
-"""A transfer to the platform account as the contract shows it (`loans.api.transfers.Transfer`)."""
+"""A transfer to the platform account as the contract shows it (`loans.api.transfers.TransferState`)."""
 
 from chain.models import FundingTransfer
 

@@ -74,6 +74,14 @@ class World:
         self.settle()
         self.loan = PartnerLoan.objects.get(status="ACTIVE")
         self.repayment = Repayment.objects.get(status="SETTLED")
+        FundingTransfer.objects.create(
+            tx_hash="0x" + "d3" * 32,
+            sender=self.right.partner.settlement_address,
+            recipient=chain.addresses["executor"],
+            value=DOLLAR,
+            block_number=10**9,  # beyond what the watcher has read
+            block_hash="0x" + "c3" * 32,
+        )
 
     def settle(self) -> None:
         """Everything that is accepted, to its end."""

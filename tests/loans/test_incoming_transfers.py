@@ -194,7 +194,7 @@ def test_a_pass_tells_nothing_of_blocks_that_a_reorg_takes_back_meanwhile(chain,
 
     def then_roll_back(*args):
         found = rows(*args)
-        incoming.forget_from(1)
+        incoming.read_again_from(1)
         return found
 
     with monkeypatch.context() as patched:

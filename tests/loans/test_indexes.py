@@ -58,8 +58,8 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "a noted address": lambda: NotedAddress.objects.filter(account="0x1", address__in=["0x2"]),
     "what a partner's repayments took": lambda: PartnerSpending.objects.filter(partner_id=KEY, account="0x1"),
     "repayments that the account will pay": trusted.in_flight_query,
-    "what a sender transferred": lambda: incoming.transfers_query("0x1", None)[:10],
-    "what is left of what a sender transferred": lambda: incoming.transfers_query("0x1", False)[:10],
+    "what a sender transferred": lambda: incoming.sent_query("0x1", None)[:10],
+    "what is left of what a sender transferred": lambda: incoming.sent_query("0x1", False)[:10],
     "transfers of some blocks": lambda: chain.selectors.transfers_query(7, 9),
     "others' movements since a block": lambda: (
         transfers._events("block_number").filter(block_number__gte=7, block_number__lte=9)
