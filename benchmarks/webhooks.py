@@ -20,7 +20,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.world import Bench, cpu_seconds, running_servers
@@ -30,6 +30,7 @@ from sandbox.servers.ports import LOOPBACK, free_port
 from sandbox.servers.process import Server
 
 if TYPE_CHECKING:
+    from events.models import Event
     from partners.models import Partner
 
 MIN_RATIO = 5.0
@@ -188,7 +189,7 @@ def _flooded(bench: Bench, receiver: _Receiver, flood: int) -> tuple[float, floa
     return statistics.quantiles(delays, n=20)[-1], flood / seconds
 
 
-def _worker(bench: Bench) -> Any:
+def _worker(bench: Bench) -> AbstractContextManager[Server]:
     from sandbox import programs
     from sandbox.servers import valkey
 
@@ -219,7 +220,7 @@ def _partner_with_endpoints(urls: Sequence[str]) -> "Partner":
     return partner
 
 
-def _record(partner: "Partner", count: int) -> list[Any]:
+def _record(partner: "Partner", count: int) -> "list[Event]":
     """So many events, each of a loan of its own, as large as a loan's."""
     import uuid
 

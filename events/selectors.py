@@ -43,12 +43,6 @@ def recorded_among(event_ids: Iterable[UUID]) -> set[UUID]:
     return set(Event.objects.filter(pk__in=list(event_ids)).values_list("pk", flat=True))
 
 
-def events_of_loan(partner_key: UUID, partner_loan_id: str) -> QuerySet[Event]:
-    """The numbered events of a partner's loan, oldest first."""
-    query = Event.objects.filter(partner_key=partner_key, partner_loan_id=partner_loan_id, number__gt=0)
-    return query.order_by("number")
-
-
 def newest_number() -> int:
     """The number of the feed's newest event; 0 where there is none."""
     return _state().numbered

@@ -6,6 +6,6 @@ class LoansConfig(AppConfig):
 
     def ready(self) -> None:
         from loans import metrics, receivers  # noqa: F401 - receivers connect themselves
-        from loans.api import waiting_threads  # noqa: F401 - its metric is on every process's page
+        from loans.api.waiting import waiting_threads  # noqa: F401 - its metric is on every process's page
 
         metrics.register_loan_metrics()

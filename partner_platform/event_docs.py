@@ -14,18 +14,20 @@ from rest_framework import serializers
 from events.kinds import EventType
 from loans.api.common import EXAMPLE_INTERNAL_ID, EXAMPLE_REPAY_TX
 from loans.api.loan import LOAN_EXAMPLE, Instalment, Loan
-from loans.api.repay import REPAYMENT_STATE_EXAMPLE, RepaymentState
+from loans.api.repayments import REPAYMENT_ANSWER_EXAMPLE, RepaymentAnswer
 from loans.api.transfers import TRANSFER_EXAMPLE, TransferState
-from partner_platform import event_objects as objects
+from loans.objects.health import HEALTH_WARNING_EXAMPLE, HealthWarningObject
 from partner_platform.core.openapi.auto_schema import schemas_of
 from partner_platform.core.openapi.fields import BaseUnits, Timestamp
 from partner_platform.core.openapi.operations import Serializer, camel
+from partners.notices import event_objects as partner_objects
 from webhooks.api.feed import EVENT_EXAMPLE, FeedEvent
+from webhooks.event_objects import TEST_EXAMPLE, TestObject
 
 _MOMENT = "2026-01-10T15:20:00Z"
 _PAID = {"status": "SUCCESS", "txHash": EXAMPLE_REPAY_TX, "settledAt": _MOMENT, "failureCode": None}
 _PAID |= {"principalPaid": "5000000000", "failureReason": None, "loanStatus": "REPAID"}
-PAID_EXAMPLE = {name: _PAID.get(name, value) for name, value in REPAYMENT_STATE_EXAMPLE.items()}
+PAID_EXAMPLE = {name: _PAID.get(name, value) for name, value in REPAYMENT_ANSWER_EXAMPLE.items()}
 INSTALMENT_EXAMPLE = {"number": 2, "dueAt": "2026-03-05T10:30:00Z", "amount": "1000000000", "status": "DUE"}
 
 
@@ -38,13 +40,13 @@ class LoanEventData(serializers.Serializer):
 class RepaymentEventData(LoanEventData):
     """An event of a loan that a repayment brought about."""
 
-    repayment = RepaymentState()
+    repayment = RepaymentAnswer()
 
 
 class UndoneEventData(LoanEventData):
     """A reorganization of the chain took back what an earlier event told."""
 
-    repayment = RepaymentState(required=False, help_text="Where the earlier event was about one.")
+    repayment = RepaymentAnswer(required=False, help_text="Where the earlier event was about one.")
     undone = serializers.CharField(help_text="The type of the event that no longer holds.")
     reason = serializers.CharField()
 
@@ -115,7 +117,7 @@ EVENTS: dict[EventType, EventDoc] = {
     EventType.REPAYMENT_FAILED: _loan(
         "an accepted repayment failed: the debt is as it was, and nothing was taken",
         data=RepaymentEventData,
-        repayment=REPAYMENT_STATE_EXAMPLE,
+        repayment=REPAYMENT_ANSWER_EXAMPLE,
     ),
     EventType.PAYMENT_DUE_SOON: _loan(
         "a due date of a loan comes near", data=InstalmentEventData, installment=INSTALMENT_EXAMPLE
@@ -127,24 +129,28 @@ EVENTS: dict[EventType, EventDoc] = {
     ),
     EventType.POSITION_HEALTH_WARNING: EventDoc(
         "a position with loans of yours comes near its liquidation",
-        objects.HealthWarningObject,
-        objects.HEALTH_WARNING_EXAMPLE,
+        HealthWarningObject,
+        HEALTH_WARNING_EXAMPLE,
     ),
     EventType.PARTNER_SUSPENDED: EventDoc(
-        "your account is suspended; events still come", objects.SuspendedObject, objects.SUSPENDED_EXAMPLE
+        "your account is suspended; events still come",
+        partner_objects.SuspendedObject,
+        partner_objects.SUSPENDED_EXAMPLE,
     ),
     EventType.PARTNER_LIMIT_WARNING: EventDoc(
-        "80 % or 100 % of a limit is used", objects.LimitWarningObject, objects.LIMIT_WARNING_EXAMPLE
+        "80 % or 100 % of a limit is used", partner_objects.LimitWarningObject, partner_objects.LIMIT_WARNING_EXAMPLE
     ),
     EventType.API_KEY_EXPIRING: EventDoc(
-        "an API key of yours will expire soon", objects.ApiKeyExpiringObject, objects.API_KEY_EXPIRING_EXAMPLE
+        "an API key of yours will expire soon",
+        partner_objects.ApiKeyExpiringObject,
+        partner_objects.API_KEY_EXPIRING_EXAMPLE,
     ),
     EventType.TRANSFER_UNCLAIMED: EventDoc(
         "USDC from an address of yours reached the platform account, and no repayment has claimed it",
         TransferState,
         TRANSFER_EXAMPLE,
     ),
-    EventType.WEBHOOK_TEST: EventDoc("you ask for it", objects.TestObject, objects.TEST_EXAMPLE),
+    EventType.WEBHOOK_TEST: EventDoc("you ask for it", TestObject, TEST_EXAMPLE),
 }
 
 _HEX = "[0-9a-f]{64}"

@@ -10,7 +10,7 @@ class PartnersConfig(AppConfig):
     def ready(self) -> None:
         from partner_platform.core import metrics
         from partner_platform.core.web import turning_away
-        from partners import mail
+        from partners.notices import mail
         from partners.refusals import refusal_limits
 
         turning_away.decided_by(refusal_limits.refusal_from_memory)

@@ -5,8 +5,8 @@ nothing.
 2. `reserve_limits` takes an amount from the daily and the total limit, in the caller's transaction, with two guarded
 updates. `check_limits` refuses the same and takes nothing.
 3. `release_limits` gives a failed loan's amount back; `count_borrowed` and `count_repaid` add to the lifetime sums.
-4. What passes 80 % or 100 % of a limit is told in the same transaction (`partners.notices`). The reservation's update
-knows: it first demands a sum that stays between two marks, by figures that the caller has read already, so a borrow
+4. What passes 80 % or 100 % of a limit is told in the same transaction (`partners.notices.events`). The reservation's
+update knows: it first demands a sum that stays between two marks, by figures that the caller has read already, so a borrow
 that passes no mark costs the same two updates. Only where that update finds no row the general one follows, and one
 read.
 
@@ -19,7 +19,6 @@ lowers it at the same moment waits for our commit or makes us look again. `partn
 import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -29,9 +28,9 @@ from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Forbidden, Unavailable
 from partner_platform.core.invariants import InvariantViolation
 from partner_platform.core.money import format_dollars
-from partners.limit_marks import LimitType, LimitUse, amounts_between_marks
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
-from partners.notices import tell_limit_used
+from partners.notices.events import tell_limit_used
+from partners.notices.limit_marks import LimitType, LimitUse, Remaining, amounts_between_marks
 from partners.rules import require_active
 
 MAX_LOOKS = 5
@@ -40,14 +39,6 @@ _known_days: dict[uuid.UUID, dt.date] = {}
 # How many marks of the day's limit were reached when this process last saw that change. A wrong one costs two
 # statements and nothing else.
 _known_marks: dict[uuid.UUID, tuple[dt.date, int]] = {}
-
-
-@dataclass(frozen=True)
-class Remaining:
-    """What a partner may still borrow, in base units: today, and in all."""
-
-    daily: int
-    total: int
 
 
 class DayMissing(InvariantViolation):

@@ -233,7 +233,7 @@ class SentForm(models.Model):
 class OutgoingMail(models.Model):
     """An e-mail to a partner's contact, written in the transaction of what it tells of and sent afterwards.
 
-    `once` is what it is about: the same is told once (`partners.mail`).
+    `once` is what it is about: the same is told once (`partners.notices.mail`).
     """
 
     id = UUIDPrimaryKey()

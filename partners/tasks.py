@@ -2,9 +2,10 @@
 
 from celery import shared_task
 
-from partners import mail, notices
 from partners.console import sent_forms
 from partners.idempotency import records
+from partners.notices import events as notices
+from partners.notices import mail
 
 
 @shared_task(name="partners.tasks.sweep_idempotency_keys")

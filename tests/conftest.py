@@ -59,7 +59,7 @@ def redis_server() -> Iterator[Server]:
 def forgetful_process() -> None:
     """What this process keeps in memory between requests belongs to the test before."""
     from audit.calls.refused_calls import pending
-    from loans.api.waiting_threads import waiting
+    from loans.api.waiting.waiting_threads import waiting
     from loans.objects.recent_blocks import recent_blocks
     from partner_platform.health import readiness
     from partners.access.concurrency import calls_in_flight

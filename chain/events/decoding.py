@@ -11,7 +11,7 @@ from chain import selectors
 from chain.lending.bundles import OutcomeStatus, has_uid, is_mark, split_by_operation
 from chain.lending.dialects import dialect
 from chain.lending.encoding import TRANSFER_TOPIC, address_topic
-from chain.lending.fast_codec import Event, Log, Undecodable, events_of
+from chain.lending.fast_codec import ContractEvent, Log, Undecodable, events_of
 from chain.models import ChainEvent
 from chain.rpc.blooms import Filter
 
@@ -76,7 +76,7 @@ def _place(log: Log) -> tuple[str, str]:
     return log["blockHash"], log["logIndex"]
 
 
-def _readable_row(log: Log, kind: Event, block_times: Mapping[str, int], uid: str) -> ChainEvent | None:
+def _readable_row(log: Log, kind: ContractEvent, block_times: Mapping[str, int], uid: str) -> ChainEvent | None:
     try:
         return _row(log, kind, block_times, uid)
     except Undecodable as error:
@@ -107,12 +107,12 @@ def _contracts(executor: str = "") -> tuple[tuple[str, str], ...]:
 
 
 @cache
-def _kinds(contracts: tuple[tuple[str, str], ...]) -> dict[tuple[str, str], Event]:
+def _kinds(contracts: tuple[tuple[str, str], ...]) -> dict[tuple[str, str], ContractEvent]:
     """The events of these contracts by address and first topic."""
     return {(address, kind.topic): kind for address, contract in contracts for kind in events_of(contract)}
 
 
-def _row(log: Log, kind: Event, block_times: Mapping[str, int], uid: str) -> ChainEvent:
+def _row(log: Log, kind: ContractEvent, block_times: Mapping[str, int], uid: str) -> ChainEvent:
     args = {name: _stored(value) for name, value in kind.decode(log).items()}
     position = args.get("positionId")
     return ChainEvent(

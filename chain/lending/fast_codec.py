@@ -52,7 +52,7 @@ class Function:
         return decode(self.outputs, data)
 
 
-class Event:
+class ContractEvent:
     """An event of a contract: its first topic, and the arguments of its logs."""
 
     def __init__(self, contract: str, abi: ABIEvent) -> None:
@@ -88,15 +88,15 @@ def function(contract: str, name: str) -> Function:
 
 
 @cache
-def event(contract: str, name: str) -> Event:
+def event(contract: str, name: str) -> ContractEvent:
     """The one event of that name, likewise."""
-    return Event(contract, contract_class(contract).get_event_by_name(name).abi)
+    return ContractEvent(contract, contract_class(contract).get_event_by_name(name).abi)
 
 
 @cache
-def events_of(contract: str) -> tuple[Event, ...]:
+def events_of(contract: str) -> tuple[ContractEvent, ...]:
     """All events of the contract."""
-    return tuple(Event(contract, item.abi) for item in contract_class(contract).all_events())
+    return tuple(ContractEvent(contract, item.abi) for item in contract_class(contract).all_events())
 
 
 def encode(types: Sequence[str], values: Sequence[object]) -> str:

@@ -23,7 +23,7 @@ import urllib3
 from django.conf import settings
 
 from chain.rpc import health
-from chain.rpc.endpoints import Endpoint, EndpointFailed, Request
+from chain.rpc.endpoints import EndpointFailed, Request, RpcEndpoint
 from chain.rpc.errors import RpcError, SendClass, classify, combine
 from chain.rpc.health import EndpointHealth
 from partner_platform.core import clock, context
@@ -100,7 +100,7 @@ class ChainClient:
         self._request_timeout = request_timeout
         self._silent_until = 0.0
         pool = urllib3.PoolManager(num_pools=8, maxsize=64)
-        self._endpoints = [Endpoint(url=url, pool=pool, timeout=timeout, chain_id=chain_id) for url in urls]
+        self._endpoints = [RpcEndpoint(url=url, pool=pool, timeout=timeout, chain_id=chain_id) for url in urls]
         self._ids = itertools.count(1)
         self._id_lock = threading.Lock()
         self._next_check = 0.0
@@ -194,7 +194,7 @@ class ChainClient:
         at = hex(block) if isinstance(block, int) else block
         return str(self.call("eth_call", [{"to": to, "data": data}, at]))
 
-    def _send_to(self, endpoints: Sequence[Endpoint], raws: Sequence[str], answers: Sequence[SendAnswer]) -> None:
+    def _send_to(self, endpoints: Sequence[RpcEndpoint], raws: Sequence[str], answers: Sequence[SendAnswer]) -> None:
         calls: list[RpcCall] = [("eth_sendRawTransaction", [raw]) for raw in raws]
         for results in self._ask_all(endpoints, calls):
             for index, answer in enumerate(answers):
@@ -213,10 +213,10 @@ class ChainClient:
         health.compare(self.health)
         return answers
 
-    def _ask_all(self, endpoints: Sequence[Endpoint], calls: Sequence[RpcCall]) -> list[list[Any] | EndpointFailed]:
+    def _ask_all(self, endpoints: Sequence[RpcEndpoint], calls: Sequence[RpcCall]) -> list[list[Any] | EndpointFailed]:
         timeout = self._timeout()
 
-        def ask(endpoint: Endpoint) -> list[Any] | EndpointFailed:
+        def ask(endpoint: RpcEndpoint) -> list[Any] | EndpointFailed:
             try:
                 return endpoint.post(self._requests(calls), timeout=timeout)
             except EndpointFailed as failure:
@@ -226,7 +226,7 @@ class ChainClient:
             return [ask(endpoint) for endpoint in endpoints]
         return list(self._threads.map(ask, endpoints))
 
-    def _ask_head(self, endpoint: Endpoint) -> None:
+    def _ask_head(self, endpoint: RpcEndpoint) -> None:
         """Its newest block, and that block's age unless its health is good: only an old head may be left out."""
         if endpoint.is_resting:
             return
@@ -248,7 +248,7 @@ class ChainClient:
         """For posts to several endpoints at once; with one endpoint there are none."""
         return ThreadPoolExecutor(max_workers=4 * len(self._endpoints), thread_name_prefix="rpc")
 
-    def _first_answer(self, ask: Callable[[Endpoint], T]) -> T:
+    def _first_answer(self, ask: Callable[[RpcEndpoint], T]) -> T:
         self._refuse_in_silence()
         self.check_heads(wait=False)
         failures = []
@@ -276,7 +276,7 @@ class ChainClient:
             return WrongChain(f"No endpoint serves chain {self.chain_id}")
         return ChainUnavailable()
 
-    def _by_health(self) -> list[Endpoint]:
+    def _by_health(self) -> list[RpcEndpoint]:
         """Those that answer and are up to date first; among equals the order of the settings."""
         return sorted(
             self._endpoints,

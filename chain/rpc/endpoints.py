@@ -40,7 +40,7 @@ class Request:
         return {"jsonrpc": "2.0", "id": self.id, "method": self.method, "params": self.params}
 
 
-class Endpoint:
+class RpcEndpoint:
     """A node behind one URL."""
 
     def __init__(self, *, url: str, pool: urllib3.PoolManager, timeout: float, chain_id: int) -> None:

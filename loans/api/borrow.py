@@ -21,7 +21,7 @@ from loans.api.common import (
     validated,
 )
 from loans.api.consent import UNSIGNED_EXAMPLE, UserAuthorizationBody
-from loans.api.settlement_wait import accepted, await_settlement, settlement_failed
+from loans.api.waiting.settlement_wait import accepted, await_settlement, settlement_failed
 from loans.models import LoanStatus, PartnerLoan
 from loans.services.borrow import request_borrow
 from partner_platform.core.errors import ErrorCode

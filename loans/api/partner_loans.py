@@ -2,8 +2,6 @@
 
 # ruff: noqa: N815 - the contract's names
 
-from typing import Any
-
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -26,11 +24,10 @@ from partner_platform.core.openapi.operations import Link, OperationDoc, describ
 from partner_platform.core.web.serializers import AddressInputField, OneOfField, StrictCharField
 
 
-class LabelField(StrictCharField):
+def _label(name: str) -> StrictCharField:
     """A text of a loan's metadata to look for, as it is there; of a whole number its digits."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=MAX_LABEL, trim_whitespace=False, required=False, default=None, **kwargs)
+    told = f"`metadata.{name}` of the borrow, exactly."
+    return StrictCharField(max_length=MAX_LABEL, trim_whitespace=False, required=False, default=None, help_text=told)
 
 
 class PartnerLoansQuery(DaysQuery):
@@ -38,8 +35,8 @@ class PartnerLoansQuery(DaysQuery):
 
     status = OneOfField(choices=LoanStatus.choices, required=False, default=None)
     userWallet = AddressInputField(required=False, default=None)
-    partnerUserId = LabelField(help_text="`metadata.partnerUserId` of the borrow, exactly.")
-    loanPurpose = LabelField(help_text="`metadata.loanPurpose` of the borrow, exactly.")
+    partnerUserId = _label("partnerUserId")
+    loanPurpose = _label("loanPurpose")
 
 
 class ListedLoan(LoanRow):

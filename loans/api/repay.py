@@ -21,7 +21,7 @@ from loans.api.common import (
     returned,
     validated,
 )
-from loans.api.settlement_wait import accepted, await_settlement, settlement_failed
+from loans.api.waiting.settlement_wait import accepted, await_settlement, settlement_failed
 from loans.debt import payoffs
 from loans.models import LoanStatus, Repayment, RepaymentStatus
 from loans.services.open_repayment import operation_key

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("loans", "0013_what_events_and_lists_need"), ("chain", "0010_transfers_of_a_sender")]
+    dependencies = [("loans", "0015_evidence_and_due_dates"), ("chain", "0010_transfers_of_a_sender")]
 
     operations = [
         migrations.AddField(

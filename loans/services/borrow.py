@@ -25,8 +25,8 @@ from partner_platform.core import clock
 from partner_platform.core.money import fee_on
 from partners import limits
 from partners.idempotency.records import OnAccepted
-from partners.limits import Remaining
 from partners.models import Partner
+from partners.notices.limit_marks import Remaining
 
 __all__ = ["BorrowPreview", "BorrowRequest", "preview_borrow", "request_borrow"]
 

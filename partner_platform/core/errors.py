@@ -16,7 +16,7 @@
 Source: docs/api.md, Errors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -209,7 +209,7 @@ def invalid_fields(fields: dict[str, Any]) -> BadRequest:
     return BadRequest(ErrorCode.INVALID_REQUEST, summary, details=fields)
 
 
-def field_errors(details: dict[str, Any]) -> list[FieldError]:
+def field_errors(details: Mapping[str, object]) -> list[FieldError]:
     """Every problem that the `details` of an `invalid_request` name, in their order."""
     return [FieldError(field, _code_of(problem), str(problem)) for field, problem in _problems("", details)]
 

@@ -7,7 +7,7 @@ from eth_utils.address import to_checksum_address
 from web3.exceptions import BadFunctionCallOutput
 
 from chain.lending.contracts import ABI_DIRECTORY, artifact, call_together, contract_at, contract_class
-from chain.lending.fast_codec import Event, Function, Undecodable, readable
+from chain.lending.fast_codec import ContractEvent, Function, Undecodable, readable
 from chain.rpc.clients import ChainClient, ChainUnavailable, RpcError
 from chain.rpc.provider import SENDS, ClientProvider, web3_over
 from tests.support.chain import Chain
@@ -75,7 +75,7 @@ def test_an_events_arguments_are_those_of_web3(name: str) -> None:
 
 def compare_event(name: str, item: Any, which: int) -> None:
     web3s: Any = contract_class(name)
-    codec, ours = web3s.w3.codec, Event(name, item)
+    codec, ours = web3s.w3.codec, ContractEvent(name, item)
     values = {part["name"]: sample(part, which) for part in item["inputs"]}
     plain = [part for part in item["inputs"] if not part["indexed"]]
     indexed = [part for part in item["inputs"] if part["indexed"]]
@@ -93,7 +93,7 @@ def compare_event(name: str, item: Any, which: int) -> None:
 @pytest.mark.parametrize("topic", ["0x", "0x" + "00" * 31, "0x" + "00" * 33, "0x" + "ff" * 32])
 def test_an_address_that_is_none_does_not_decode(topic: str) -> None:
     owned: Any = next(item for item in artifact("MockUSDC").abi if item.get("name") == "OwnershipTransferred")
-    event = Event("MockUSDC", owned)
+    event = ContractEvent("MockUSDC", owned)
     with pytest.raises(Undecodable):
         event.decode({"topics": [event.topic, topic, "0x" + "00" * 32], "data": "0x"})
 

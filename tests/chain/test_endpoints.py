@@ -10,7 +10,7 @@ import pytest
 import urllib3
 
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
-from chain.rpc.endpoints import Endpoint, EndpointFailed, Request
+from chain.rpc.endpoints import EndpointFailed, Request, RpcEndpoint
 from chain.rpc.health import EndpointHealth
 from partner_platform.core import metrics
 from tests.support.rpc_proxy import RpcProxy
@@ -86,6 +86,6 @@ def node() -> Iterator[Any]:
 def test_an_endpoint_whose_answer_is_of_no_use_has_failed(node: Any, answer: Any, reason: str) -> None:
     node.answer = answer
     url = f"http://127.0.0.1:{node.server_port}"
-    endpoint = Endpoint(url=url, pool=urllib3.PoolManager(), timeout=5.0, chain_id=5003)
+    endpoint = RpcEndpoint(url=url, pool=urllib3.PoolManager(), timeout=5.0, chain_id=5003)
     with pytest.raises(EndpointFailed, match=reason):
         endpoint.post([Request(0, "eth_blockNumber", [])])

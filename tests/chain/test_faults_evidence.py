@@ -23,7 +23,7 @@ from chain.models import (
 from chain.rpc import clients, health
 from chain.rpc import endpoints as endpoints_module
 from chain.rpc.clients import ChainUnavailable, get_client
-from chain.rpc.endpoints import Endpoint
+from chain.rpc.endpoints import RpcEndpoint
 from chain.rpc.errors import SendClass
 from chain.settlement import driver, reorgs
 from chain.settlement.reasons import Circumstances
@@ -322,7 +322,7 @@ def test_f47_an_endpoint_that_failed_a_moment_ago_is_sent_to_with_the_next_resen
     first.swallow(SEND, NOTHING, times=None)
     operation = book.borrow()
     with monkeypatch.context() as patch:
-        patch.setattr(Endpoint, "is_resting", property(lambda self: self.health.name in second.url))
+        patch.setattr(RpcEndpoint, "is_resting", property(lambda self: self.health.name in second.url))
         driver.drive_once()
     assert (first.received[SEND], second.received[SEND]) == (1, 0)
     step_and_mine(book, 4)

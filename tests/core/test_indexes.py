@@ -16,8 +16,8 @@ import loans.selectors
 import loans.transactions
 import partner_platform.core.web.pagination
 import partners.idempotency.records
-import partners.mail
-import partners.notices
+import partners.notices.events
+import partners.notices.mail
 from audit.models import ApiLog, AuditBlock, AuditEntry
 from chain.models import (
     ChainTransaction,
@@ -148,7 +148,7 @@ SWEEPS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
         "operation_queue",
     ),
     "expired idempotency keys": (lambda: partners.idempotency.records.expired_query()[:500], "idempotency_expiry"),
-    "keys that expire soon": (lambda: partners.notices.expiring_query(clock.now()), "apikey_expiry"),
+    "keys that expire soon": (lambda: partners.notices.events.expiring_query(clock.now()), "apikey_expiry"),
     "transactions that a reorg may undo": (
         lambda: chain.settlement.reorgs.watched_transactions(KEY, 7),
         "transaction_mined",
@@ -167,7 +167,7 @@ SWEEPS_IN_ORDER: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
         lambda: chain.selectors.due_again_query(("borrow", "repay"), clock.now())[:20],
         "operation_put_off",
     ),
-    "mails that are due": (lambda: partners.mail.due_query()[:50], "mail_due"),
+    "mails that are due": (lambda: partners.notices.mail.due_query()[:50], "mail_due"),
 }
 
 

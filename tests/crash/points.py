@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection
 from pymongo import monitoring
 
-from chain.rpc.endpoints import Endpoint, Request
+from chain.rpc.endpoints import Request, RpcEndpoint
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 # Whose caller is the one to name.
@@ -44,7 +44,7 @@ class Points:
 
     def install(self) -> None:
         """Watch this process; for its whole life, so for a forked one only."""
-        Endpoint._post = self._around_post(Endpoint._post)  # type: ignore[method-assign]
+        RpcEndpoint._post = self._around_post(RpcEndpoint._post)  # type: ignore[method-assign]
         wrapper: Any = connection
         wrapper._commit = self._around_commit(wrapper._commit)
         wrapper.execute_wrappers.append(self._around_statement)
@@ -59,7 +59,7 @@ class Points:
         self._passed += 1
 
     def _around_post(self, post: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-        def watched(endpoint: Endpoint, batch: list[Request], *args: Any) -> list[Any]:
+        def watched(endpoint: RpcEndpoint, batch: list[Request], *args: Any) -> list[Any]:
             names = ", ".join(dict.fromkeys(request.method for request in batch))
             self.pass_by(f"before {names}")
             answers = post(endpoint, batch, *args)

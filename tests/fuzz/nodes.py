@@ -1,7 +1,7 @@
 """Two endpoints of the one real node, each with faults of its own: it lags, stands still, is on the branch that a reorg
 replaced, passes nothing on, or lies.
 
-A fault sits between the platform's client and the node (`Endpoint._post`), so that killed processes have it too. An
+A fault sits between the platform's client and the node (`RpcEndpoint._post`), so that killed processes have it too. An
 endpoint that lags or stands still answers as such a node does: it knows no later block, and has the logs, nonces and
 states it had then. A lie is told once, of one kind at a time; what both endpoints said alike would be the truth to
 anybody.
@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from chain.rpc.clients import ChainClient
-from chain.rpc.endpoints import Endpoint, Request
+from chain.rpc.endpoints import Request, RpcEndpoint
 from chain.rpc.errors import RpcError
 from chain.rpc.health import Standing
 from tests.fuzz.branches import UNKNOWN_BLOCK, Branch
@@ -48,7 +48,7 @@ class Nodes:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
-        self._post = Endpoint._post
+        self._post = RpcEndpoint._post
         self.counts: Counter[str] = Counter()
         self.by_name = {name: Node() for name in NAMES}
         self.urls = [f"{chain.url}/?node={name}" for name in NAMES]
@@ -56,7 +56,7 @@ class Nodes:
     def install(self) -> None:
         post, nodes = self._post, self
 
-        def faulty(endpoint: Endpoint, batch: list[Request], *args: Any) -> list[Any]:
+        def faulty(endpoint: RpcEndpoint, batch: list[Request], *args: Any) -> list[Any]:
             node = nodes.by_name.get(endpoint._url.rpartition("=")[2])
             if node is None or node.is_well:
                 return post(endpoint, batch, *args)
@@ -68,10 +68,10 @@ class Nodes:
                 return [branch.answer(request, ask(request, *args)) for request in batch]
             return [view.answer(request, partial(_ask, post, endpoint, request, *args)) for request in batch]
 
-        Endpoint._post = faulty  # type: ignore[method-assign,assignment]
+        RpcEndpoint._post = faulty  # type: ignore[method-assign,assignment]
 
     def remove(self) -> None:
-        Endpoint._post = self._post  # type: ignore[method-assign]
+        RpcEndpoint._post = self._post  # type: ignore[method-assign]
 
     def checking_heads(self, check: Callable[..., None]) -> Callable[..., None]:
         """In place of `ChainClient.check_heads`: whenever it may say something new, and not in a thread beside, so that
@@ -97,7 +97,7 @@ class Nodes:
         return max(min(head - node.lag, head if node.stands_at is None else node.stands_at), 0)
 
 
-def _ask(post: Callable[..., list[Any]], endpoint: Endpoint, request: Request, *args: Any) -> Any:
+def _ask(post: Callable[..., list[Any]], endpoint: RpcEndpoint, request: Request, *args: Any) -> Any:
     return post(endpoint, [request], *args)[0]
 
 

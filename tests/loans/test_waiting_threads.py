@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from loans.api import waiting_threads
+from loans.api.waiting import waiting_threads
 from loans.models import LoanStatus, PartnerLoan, Repayment
 from partner_platform.core.fair_share import FairShare
 from partner_platform.core.redis import wakeup

@@ -201,9 +201,9 @@ def forget_that_the_owner_acted() -> None:
 
 def sign_for_any_chain() -> None:
     """The node's chain id is not asked for."""
-    from chain.rpc.endpoints import Endpoint
+    from chain.rpc.endpoints import RpcEndpoint
 
-    replace(Endpoint, "_verify", lambda _: lambda _self, _patience: None)
+    replace(RpcEndpoint, "_verify", lambda _: lambda _self, _patience: None)
 
 
 def write_without_the_lease() -> None:

@@ -13,8 +13,8 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import Forbidden
 from partners import limits, services
-from partners.limit_marks import LimitUse, amounts_between_marks, mark_of, marks_passed
 from partners.models import OutgoingMail, Partner, PartnerDailyUsage
+from partners.notices.limit_marks import LimitUse, amounts_between_marks, mark_of, marks_passed
 from tests.core.concurrency import at_once
 from tests.factories import PartnerFactory
 from tests.support.events import bodies, data_of

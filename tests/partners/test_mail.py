@@ -14,8 +14,9 @@ from pytest_django.fixtures import Settings
 
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
-from partners import mail, tasks
+from partners import tasks
 from partners.models import OutgoingMail, Partner
+from partners.notices import mail
 from tests.core.concurrency import at_once
 from tests.factories import PartnerFactory
 

@@ -11,8 +11,10 @@ from pytest_django.fixtures import Settings
 from events.models import Event
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
-from partners import credentials, event_objects, keys, notices, services, tasks
+from partners import credentials, keys, services, tasks
 from partners.models import ApiKey, OutgoingMail, Partner
+from partners.notices import event_objects
+from partners.notices import events as notices
 from tests.core.concurrency import at_once
 from tests.factories import ApiKeyFactory, PartnerFactory
 from tests.support.events import bodies, data_of

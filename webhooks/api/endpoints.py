@@ -2,6 +2,7 @@
 
 # ruff: noqa: N815 - the contract's names
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -228,5 +229,5 @@ def present_endpoint(endpoint: Endpoint) -> dict[str, object]:
     }
 
 
-def _arguments(data: dict[str, Any]) -> dict[str, Any]:
+def _arguments(data: Mapping[str, object]) -> dict[str, Any]:
     return {_ARGUMENTS[name]: value for name, value in data.items()}

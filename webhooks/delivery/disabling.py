@@ -2,8 +2,8 @@
 
 import datetime as dt
 
-from partners import mail
 from partners.models import Partner
+from partners.notices import mail
 from webhooks.models import Endpoint
 from webhooks.services.endpoints import disable_endpoint
 

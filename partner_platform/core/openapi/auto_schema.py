@@ -119,7 +119,7 @@ class ContractSchema(AutoSchema):
         return schema
 
 
-def schemas_of(used: Iterable[Serializer]) -> dict[str, Any]:
+def schemas_of(used: Iterable[Serializer]) -> dict[str, object]:
     """The schemas of these serializers and of those inside them, by the names that they have among the components."""
     mapper, registry = ContractSchema(), ComponentRegistry()
     mapper.registry, mapper.method, mapper.path = registry, "POST", ""

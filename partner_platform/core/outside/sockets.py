@@ -8,7 +8,6 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from partner_platform.core.outside.addresses import Address
 from partner_platform.core.outside.errors import Kind, OutsideError
@@ -50,18 +49,18 @@ class _Limited:
 
     allowance: Allowance
 
-    def recv_into(self, *args: Any) -> int:
+    def recv_into(self, *args: object) -> int:
         self.settimeout(self.allowance.seconds())  # type: ignore[attr-defined]
         count: int = super().recv_into(*args)  # type: ignore[misc]
         self.allowance.receive(count)
         return count
 
-    def send(self, *args: Any) -> int:
+    def send(self, *args: object) -> int:
         self.settimeout(self.allowance.seconds())  # type: ignore[attr-defined]
         count: int = super().send(*args)  # type: ignore[misc]
         return count
 
-    def sendall(self, *args: Any) -> None:
+    def sendall(self, *args: object) -> None:
         self.settimeout(self.allowance.seconds())  # type: ignore[attr-defined]
         super().sendall(*args)  # type: ignore[misc]
 

@@ -1,11 +1,11 @@
-"""What events about a partner say in `data`, as the schema describes it; `partners.notices` writes the values."""
+"""What events about a partner say in `data`, as the schema describes it; `events` here writes the values."""
 
 # ruff: noqa: N815 - the contract's names
 
 from rest_framework import serializers
 
 from partner_platform.core.openapi.fields import BaseUnits, Timestamp
-from partners.limit_marks import LimitType
+from partners.notices.limit_marks import LimitType
 
 
 class SuspendedObject(serializers.Serializer):

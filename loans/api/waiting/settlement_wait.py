@@ -11,8 +11,8 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from loans.api import waiting_threads
 from loans.api.common import partner_of
+from loans.api.waiting import waiting_threads
 from partner_platform.core.errors import BadRequest, ErrorCode
 from partner_platform.core.redis import wakeup
 from partner_platform.core.web import prefer

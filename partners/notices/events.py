@@ -1,7 +1,7 @@
 """What partners are told about themselves, as an event and by e-mail, in the transaction of the change.
 
 A suspension, a limit that is used to 80 % or 100 %, an API key that expires soon. The objects of the events are
-described in `partners.event_objects`. No event and no mail contains a key, or why a partner was suspended.
+described in `partners.notices.event_objects`. No event and no mail contains a key, or why a partner was suspended.
 """
 
 import datetime as dt
@@ -20,9 +20,9 @@ from partner_platform.core.clock import isoformat
 from partner_platform.core.database.isolation import alone
 from partner_platform.core.database.transactions import again_if_taken, run_in_transaction
 from partner_platform.core.money import format_dollars
-from partners.limit_marks import LimitType, LimitUse, marks_passed
-from partners.mail import queue_mail
 from partners.models import ApiKey, Partner, PartnerDailyUsage
+from partners.notices.limit_marks import LimitType, LimitUse, marks_passed
+from partners.notices.mail import queue_mail
 from partners.rules import is_live
 
 

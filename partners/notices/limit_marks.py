@@ -27,6 +27,14 @@ class LimitUse:
         return sum(self.used >= mark_of(self.limit, percent) for percent in MARKS)
 
 
+@dataclass(frozen=True)
+class Remaining:
+    """What a partner may still borrow, in base units: today, and in all."""
+
+    daily: int
+    total: int
+
+
 def mark_of(limit: int, percent: int) -> int:
     """The smallest amount that is `percent` of the limit or more."""
     return -(-limit * percent // 100)
