@@ -6,7 +6,7 @@ nothing.
 updates. `check_limits` refuses the same and takes nothing.
 3. `release_limits` gives a failed loan's amount back; `count_borrowed` and `count_repaid` add to the lifetime sums.
 4. What passes 80 % or 100 % of a limit is told in the same transaction (`partners.notices.events`). The reservation's
-update knows: it first demands a sum that stays between two marks, by figures that the caller has read already, so a borrow
+update knows: it first demands a sum that stays between two marks, by figures that the caller has read already, so one
 that passes no mark costs the same two updates. Only where that update finds no row the general one follows, and one
 read.
 

@@ -47,10 +47,6 @@ QUERIES: dict[str, tuple[str, Callable[[], QuerySet[Any]]]] = {
         "event_partner_loan",
         lambda: events.selectors.feed_query(KEY, after=7, partner_loan_id="loan-1")[:100],
     ),
-    "a loan's events": (
-        "event_partner_loan",
-        lambda: events.selectors.feed_query(KEY, after=0, partner_loan_id="loan-1"),
-    ),
     "a loan's events by its internal id": (
         UNIQUE,
         lambda: Event.objects.filter(loan_id=KEY).order_by("sequence"),
