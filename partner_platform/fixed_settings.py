@@ -40,8 +40,11 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5.0, "socket_connect_timeout": 1.0, "max_retries": 1}
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-# Deliveries have a queue and a worker of their own, so that no receiver can slow settlement.
-CELERY_TASK_ROUTES = {"webhooks.tasks.deliver": {"queue": "webhooks"}}
+# What goes to servers of others has a queue and a worker of its own, so that none of them can slow settlement.
+CELERY_TASK_ROUTES = {
+    "webhooks.tasks.deliver": {"queue": "webhooks"},
+    "partners.tasks.send_mail": {"queue": "webhooks"},
+}
 CELERY_BEAT_SCHEDULE = {
     # Kept longer than its period: whatever occupies a worker's threads, the next free one sends transactions.
     "drive-settlement": {"task": "chain.tasks.drive_settlement", "schedule": 2.0, "options": {"expires": 20}},

@@ -53,10 +53,12 @@ def worker(folder: Folder, env: dict[str, str], redis_port: int) -> Server:
 
 
 def webhooks_worker(folder: Folder, env: dict[str, str], redis_port: int) -> Server:
-    """Celery for the queue `webhooks`, beside `worker`: its one task is the sender, which has threads of its own."""
+    """Celery for the queue `webhooks`, beside `worker`: the sender of webhooks, which has threads of its own, and
+    beside it the sender of e-mails.
+    """
     command = [
         *(sys.executable, "-m", "celery", "-A", "partner_platform.celery", "worker", "--pool", "threads"),
-        *("--queues", "webhooks", "--concurrency", "1", "--loglevel", "WARNING"),
+        *("--queues", "webhooks", "--concurrency", "2", "--loglevel", "WARNING"),
         *("--hostname", "webhooks@localhost", "--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
     env = {**env, **NO_SIGNING_KEYS}

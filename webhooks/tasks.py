@@ -2,6 +2,8 @@
 (`CELERY_TASK_ROUTES`), so that no receiver can slow settlement.
 """
 
+import threading
+
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
@@ -11,11 +13,18 @@ from webhooks.delivery.waking import wake_sender
 
 DELIVER_SECONDS = 60.0  # then the worker's thread is given back as soon as no post is under way
 
+_sending = threading.Lock()  # one sender in a process is enough, and leaves the worker's other thread to e-mails
+
 
 @shared_task(name="webhooks.tasks.deliver")
 def deliver() -> None:
-    """Deliver what is due, until there is nothing."""
-    report = sender.run_sender(max_seconds=DELIVER_SECONDS)
+    """Deliver what is due, until there is nothing; returns at once where this process does so already."""
+    if not _sending.acquire(blocking=False):
+        return
+    try:
+        report = sender.run_sender(max_seconds=DELIVER_SECONDS)
+    finally:
+        _sending.release()
     if report.is_live:
         wake_sender()
 

@@ -134,9 +134,10 @@ def test_retry_after_may_be_a_date() -> None:
     assert schedule.retry_after_seconds(503, None, now=NOW) is None
 
 
-def test_the_sender_runs_in_a_queue_that_one_worker_serves_and_no_other_task_does(tmp_path) -> None:
-    routes = {name: app.amqp.router.route({}, name)["queue"].name for name in ("webhooks.tasks.deliver", "x.tasks.y")}
-    assert routes == {"webhooks.tasks.deliver": "webhooks", "x.tasks.y": "celery"}
+def test_what_goes_to_servers_of_others_has_a_queue_that_one_worker_serves_and_no_other_task_has(tmp_path) -> None:
+    tasks = ("webhooks.tasks.deliver", "partners.tasks.send_mail", "x.tasks.y")
+    routes = {name: app.amqp.router.route({}, name)["queue"].name for name in tasks}
+    assert routes == {tasks[0]: "webhooks", tasks[1]: "webhooks", "x.tasks.y": "celery"}
     queues = {}
     for make in (programs.worker, programs.webhooks_worker):
         command = list(make(Folder(tmp_path), {}, 1).command)

@@ -12,8 +12,9 @@ from partner_platform.core.redis import wakeup
 from tests.factories import PartnerFactory
 from tests.support.waiting import eventually
 from tests.webhooks.rows import Receiver, ids, loans, make_endpoint, record, run, sender_to
-from webhooks import metrics
+from webhooks import metrics, tasks
 from webhooks.delivery import sender, waking
+from webhooks.delivery.sender import SendReport
 from webhooks.models import Delivery, DeliveryStatus
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,3 +77,18 @@ def test_the_metrics_show_what_is_undelivered_open_and_counted(monkeypatch: pyte
     assert metrics.oldest_undelivered_seconds() == 0.0
     assert metrics.attempts._value.get() == tries + 1
     assert metrics.deliveries.labels(outcome="delivered")._value.get() == delivered + 1
+
+
+def test_a_process_has_one_sender_and_a_second_task_returns_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def run(**_: object) -> SendReport:
+        ran.append("sender")
+        tasks.deliver()  # while this one runs
+        return SendReport()
+
+    monkeypatch.setattr(tasks.sender, "run_sender", run)
+    tasks.deliver()
+    assert ran == ["sender"]
+    tasks.deliver()
+    assert ran == ["sender", "sender"]
