@@ -87,7 +87,7 @@ def test_a_process_has_one_sender_and_a_second_task_returns_at_once(monkeypatch:
         tasks.deliver()  # while this one runs
         return SendReport()
 
-    monkeypatch.setattr(tasks.sender, "run_sender", run)
+    monkeypatch.setattr(sender, "run_sender", run)
     tasks.deliver()
     assert ran == ["sender"]
     tasks.deliver()
