@@ -9,7 +9,7 @@ from chain.events import reorgs
 from chain.models import ChainEvent
 from chain.settlement.driver import _announce
 from loans import receivers, tasks
-from loans.funding import deposits
+from loans.funding import deposits, incoming
 from tests.support.signals import heard_by
 
 
@@ -55,6 +55,7 @@ def test_the_loans_settle_what_became_final_and_undo_what_is_rolled_back_deposit
     monkeypatch.setattr(tasks.settle_loans, "delay", lambda: done.append("settle"))
     monkeypatch.setattr(receivers, "rollback_positions", lambda block: done.append(("books", block)))
     monkeypatch.setattr(deposits, "forget_from", lambda block: done.append(("deposits", block)))
+    monkeypatch.setattr(incoming, "read_again_from", lambda block: done.append(("transfers", block)))
     signals.operations_final.send_robust(sender=None, keys=["one"])
     signals.rollback_begins.send(sender=None, block=7)
-    assert done == ["settle", ("books", 7), ("deposits", 7)]
+    assert done == ["settle", ("books", 7), ("deposits", 7), ("transfers", 7)]

@@ -22,12 +22,14 @@ from tests.support.actors import fund_usdc, transfer_usdc
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-FAR_AHEAD = -(10**9)  # a grace that is over for every block, whatever its time
+# The chain's clock is not ours here: a grace that is over for every block, and one that is over for none.
+FAR_AHEAD, FOR_EVER = -(10**9), 10**9
 
 
 @pytest.fixture
 def pass_grace(monkeypatch):
-    """The grace of every transfer that there is, and of later ones, is over."""
+    """To be called once the grace of every transfer that there is, and of later ones, is over."""
+    monkeypatch.setattr(incoming, "GRACE_SECONDS", FOR_EVER)
     return lambda: monkeypatch.setattr(incoming, "GRACE_SECONDS", FAR_AHEAD)
 
 

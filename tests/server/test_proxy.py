@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from partner_platform.core.error_catalogue import CATALOGUE, example_of
-from partner_platform.core.errors import ErrorCode
+from partner_platform.core.errors import ErrorCode, field_errors
 from partner_platform.core.web.middleware import MAX_BODY_BYTES
 from partner_platform.server import limits
 from sandbox.servers.ports import LOOPBACK, accepts, free_port
@@ -57,6 +57,8 @@ def test_its_refusals_are_those_of_the_catalogue() -> None:
         expected = example_of(ErrorCode(told["code"]))
         if told["code"] in ("invalid_request", "method_not_allowed"):  # whose messages say more
             expected |= {"message": told["message"], "details": told["details"]}
+        if told["code"] == "invalid_request":
+            expected["errors"] = [vars(error) for error in field_errors(told["details"])]
         assert {**expected, "requestId": ""} == {
             **told,
             "success": False,

@@ -84,7 +84,8 @@ def test_what_is_no_request_is_refused_in_the_envelope_and_nothing_after_it_is_r
     answer = caller.answer()
     assert (answer.status, answer.envelope["code"]) == (status, code)
     assert set(answer.envelope) == {
-        *("success", "statusCode", "error", "message", "code", "requestId", "retryable", "details")
+        *("success", "statusCode", "error", "message", "code", "requestId", "retryable", "details"),
+        *(("errors",) if code == "invalid_request" else ()),
     }
     assert answer.headers["X-Request-Id"] == answer.envelope["requestId"]
     assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == ("application/json", "no-store")
