@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from events.kinds import EventType
 from events.models import FEED, Event, FeedState
 
 NUMBERED_WITHIN = dt.timedelta(minutes=10)
@@ -62,18 +63,21 @@ def event_by_id(event_id: UUID) -> Event | None:
     return Event.objects.filter(pk=event_id).first()
 
 
-def events_since(
-    partner_key: UUID, *, since: dt.datetime, until: int, types: Sequence[str] | None, limit: int
+def events_to_repeat(
+    partner_key: UUID, *, since: dt.datetime | None, after: int, until: int, types: Sequence[str] | None, limit: int
 ) -> list[Event]:
-    """A partner's events created since then, with a number up to `until`, oldest first; of these types, None: of all.
+    """A partner's events with a number above `after` up to `until`, by number; of these types, None: of all but tests.
 
-    Read from the first number that can be of that time, so that what is older costs nothing.
+    `since`: only those created since then, read from the first number that can be of that time, so that what is older
+    costs nothing. A `webhook.test` is for one endpoint at one moment, so it is left out.
     """
-    events = Event.objects.filter(partner_key=partner_key, number__gt=_number_before(since), number__lte=until)
-    events = events.filter(created_at__gte=since)
+    first = after if since is None else max(after, _number_before(since))
+    events = feed_query(partner_key, after=first).filter(number__lte=until).exclude(type=EventType.WEBHOOK_TEST)
+    if since is not None:
+        events = events.filter(created_at__gte=since)
     if types is not None:
         events = events.filter(type__in=list(types))
-    return list(events.order_by("number")[:limit])
+    return list(events[:limit])
 
 
 def _number_before(moment: dt.datetime) -> int:

@@ -17,7 +17,7 @@ class EndpointAdmin(ReadOnlyAdmin):
     fields = readonly_fields = (
         *("partner", "url", "event_types", "description", "is_partners_url", "status", "disabled_reason"),
         *("previous_secret_until", "due_at", "failures_in_a_row", "resume_at", "failing_since", "delivered_at"),
-        *("deleted_at", "created_at", "updated_at"),
+        *("last_failed_at", "deleted_at", "created_at", "updated_at"),
     )
 
 

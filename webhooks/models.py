@@ -49,7 +49,8 @@ class Endpoint(models.Model):
     # The circuit breaker: after failures in a row nothing but one try is sent before `resume_at`.
     failures_in_a_row = models.PositiveIntegerField(default=0)
     resume_at = models.DateTimeField(null=True, blank=True)
-    failing_since = models.DateTimeField(null=True, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True)  # every try since then failed
+    last_failed_at = models.DateTimeField(null=True, blank=True)  # the newest failed try
     delivered_at = models.DateTimeField(null=True, blank=True)  # the newest success
     deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=clock.now)
@@ -77,7 +78,9 @@ class Delivery(models.Model):
     loan_id = models.UUIDField(null=True, blank=True)
     number = models.PositiveBigIntegerField()  # the event's in the feed
     status = models.CharField(max_length=10, choices=DeliveryStatus, default=DeliveryStatus.PENDING)
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)  # all tries
+    step = models.PositiveIntegerField(default=0)  # failed tries that count for the schedule: not those by hand
+    by_hand = models.BooleanField(default=False)  # somebody asked for the next try
     due_at = models.DateTimeField(default=clock.now)  # of the next try, while it is PENDING
     resend = models.PositiveIntegerField(default=0)  # 0: the first delivery of the event; counts those asked for again
     last_status_code = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -109,14 +112,14 @@ class Attempt(models.Model):
     id = UUIDPrimaryKey()
     delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT, related_name="tries")
     number = models.PositiveIntegerField()  # of the delivery's tries, from 1
-    url = models.CharField(max_length=500, blank=True, default="")  # it was sent to: the endpoint's may change
+    url = models.CharField(max_length=500, blank=True, default="")  # that it was sent to: the endpoint's may change
     request_headers = models.JSONField(default=dict)
     status_code = models.PositiveSmallIntegerField(null=True, blank=True)  # None where no response came
     response_headers = models.JSONField(default=dict)
     response_body = models.TextField(blank=True, default="")
     error = models.CharField(max_length=300, blank=True, default="")
     duration_ms = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(default=clock.now)
+    created_at = models.DateTimeField(default=clock.now)  # when it began
 
     class Meta:
         indexes = [

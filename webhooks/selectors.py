@@ -68,7 +68,8 @@ def list_deliveries(*, partner: Partner, chosen: DeliveryFilter, limit: int, cur
 
 def deliveries_query(*, partner: Partner, chosen: DeliveryFilter) -> QuerySet[Delivery]:
     """The list's query, for the index tests too."""
-    return Delivery.objects.filter(partner_id=partner.pk, **chosen.conditions()).order_by(*NEWEST_FIRST)
+    rows = Delivery.objects.filter(partner_id=partner.pk, **chosen.conditions())
+    return rows.order_by(*NEWEST_FIRST).prefetch_related("endpoint")
 
 
 def fanned_out_until() -> int:

@@ -44,6 +44,8 @@ BEYOND_THE_SCHEMA = (
     "Only version 2 covers it.",
     "Goes with version 2 only.",
     "Must be within the last 90 days and not in the future.",
+    "Give since or after: one of the two.",
+    "Not a cursor of this feed: begin again without one.",
 )
 
 addresses = st.binary(min_size=20, max_size=20).map(to_checksum_address)

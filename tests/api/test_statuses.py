@@ -251,6 +251,8 @@ def _refusals(call: Caller) -> None:
     ensure_state()
     FeedState.objects.update(pruned=10**9)
     call(EVENTS, 410, query={"after": cursor})
+    hook = call(NEW_WEBHOOK, 201, body={"url": "https://lender.example/again"})
+    call(RESEND, 410, path_parameters={"endpointId": hook["id"]}, body={"after": cursor})
     FeedState.objects.update(pruned=0)
     call(LOANS, 400, path_parameters={"userWallet": "0x1"})
     call(LOANS, 404, path_parameters={"userWallet": "a/b"})

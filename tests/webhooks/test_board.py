@@ -29,7 +29,7 @@ def lane_of(board: Board, count: int, *, loan: uuid.UUID | None = None, **column
 
 
 def end(board: Board, lane: Lane, job: Job, *, ok: bool = True, status: int = 200) -> TryOutcome:
-    outcome = TryOutcome(job, ok, NOW, status=status)
+    outcome = TryOutcome(job, ok, NOW, NOW, status=status)
     board.finish(lane, outcome)
     return outcome
 
@@ -121,11 +121,11 @@ def test_nothing_is_taken_when_the_claims_may_have_ended_and_little_while_the_fe
 def test_the_schedule_is_the_waits_of_the_contract_with_jitter_that_never_shortens_them() -> None:
     waits = [0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
     assert waits == configured.WEBHOOK_RETRY_SCHEDULE
-    for tries, wait in enumerate(waits[1:], start=1):
-        again = {schedule.retry_at(tries=tries, now=NOW) for _ in range(20)}
+    for step, wait in enumerate(waits[1:], start=1):
+        again = {schedule.retry_at(step=step, now=NOW) for _ in range(20)}
         seconds = [(moment - NOW).total_seconds() for moment in again if moment is not None]
         assert wait <= min(seconds) < max(seconds) <= wait * (1 + schedule.SPREAD) + 0.001
-    assert schedule.retry_at(tries=10, now=NOW) is None
+    assert schedule.retry_at(step=10, now=NOW) is None
 
 
 def test_retry_after_may_be_a_date() -> None:

@@ -7,17 +7,21 @@ from typing import Any
 import pytest
 
 from audit.models import AuditEntry
+from events.kinds import EventType
 from events.models import Event
 from partner_platform.core import clock
+from partner_platform.core.database.transactions import atomic
 from partner_platform.core.errors import Conflict
 from partner_platform.core.secrets import crypto
 from partners.models import IdempotencyKey, Partner
 from tests.core.concurrency import at_once
 from tests.factories import PartnerFactory
 from tests.webhooks.making import URL, Caller, delivery_of, endpoint_of, numbered_events
+from webhooks import metrics
 from webhooks.models import DeliveryStatus, Endpoint
 from webhooks.secrets import live_secrets
 from webhooks.services import endpoints
+from webhooks.services.pending import fail_pending
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,6 +106,72 @@ def test_a_url_is_taken_once_so_that_a_call_sent_again_makes_no_second_endpoint(
     assert call("DELETE", f"webhooks/{first}").status_code == 204
     assert call("PATCH", f"webhooks/{other}", {"url": URL}).json()["url"] == URL
     assert Caller()("POST", "webhooks", {"url": URL}).status_code == 201  # another partner's
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://lender.example/dd", "HTTPS://Lender.Example/dd"),
+        ("https://lender.example/dd", "https://lender.example:443/dd"),
+        ("https://lender.example/dd?", "https://lender.example/dd"),
+        ("https://lender.example", "https://lender.example/"),
+    ],
+)
+def test_a_url_written_otherwise_is_the_same_one_and_is_kept_as_it_was_given(
+    call: Caller, one: str, other: str
+) -> None:
+    first = call("POST", "webhooks", {"url": one}).json()
+    again = call("POST", "webhooks", {"url": other})
+    assert (again.status_code, again.json()["code"]) == (409, "duplicate_endpoint")
+    assert call("PATCH", f"webhooks/{first['id']}", {"url": other}).json()["url"] == other  # its own
+    assert Endpoint.objects.get().url == other
+
+
+@pytest.mark.parametrize("other", ["https://lender.example/DD", "https://lender.example:8443/dd", f"{URL}?a=1"])
+def test_a_url_of_another_path_port_or_query_is_another_one(call: Caller, other: str) -> None:
+    for url in ("https://lender.example/dd", URL, other):
+        assert call("POST", "webhooks", {"url": url}).status_code == 201
+
+
+def test_an_unknown_event_type_is_refused_with_those_that_there_are(call: Caller) -> None:
+    refused = call("POST", "webhooks", {"url": URL, "eventTypes": ["loan.lost"]}).json()
+    valid = ", ".join(["*", *EventType.values])
+    assert refused["details"] == {"eventTypes": [f"Unknown event types: loan.lost. Must be of: {valid}."]}
+
+
+@pytest.mark.parametrize("act", ["disabled", "deleted"])
+def test_what_is_failed_with_its_endpoint_is_counted_when_that_is_committed(call: Caller, act: str) -> None:
+    row, events = endpoint_of(call.partner), numbered_events(call.partner, 2)
+    for event in events:
+        delivery_of(row, event)
+    failed = metrics.deliveries.labels(outcome="failed")._value
+    before = failed.get()
+    with pytest.raises(RuntimeError), atomic():
+        fail_pending(row.pk, why="It is rolled back")
+        raise RuntimeError
+    assert failed.get() == before
+    if act == "disabled":
+        call("PATCH", f"webhooks/{row.pk}", {"status": "DISABLED"})
+    else:
+        call("DELETE", f"webhooks/{row.pk}")
+    assert failed.get() == before + 2
+
+
+def test_a_pause_is_shown_while_it_lasts(call: Caller) -> None:
+    row, (event,) = endpoint_of(call.partner), numbered_events(call.partner, 1)
+    waiting = delivery_of(row, event)
+    assert call("GET", f"webhooks/{row.pk}").json()["resumeAt"] is None
+    later = clock.now() + HOUR
+    Endpoint.objects.update(resume_at=later)
+    assert call("GET", f"webhooks/{row.pk}").json()["resumeAt"] == clock.isoformat(later)
+    (listed,) = call("GET", "webhooks/deliveries").json()["deliveries"]
+    shown = call("GET", f"webhooks/deliveries/{waiting.pk}").json()
+    assert listed["nextAttemptAt"] == shown["nextAttemptAt"] == clock.isoformat(later)
+    Endpoint.objects.update(resume_at=clock.now() - HOUR)
+    assert call("GET", f"webhooks/{row.pk}").json()["resumeAt"] is None
+    waiting.refresh_from_db()
+    again = call("GET", f"webhooks/deliveries/{waiting.pk}").json()
+    assert again["nextAttemptAt"] == clock.isoformat(waiting.due_at)
 
 
 def test_a_partner_has_ten_endpoints_and_of_two_at_once_one_is_the_tenth(call: Caller) -> None:

@@ -78,6 +78,16 @@ def test_the_endpoint_follows_the_terms() -> None:
     assert live() == [(f"{URL}/3", True)]
 
 
+def test_a_url_of_the_terms_that_is_written_otherwise_is_the_same_endpoint() -> None:
+    partner = opened(webhook_url=URL).partner
+    change = lambda url: services.update_partner(partner=partner, actor="staff:ann", webhook_url=url)  # noqa: E731
+    change("https://LENDER.example:443/hooks")
+    assert live() == [("https://LENDER.example:443/hooks", True)]
+    endpoint_of(partner, f"{URL}/3")
+    change("https://Lender.example/hooks/3")
+    assert live() == [("https://Lender.example/hooks/3", True)]
+
+
 def test_the_terms_follow_the_endpoint() -> None:
     partner = opened(webhook_url=URL).partner
     call, row = Caller(partner), Endpoint.objects.get()

@@ -7,13 +7,13 @@ import pytest
 
 from audit.models import AuditEntry
 from events.kinds import EventType
-from events.models import Event
+from events.models import Event, FeedState
 from partner_platform.core import clock
 from tests.support.signals import heard_by
 from tests.webhooks.making import URL, Caller, delivery_of, endpoint_of, numbered_events
 from webhooks.models import Attempt, Delivery, Endpoint, FanOut
 from webhooks.services import deliveries
-from webhooks.services.endpoints import disable_endpoint
+from webhooks.services.endpoints import disable_endpoint, send_test_event
 from webhooks.signals import deliveries_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,6 +73,7 @@ def test_a_delivery_shows_each_request_as_it_was_sent_and_the_response(call: Cal
     Attempt.objects.create(
         delivery=made,
         number=2,
+        url=URL,
         request_headers={"webhook-id": str(event.pk)},
         status_code=503,
         response_headers={"content-type": "text/plain"},
@@ -147,7 +148,7 @@ def test_events_since_a_moment_are_scheduled_once_more_whatever_became_of_them(c
     delivery_of(row, delivered, status="DELIVERED")
     waiting = delivery_of(row, pending, due_at=clock.now() + HOUR)
     answer = call("POST", f"webhooks/{row.pk}/resend", since(hours=1))
-    assert (answer.status_code, answer.json()) == (202, {"scheduled": 3, "nextSince": None})
+    assert (answer.status_code, answer.json()) == (202, {"scheduled": 3, "next": None})
     rows = Delivery.objects.order_by("number", "resend").values_list("event_id", "resend", "status")
     assert list(rows) == [
         (delivered.pk, 0, "DELIVERED"),
@@ -171,18 +172,61 @@ def test_an_event_that_the_fan_out_has_not_reached_is_left_to_it(call: Caller) -
     assert call("POST", f"webhooks/{row.pk}/resend", since(hours=1)).json()["scheduled"] == 1
 
 
-def test_a_call_takes_so_many_events_and_says_from_where_the_next_goes_on(call: Caller, monkeypatch: Any) -> None:
+# Minutes of the events, by their number.
+TIMES = {
+    "in order": (0, 1, 2, 3, 4),
+    "of one millisecond": (0, 0, 0, 0, 0),
+    "committed in another order": (4, 3, 2, 1, 0),
+}
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_a_call_takes_so_many_events_and_says_from_where_the_next_goes_on(
+    call: Caller, times: str, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(deliveries, "MAX_RESENT", 2)
     row, events = endpoint_of(call.partner), numbered_events(call.partner, 5)
-    for place, event in enumerate(events):
-        Event.objects.filter(pk=event.pk).update(created_at=clock.now() - HOUR + place * dt.timedelta(minutes=1))
-    asked, scheduled = since(hours=2), []
-    while asked["since"]:
+    for event, minutes in zip(events, TIMES[times], strict=True):
+        Event.objects.filter(pk=event.pk).update(created_at=clock.now() - HOUR + minutes * dt.timedelta(minutes=1))
+    asked: Any = since(hours=2)
+    scheduled = []
+    for _ in range(3):
         answer = call("POST", f"webhooks/{row.pk}/resend", asked).json()
         scheduled.append(answer["scheduled"])
-        asked = {"since": answer["nextSince"]}
-    assert scheduled == [2, 2, 1]
+        asked = {"after": answer["next"]}
+    assert (scheduled, answer["next"]) == ([2, 2, 1], None)
     assert {found.event_id for found in Delivery.objects.all()} == {event.pk for event in events}
+    entry = AuditEntry.objects.filter(action="webhook.events_resent").order_by("-timestamp").first()
+    assert entry.after == {"since": None, "scheduled": 1}
+
+
+def test_where_to_go_on_is_a_cursor_of_the_feed_of_this_partner(call: Caller) -> None:
+    row, events = endpoint_of(call.partner), numbered_events(call.partner, 3)
+    page = call("GET", "events?limit=1").json()
+    assert call("POST", f"webhooks/{row.pk}/resend", {"after": page["next"]}).json() == {"scheduled": 2, "next": None}
+    assert {found.event_id for found in Delivery.objects.all()} == {event.pk for event in events[1:]}
+    stranger = Caller()
+    strangers = endpoint_of(stranger.partner)
+    for asked in ({"after": page["next"]}, {"after": "made up"}, {"after": 7}):
+        refused = stranger("POST", f"webhooks/{strangers.pk}/resend", asked)
+        assert (refused.status_code, list(refused.json()["details"])) == (400, ["after"])
+    for asked in ({}, {**since(hours=1), "after": page["next"]}):
+        refused = call("POST", f"webhooks/{row.pk}/resend", asked)
+        assert (refused.status_code, list(refused.json()["details"])) == (400, ["since"])
+    FeedState.objects.update(pruned=2)
+    expired = call("POST", f"webhooks/{row.pk}/resend", {"after": page["next"]})
+    assert (expired.status_code, expired.json()["code"]) == (410, "cursor_expired")
+    assert Delivery.objects.count() == 2
+
+
+@pytest.mark.parametrize("types", [["*"], ["webhook.test", "loan.repayment"]])
+def test_no_test_of_an_endpoint_is_sent_again(call: Caller, types: list[str]) -> None:
+    row, other = endpoint_of(call.partner, event_types=types), endpoint_of(call.partner, f"{URL}/2")
+    send_test_event(partner=call.partner, endpoint_id=other.pk)
+    send_test_event(partner=call.partner, endpoint_id=row.pk)
+    (event,) = numbered_events(call.partner, 1)
+    assert call("POST", f"webhooks/{row.pk}/resend", since(hours=1)).json()["scheduled"] == 1
+    assert Delivery.objects.get().event_id == event.pk
 
 
 @pytest.mark.parametrize("moment", ["yesterday", "2026-02-30T00:00:00Z", "2026-01-05", 7, "2020-01-05T00:00:00Z", None])
@@ -192,5 +236,5 @@ def test_a_moment_is_one_of_the_last_ninety_days(call: Caller, moment: Any) -> N
     assert (refused.status_code, list(refused.json()["details"])) == (400, ["since"])
     assert call("POST", f"webhooks/{row.pk}/resend", since(days=91)).status_code == 400
     assert call("POST", f"webhooks/{row.pk}/resend", since(days=-1)).status_code == 400
-    assert call("POST", f"webhooks/{row.pk}/resend", since(days=89)).json() == {"scheduled": 0, "nextSince": None}
+    assert call("POST", f"webhooks/{row.pk}/resend", since(days=89)).json() == {"scheduled": 0, "next": None}
     assert Endpoint.objects.get().wakes == 0

@@ -7,6 +7,7 @@ import json
 import uuid
 
 import pytest
+from django.conf import settings as configured
 from standardwebhooks import Webhook
 
 from audit.models import AuditEntry
@@ -18,6 +19,7 @@ from partner_platform.core.secrets import crypto
 from partners.models import OutgoingMail
 from tests.factories import PartnerFactory
 from tests.webhooks.rows import URL, Answer, Receiver, ids, loans, make_endpoint, record, run, sender_to, the_delivery
+from webhooks import metrics
 from webhooks.delivery import claims, disabling, outcomes, reading
 from webhooks.delivery.fan_out import fan_out
 from webhooks.models import Attempt, Delivery, DeliveryStatus, Endpoint, EndpointStatus
@@ -297,7 +299,9 @@ def test_410_disables_the_endpoint_fails_what_waits_and_tells_the_partner_once(m
 @pytest.mark.parametrize(("days", "status"), [(4.99, EndpointStatus.ENABLED), (5.0, EndpointStatus.DISABLED)])
 def test_five_days_without_a_success_disable_the_endpoint(days: float, status: str, moment: Moment) -> None:
     since = moment.now - dt.timedelta(days=days)
-    endpoint, receiver = make_endpoint(failing_since=since, failures_in_a_row=9), Receiver()
+    yesterday = moment.now - dt.timedelta(days=1)
+    endpoint = make_endpoint(failing_since=since, failures_in_a_row=9, last_failed_at=yesterday)
+    receiver = Receiver()
     record(endpoint.partner, None)
     receiver.answers[URL] = [500]
 
@@ -308,6 +312,65 @@ def test_five_days_without_a_success_disable_the_endpoint(days: float, status: s
     told = status == EndpointStatus.DISABLED
     assert OutgoingMail.objects.exists() is told
     assert endpoint.disabled_reason == ("Every delivery failed for five days" if told else "")
+
+
+@pytest.mark.parametrize("idle", [dt.timedelta(days=6), None], ids=["for six days", "since before this was kept"])
+def test_days_without_a_try_do_not_count_as_failing(idle: dt.timedelta | None, moment: Moment) -> None:
+    since = moment.now - dt.timedelta(days=7)
+    last = None if idle is None else moment.now - idle
+    endpoint, receiver = make_endpoint(failing_since=since, failures_in_a_row=9, last_failed_at=last), Receiver()
+    record(endpoint.partner, None)
+    receiver.answers[URL] = [500]
+
+    run(sender_to(receiver))
+
+    endpoint.refresh_from_db()
+    assert (endpoint.status, endpoint.failing_since) == (EndpointStatus.ENABLED, moment.now)
+    assert (endpoint.last_failed_at, endpoint.failures_in_a_row) == (moment.now, 10)
+    assert not OutgoingMail.objects.exists()
+
+
+def test_each_wait_of_the_schedule_goes_on_with_the_same_failure(moment: Moment) -> None:
+    endpoint, receiver = make_endpoint(), Receiver()
+    record(endpoint.partner, None)
+    receiver.answers[URL] = [500]
+    sender, began = sender_to(receiver), moment.now
+
+    for wait in configured.WEBHOOK_RETRY_SCHEDULE:
+        moment.pass_by(wait)
+        run(sender)
+
+    endpoint.refresh_from_db()
+    assert (endpoint.failing_since, endpoint.failures_in_a_row) == (began, 10)
+
+
+def test_a_try_keeps_the_url_that_it_was_sent_to_and_when_it_began(moment: Moment) -> None:
+    endpoint, receiver = make_endpoint(), Receiver()
+    (event,) = record(endpoint.partner, None)
+    began = moment.now
+    receiver.on_post = lambda _: moment.pass_by(7)
+
+    run(sender_to(receiver))
+    Endpoint.objects.update(url="https://elsewhere.example/")
+
+    attempt = Attempt.objects.get()
+    assert (attempt.url, attempt.created_at) == (URL, began)
+    assert the_delivery(event, endpoint).finished_at == began + dt.timedelta(seconds=7)
+
+
+def finished(outcome: str) -> float:
+    return metrics.deliveries.labels(outcome=outcome)._value.get()
+
+
+def test_what_the_end_of_an_endpoint_fails_is_counted_once(moment: Moment) -> None:
+    endpoint, receiver = make_endpoint(), Receiver()
+    record(endpoint.partner, *loans(3))
+    receiver.answers[URL] = [410]
+    before = finished("failed"), finished("delivered")
+
+    run(sender_to(receiver), passes=8)
+
+    assert (finished("failed"), finished("delivered")) == (before[0] + 3, before[1])
 
 
 def test_a_result_that_is_rolled_back_leaves_no_try_and_is_stored_at_the_next_pass(moment: Moment, monkeypatch) -> None:
@@ -395,9 +458,11 @@ def test_a_delivery_whose_event_was_deleted_by_age_fails_and_holds_nothing_up(mo
     lost, kept = record(endpoint.partner, loan, loan)
     fan_out()
     Event.objects.filter(pk=lost.pk).delete()
+    failed = finished("failed")
 
     run(sender_to(receiver))
 
+    assert finished("failed") == failed + 1
     row = the_delivery(lost, endpoint)
     assert (row.status, row.last_error) == (DeliveryStatus.FAILED, reading.NOT_KEPT)
     assert receiver.events() == ids([kept])

@@ -2,6 +2,8 @@
 
 # ruff: noqa: N815 - the contract's names
 
+import datetime as dt
+
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -63,7 +65,10 @@ class DeliveryState(serializers.Serializer):
     resend = Count(help_text="0: the first delivery of the event to the endpoint; else which repetition it is.")
     lastStatusCode = Count(allow_null=True, help_text="Of the newest response; null where none came.")
     lastError = serializers.CharField(allow_null=True)
-    nextAttemptAt = Timestamp(allow_null=True, help_text="While it is PENDING: not before this.")
+    nextAttemptAt = Timestamp(
+        allow_null=True,
+        help_text="While it is PENDING: not before this; the end of the endpoint's pause where that is later.",
+    )
     createdAt = Timestamp()
     finishedAt = Timestamp(allow_null=True, help_text="When it was delivered or given up.")
 
@@ -97,7 +102,7 @@ class AttemptState(serializers.Serializer):
     """One try."""
 
     number = Count()
-    at = Timestamp()
+    at = Timestamp(help_text="When it began.")
     durationMs = Count()
     error = serializers.CharField(allow_null=True, help_text="Why it counts as failed.")
     request = AttemptRequest()
@@ -174,7 +179,9 @@ RETRY = OperationDoc(
     id="retryDelivery",
     tag="Webhooks",
     summary="Deliver now",
-    description="A pending delivery is tried at once; one that ended, delivered or not, is made anew.",
+    description="A pending delivery is tried at once, with those of its loan that it waits for; one that ended, "
+    "delivered or not, is made anew. It is sent though the endpoint is paused (`resumeAt`), and takes no step "
+    "of the schedule.",
     path=DeliveryIdPath,
     headers=(headers.IDEMPOTENCY_KEY,),
     answers=(
@@ -226,7 +233,7 @@ class DeliveriesViewSet(PartnerViewSet):
         delivery = selectors.get_delivery(partner=partner_of(request), delivery_id=delivery_id)
         event = event_selectors.event_by_id(delivery.event_id)
         body = None if event is None else event.body
-        tries = [present_attempt(attempt, delivery, body) for attempt in selectors.attempts_of(delivery)]
+        tries = [present_attempt(attempt, body) for attempt in selectors.attempts_of(delivery)]
         return Response({**present_delivery(delivery), "tries": tries})
 
     @action(detail=True, methods=["post"])
@@ -243,7 +250,6 @@ class DeliveriesViewSet(PartnerViewSet):
 
 def present_delivery(delivery: Delivery) -> dict[str, object]:
     """The fields of `DeliveryState`."""
-    is_pending = delivery.status == DeliveryStatus.PENDING
     return {
         "id": str(delivery.pk),
         "endpointId": str(delivery.endpoint_id),
@@ -255,13 +261,19 @@ def present_delivery(delivery: Delivery) -> dict[str, object]:
         "resend": delivery.resend,
         "lastStatusCode": delivery.last_status_code,
         "lastError": delivery.last_error or None,
-        "nextAttemptAt": isoformat(delivery.due_at) if is_pending else None,
+        "nextAttemptAt": isoformat(_next_attempt_at(delivery)),
         "createdAt": isoformat(delivery.created_at),
         "finishedAt": isoformat(delivery.finished_at),
     }
 
 
-def present_attempt(attempt: Attempt, delivery: Delivery, body: str | None) -> dict[str, object]:
+def _next_attempt_at(delivery: Delivery) -> dt.datetime | None:
+    if delivery.status != DeliveryStatus.PENDING:
+        return None
+    return max(delivery.due_at, delivery.endpoint.resume_at or delivery.due_at)
+
+
+def present_attempt(attempt: Attempt, body: str | None) -> dict[str, object]:
     """The fields of `AttemptState`."""
     response = None
     if attempt.status_code is not None:
@@ -275,6 +287,6 @@ def present_attempt(attempt: Attempt, delivery: Delivery, body: str | None) -> d
         "at": isoformat(attempt.created_at),
         "durationMs": attempt.duration_ms,
         "error": attempt.error or None,
-        "request": {"url": attempt.url or delivery.endpoint.url, "headers": attempt.request_headers, "body": body},
+        "request": {"url": attempt.url, "headers": attempt.request_headers, "body": body},
         "response": response,
     }

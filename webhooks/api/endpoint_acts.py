@@ -10,10 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from partner_platform.core import clock
-from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi import headers
-from partner_platform.core.openapi.fields import Count, Timestamp
+from partner_platform.core.openapi.fields import Count
 from partner_platform.core.openapi.operations import (
     BODY_ERRORS,
     IDEMPOTENCY_ERRORS,
@@ -21,11 +20,13 @@ from partner_platform.core.openapi.operations import (
     ResponseDoc,
     described,
 )
-from partner_platform.core.web.serializers import StrictSerializer
+from partner_platform.core.web.serializers import StrictCharField, StrictSerializer
 from partners.api.common import PartnerViewSet, audit_actor, partner_of, returned, validated
 from partners.idempotency.view import idempotent
 from partners.models import Scope
+from webhooks.api import feed_cursor
 from webhooks.api.endpoints import SECRET_EXAMPLE, EndpointIdPath, EndpointWithSecret, present_endpoint
+from webhooks.api.feed import FEED_EXAMPLE
 from webhooks.api.fields import MomentField, NoBody
 from webhooks.services import deliveries, endpoints
 
@@ -34,9 +35,20 @@ _SINCE_WHEN = f"Must be within the last {RESEND_DAYS} days and not in the future
 
 
 class ResendBody(StrictSerializer):
-    """From when on events are sent again."""
+    """From where on events are sent again: one of the two."""
 
-    since = MomentField(help_text=f"At most {RESEND_DAYS} days ago.")
+    since = MomentField(required=False, help_text=f"At most {RESEND_DAYS} days ago.")
+    after = StrictCharField(
+        max_length=feed_cursor.MAX_CURSOR,
+        required=False,
+        help_text="The `next` of the call before, or of a page of the feed.",
+    )
+
+    def validate(self, attrs: dict[str, object]) -> dict[str, object]:
+        """Raise where both are given, or neither."""
+        if len(attrs) != 1:
+            raise serializers.ValidationError({"since": "Give since or after: one of the two."})
+        return attrs
 
     def validate_since(self, since: dt.datetime) -> dt.datetime:
         """Raise where the feed does not reach back so far."""
@@ -58,9 +70,9 @@ class ResendScheduled(serializers.Serializer):
     """How many events will be delivered again."""
 
     scheduled = Count()
-    nextSince = Timestamp(
+    next = serializers.CharField(
         allow_null=True,
-        help_text=f"The `since` for those that are left: a call takes {deliveries.MAX_RESENT:,} events. Null: none is.",
+        help_text=f"The `after` for those that are left: a call takes {deliveries.MAX_RESENT:,} events. Null: none is.",
     )
 
 
@@ -69,7 +81,8 @@ TEST = OperationDoc(
     id="testWebhook",
     tag="Webhooks",
     summary="Send a `webhook.test` event to an endpoint",
-    description="It is delivered like every other event, to this endpoint alone, whatever types it asks for.",
+    description="It is delivered like every other event, to this endpoint alone, whatever types it asks for, and "
+    "though the endpoint is paused (`resumeAt`).",
     path=EndpointIdPath,
     headers=(headers.IDEMPOTENCY_KEY,),
     answers=(ResponseDoc(status=202, when="It will be sent", body=TestSent, example={"eventId": _EVENT_ID}),),
@@ -101,18 +114,19 @@ RESEND = OperationDoc(
     id="resendWebhook",
     tag="Webhooks",
     summary="Deliver the events since a moment again",
-    description="Those that the endpoint asks for, oldest first, whether they were delivered or not; a receiver knows "
-    "them by their `id`.",
+    description="Those that the endpoint asks for, in the feed's order, whether they were delivered or not; a receiver "
+    "knows them by their `id`. `webhook.test` events are left out. Where `next` is not null, call again with it "
+    "as `after`.",
     path=EndpointIdPath,
     headers=(headers.IDEMPOTENCY_KEY,),
     body=ResendBody,
-    body_examples={"since": {"since": "2026-01-05T10:30:00Z"}},
+    body_examples={"since": {"since": "2026-01-05T10:30:00Z"}, "after": {"after": FEED_EXAMPLE["next"]}},
     answers=(
         ResponseDoc(
             status=202,
             when="They will be sent",
             body=ResendScheduled,
-            example={"scheduled": 1000, "nextSince": "2026-01-05T18:02:11.204Z"},
+            example={"scheduled": 1000, "next": FEED_EXAMPLE["next"]},
         ),
     ),
     errors=(
@@ -120,6 +134,7 @@ RESEND = OperationDoc(
         *IDEMPOTENCY_ERRORS,
         ErrorCode.ENDPOINT_NOT_FOUND,
         ErrorCode.ENDPOINT_DISABLED,
+        ErrorCode.CURSOR_EXPIRED,
         ErrorCode.QUEUE_UNAVAILABLE,
     ),
 )
@@ -157,8 +172,14 @@ class EndpointActsViewSet(PartnerViewSet):
     @idempotent(atomic=True)
     def resend(self, request: Request, endpoint_id: str) -> Response:
         """Schedule events once more."""
-        since = validated(ResendBody(data=request.data))["since"]
-        resent = deliveries.resend_since(
-            partner=partner_of(request), endpoint_id=endpoint_id, since=since, actor=audit_actor(request)
+        partner, asked = partner_of(request), validated(ResendBody(data=request.data))
+        after = feed_cursor.number_in(asked["after"], partner.pk) if "after" in asked else None
+        resent = deliveries.resend_events(
+            partner=partner,
+            endpoint_id=endpoint_id,
+            since=asked.get("since"),
+            after=after,
+            actor=audit_actor(request),
         )
-        return Response({"scheduled": resent.scheduled, "nextSince": isoformat(resent.next_since)}, status=202)
+        following = None if resent.next is None else feed_cursor.cursor_after(resent.next, partner.pk)
+        return Response({"scheduled": resent.scheduled, "next": following}, status=202)

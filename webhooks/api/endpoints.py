@@ -2,6 +2,7 @@
 
 # ruff: noqa: N815 - the contract's names
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.kinds import EventType
+from partner_platform.core import clock
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.openapi import headers
@@ -70,7 +72,11 @@ class EndpointState(serializers.Serializer):
     description = serializers.CharField(allow_blank=True)
     status = serializers.ChoiceField(choices=EndpointStatus.values)
     disabledReason = serializers.CharField(allow_null=True)
-    failingSince = Timestamp(allow_null=True, help_text="Since when every delivery has failed.")
+    failingSince = Timestamp(allow_null=True, help_text="Since when every try has failed.")
+    resumeAt = Timestamp(
+        allow_null=True,
+        help_text="Until then nothing is sent: it fails, or asked for time. A test or a retry is sent at once.",
+    )
     lastDeliveredAt = Timestamp(allow_null=True)
     previousSecretValidUntil = Timestamp(allow_null=True, help_text="Until then the former secret signs too.")
     createdAt = Timestamp()
@@ -98,6 +104,7 @@ ENDPOINT_EXAMPLE = {
     "status": "ENABLED",
     "disabledReason": None,
     "failingSince": None,
+    "resumeAt": None,
     "lastDeliveredAt": "2026-01-05T10:30:02Z",
     "previousSecretValidUntil": None,
     "createdAt": "2026-01-05T10:30:00Z",
@@ -222,11 +229,18 @@ def present_endpoint(endpoint: Endpoint) -> dict[str, object]:
         "status": str(endpoint.status),
         "disabledReason": endpoint.disabled_reason or None,
         "failingSince": isoformat(endpoint.failing_since),
+        "resumeAt": isoformat(paused_until(endpoint)),
         "lastDeliveredAt": isoformat(endpoint.delivered_at),
         "previousSecretValidUntil": isoformat(endpoint.previous_secret_until),
         "createdAt": isoformat(endpoint.created_at),
         "updatedAt": isoformat(endpoint.updated_at),
     }
+
+
+def paused_until(endpoint: Endpoint) -> dt.datetime | None:
+    """Until when nothing is sent to it; None where it is not paused."""
+    resume_at: dt.datetime | None = endpoint.resume_at
+    return resume_at if resume_at is not None and resume_at > clock.now() else None
 
 
 def _arguments(data: Mapping[str, object]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Deliveries for the events of the feed: one for each endpoint of the event's partner that asks for its type.
 
 A page is one transaction, which moves `FanOut.until` first: two fan-outs at once make a page once, and a killed one
-leaves nothing of its page. A page costs the same number of statements whatever it holds. The endpoints are written
-before the deliveries, and only where they are still enabled: an endpoint that is disabled meanwhile fails the
-deliveries that it has, so none may come after.
+leaves nothing of its page. A page costs the same number of statements whatever it holds, one more with a test. The
+endpoints are written before the deliveries, and only where they are still enabled: an endpoint that is disabled
+meanwhile fails the deliveries that it has, so none may come after.
 """
 
 import json
@@ -77,9 +77,13 @@ def _choose(events: Sequence[Event]) -> list[tuple[Event, Endpoint]]:
 
 
 def _is_for(event: Event, endpoint: Endpoint) -> bool:
-    if event.type == EventType.WEBHOOK_TEST:  # for the endpoint that it names, whatever types that asks for
+    if _is_test(event):  # for the endpoint that it names, whatever types that asks for
         return bool(json.loads(event.body)["data"].get("endpointId") == str(endpoint.pk))
     return wants(endpoint.event_types, event.type)
+
+
+def _is_test(event: Event) -> bool:
+    return event.type == EventType.WEBHOOK_TEST
 
 
 def _make(until: int, events: Sequence[Event], chosen: Sequence[tuple[Event, Endpoint]]) -> int:
@@ -90,6 +94,8 @@ def _make(until: int, events: Sequence[Event], chosen: Sequence[tuple[Event, End
     live = Endpoint.objects.filter(pk__in=keys, status=EndpointStatus.ENABLED, deleted_at=None)
     if keys and live.update(due_at=now, wakes=F("wakes") + 1) != len(keys):
         raise EndpointsChanged
+    if tested := sorted({endpoint.pk for event, endpoint in chosen if _is_test(event)}):
+        Endpoint.objects.filter(pk__in=tested).update(resume_at=None)  # the test is sent at once, as a retry by hand
     Delivery.objects.bulk_create(
         Delivery(
             endpoint_id=endpoint.pk,
@@ -100,6 +106,7 @@ def _make(until: int, events: Sequence[Event], chosen: Sequence[tuple[Event, End
             loan_id=event.loan_id,
             number=event.number or 0,
             due_at=now,
+            by_hand=_is_test(event),
             created_at=now,
         )
         for event, endpoint in chosen

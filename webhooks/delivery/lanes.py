@@ -42,6 +42,8 @@ class TryOutcome:
     job: Job
     is_delivered: bool
     at: dt.datetime  # when it ended
+    began_at: dt.datetime
+    url: str = ""  # that it was sent to
     duration_ms: int = 0
     request_headers: dict[str, str] = field(default_factory=dict)
     status: int | None = None
@@ -58,6 +60,7 @@ class ReceiverHealth:
     failures_in_a_row: int = 0
     resume_at: dt.datetime | None = None
     failing_since: dt.datetime | None = None
+    last_failed_at: dt.datetime | None = None
     delivered_at: dt.datetime | None = None
 
     @classmethod
@@ -67,6 +70,7 @@ class ReceiverHealth:
             failures_in_a_row=endpoint.failures_in_a_row,
             resume_at=endpoint.resume_at,
             failing_since=endpoint.failing_since,
+            last_failed_at=endpoint.last_failed_at,
             delivered_at=endpoint.delivered_at,
         )
 
@@ -77,7 +81,9 @@ class ReceiverHealth:
         failures = self.failures_in_a_row + 1
         pause = max(schedule.breaker_pause(failures), outcome.retry_after or 0.0)
         resume_at = schedule.later(outcome.at, pause) if pause else None
-        return ReceiverHealth(failures, resume_at, self.failing_since or outcome.at, self.delivered_at)
+        goes_on = schedule.is_same_failure(self.last_failed_at, now=outcome.at)
+        since = self.failing_since if goes_on else None
+        return ReceiverHealth(failures, resume_at, since or outcome.at, outcome.at, self.delivered_at)
 
 
 @dataclass

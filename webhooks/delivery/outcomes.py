@@ -24,6 +24,7 @@ class _Result:
     outcome: TryOutcome
     attempt: Attempt
     due_at: dt.datetime | None
+    step: int = 0  # of the delivery, where it failed
 
     @property
     def is_final(self) -> bool:
@@ -44,21 +45,23 @@ def store(
 
 def _result(outcome: TryOutcome) -> _Result:
     delivery = outcome.job.delivery
-    tries = delivery.attempts + 1
     attempt = Attempt(
         delivery_id=delivery.pk,
-        number=tries,
+        number=delivery.attempts + 1,
+        url=outcome.url,
         request_headers=outcome.request_headers,
         status_code=outcome.status,
         response_headers=outcome.response_headers,
         response_body=outcome.response_body,
         error=outcome.error,
         duration_ms=outcome.duration_ms,
-        created_at=outcome.at,
+        created_at=outcome.began_at,
     )
     if outcome.is_delivered:
         return _Result(outcome, attempt, None)
-    return _Result(outcome, attempt, schedule.retry_at(tries=tries, now=outcome.at, retry_after=outcome.retry_after))
+    step = schedule.step_after(delivery.step, by_hand=delivery.by_hand)
+    due_at = schedule.retry_at(step=step, now=outcome.at, retry_after=outcome.retry_after)
+    return _Result(outcome, attempt, due_at, step)
 
 
 def _write(results: Sequence[_Result], healths: Mapping[UUID, tuple[Endpoint, ReceiverHealth]], token: str) -> None:
@@ -108,7 +111,12 @@ def _write_failed(result: _Result) -> None:
     outcome = result.outcome
     again = {"due_at": result.due_at} if result.due_at else {"status": DeliveryStatus.FAILED, "finished_at": outcome.at}
     _pending([outcome.job.delivery.pk]).update(
-        attempts=F("attempts") + 1, last_status_code=outcome.status, last_error=outcome.error, **again
+        attempts=F("attempts") + 1,
+        step=result.step,
+        by_hand=False,
+        last_status_code=outcome.status,
+        last_error=outcome.error,
+        **again,
     )
 
 

@@ -1,8 +1,10 @@
 """One try: signed headers, the post, and what came of it. Runs on the sender's threads and uses no database."""
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from partner_platform.core import clock
@@ -20,47 +22,60 @@ HEADER_CHARACTERS = 500  # of each
 ERROR_CHARACTERS = 300
 
 
+@dataclass
+class _Sent:
+    """A request: where it went, when it began (of both clocks), and its headers once they are signed."""
+
+    url: str
+    at: dt.datetime
+    began: float
+    headers: dict[str, str] = field(default_factory=dict)
+
+
 def post(client: OutsideClient, lane: Lane, job: Job) -> TryOutcome:
     """Try a delivery once. Never raises."""
-    delivery, began = job.delivery, time.monotonic()
-    headers: dict[str, str] = {}
+    delivery, sent = job.delivery, _Sent(lane.endpoint.url, clock.now(), time.monotonic())
     try:
-        headers = signed_headers(
+        sent.headers = signed_headers(
             event_id=delivery.event_id,
             event_type=delivery.event_type,
             body=job.body,
             secrets=lane.secrets,
-            now=clock.now(),
+            now=sent.at,
         )
-        response = client.post(lane.endpoint.url, body=job.body.encode(), headers=headers)
+        response = client.post(sent.url, body=job.body.encode(), headers=sent.headers)
     except OutsideError as error:
-        return _failed(job, headers, str(error), began)
+        return _failed(job, sent, str(error))
     except Exception as error:  # a bug of ours must not end the thread, nor lose the delivery
         logger.exception("delivery %s could not be tried", delivery.pk)
-        return _failed(job, headers, f"The delivery could not be tried ({type(error).__name__})", began)
-    return _answered(job, headers, response)
+        return _failed(job, sent, f"The delivery could not be tried ({type(error).__name__})")
+    return _answered(job, sent, response)
 
 
-def _failed(job: Job, headers: dict[str, str], error: str, began: float) -> TryOutcome:
+def _failed(job: Job, sent: _Sent, error: str) -> TryOutcome:
     return TryOutcome(
         job=job,
         is_delivered=False,
         at=clock.now(),
-        duration_ms=int((time.monotonic() - began) * 1000),
-        request_headers=headers,
+        began_at=sent.at,
+        url=sent.url,
+        duration_ms=int((time.monotonic() - sent.began) * 1000),
+        request_headers=sent.headers,
         error=printable(error, ERROR_CHARACTERS),
     )
 
 
-def _answered(job: Job, headers: dict[str, str], response: Response) -> TryOutcome:
+def _answered(job: Job, sent: _Sent, response: Response) -> TryOutcome:
     status, now = response.status, clock.now()
     is_delivered = 200 <= status < 300
     return TryOutcome(
         job=job,
         is_delivered=is_delivered,
         at=now,
+        began_at=sent.at,
+        url=sent.url,
         duration_ms=response.duration_ms,
-        request_headers=headers,
+        request_headers=sent.headers,
         status=status,
         response_headers=_kept(response.headers),
         response_body=_text(response.body[:BODY_BYTES]),

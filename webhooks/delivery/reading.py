@@ -15,11 +15,13 @@ from events.models import Event
 from partner_platform.core import clock
 from partner_platform.core.database.batches import batched
 from partner_platform.core.database.transactions import run_in_transaction
+from webhooks import metrics
 from webhooks.delivery.lanes import Job, Lane
 from webhooks.models import Delivery, DeliveryStatus
 
 ROWS_EACH = 25  # of a page, for each post that may be under way at once
 ROWS_OF_LOANS = 1_000  # of the page's loans
+ROWS_BY_HAND = 5  # of an endpoint that fails
 NOT_KEPT = "The event is older than the feed keeps"
 
 
@@ -33,7 +35,7 @@ def read(lane: Lane) -> tuple[list[Job], bool]:
     sendable, heads = _in_order(of_loans, now)
     _put_off(pending, heads)
     sendable += [row for row in page if row.loan_id is None]
-    return _jobs(sorted(sendable, key=lambda row: (row.number, row.resend)), lane), is_whole and has_all
+    return _jobs(_by_hand_first(sendable), lane), is_whole and has_all
 
 
 def _page(pending: QuerySet[Delivery], lane: Lane, now: dt.datetime) -> tuple[list[Delivery], bool]:
@@ -42,7 +44,21 @@ def _page(pending: QuerySet[Delivery], lane: Lane, now: dt.datetime) -> tuple[li
         due = due.filter(Q(loan_id=None) | ~Q(loan_id__in=list(lane.behind)))
     limit = ROWS_EACH * lane.limit + len(lane.known)
     page = list(due.order_by("due_at", "number")[:limit])
-    return [row for row in page if row.pk not in lane.known], len(page) < limit
+    rows = {row.pk: row for row in [*_asked_for(due, lane), *page] if row.pk not in lane.known}
+    return list(rows.values()), len(page) < limit
+
+
+def _asked_for(due: QuerySet[Delivery], lane: Lane) -> list[Delivery]:
+    """Of an endpoint that fails, what was asked for by hand last: it may get one try, and that is to be this one."""
+    if not lane.health.failures_in_a_row:
+        return []
+    return list(due.filter(by_hand__in=[True]).order_by("-due_at")[:ROWS_BY_HAND])
+
+
+def _by_hand_first(rows: Sequence[Delivery]) -> list[Delivery]:
+    """What was asked for by hand before the rest, with all of its loan; each part in the feed's order."""
+    loans = {row.loan_id for row in rows if row.by_hand and row.loan_id is not None}
+    return sorted(rows, key=lambda row: (not (row.by_hand or row.loan_id in loans), row.number, row.resend))
 
 
 def _of_loans(pending: QuerySet[Delivery], loans: Sequence[UUID]) -> tuple[list[Delivery], bool]:
@@ -90,7 +106,8 @@ def _jobs(rows: Sequence[Delivery], lane: Lane) -> list[Job]:
         bodies |= dict(Event.objects.filter(pk__in=some).values_list("pk", "body"))
     lost = [row.pk for row in rows if row.event_id not in bodies]
     for some in batched(lost):
-        Delivery.objects.filter(pk__in=some, status=DeliveryStatus.PENDING).update(
+        failed = Delivery.objects.filter(pk__in=some, status=DeliveryStatus.PENDING).update(
             status=DeliveryStatus.FAILED, last_error=NOT_KEPT, finished_at=clock.now()
         )
+        metrics.deliveries.labels(outcome="failed").inc(failed)
     return [Job(row, bodies[row.event_id], lane.endpoint.pk) for row in rows if row.event_id in bodies]

@@ -13,6 +13,7 @@ from django.conf import settings
 SPREAD = 0.1  # of a wait, added at random
 FAILURES_TO_OPEN = 5  # in a row: then the breaker is open
 FAILING_DAYS = 5.0  # without a success: then the endpoint is disabled
+IDLE_SECONDS = 3600.0  # between two failed tries beyond the longest wait: then the later one begins a new failure
 _DOUBLINGS = 16
 
 
@@ -22,9 +23,14 @@ def wait_before(number: int) -> float | None:
     return waits[number - 1] if number <= len(waits) else None
 
 
-def retry_at(*, tries: int, now: dt.datetime, retry_after: float | None = None) -> dt.datetime | None:
-    """When to try again after so many failed tries; None where no try is left. Never before `retry_after` seconds."""
-    wait = wait_before(tries + 1)
+def step_after(step: int, *, by_hand: bool) -> int:
+    """How many tries of the schedule are used up by a failed one; a try by hand uses up only the first, at once."""
+    return max(step, 1) if by_hand else step + 1
+
+
+def retry_at(*, step: int, now: dt.datetime, retry_after: float | None = None) -> dt.datetime | None:
+    """When to try again after so many tries of the schedule; None where none is left. `retry_after`: no sooner."""
+    wait = wait_before(step + 1)
     if wait is None:
         return None
     return later(now, max(_spread(wait), retry_after or 0.0))
@@ -52,6 +58,15 @@ def retry_after_seconds(status: int, header: str | None, *, now: dt.datetime) ->
     except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
         return None
     return min(max(seconds, 0.0), max(settings.WEBHOOK_RETRY_SCHEDULE))
+
+
+def is_same_failure(last_failed_at: dt.datetime | None, *, now: dt.datetime) -> bool:
+    """Whether a try that fails now goes on with the failure of the one before, or nothing was tried for too long.
+
+    While a delivery waits, no two tries are further apart than the schedule's longest wait.
+    """
+    longest = max(settings.WEBHOOK_RETRY_SCHEDULE) * (1 + SPREAD) + IDLE_SECONDS
+    return last_failed_at is not None and now - last_failed_at <= dt.timedelta(seconds=longest)
 
 
 def has_failed_for_long(since: dt.datetime | None, *, now: dt.datetime) -> bool:

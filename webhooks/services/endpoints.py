@@ -23,7 +23,7 @@ from partners.models import Partner
 from partners.services import change_terms
 from webhooks import selectors
 from webhooks.models import ALL_TYPES, Endpoint, EndpointStatus
-from webhooks.rules import MAX_ENDPOINTS
+from webhooks.rules import MAX_ENDPOINTS, is_same_url
 from webhooks.secrets import GRACE, new_secret
 from webhooks.services.pending import fail_pending
 
@@ -65,7 +65,8 @@ def update_endpoint(*, partner: Partner, endpoint_id: object, actor: str, **chan
         if not changed:
             return before
         if "url" in changed:
-            _require_new_url(str(changed["url"]), selectors.live_endpoints(partner))
+            others = [endpoint for endpoint in selectors.live_endpoints(partner) if endpoint.pk != before.pk]
+            _require_new_url(str(changed["url"]), others)
         after = _write(before, changed, actor)
         if before.is_partners_url and "url" in changed:
             change_terms(partner=partner, actor=actor, webhook_url=changed["url"])
@@ -156,11 +157,12 @@ def follow_partners_url(*, partner: Partner, url: str, actor: str) -> str | None
     """
     live = selectors.live_endpoints(partner)
     own = next((endpoint for endpoint in live if endpoint.is_partners_url), None)
-    named = next((endpoint for endpoint in live if url and endpoint.url == url), None)
-    if own is not None and named is None and url:
-        _write(own, {"url": url}, actor)
-    elif own is not None and own is not named:
+    named = next((endpoint for endpoint in live if url and is_same_url(endpoint.url, url)), None)
+    if own is not None and own is not named and (named is not None or not url):
         _delete(own, actor)
+    follower = named or own
+    if follower is not None and url and follower.url != url:
+        _write(follower, {"url": url}, actor)
     if named is not None and not named.is_partners_url:
         Endpoint.objects.filter(pk=named.pk).update(is_partners_url=True, updated_at=clock.now())
     if own is None and named is None and url:
@@ -205,7 +207,7 @@ def _consequences(changed: dict[str, object]) -> dict[str, object]:
         return {"disabled_reason": DISABLED_BY_PARTNER}
     columns: dict[str, object] = {"disabled_reason": ""} if "status" in changed else {}
     if "url" in changed or "status" in changed:
-        columns |= {"failures_in_a_row": 0, "resume_at": None, "failing_since": None}
+        columns |= {"failures_in_a_row": 0, "resume_at": None, "failing_since": None, "last_failed_at": None}
     return columns
 
 
@@ -227,7 +229,7 @@ def _delete(endpoint: Endpoint, actor: str) -> None:
 def _require_new_url(url: str, others: list[Endpoint]) -> None:
     """Twice the same URL would get every event twice; so does a POST that is sent again without a key."""
     for other in others:
-        if other.url == url:
+        if is_same_url(other.url, url):
             details = {"endpointId": str(other.pk)}
             raise Conflict(ErrorCode.DUPLICATE_ENDPOINT, "Another endpoint of yours has this URL", details=details)
 
