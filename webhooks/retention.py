@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from events.retention import delete_old_events
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
+from webhooks import selectors
 from webhooks.models import Attempt, Delivery, DeliveryStatus, FanOut
 
 ENDED = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
@@ -48,7 +49,7 @@ def delete_old() -> Deleted:
 
 def pending_query() -> "QuerySet[Delivery, int]":
     """The numbers of events with a delivery to come, the lowest first; for the index tests too."""
-    return Delivery.objects.filter(status=DeliveryStatus.PENDING).order_by("number").values_list("number", flat=True)
+    return selectors.pending_query().order_by("number").values_list("number", flat=True)
 
 
 def ended_query(status: DeliveryStatus, before: dt.datetime) -> "QuerySet[Delivery, UUID]":

@@ -26,12 +26,14 @@ from webhooks.delivery.fan_out import EVENTS_A_PAGE, fan_out, is_up_to_date
 from webhooks.delivery.lanes import Lane, TryOutcome
 from webhooks.delivery.posting import post
 from webhooks.secrets import live_secrets
+from webhooks.services.pending import fail_backlogs
 
 logger = logging.getLogger(__name__)
 
 THREADS = 64
 LANES = 500  # endpoints that work, claimed at once
 FAN_OUT_SECONDS = 0.5  # of a pass: then results are stored before the next page is made
+FAIL_SECONDS = 0.25  # of a pass, for what is left of disabled endpoints
 STORED_AT_ONCE = 250
 READS_A_PASS = 4  # of one endpoint
 GATHER_SECONDS = 0.02  # the shortest time between two passes, so that several results are stored together
@@ -78,7 +80,7 @@ class Sender:
         self._board = Board(THREADS)
         self._limits: dict[UUID, tuple[int, bool]] = {}
         self._report = SendReport()
-        self._renewed = self._refreshed = self._listened = 0.0
+        self._renewed = self._refreshed = self._listened = self._cleared = 0.0
         self._quiet_since: float | None = None
 
     def run(self, pool: ThreadPoolExecutor, max_seconds: float) -> SendReport:
@@ -114,7 +116,8 @@ class Sender:
         for _ in range(self._board.takeable()):
             submit(self._work)
         self._give_back()
-        return bool(made or self._board.lanes or self._board.has_finished)
+        has_cleared = self._clear()
+        return bool(made or has_cleared or self._board.lanes or self._board.has_finished)
 
     def _fan_out(self) -> int:
         began, events = time.monotonic(), 0
@@ -189,6 +192,8 @@ class Sender:
         stored = outcomes.store(found, self._board.lane, token=self._token)
         self._board.stored(stored)
         self._report.tries += len(stored)
+        if not all(outcome.is_delivered for outcome in found):
+            self._refreshed = self._cleared = 0.0  # an endpoint may be disabled now
 
     def _store_alone(self, outcome: TryOutcome) -> None:
         """One result; without its response where that is what cannot be stored."""
@@ -213,6 +218,15 @@ class Sender:
                 self._board.remove(lane)
             else:
                 self._refreshed = 0.0  # it was written meanwhile: look at once
+
+    def _clear(self) -> bool:
+        """Fail what is left of disabled endpoints; at once again while there is anything."""
+        if time.monotonic() - self._cleared < LOOK_SECONDS:
+            return False
+        has_cleared = fail_backlogs(seconds=FAIL_SECONDS)
+        if not has_cleared:
+            self._cleared = time.monotonic()
+        return has_cleared
 
     def _is_done(self, *, has_work: bool, is_late: bool) -> bool:
         if stopping.is_set() or (is_late and not self._board.under_way):
