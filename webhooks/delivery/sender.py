@@ -22,7 +22,7 @@ from partner_platform.core.outside import OutsideClient
 from partner_platform.core.redis import wakeup
 from webhooks.delivery import claims, outcomes, reading, waking
 from webhooks.delivery.board import Board
-from webhooks.delivery.fan_out import EVENTS_A_PAGE, fan_out, is_up_to_date
+from webhooks.delivery.fan_out import fan_out, is_up_to_date
 from webhooks.delivery.lanes import Lane, TryOutcome
 from webhooks.delivery.posting import post
 from webhooks.secrets import live_secrets
@@ -45,6 +45,7 @@ STOP_SECONDS = 5.0  # for the posts under way, when the process is told to end
 PAUSE_SECONDS = 1.0  # while the database does not answer
 
 NOT_STORED = "The receiver's response could not be stored"
+GIVEN_UP = "The delivery was given up: the result of its try could not be stored"
 
 stopping = threading.Event()  # the process is told to end
 
@@ -63,6 +64,12 @@ def run_sender(*, max_seconds: float, client: OutsideClient | None = None) -> Se
     sender = Sender(client or outside_client())
     with ThreadPoolExecutor(THREADS, thread_name_prefix="webhook") as pool:
         return sender.run(pool, max_seconds)
+
+
+def has_work() -> bool:
+    """Whether an event is to be fanned out, or an endpoint that nobody has claimed is due."""
+    due = claims.next_due()
+    return not is_up_to_date() or (due is not None and due <= clock.now())
 
 
 @cache
@@ -124,7 +131,7 @@ class Sender:
         while time.monotonic() - began < FAN_OUT_SECONDS:
             made = fan_out()
             events += made
-            self._board.is_behind = made >= EVENTS_A_PAGE
+            self._board.is_behind = made > 0
             if not made:
                 break
         self._report.events += events
@@ -151,12 +158,12 @@ class Sender:
                 self._board.update(lane, row, live_secrets(row))
 
     def _claim(self) -> None:
-        suspects = sum(lane.is_suspect for lane in self._board.lanes)
-        healthy = LANES - (len(self._board.lanes) - suspects)
+        failing = sum(lane.is_failing for lane in self._board.lanes)  # those that are only slow leave them their places
+        healthy = LANES - (len(self._board.lanes) - failing)
         if not self._board.lanes:
             self._renewed = time.monotonic()
             self._board.may_send_until = self._renewed + claims.SENDING_SECONDS
-        for endpoint in claims.claim_due(self._token, healthy=healthy, failing=THREADS // 2 - suspects):
+        for endpoint in claims.claim_due(self._token, healthy=healthy, failing=THREADS // 2 - failing):
             limit, is_slow = self._limits.get(endpoint.pk, (1, False))
             limit = 1 if endpoint.failures_in_a_row else limit
             self._board.put(Lane(endpoint, live_secrets(endpoint), limit=limit, is_slow=is_slow))
@@ -185,8 +192,7 @@ class Sender:
                     self._board.put_back(found)
                     raise
                 logger.exception("results could not be stored together; each is stored by itself")
-                for outcome in found:
-                    self._store_alone(outcome)
+                self._store_each(found)
 
     def _store_together(self, found: Sequence[TryOutcome]) -> None:
         stored = outcomes.store(found, self._board.lane, token=self._token)
@@ -195,16 +201,40 @@ class Sender:
         if not all(outcome.is_delivered for outcome in found):
             self._refreshed = self._cleared = 0.0  # an endpoint may be disabled now
 
+    def _store_each(self, found: Sequence[TryOutcome]) -> None:
+        for place, outcome in enumerate(found):
+            try:
+                self._store_alone(outcome)
+            except Exception:
+                self._board.put_back(found[place:])
+                raise
+
     def _store_alone(self, outcome: TryOutcome) -> None:
-        """One result; without its response where that is what cannot be stored."""
+        """One result; without its response where that is what cannot be stored; else its delivery is given up."""
+        bare = replace(outcome, response_headers={}, response_body="", error=NOT_STORED)
+        for attempt in (outcome, bare):
+            try:
+                self._store_together([attempt])
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                logger.exception("the response to delivery %s could not be stored", outcome.job.delivery.pk)
+            else:
+                return
+        self._give_up(outcome)
+
+    def _give_up(self, outcome: TryOutcome) -> None:
+        """A result that nothing stores must neither end the sender nor be sent for ever: its delivery fails."""
+        logger.error("delivery %s is given up: no result of it can be stored", outcome.job.delivery.pk)
         try:
-            self._store_together([outcome])
+            outcomes.give_up(outcome, why=GIVEN_UP)
         except Exception as error:
             if is_unavailable(error):
-                self._board.put_back([outcome])
                 raise
-            logger.exception("the response to delivery %s could not be stored", outcome.job.delivery.pk)
-            self._store_together([replace(outcome, response_headers={}, response_body="", error=NOT_STORED)])
+            logger.exception("delivery %s could not be given up", outcome.job.delivery.pk)
+            if (lane := self._board.lane(outcome.job.lane)) is not None:
+                self._board.close(lane)  # its claim ends by itself, so it is tried again a minute later
+        self._board.stored([(outcome, True)])
 
     def _give_back(self) -> None:
         """End the claims of endpoints of which nothing is left to do now."""
@@ -276,4 +306,4 @@ class Sender:
         self._store()
         if self._board.lanes:
             self._report.is_live = True
-            claims.let_go(self._token)
+            claims.let_go(self._token, [lane.endpoint.pk for lane in self._board.lanes if not lane.under_way])

@@ -13,6 +13,7 @@ from uuid import UUID
 from audit.services import record_change
 from events.kinds import EventType
 from events.models import Event
+from events.selectors import newest_number
 from events.services import NewEvent, record_events
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
@@ -181,6 +182,7 @@ def require_enabled(endpoint: Endpoint) -> None:
 
 def _insert(partner: Partner, actor: str, **values: object) -> tuple[Endpoint, str]:
     secret = new_secret()
+    values["from_number"] = newest_number()
     endpoint = Endpoint(partner_id=partner.pk, secret=crypto.encrypt(secret), **values)
     endpoint.save(force_insert=True)
     _record(endpoint, actor, "webhook.endpoint_created", after=_as_audited(endpoint, AUDITED))
