@@ -7,8 +7,10 @@ import threading
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
+from partner_platform.core import clock
 from webhooks import retention
-from webhooks.delivery import sender
+from webhooks.delivery import claims, sender
+from webhooks.delivery.fan_out import is_up_to_date
 from webhooks.delivery.waking import wake_sender
 
 DELIVER_SECONDS = 60.0  # then the worker's thread is given back as soon as no post is under way
@@ -28,8 +30,14 @@ def deliver() -> None:
         report = sender.run_sender(max_seconds=DELIVER_SECONDS)
     finally:
         _sending.release()
-    if report.is_live or (_asked_again.is_set() and sender.has_work()):
+    if report.is_live or (_asked_again.is_set() and _has_work()):
         wake_sender()
+
+
+def _has_work() -> bool:
+    """Whether an event is to be fanned out, or an endpoint that nobody has claimed is due."""
+    due = claims.next_due()
+    return not is_up_to_date() or (due is not None and due <= clock.now())
 
 
 @shared_task(name="webhooks.tasks.delete_what_is_old")

@@ -72,7 +72,7 @@ def test_a_deleted_endpoints_backlog_is_failed_by_a_sender_where_who_deleted_it_
     assert batches == [3]  # after the commit; then it is a sender's
     assert statuses(endpoint).count(DeliveryStatus.PENDING) == 5
     assert metrics.oldest_undelivered_seconds() == 0.0
-    assert retention.pending_query().first() is None
+    assert retention.undelivered_query().first() is None
 
     sender = sender_to(Receiver())
     assert sender.step(lambda work: work())

@@ -33,7 +33,7 @@ def test_a_delivery_whose_result_cannot_be_stored_fails_and_the_others_are_store
     run(sender_to(receiver), passes=6)
 
     row = the_delivery(poisoned, endpoint)
-    assert (row.status, row.attempts, row.last_error) == (DeliveryStatus.FAILED, 1, sender.GIVEN_UP)
+    assert (row.status, row.attempts, row.last_error) == (DeliveryStatus.FAILED, 1, outcomes.GIVEN_UP)
     assert the_delivery(other, endpoint).status == DeliveryStatus.DELIVERED
     assert sorted(receiver.events()) == sorted(ids([poisoned, other]))
     assert f"delivery {row.pk} is given up" in caplog.text
@@ -97,8 +97,8 @@ def test_an_endpoint_whose_pause_is_over_is_seen_as_due() -> None:
 
 def test_a_task_that_starts_a_sender_expires(monkeypatch) -> None:
     sent: list[dict[str, object]] = []
-    monkeypatch.setattr(waking.wakeup, "wake_listener", lambda _: False)
-    monkeypatch.setattr(waking.current_app, "send_task", lambda *_, **values: sent.append(values))
+    monkeypatch.setattr("webhooks.delivery.waking.wakeup.wake_listener", lambda _: False)
+    monkeypatch.setattr("webhooks.delivery.waking.current_app.send_task", lambda *_, **values: sent.append(values))
     waking.wake_sender()
     assert sent == [{"expires": waking.EXPIRES_SECONDS}]
 

@@ -39,7 +39,7 @@ def fan_out() -> int:
     """Number what was recorded, and make the deliveries of one page of the feed; returns how many events it read."""
     number_events()
     until = _until()
-    events = events_after(until, limit=EVENTS_A_PAGE)
+    events: Sequence[Event] = events_after(until, limit=EVENTS_A_PAGE)
     if not events:
         return 0
     while True:

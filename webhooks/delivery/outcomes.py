@@ -16,6 +16,8 @@ from webhooks.delivery import disabling, schedule
 from webhooks.delivery.lanes import Lane, ReceiverHealth, TryOutcome
 from webhooks.models import Attempt, Delivery, DeliveryStatus, Endpoint
 
+GIVEN_UP = "The delivery was given up: the result of its try could not be stored"
+
 
 @dataclass(frozen=True)
 class _Result:
@@ -42,10 +44,12 @@ def store(
     return [(result.outcome, result.is_final) for result in results]
 
 
-def give_up(outcome: TryOutcome, *, why: str) -> None:
+def give_up(outcome: TryOutcome) -> None:
     """The delivery fails, without the try: its result cannot be stored."""
     pending = _pending([outcome.job.delivery.pk])
-    pending.update(status=DeliveryStatus.FAILED, attempts=F("attempts") + 1, last_error=why, finished_at=outcome.at)
+    pending.update(
+        status=DeliveryStatus.FAILED, attempts=F("attempts") + 1, last_error=GIVEN_UP, finished_at=outcome.at
+    )
     metrics.deliveries.labels(outcome="failed").inc()
 
 

@@ -45,7 +45,6 @@ STOP_SECONDS = 5.0  # for the posts under way, when the process is told to end
 PAUSE_SECONDS = 1.0  # while the database does not answer
 
 NOT_STORED = "The receiver's response could not be stored"
-GIVEN_UP = "The delivery was given up: the result of its try could not be stored"
 
 stopping = threading.Event()  # the process is told to end
 
@@ -64,12 +63,6 @@ def run_sender(*, max_seconds: float, client: OutsideClient | None = None) -> Se
     sender = Sender(client or outside_client())
     with ThreadPoolExecutor(THREADS, thread_name_prefix="webhook") as pool:
         return sender.run(pool, max_seconds)
-
-
-def has_work() -> bool:
-    """Whether an event is to be fanned out, or an endpoint that nobody has claimed is due."""
-    due = claims.next_due()
-    return not is_up_to_date() or (due is not None and due <= clock.now())
 
 
 @cache
@@ -123,8 +116,7 @@ class Sender:
         for _ in range(self._board.takeable()):
             submit(self._work)
         self._give_back()
-        has_cleared = self._clear()
-        return bool(made or has_cleared or self._board.lanes or self._board.has_finished)
+        return bool(self._clear() or made or self._board.lanes or self._board.has_finished)
 
     def _fan_out(self) -> int:
         began, events = time.monotonic(), 0
@@ -211,23 +203,22 @@ class Sender:
 
     def _store_alone(self, outcome: TryOutcome) -> None:
         """One result; without its response where that is what cannot be stored; else its delivery is given up."""
-        bare = replace(outcome, response_headers={}, response_body="", error=NOT_STORED)
-        for attempt in (outcome, bare):
+        for attempt in (outcome, replace(outcome, response_headers={}, response_body="", error=NOT_STORED)):
             try:
                 self._store_together([attempt])
             except Exception as error:
                 if is_unavailable(error):
                     raise
                 logger.exception("the response to delivery %s could not be stored", outcome.job.delivery.pk)
-            else:
-                return
+                continue
+            return
         self._give_up(outcome)
 
     def _give_up(self, outcome: TryOutcome) -> None:
         """A result that nothing stores must neither end the sender nor be sent for ever: its delivery fails."""
         logger.error("delivery %s is given up: no result of it can be stored", outcome.job.delivery.pk)
         try:
-            outcomes.give_up(outcome, why=GIVEN_UP)
+            outcomes.give_up(outcome)
         except Exception as error:
             if is_unavailable(error):
                 raise
