@@ -1,6 +1,7 @@
 """What must not happen to a sender: a poisoned result, a URL that is changed meanwhile, a stop with posts under way."""
 
 import datetime as dt
+import time
 from collections.abc import Callable
 
 import pytest
@@ -51,7 +52,10 @@ def test_a_try_at_the_former_url_says_nothing_of_the_endpoint_whose_url_was_chan
             endpoints.update_endpoint(partner=endpoint.partner, endpoint_id=endpoint.pk, actor="p", url=NEW)
 
     receiver.on_post = move
-    run(sender_to(receiver), passes=4)
+    started = sender_to(receiver)
+    started.step(lambda work: work())
+    started._refreshed = time.monotonic()  # it looked less than a second ago
+    run(started, passes=4)
 
     endpoint.refresh_from_db()
     assert (endpoint.status, endpoint.failures_in_a_row) == (EndpointStatus.ENABLED, 0)
