@@ -43,6 +43,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # What goes to servers of others has a queue and a worker of its own, so that none of them can slow settlement.
 CELERY_TASK_ROUTES = {
     "webhooks.tasks.deliver": {"queue": "webhooks"},
+    "webhooks.tasks.delete_what_is_old": {"queue": "webhooks"},
     "partners.tasks.send_mail": {"queue": "webhooks"},
 }
 CELERY_BEAT_SCHEDULE = {

@@ -3,7 +3,8 @@
 from events.models import Event
 from partner_platform.core import clock, metrics
 from webhooks.delivery.schedule import FAILURES_TO_OPEN
-from webhooks.models import Delivery, DeliveryStatus, Endpoint, EndpointStatus, FanOut
+from webhooks.models import Endpoint, EndpointStatus, FanOut
+from webhooks.selectors import pending_query
 
 deliveries = metrics.counter("webhook_deliveries_total", "Deliveries that are finished, by outcome", ["outcome"])
 attempts = metrics.counter("webhook_attempts_total", "Tries of deliveries")
@@ -15,10 +16,7 @@ def oldest_undelivered_seconds() -> float:
     moments = [
         Event.objects.filter(number=None).order_by("created_at").values_list("created_at", flat=True).first(),
         Event.objects.filter(number__gt=until).order_by("number").values_list("created_at", flat=True).first(),
-        Delivery.objects.filter(status=DeliveryStatus.PENDING)
-        .order_by("created_at")
-        .values_list("created_at", flat=True)
-        .first(),
+        pending_query().order_by("created_at").values_list("created_at", flat=True).first(),
     ]
     oldest = min((moment for moment in moments if moment is not None), default=None)
     return 0.0 if oldest is None else max((clock.now() - oldest).total_seconds(), 0.0)

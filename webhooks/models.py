@@ -42,6 +42,7 @@ class Endpoint(models.Model):
     # After a rotation both secrets sign until then.
     previous_secret = EncryptedField()
     previous_secret_until = models.DateTimeField(null=True, blank=True, editable=False)
+    from_number = models.PositiveBigIntegerField(default=0)  # the newest of the feed when it was made
     due_at = models.DateTimeField(null=True, blank=True)  # when there may be something to send
     wakes = models.PositiveBigIntegerField(default=0)  # counts writes of `due_at` by others than who claimed it
     claimed_until = models.DateTimeField(null=True, blank=True)

@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from events.retention import delete_old_events
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
+from webhooks import selectors
 from webhooks.models import Attempt, Delivery, DeliveryStatus, FanOut
 
 ENDED = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
@@ -46,9 +47,9 @@ def delete_old() -> Deleted:
     )
 
 
-def pending_query() -> "QuerySet[Delivery, int]":
+def undelivered_query() -> "QuerySet[Delivery, int]":
     """The numbers of events with a delivery to come, the lowest first; for the index tests too."""
-    return Delivery.objects.filter(status=DeliveryStatus.PENDING).order_by("number").values_list("number", flat=True)
+    return selectors.pending_query().order_by("number").values_list("number", flat=True)
 
 
 def ended_query(status: DeliveryStatus, before: dt.datetime) -> "QuerySet[Delivery, UUID]":
@@ -69,7 +70,7 @@ def _days_ago(days: int) -> dt.datetime:
 def _delivered_until() -> int:
     """The number up to which no event has anything to come."""
     fanned_out = FanOut.objects.values_list("until", flat=True).first() or 0  # read first: a delivery may come of it
-    pending = pending_query().first()
+    pending = undelivered_query().first()
     return fanned_out if pending is None else min(fanned_out, pending - 1)
 
 

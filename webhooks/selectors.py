@@ -8,7 +8,9 @@ from django.db.models import QuerySet
 from partner_platform.core.errors import ErrorCode, NotFound
 from partner_platform.core.web.pagination import NEWEST_FIRST, Page, paginate
 from partners.models import Partner
-from webhooks.models import Attempt, Delivery, Endpoint, FanOut
+from webhooks.models import Attempt, Delivery, DeliveryStatus, Endpoint, EndpointStatus, FanOut
+
+MOST_LEFT = 1_000  # endpoints that were disabled within the last seconds
 
 
 def live_endpoints(partner: Partner) -> list[Endpoint]:
@@ -76,6 +78,19 @@ def fanned_out_until() -> int:
     """The highest number of the feed whose event has its deliveries."""
     state = FanOut.objects.first()
     return 0 if state is None else state.until
+
+
+def backlogs_query() -> "QuerySet[Endpoint, uuid.UUID]":
+    """The endpoints that are disabled or deleted and may have pending deliveries, which are sent no more."""
+    left = Endpoint.objects.filter(status=EndpointStatus.DISABLED, due_at__isnull=False)
+    return left.order_by("due_at").values_list("pk", flat=True)
+
+
+def pending_query() -> QuerySet[Delivery]:
+    """What is still to be delivered, without what is left of disabled endpoints."""
+    pending = Delivery.objects.filter(status=DeliveryStatus.PENDING)
+    left = list(backlogs_query()[:MOST_LEFT])
+    return pending.exclude(endpoint_id__in=left) if left else pending
 
 
 def newest_resends(endpoint: Endpoint, event_ids: list[uuid.UUID]) -> dict[uuid.UUID, Delivery]:

@@ -10,6 +10,7 @@ from django.conf import settings as configured
 from partner_platform.celery import app
 from sandbox import programs
 from sandbox.folder import Folder
+from webhooks.delivery import board as board_module
 from webhooks.delivery import lanes, schedule
 from webhooks.delivery.board import Board
 from webhooks.delivery.lanes import MOST_AT_ONCE, Job, Lane, TryOutcome
@@ -18,9 +19,15 @@ from webhooks.models import Delivery, Endpoint
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
-def lane_of(board: Board, count: int, *, loan: uuid.UUID | None = None, **columns: int) -> Lane:
+@pytest.fixture
+def _no_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One partner may have all threads."""
+    monkeypatch.setattr(board_module, "PARTNERS", 1)
+
+
+def lane_of(board: Board, count: int, *, loan: uuid.UUID | None = None, **columns: object) -> Lane:
     """A lane with so many jobs on the board: of one loan, or of none."""
-    endpoint = Endpoint(url="https://receiver.example/", **columns)
+    endpoint = Endpoint(url="https://receiver.example/", **{"partner_id": uuid.uuid4(), **columns})
     lane = Lane(endpoint, [])
     board.put(lane)
     rows = [Delivery(endpoint_id=endpoint.pk, event_id=uuid.uuid4(), number=n, loan_id=loan) for n in range(count)]
@@ -39,6 +46,7 @@ def taken(board: Board) -> list[Lane]:
     return [found[0] for found in iter(board.take, None)]
 
 
+@pytest.mark.usefixtures("_no_parts")
 def test_posts_at_once_grow_from_one_with_each_success_and_fall_to_one_with_a_failure() -> None:
     board = Board(100)
     lane = lane_of(board, 200)
@@ -55,6 +63,7 @@ def test_posts_at_once_grow_from_one_with_each_success_and_fall_to_one_with_a_fa
     assert lane.limit == 1
 
 
+@pytest.mark.usefixtures("_no_parts")
 def test_endpoints_take_turns() -> None:
     board = Board(4)
     first, second, third = (lane_of(board, 10) for _ in range(3))
@@ -63,6 +72,21 @@ def test_endpoints_take_turns() -> None:
     assert taken(board) == [first, second, third, first]
 
 
+def test_one_partners_endpoints_together_have_a_quarter_of_the_threads() -> None:
+    board, partner = Board(16), uuid.uuid4()
+    of_one = [lane_of(board, 10, partner_id=partner) for _ in range(3)]
+    for lane in of_one:
+        lane.limit = 8
+    found = [board.take() for _ in range(4)]
+    assert board.take() is None
+    other = lane_of(board, 1)
+    assert taken(board) == [other]
+    assert found[0] is not None
+    end(board, *found[0])
+    assert len(taken(board)) == 1
+
+
+@pytest.mark.usefixtures("_no_parts")
 def test_endpoints_that_fail_or_are_slow_have_half_of_the_threads_and_no_more() -> None:
     board = Board(8)
     failing = [lane_of(board, 5, failures_in_a_row=1) for _ in range(3)]
@@ -105,6 +129,7 @@ def test_a_loans_next_job_is_taken_when_the_result_before_it_is_stored_and_not_b
     assert not lane.known  # the third is read again when it is due
 
 
+@pytest.mark.usefixtures("_no_parts")
 def test_nothing_is_taken_when_the_claims_may_have_ended_and_little_while_the_feed_is_behind() -> None:
     board = Board(8)
     lane = lane_of(board, 10)
@@ -135,9 +160,9 @@ def test_retry_after_may_be_a_date() -> None:
 
 
 def test_what_goes_to_servers_of_others_has_a_queue_that_one_worker_serves_and_no_other_task_has(tmp_path) -> None:
-    tasks = ("webhooks.tasks.deliver", "partners.tasks.send_mail", "x.tasks.y")
+    tasks = ("webhooks.tasks.deliver", "partners.tasks.send_mail", "x.tasks.y", "webhooks.tasks.delete_what_is_old")
     routes = {name: app.amqp.router.route({}, name)["queue"].name for name in tasks}
-    assert routes == {tasks[0]: "webhooks", tasks[1]: "webhooks", "x.tasks.y": "celery"}
+    assert routes == {tasks[0]: "webhooks", tasks[1]: "webhooks", "x.tasks.y": "celery", tasks[3]: "webhooks"}
     queues = {}
     for make in (programs.worker, programs.webhooks_worker):
         command = list(make(Folder(tmp_path), {}, 1).command)

@@ -17,10 +17,11 @@ from events.services import NewEvent, record_events
 from partner_platform.core import clock
 from tests.core.concurrency import at_once
 from tests.factories import PartnerFactory
-from tests.webhooks.rows import loans, make_endpoint, record
+from tests.webhooks.rows import URL, loans, make_endpoint, record
 from webhooks.delivery import fan_out as fanning
 from webhooks.delivery.fan_out import fan_out
 from webhooks.models import Delivery, Endpoint, EndpointStatus, FanOut
+from webhooks.services.endpoints import create_endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,20 +54,38 @@ def test_each_endpoint_of_the_partner_that_asks_for_the_type_gets_one_delivery()
     assert Delivery.objects.count() == 2
 
 
-def test_an_endpoint_gets_nothing_that_was_recorded_before_it_existed() -> None:
+def test_an_endpoint_gets_what_is_behind_the_feeds_newest_number_when_it_was_made_whatever_the_clocks_say() -> None:
     partner = PartnerFactory.create()
-    (event,) = record(partner, None)
-    make_endpoint(partner, created_at=event.created_at + dt.timedelta(milliseconds=1))
-    same_moment = make_endpoint(partner, created_at=event.created_at)
+    record(partner, None)
+    number_events()
+    endpoint, _ = create_endpoint(partner=partner, actor="test", url=URL, event_types=["*"])
+    Endpoint.objects.update(created_at=clock.now() + dt.timedelta(seconds=2))  # by a clock that is ahead
+    (after,) = record(partner, None)
+    make_endpoint(partner, created_at=after.created_at + fanning.CLOCKS_DIFFER + dt.timedelta(seconds=1))
 
     fan_out()
 
-    assert receivers() == {(event.pk, same_moment.pk)}
+    assert receivers() == {(after.pk, endpoint.pk)}
+
+
+def test_a_page_is_cut_by_the_deliveries_that_it_makes_and_has_one_event_at_least(monkeypatch) -> None:
+    monkeypatch.setattr(fanning, "DELIVERIES_A_PAGE", 5)
+    partner, many = PartnerFactory.create(), PartnerFactory.create()
+    for _ in range(2):
+        make_endpoint(partner)
+    for _ in range(6):
+        make_endpoint(many)
+    record(partner, *loans(5))
+    assert [fan_out() for _ in range(4)] == [2, 2, 1, 0]
+    record(many, *loans(2))
+    assert [fan_out() for _ in range(3)] == [1, 1, 0]
+    assert Delivery.objects.count() == 5 * 2 + 2 * 6
 
 
 def test_a_test_event_goes_to_the_endpoint_that_it_names_alone_whatever_types_that_asks_for() -> None:
     partner = PartnerFactory.create()
-    named = make_endpoint(partner, event_types=["loan.borrowed"])
+    ahead = clock.now() + dt.timedelta(hours=1)  # the clock of who made it
+    named = make_endpoint(partner, event_types=["loan.borrowed"], created_at=ahead)
     make_endpoint(partner)
     data = {"endpointId": str(named.pk)}
     (event,) = record_events([NewEvent(type=EventType.WEBHOOK_TEST, partner_key=partner.pk, data=data)])

@@ -116,7 +116,7 @@ QUERIES: dict[str, tuple[str, Callable[[], QuerySet[Any]]]] = {
 
 # Found by the index and sorted: what is still to be delivered is little beside a year of deliveries.
 SORTED: dict[str, tuple[str, Callable[[], QuerySet[Any]]]] = {
-    "the lowest number that is not delivered": ("delivery_", lambda: retention.pending_query()[:1]),
+    "the lowest number that is not delivered": ("delivery_", lambda: retention.undelivered_query()[:1]),
     "events of some loans to number": ("event_", lambda: Event.objects.filter(number=None, loan_id__in=[KEY, KEY])),
     "deliveries of some loans, as the order asks": (
         "delivery_order",

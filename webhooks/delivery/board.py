@@ -1,18 +1,21 @@
 """The board: the lanes of a sender, and which thread posts what next. Thread-safe; it reads no database.
 
 Lanes are served in turn. Endpoints that fail or are slow keep at most half of the threads, so that those that hang
-never stop the others; so an endpoint is sent to from one thread until it has answered well.
+never stop the others; so an endpoint is sent to from one thread until it has answered well. One partner's endpoints
+together have a part of them.
 """
 
 import math
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from uuid import UUID
 
 from webhooks.delivery.lanes import Job, Lane, TryOutcome
 from webhooks.models import Endpoint
+
+PARTNERS = 4  # so many at least share the threads: one partner's endpoints have no more than its part of them
 
 
 class Board:
@@ -25,6 +28,7 @@ class Board:
         self._changed = threading.Condition()
         self._is_woken = False
         self._under_way = 0
+        self._of_partners: Counter[UUID] = Counter()  # posts under way
         self.is_behind = False  # much of the feed is not fanned out yet: one post of an endpoint at a time, meanwhile
         self.may_send_until = math.inf  # of the monotonic clock: the sender's claims hold until some time after it
 
@@ -73,8 +77,11 @@ class Board:
                     continue
                 if self.is_behind and lane.under_way:
                     continue
+                if self._of_partners[lane.endpoint.partner_id] >= max(self._threads // PARTNERS, 1):
+                    continue
                 self._lanes.move_to_end(key)
                 self._under_way += 1
+                self._of_partners[lane.endpoint.partner_id] += 1
                 return lane, lane.take()
             return None
 
@@ -91,6 +98,7 @@ class Board:
         """A post ended; the loop is woken to store its result."""
         with self._changed:
             self._under_way -= 1
+            self._of_partners[lane.endpoint.partner_id] -= 1
             lane.finish(outcome)
             self._finished.append(outcome)
             self._changed.notify_all()

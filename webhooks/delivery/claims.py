@@ -39,9 +39,10 @@ def claim_due(token: str, *, healthy: int, failing: int) -> list[Endpoint]:
 
 def next_due() -> dt.datetime | None:
     """When an endpoint that nobody has claimed is due next; None where none will be. It may be in the past."""
+    now = clock.now()
     enabled = Endpoint.objects.filter(status=EndpointStatus.ENABLED, deleted_at=None, due_at__isnull=False)
-    open_again = enabled.filter(resume_at__gt=clock.now()).order_by("resume_at").first()
-    waiting = enabled.filter(_nobodys(clock.now()), resume_at=None).order_by("due_at").first()
+    open_again = enabled.filter(resume_at__gt=now).order_by("resume_at").first()
+    waiting = enabled.filter(_nobodys(now), _is_open(now)).order_by("due_at").first()
     moments = [open_again.resume_at if open_again else None, waiting.due_at if waiting else None]
     return min((moment for moment in moments if moment is not None), default=None)
 
@@ -66,17 +67,25 @@ def end_claim(token: str, endpoint: Endpoint) -> bool:
     return ours.update(due_at=first, claimed_by="", claimed_until=None) == 1
 
 
-def let_go(token: str) -> None:
-    """End all claims of a sender that stops; what it had not stored is due."""
-    ours = Endpoint.objects.filter(claimed_by=token)
+def let_go(token: str, keys: Iterable[UUID]) -> None:
+    """End these claims of a sender that stops; what it had not stored is due.
+
+    Not those of endpoints that a post is under way to: another sender would overtake it. They end by themselves.
+    """
+    ours = Endpoint.objects.filter(pk__in=sorted(keys), claimed_by=token)
     now = clock.now()
     run_in_transaction(lambda: ours.update(due_at=now, wakes=F("wakes") + 1, claimed_by="", claimed_until=None))
 
 
 def _due(now: dt.datetime) -> QuerySet[Endpoint]:
     rows = Endpoint.objects.filter(status=EndpointStatus.ENABLED, deleted_at=None, due_at__lte=now)
-    return rows.filter(_nobodys(now), Q(resume_at=None) | Q(resume_at__lte=now))
+    return rows.filter(_nobodys(now), _is_open(now))
 
 
 def _nobodys(now: dt.datetime) -> Q:
     return Q(claimed_until=None) | Q(claimed_until__lt=now)
+
+
+def _is_open(now: dt.datetime) -> Q:
+    """Its breaker, and what it asked for with `Retry-After`."""
+    return Q(resume_at=None) | Q(resume_at__lte=now)

@@ -6,6 +6,7 @@ endpoints are written before the deliveries, and only where they are still enabl
 meanwhile fails the deliveries that it has, so none may come after.
 """
 
+import datetime as dt
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ from webhooks.models import Delivery, Endpoint, EndpointStatus, FanOut
 from webhooks.rules import wants
 
 EVENTS_A_PAGE = 500
+DELIVERIES_A_PAGE = 1_000  # and at least one event
+CLOCKS_DIFFER = dt.timedelta(minutes=1)  # of two machines, at most
 FEED = "feed"  # the name of the only row of `FanOut`
 
 
@@ -36,11 +39,11 @@ def fan_out() -> int:
     """Number what was recorded, and make the deliveries of one page of the feed; returns how many events it read."""
     number_events()
     until = _until()
-    events = events_after(until, limit=EVENTS_A_PAGE)
+    events: Sequence[Event] = events_after(until, limit=EVENTS_A_PAGE)
     if not events:
         return 0
     while True:
-        chosen = _choose(events)
+        events, chosen = _cut(events, _choose(events))
         try:
             return run_in_transaction(lambda: _make(until, events, chosen))  # noqa: B023 - it is called at once
         except EndpointsChanged:
@@ -66,20 +69,38 @@ def _choose(events: Sequence[Event]) -> list[tuple[Event, Endpoint]]:
     partners = {event.partner_key for event in events}
     rows = Endpoint.objects.filter(partner_id__in=sorted(partners), status=EndpointStatus.ENABLED, deleted_at=None)
     endpoints: Mapping[UUID, list[Endpoint]] = defaultdict(list)
-    for endpoint in rows.only("pk", "partner_id", "event_types", "created_at"):
+    for endpoint in rows.only("pk", "partner_id", "event_types", "created_at", "from_number"):
         endpoints[endpoint.partner_id].append(endpoint)
     return [
-        (event, endpoint)
-        for event in events
-        for endpoint in endpoints[event.partner_key]
-        if _is_for(event, endpoint) and endpoint.created_at <= event.created_at
+        (event, endpoint) for event in events for endpoint in endpoints[event.partner_key] if _is_for(event, endpoint)
     ]
 
 
 def _is_for(event: Event, endpoint: Endpoint) -> bool:
     if _is_test(event):  # for the endpoint that it names, whatever types that asks for
         return bool(json.loads(event.body)["data"].get("endpointId") == str(endpoint.pk))
-    return wants(endpoint.event_types, event.type)
+    return _is_of_its_time(event, endpoint) and wants(endpoint.event_types, event.type)
+
+
+def _is_of_its_time(event: Event, endpoint: Endpoint) -> bool:
+    """Whether the endpoint existed when the event was recorded.
+
+    The feed's number tells. An event that had none then is told by its time, which another machine's clock wrote.
+    """
+    is_behind = (event.number or 0) > endpoint.from_number
+    return is_behind and event.created_at >= endpoint.created_at - CLOCKS_DIFFER
+
+
+def _cut(
+    events: Sequence[Event], chosen: Sequence[tuple[Event, Endpoint]]
+) -> tuple[Sequence[Event], Sequence[tuple[Event, Endpoint]]]:
+    """The first events that together have `DELIVERIES_A_PAGE` deliveries at most, and these."""
+    if len(chosen) <= DELIVERIES_A_PAGE:
+        return events, chosen
+    first_left = chosen[DELIVERIES_A_PAGE][0].number or 0
+    until = max(first_left - 1, events[0].number or 0)
+    kept = [event for event in events if (event.number or 0) <= until]
+    return kept, [pair for pair in chosen if (pair[0].number or 0) <= until]
 
 
 def _is_test(event: Event) -> bool:
@@ -95,7 +116,7 @@ def _make(until: int, events: Sequence[Event], chosen: Sequence[tuple[Event, End
     if keys and live.update(due_at=now, wakes=F("wakes") + 1) != len(keys):
         raise EndpointsChanged
     if tested := sorted({endpoint.pk for event, endpoint in chosen if _is_test(event)}):
-        Endpoint.objects.filter(pk__in=tested).update(resume_at=None)  # the test is sent at once, as a retry by hand
+        Endpoint.objects.filter(pk__in=tested).update(resume_at=None, updated_at=clock.now())  # the test is sent at once, as a retry by hand
     Delivery.objects.bulk_create(
         Delivery(
             endpoint_id=endpoint.pk,

@@ -9,7 +9,7 @@ import datetime as dt
 import time
 from collections import deque
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from uuid import UUID
 
@@ -28,6 +28,7 @@ class Job:
     delivery: Delivery
     body: str
     lane: UUID  # the endpoint
+    version: dt.datetime | None = None  # the endpoint's `updated_at` when its post began
 
     @property
     def loan(self) -> Hashable:
@@ -114,7 +115,12 @@ class Lane:
     @property
     def is_suspect(self) -> bool:
         """Whether its posts may keep threads for long."""
-        return self.is_slow or self.health.failures_in_a_row > 0 or self.hangs
+        return self.is_slow or self.is_failing or self.hangs
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether its newest try failed."""
+        return self.health.failures_in_a_row > 0
 
     @property
     def hangs(self) -> bool:
@@ -152,7 +158,7 @@ class Lane:
 
     def take(self) -> Job:
         """The next job, whose post begins now."""
-        job = self.ready.popleft()
+        job = replace(self.ready.popleft(), version=self.endpoint.updated_at)
         self.under_way[job.delivery.pk] = time.monotonic()
         return job
 
@@ -160,6 +166,8 @@ class Lane:
         """A post ended. Its delivery and loan stay known until the result is stored."""
         began = self.under_way.pop(outcome.job.delivery.pk)
         self.is_slow = time.monotonic() - began > SLOW_SECONDS
+        if outcome.job.version != self.endpoint.updated_at:
+            return  # it says nothing of the endpoint as it is now
         self.health = self.health.after(outcome)
         self.limit = min(self.limit + 1, MOST_AT_ONCE) if outcome.is_delivered else 1
         self.is_paused |= self.health.resume_at is not None or outcome.status == HTTPStatus.GONE

@@ -16,6 +16,8 @@ from webhooks.delivery import disabling, schedule
 from webhooks.delivery.lanes import Lane, ReceiverHealth, TryOutcome
 from webhooks.models import Attempt, Delivery, DeliveryStatus, Endpoint
 
+GIVEN_UP = "The delivery was given up: the result of its try could not be stored"
+
 
 @dataclass(frozen=True)
 class _Result:
@@ -43,6 +45,15 @@ def store(
     return [(result.outcome, result.is_final) for result in results]
 
 
+def give_up(outcome: TryOutcome) -> None:
+    """The delivery fails, without the try: its result cannot be stored."""
+    pending = _pending([outcome.job.delivery.pk])
+    pending.update(
+        status=DeliveryStatus.FAILED, attempts=F("attempts") + 1, last_error=GIVEN_UP, finished_at=outcome.at
+    )
+    metrics.deliveries.labels(outcome="failed").inc()
+
+
 def _result(outcome: TryOutcome) -> _Result:
     delivery = outcome.job.delivery
     attempt = Attempt(
@@ -66,25 +77,30 @@ def _result(outcome: TryOutcome) -> _Result:
 
 def _write(results: Sequence[_Result], healths: Mapping[UUID, tuple[Endpoint, ReceiverHealth]], token: str) -> None:
     now = clock.now()
-    for endpoint, health in healths.values():
-        Endpoint.objects.filter(pk=endpoint.pk, claimed_by=token).update(**asdict(health))
+    written = [found for found in healths.values() if _write_health(*found, token)]
     Attempt.objects.bulk_create([result.attempt for result in results])
     _write_delivered([result.outcome for result in results if result.outcome.is_delivered])
     for result in results:
         if not result.outcome.is_delivered:
             _write_failed(result)
     _release_followers(results, now)
-    for endpoint, health in healths.values():
+    for endpoint, health in written:
         reason = _reason_to_disable(endpoint, health, results, now)
         if reason is not None:
             disabling.disable(endpoint, reason=reason, now=now)
 
 
+def _write_health(endpoint: Endpoint, health: ReceiverHealth, token: str) -> bool:
+    """False where somebody changed the endpoint since it was read (its URL, say): tries of before do not count."""
+    as_read = Endpoint.objects.filter(pk=endpoint.pk, claimed_by=token, updated_at=endpoint.updated_at)
+    return as_read.update(**asdict(health)) == 1
+
+
 def _reason_to_disable(
     endpoint: Endpoint, health: ReceiverHealth, results: Sequence[_Result], now: dt.datetime
 ) -> str | None:
-    outcomes = [result.outcome for result in results if result.outcome.job.lane == endpoint.pk]
-    failed = [outcome for outcome in outcomes if not outcome.is_delivered]
+    jobs = ((result.outcome, result.outcome.job) for result in results if not result.outcome.is_delivered)
+    failed = [outcome for outcome, job in jobs if (job.lane, job.version) == (endpoint.pk, endpoint.updated_at)]
     if any(outcome.status == HTTPStatus.GONE for outcome in failed):
         return disabling.GONE
     if failed and schedule.has_failed_for_long(health.failing_since, now=now):

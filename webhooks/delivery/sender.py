@@ -22,16 +22,18 @@ from partner_platform.core.outside import OutsideClient
 from partner_platform.core.redis import wakeup
 from webhooks.delivery import claims, outcomes, reading, waking
 from webhooks.delivery.board import Board
-from webhooks.delivery.fan_out import EVENTS_A_PAGE, fan_out, is_up_to_date
+from webhooks.delivery.fan_out import fan_out, is_up_to_date
 from webhooks.delivery.lanes import Lane, TryOutcome
 from webhooks.delivery.posting import post
 from webhooks.secrets import live_secrets
+from webhooks.services.pending import fail_backlogs
 
 logger = logging.getLogger(__name__)
 
 THREADS = 64
 LANES = 500  # endpoints that work, claimed at once
 FAN_OUT_SECONDS = 0.5  # of a pass: then results are stored before the next page is made
+FAIL_SECONDS = 0.25  # of a pass, for what is left of disabled endpoints
 STORED_AT_ONCE = 250
 READS_A_PASS = 4  # of one endpoint
 GATHER_SECONDS = 0.02  # the shortest time between two passes, so that several results are stored together
@@ -78,7 +80,7 @@ class Sender:
         self._board = Board(THREADS)
         self._limits: dict[UUID, tuple[int, bool]] = {}
         self._report = SendReport()
-        self._renewed = self._refreshed = self._listened = 0.0
+        self._renewed = self._refreshed = self._listened = self._cleared = 0.0
         self._quiet_since: float | None = None
 
     def run(self, pool: ThreadPoolExecutor, max_seconds: float) -> SendReport:
@@ -114,14 +116,14 @@ class Sender:
         for _ in range(self._board.takeable()):
             submit(self._work)
         self._give_back()
-        return bool(made or self._board.lanes or self._board.has_finished)
+        return bool(self._clear() or made or self._board.lanes or self._board.has_finished)
 
     def _fan_out(self) -> int:
         began, events = time.monotonic(), 0
         while time.monotonic() - began < FAN_OUT_SECONDS:
             made = fan_out()
             events += made
-            self._board.is_behind = made >= EVENTS_A_PAGE
+            self._board.is_behind = made > 0
             if not made:
                 break
         self._report.events += events
@@ -148,12 +150,12 @@ class Sender:
                 self._board.update(lane, row, live_secrets(row))
 
     def _claim(self) -> None:
-        suspects = sum(lane.is_suspect for lane in self._board.lanes)
-        healthy = LANES - (len(self._board.lanes) - suspects)
+        failing = sum(lane.is_failing for lane in self._board.lanes)  # those that are only slow leave them their places
+        healthy = LANES - (len(self._board.lanes) - failing)
         if not self._board.lanes:
             self._renewed = time.monotonic()
             self._board.may_send_until = self._renewed + claims.SENDING_SECONDS
-        for endpoint in claims.claim_due(self._token, healthy=healthy, failing=THREADS // 2 - suspects):
+        for endpoint in claims.claim_due(self._token, healthy=healthy, failing=THREADS // 2 - failing):
             limit, is_slow = self._limits.get(endpoint.pk, (1, False))
             limit = 1 if endpoint.failures_in_a_row else limit
             self._board.put(Lane(endpoint, live_secrets(endpoint), limit=limit, is_slow=is_slow))
@@ -182,24 +184,48 @@ class Sender:
                     self._board.put_back(found)
                     raise
                 logger.exception("results could not be stored together; each is stored by itself")
-                for outcome in found:
-                    self._store_alone(outcome)
+                self._store_each(found)
 
     def _store_together(self, found: Sequence[TryOutcome]) -> None:
         stored = outcomes.store(found, self._board.lane, token=self._token)
         self._board.stored(stored)
         self._report.tries += len(stored)
+        if not all(outcome.is_delivered for outcome in found):
+            self._refreshed = self._cleared = 0.0  # an endpoint may be disabled now
+
+    def _store_each(self, found: Sequence[TryOutcome]) -> None:
+        for place, outcome in enumerate(found):
+            try:
+                self._store_alone(outcome)
+            except Exception:
+                self._board.put_back(found[place:])
+                raise
 
     def _store_alone(self, outcome: TryOutcome) -> None:
-        """One result; without its response where that is what cannot be stored."""
+        """One result; without its response where that is what cannot be stored; else its delivery is given up."""
+        for attempt in (outcome, replace(outcome, response_headers={}, response_body="", error=NOT_STORED)):
+            try:
+                self._store_together([attempt])
+            except Exception as error:
+                if is_unavailable(error):
+                    raise
+                logger.exception("the response to delivery %s could not be stored", outcome.job.delivery.pk)
+                continue
+            return
+        self._give_up(outcome)
+
+    def _give_up(self, outcome: TryOutcome) -> None:
+        """A result that nothing stores must neither end the sender nor be sent for ever: its delivery fails."""
+        logger.error("delivery %s is given up: no result of it can be stored", outcome.job.delivery.pk)
         try:
-            self._store_together([outcome])
+            outcomes.give_up(outcome)
         except Exception as error:
             if is_unavailable(error):
-                self._board.put_back([outcome])
                 raise
-            logger.exception("the response to delivery %s could not be stored", outcome.job.delivery.pk)
-            self._store_together([replace(outcome, response_headers={}, response_body="", error=NOT_STORED)])
+            logger.exception("delivery %s could not be given up", outcome.job.delivery.pk)
+            if (lane := self._board.lane(outcome.job.lane)) is not None:
+                self._board.close(lane)  # its claim ends by itself, so it is tried again a minute later
+        self._board.stored([(outcome, True)])
 
     def _give_back(self) -> None:
         """End the claims of endpoints of which nothing is left to do now."""
@@ -213,6 +239,15 @@ class Sender:
                 self._board.remove(lane)
             else:
                 self._refreshed = 0.0  # it was written meanwhile: look at once
+
+    def _clear(self) -> bool:
+        """Fail what is left of disabled endpoints; at once again while there is anything."""
+        if time.monotonic() - self._cleared < LOOK_SECONDS:
+            return False
+        has_cleared = fail_backlogs(seconds=FAIL_SECONDS)
+        if not has_cleared:
+            self._cleared = time.monotonic()
+        return has_cleared
 
     def _is_done(self, *, has_work: bool, is_late: bool) -> bool:
         if stopping.is_set() or (is_late and not self._board.under_way):
@@ -262,4 +297,4 @@ class Sender:
         self._store()
         if self._board.lanes:
             self._report.is_live = True
-            claims.let_go(self._token)
+            claims.let_go(self._token, [lane.endpoint.pk for lane in self._board.lanes if not lane.under_way])

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 SENDER = "webhook-sender"
 LISTENING_SECONDS = 4  # a killed sender is missed after this
+EXPIRES_SECONDS = 5  # of a task that no worker takes: beat sends one every 2 seconds, and so they do not pile up
 TASK = "webhooks.tasks.deliver"  # by its name: tasks stand above the modules that wake
 
 
@@ -25,6 +26,6 @@ def wake_sender() -> None:
     if wakeup.wake_listener(SENDER):
         return
     try:
-        current_app.send_task(TASK)
+        current_app.send_task(TASK, expires=EXPIRES_SECONDS)
     except (CeleryError, KombuError, RedisError, OSError) as error:
         logger.warning("could not start the webhooks' sender, beat will: %s", error)

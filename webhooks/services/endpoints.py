@@ -13,6 +13,7 @@ from uuid import UUID
 from audit.services import record_change
 from events.kinds import EventType
 from events.models import Event
+from events.selectors import newest_number
 from events.services import NewEvent, record_events
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
@@ -25,10 +26,9 @@ from webhooks import selectors
 from webhooks.models import ALL_TYPES, Endpoint, EndpointStatus
 from webhooks.rules import MAX_ENDPOINTS, is_same_url
 from webhooks.secrets import GRACE, new_secret
-from webhooks.services.pending import fail_pending
+from webhooks.services.pending import BATCH, DISABLED_BY_PARTNER, fail_pending, fail_soon
 
 AUDITED = {"url": "url", "event_types": "eventTypes", "description": "description", "status": "status"}
-DISABLED_BY_PARTNER = "You disabled it"
 
 
 def create_endpoint(
@@ -61,6 +61,8 @@ def update_endpoint(*, partner: Partner, endpoint_id: object, actor: str, **chan
     def update() -> Endpoint:
         credentials.serialize_changes(partner)
         before = selectors.get_endpoint(partner=partner, endpoint_id=endpoint_id)
+        if is_enabled:
+            fail_pending(before.pk)  # the last of it, where anything came meanwhile
         changed = {name: value for name, value in changes.items() if getattr(before, name) != value}
         if not changed:
             return before
@@ -72,6 +74,9 @@ def update_endpoint(*, partner: Partner, endpoint_id: object, actor: str, **chan
             change_terms(partner=partner, actor=actor, webhook_url=changed["url"])
         return after
 
+    is_enabled = changes.get("status") == EndpointStatus.ENABLED
+    if is_enabled:
+        _clear_backlog(selectors.get_endpoint(partner=partner, endpoint_id=endpoint_id))
     return run_in_transaction(update)
 
 
@@ -83,7 +88,7 @@ def disable_endpoint(*, endpoint_id: UUID, actor: str, reason: str) -> bool:
         now = clock.now()
         if enabled.update(status=EndpointStatus.DISABLED, disabled_reason=reason[:300], updated_at=now) != 1:
             return False
-        fail_pending(endpoint_id, why=reason)
+        fail_soon(endpoint_id)
         record_change(
             actor=actor,
             action="webhook.endpoint_disabled",
@@ -179,6 +184,7 @@ def require_enabled(endpoint: Endpoint) -> None:
 
 def _insert(partner: Partner, actor: str, **values: object) -> tuple[Endpoint, str]:
     secret = new_secret()
+    values["from_number"] = newest_number()
     endpoint = Endpoint(partner_id=partner.pk, secret=crypto.encrypt(secret), **values)
     endpoint.save(force_insert=True)
     _record(endpoint, actor, "webhook.endpoint_created", after=_as_audited(endpoint, AUDITED))
@@ -188,8 +194,8 @@ def _insert(partner: Partner, actor: str, **values: object) -> tuple[Endpoint, s
 def _write(before: Endpoint, changed: dict[str, object], actor: str) -> Endpoint:
     columns = {**changed, **_consequences(changed)}
     Endpoint.objects.filter(pk=before.pk).update(updated_at=clock.now(), **columns)
-    if "status" in changed:  # also when it is enabled: an event of the moment before may have got its delivery late
-        fail_pending(before.pk, why="The endpoint was disabled")
+    if changed.get("status") == EndpointStatus.DISABLED:
+        fail_soon(before.pk)
     after = Endpoint.objects.get(pk=before.pk)
     _record(
         after,
@@ -199,6 +205,12 @@ def _write(before: Endpoint, changed: dict[str, object], actor: str) -> Endpoint
         after=_as_audited(after, changed),
     )
     return after
+
+
+def _clear_backlog(endpoint: Endpoint) -> None:
+    """Fail what is left from before the endpoint was disabled: it is not to be sent when it is enabled."""
+    while fail_pending(endpoint.pk) == BATCH:
+        pass
 
 
 def _consequences(changed: dict[str, object]) -> dict[str, object]:
@@ -222,7 +234,7 @@ def _delete(endpoint: Endpoint, actor: str) -> None:
         due_at=None,
         updated_at=now,
     )
-    fail_pending(endpoint.pk, why="The endpoint was deleted")
+    fail_soon(endpoint.pk)
     _record(endpoint, actor, "webhook.endpoint_deleted", before=_as_audited(endpoint, AUDITED))
 
 
