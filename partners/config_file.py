@@ -34,11 +34,15 @@ class BadConfigFile(Exception):
 
 @dataclass
 class Imported:
-    """What an import did; `created` holds each new partner with the secrets that are shown now and never again."""
+    """What an import did; `created` holds each new partner with the secrets that are shown now and never again.
+
+    `webhook_secrets` are those of known partners that had no `webhookUrl` before, by `partnerId`; shown once, too.
+    """
 
     created: list[services.Opened] = field(default_factory=list)
     updated: list[Partner] = field(default_factory=list)
     unchanged: list[Partner] = field(default_factory=list)
+    webhook_secrets: dict[str, str] = field(default_factory=dict)
 
 
 def read_entries(path: Path) -> list[dict[str, Any]]:
@@ -129,7 +133,10 @@ def _import_entry(entry: dict[str, Any], imported: Imported, actor: str) -> None
         created = services.create_partner(actor=actor, partner_id=entry["partnerId"], status=status, **values)
         imported.created.append(created)
         return
-    updated = services.update_partner(partner=known, actor=actor, **values)
+    webhook_secret = services.change_terms(partner=known, actor=actor, **values)
+    if webhook_secret is not None:
+        imported.webhook_secrets[known.partner_id] = webhook_secret
+    updated = Partner.objects.get(pk=known.pk)
     was_changed = terms.as_audited(known) != terms.as_audited(updated)
     (imported.updated if was_changed else imported.unchanged).append(updated)
 

@@ -82,19 +82,20 @@ def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner
     return Partner.objects.get(pk=partner.pk)
 
 
-def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
+def change_terms(*, partner: Partner, actor: str, **values: object) -> str | None:
     """`update_partner` that touches no column of the partner's row but its id, `updated_at` and what it changes.
 
-    So it also works while a migration is incomplete and columns that later migrations add do not exist yet.
+    So it also works while a migration is incomplete and columns that later migrations add do not exist yet. Returns
+    the secret that was made for a first `webhook_url`, which is shown now and never again; else None.
     """
     changes = terms.clean_terms(values, partial=True)
     read = Partner.objects.only("partner_id", *changes)
 
-    def update() -> None:
+    def update() -> str | None:
         before = read.get(pk=partner.pk)
         changed = {name: value for name, value in changes.items() if getattr(before, name) != value}
         if not changed:
-            return
+            return None
         if "settlement_address" in changed:
             settlement_addresses.claim_address(changed["settlement_address"], partner_id=partner.pk)
         Partner.objects.filter(pk=partner.pk).update(updated_at=clock.now(), **changed)
@@ -107,11 +108,10 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
         )
         if former := {name: getattr(before, name) for name in LIMITS if name in changed}:
             notices.tell_changed_limits(partner.pk, former)
-        if "webhook_url" in changed:
-            _announce_webhook_url(partner, changed["webhook_url"], actor)
+        return _announce_webhook_url(partner, changed["webhook_url"], actor) if "webhook_url" in changed else None
 
     try:
-        run_in_transaction(update)
+        return run_in_transaction(update)
     except IntegrityError:
         if "settlement_address" in changes and not in_transaction():  # somebody claimed it at the same moment
             settlement_addresses.require_free(changes["settlement_address"], partner_id=partner.pk)
