@@ -5,7 +5,7 @@ and changes no status: a partner that was suspended in the meantime stays suspen
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,9 +100,16 @@ def _plan_entry(entry: dict[str, Any]) -> Planned:
     return Planned(entry["partnerId"], known is None, tuple(changes))
 
 
-def import_entries(entries: list[dict[str, object]], *, actor: str, agreed: list[Planned] | None = None) -> Imported:
+def import_entries(
+    entries: list[dict[str, object]],
+    *,
+    actor: str,
+    agreed: list[Planned] | None = None,
+    scopes: Iterable[str] | None = None,
+) -> Imported:
     """Open the new partners and bring the known ones to the entries' terms, in one transaction.
 
+    `scopes` are those of the new partners' keys, by default those of `partners.models.all_scopes`.
     Raises `BadConfigFile` where a settlement address is another partner's, or where `agreed`, the plan that a person
     confirmed, is no longer what would be done.
     """
@@ -114,7 +121,7 @@ def import_entries(entries: list[dict[str, object]], *, actor: str, agreed: list
             raise BadConfigFile(problems)
         imported = Imported()
         for entry in sorted(entries, key=lambda entry: str(entry["partnerId"])):
-            _import_entry(entry, imported, actor)
+            _import_entry(entry, imported, actor, scopes)
         return imported
 
     try:
@@ -125,13 +132,13 @@ def import_entries(entries: list[dict[str, object]], *, actor: str, agreed: list
         raise
 
 
-def _import_entry(entry: dict[str, Any], imported: Imported, actor: str) -> None:
+def _import_entry(entry: dict[str, Any], imported: Imported, actor: str, scopes: Iterable[str] | None) -> None:
     values = _terms_of(entry)
     known = selectors.by_partner_id(entry["partnerId"])
     if known is None:
         status = entry.get("status", PartnerStatus.ACTIVE)
-        created = services.create_partner(actor=actor, partner_id=entry["partnerId"], status=status, **values)
-        imported.created.append(created)
+        identity = {"partner_id": entry["partnerId"], "status": status}
+        imported.created.append(services.create_partner(actor=actor, scopes=scopes, **identity, **values))
         return
     webhook_secret = services.change_terms(partner=known, actor=actor, **values)
     if webhook_secret is not None:

@@ -6,6 +6,7 @@ Each change has its audit entry in the same transaction; no entry contains a key
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.conf import settings
@@ -38,16 +39,22 @@ class Opened(NamedTuple):
 
 
 def create_partner(
-    *, actor: str, partner_id: str | None = None, status: str = PartnerStatus.ACTIVE, **values: object
+    *,
+    actor: str,
+    partner_id: str | None = None,
+    status: str = PartnerStatus.ACTIVE,
+    scopes: Iterable[str] | None = None,
+    **values: object,
 ) -> Opened:
     """Open a partner, make its first API key, and with a `webhook_url` its first endpoint.
 
     `values` are the fields of `partners.terms.FIELDS`, amounts as strings of base units. Without `partner_id` one is
-    made of label and number: `partner_nlp_003`. Raises 400 `invalid_request` naming every bad field, a taken id or
-    another's settlement address included.
+    made of label and number: `partner_nlp_003`. The key has the `scopes`, by default those of `all_scopes`.
+    Raises 400 `invalid_request` naming every bad field, a taken id or another's settlement address included.
     """
     cleaned = terms.clean_terms(values, partial=False)
     given_id, status = _clean_identity(partner_id, status)
+    chosen = credentials.clean_scopes(all_scopes() if scopes is None else scopes)
     address = cleaned["settlement_address"]
     settlement_addresses.require_free(address, partner_id=None)
     number = selectors.partner_count() + 1
@@ -57,7 +64,7 @@ def create_partner(
             partner = Partner(partner_id=candidate, status=status, created_by=actor, **cleaned)
             new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
             try:
-                webhook_secret = run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, actor))  # type: ignore[misc]
+                webhook_secret = run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, chosen, actor))  # type: ignore[misc]
                 return Opened(partner, new_key.key, webhook_secret)
             except IntegrityError:
                 # Another request took the id or the address between our check and the insert. Inside a caller's
@@ -196,11 +203,11 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
     return partner_id, status
 
 
-def _insert(partner: Partner, new_key: keys.NewKey, actor: str) -> str | None:
+def _insert(partner: Partner, new_key: keys.NewKey, scopes: list[str], actor: str) -> str | None:
     """In a transaction; returns the secret of its first endpoint, where it has one."""
     partner.save(force_insert=True)
     settlement_addresses.claim_address(partner.settlement_address, partner_id=partner.pk)
-    credentials.add_key(partner, new_key, scopes=all_scopes())
+    credentials.add_key(partner, new_key, scopes=scopes)
     record_change(
         actor=actor,
         action="partner.created",
