@@ -119,7 +119,7 @@ class PartnerAdmin(OneTimeAdmin):
             kind=" and ".join(secrets),
         )
 
-    def _change(self, request: HttpRequest, partner: Partner, token: uuid.UUID, changed: dict[str, Any]) -> None:
+    def _change(self, request: HttpRequest, partner: Partner, token: uuid.UUID, changed: dict[str, object]) -> None:
         """Write the terms; the secret of a first `webhook_url` is kept until it is shown."""
         secret = services.change_terms(partner=partner, actor=actor_of(request), **changed)
         if secret is not None:

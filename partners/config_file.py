@@ -137,8 +137,10 @@ def _import_entry(entry: dict[str, Any], imported: Imported, actor: str, scopes:
     known = selectors.by_partner_id(entry["partnerId"])
     if known is None:
         status = entry.get("status", PartnerStatus.ACTIVE)
-        identity = {"partner_id": entry["partnerId"], "status": status}
-        imported.created.append(services.create_partner(actor=actor, scopes=scopes, **identity, **values))
+        created = services.create_partner(
+            actor=actor, partner_id=entry["partnerId"], status=status, scopes=scopes, **values
+        )
+        imported.created.append(created)
         return
     webhook_secret = services.change_terms(partner=known, actor=actor, **values)
     if webhook_secret is not None:

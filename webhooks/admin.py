@@ -4,10 +4,10 @@ Events are here and not in their own app, which does not know whose partner's ke
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from events.models import Event
@@ -20,10 +20,12 @@ from webhooks.models import Attempt, Delivery, Endpoint
 class FoundById(ReadOnlyAdmin):
     """A long list that is searched by ids, exactly."""
 
-    find: ClassVar[Callable[[Any, str], Any]]
+    find: ClassVar[Callable[..., QuerySet[Model]]]
     show_full_result_count = False  # counting millions takes seconds
 
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Model], search_term: str
+    ) -> tuple[QuerySet[Model], bool]:
         term = search_term.strip()
         return (type(self).find(queryset, term) if term else queryset), False
 
