@@ -6,7 +6,6 @@ Idempotent: what `state.json` knows is kept, what is missing is created again.
 import secrets
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
@@ -54,7 +53,7 @@ def _import_partners(config: Path, world: World, known_keys: dict[str, str]) -> 
     return keys
 
 
-def _without(entry: dict[str, Any], name: str) -> dict[str, Any]:
+def _without(entry: dict[str, object], name: str) -> dict[str, object]:
     return {key: value for key, value in entry.items() if key != name}
 
 
@@ -62,7 +61,7 @@ def _forget_urls(partners: Iterable[Partner], urls: Collection[str | None]) -> N
     """Of partners that an older sandbox opened with the file's `webhookUrl`."""
     for partner in partners:
         if partner.webhook_url and partner.webhook_url in urls:
-            services.change_terms(partner=partner, actor=SANDBOX_ACTOR, webhook_url="")
+            services.update_partner(partner=partner, actor=SANDBOX_ACTOR, webhook_url="")
 
 
 def _admin_password(known: str) -> str:
