@@ -1,34 +1,29 @@
 """The `webhooks` of the OpenAPI schema: every type of event, the headers it comes with, its body and an example.
 
-To add a type of event: `events/kinds.py`, and its entry in `EVENTS`, whose schema comes from a serializer.
+To add a type of event: `events/kinds.py`, its entry in `EVENTS`, whose schema comes from a serializer, and
+of a loan its example in `event_examples`.
 """
 
 # ruff: noqa: N815 - the contract's names
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rest_framework import serializers
 
 from events.kinds import EventType
-from loans.api.common import EXAMPLE_INTERNAL_ID, EXAMPLE_REPAY_TX
-from loans.api.loan import LOAN_EXAMPLE, Instalment, Loan
-from loans.api.repayments import REPAYMENT_ANSWER_EXAMPLE, RepaymentAnswer
+from loans.api.loan import Instalment, Loan
+from loans.api.repayments import RepaymentAnswer
 from loans.api.transfers import TRANSFER_EXAMPLE, TransferState
 from loans.objects.health import HEALTH_WARNING_EXAMPLE, HealthWarningObject
 from partner_platform.core.openapi.auto_schema import schemas_of
 from partner_platform.core.openapi.fields import BaseUnits, Timestamp
 from partner_platform.core.openapi.operations import Serializer, camel
+from partner_platform.event_examples import LOAN_EVENTS
 from partners.notices import event_objects as partner_objects
 from webhooks.api.feed import EVENT_EXAMPLE, FeedEvent
 from webhooks.event_objects import TEST_EXAMPLE, TestObject
-
-_MOMENT = "2026-01-10T15:20:00Z"
-_PAID = {"status": "SUCCESS", "txHash": EXAMPLE_REPAY_TX, "settledAt": _MOMENT, "failureCode": None}
-_PAID |= {"principalPaid": "5000000000", "failureReason": None, "loanStatus": "REPAID"}
-PAID_EXAMPLE = {name: _PAID.get(name, value) for name, value in REPAYMENT_ANSWER_EXAMPLE.items()}
-INSTALMENT_EXAMPLE = {"number": 2, "dueAt": "2026-03-05T10:30:00Z", "amount": "1000000000", "status": "DUE"}
 
 
 class LoanEventData(serializers.Serializer):
@@ -67,66 +62,43 @@ class LoanEventFields(serializers.Serializer):
 
 @dataclass(frozen=True)
 class EventDoc:
-    """`when` completes the sentence "told when …"; `data` is the serializer of `data`, `example` an example of it."""
+    """`when` completes the sentence "told when …"; `data` is the serializer of `data`, `example` one of `data`.
+
+    Of an event of a loan, `extra` is the serializer of its further fields and `example` is None: the whole event is in
+    `event_examples.LOAN_EVENTS`.
+    """
 
     when: str
     data: Serializer
-    example: Mapping[str, object]
+    example: Mapping[str, object] | None
     extra: Serializer | None = None
-    extra_example: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def is_of_a_loan(self) -> bool:
-        return self.extra is not None
 
 
-def _loan(when: str, *, status: str = "ACTIVE", data: Serializer = LoanEventData, **more: object) -> EventDoc:
-    is_open = status in ("ACTIVE", "DEFAULTED")
-    loan = {**LOAN_EXAMPLE, "status": status, "totalRepaid": "0" if is_open else LOAN_EXAMPLE["totalRepaid"]}
-    if is_open:
-        loan |= {"remainingDebt": "5000000000", "outstandingPrincipal": "5000000000", "repayTxHash": None}
-        loan |= {"repaymentHistory": []}
-    extra = {"internalLoanId": EXAMPLE_INTERNAL_ID, "totalRepaid": loan["totalRepaid"], "timestamp": _MOMENT}
-    return EventDoc(when, data, {"loan": loan, **more}, LoanEventFields, extra)
+def _loan(when: str, data: Serializer = LoanEventData) -> EventDoc:
+    return EventDoc(when, data, None, LoanEventFields)
 
 
 EVENTS: dict[EventType, EventDoc] = {
     EventType.LOAN_BORROWED: _loan("a loan is drawn and its money is paid out"),
     EventType.LOAN_REPAYMENT: _loan(
-        "a payment of a loan is settled, whoever paid: you, the user on the chain, or a liquidation",
-        status="REPAID",
-        data=RepaymentEventData,
-        repayment=PAID_EXAMPLE,
+        "a payment of a loan is settled, whoever paid: you, the user on the chain, or a liquidation", RepaymentEventData
     ),
     EventType.LOAN_REPAID: _loan(
-        "a loan is repaid in full, after the `loan.repayment` of its last payment",
-        status="REPAID",
-        data=RepaymentEventData,
-        repayment=PAID_EXAMPLE,
+        "a loan is repaid in full, after the `loan.repayment` of its last payment", RepaymentEventData
     ),
-    EventType.LOAN_FAILED: _loan("an accepted borrow failed on the chain: nothing was paid out", status="FAILED"),
-    EventType.LOAN_DEFAULTED: _loan("a loan is in default, by a missed due date or by us", status="DEFAULTED"),
+    EventType.LOAN_FAILED: _loan("an accepted borrow failed on the chain: nothing was paid out"),
+    EventType.LOAN_DEFAULTED: _loan("a loan is in default, by a missed due date or by us"),
     EventType.LOAN_CURED: _loan("a default ended"),
-    EventType.LOAN_LIQUIDATED: _loan("the collateral of a loan was liquidated", status="LIQUIDATED"),
+    EventType.LOAN_LIQUIDATED: _loan("the collateral of a loan was liquidated"),
     EventType.LOAN_UNDONE: _loan(
         "a reorganization of the chain took back what an earlier event told; it may happen again, and is told again",
-        data=UndoneEventData,
-        undone="loan.repayment",
-        reason="a reorganization of the chain",
+        UndoneEventData,
     ),
     EventType.REPAYMENT_FAILED: _loan(
-        "an accepted repayment failed: the debt is as it was, and nothing was taken",
-        data=RepaymentEventData,
-        repayment=REPAYMENT_ANSWER_EXAMPLE,
+        "an accepted repayment failed: the debt is as it was, and nothing was taken", RepaymentEventData
     ),
-    EventType.PAYMENT_DUE_SOON: _loan(
-        "a due date of a loan comes near", data=InstalmentEventData, installment=INSTALMENT_EXAMPLE
-    ),
-    EventType.PAYMENT_MISSED: _loan(
-        "a due date of a loan passed and was not paid",
-        data=InstalmentEventData,
-        installment={**INSTALMENT_EXAMPLE, "status": "MISSED"},
-    ),
+    EventType.PAYMENT_DUE_SOON: _loan("a due date of a loan comes near", InstalmentEventData),
+    EventType.PAYMENT_MISSED: _loan("a due date of a loan passed and was not paid", InstalmentEventData),
     EventType.POSITION_HEALTH_WARNING: EventDoc(
         "a position with loans of yours comes near its liquidation",
         HealthWarningObject,
@@ -197,9 +169,8 @@ def add_webhooks(result: dict[str, Any], **_: object) -> dict[str, Any]:
 
 
 def _operation(kind: EventType, doc: EventDoc) -> dict[str, object]:
-    example = {**EVENT_EXAMPLE, "type": str(kind), **doc.extra_example, "data": doc.example}
-    if not doc.is_of_a_loan:
-        example |= {"partnerLoanId": None, "sequence": None}
+    about: Mapping[str, object] = {"partnerLoanId": None, "sequence": None, "data": doc.example}
+    example = {**EVENT_EXAMPLE, **LOAN_EVENTS.get(kind, about), "type": str(kind)}
     return {
         "operationId": camel(str(kind).replace(".", "_")),
         "summary": f"Told when {doc.when.partition(';')[0]}",

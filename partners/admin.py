@@ -104,7 +104,7 @@ class PartnerAdmin(OneTimeAdmin):
         values = form.terms(form.cleaned_data)
         if change:
             changed = {name: values[name] for name in form.changed_data if name in values}
-            services.update_partner(partner=obj, actor=actor_of(request), **changed)
+            self._change(request, obj, form.cleaned_data[TOKEN], changed)
             return
         partner_id = form.cleaned_data.get("partner_id") or None
         opened = services.create_partner(actor=actor_of(request), partner_id=partner_id, **values)
@@ -118,6 +118,18 @@ class PartnerAdmin(OneTimeAdmin):
             what=f"{obj} was opened.",
             kind=" and ".join(secrets),
         )
+
+    def _change(self, request: HttpRequest, partner: Partner, token: uuid.UUID, changed: dict[str, object]) -> None:
+        """Write the terms; the secret of a first `webhook_url` is kept until it is shown."""
+        secret = services.change_terms(partner=partner, actor=actor_of(request), **changed)
+        if secret is not None:
+            what = f"{partner} has a webhookUrl; this signs what is sent there."
+            sent_forms.keep_secret(token, partner=partner, secret=secret, what=what, kind="webhook secret")
+
+    def response_change(self, request: HttpRequest, obj: Partner) -> HttpResponse:
+        token = uuid.UUID(request.POST[TOKEN])
+        form = sent_forms.sent_form(token, sent_by=request.user.get_username())
+        return to_outcome(token) if form is not None and form.kind else super().response_change(request, obj)
 
     def response_add(self, request: HttpRequest, obj: Partner, post_url_continue: str | None = None) -> HttpResponse:
         return to_outcome(uuid.UUID(request.POST[TOKEN]))

@@ -5,7 +5,7 @@ and changes no status: a partner that was suspended in the meantime stays suspen
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,11 +34,15 @@ class BadConfigFile(Exception):
 
 @dataclass
 class Imported:
-    """What an import did; `created` holds each new partner with the secrets that are shown now and never again."""
+    """What an import did; `created` holds each new partner with the secrets that are shown now and never again.
+
+    `webhook_secrets` are those of known partners that had no `webhookUrl` before, by `partnerId`; shown once, too.
+    """
 
     created: list[services.Opened] = field(default_factory=list)
     updated: list[Partner] = field(default_factory=list)
     unchanged: list[Partner] = field(default_factory=list)
+    webhook_secrets: dict[str, str] = field(default_factory=dict)
 
 
 def read_entries(path: Path) -> list[dict[str, Any]]:
@@ -96,9 +100,16 @@ def _plan_entry(entry: dict[str, Any]) -> Planned:
     return Planned(entry["partnerId"], known is None, tuple(changes))
 
 
-def import_entries(entries: list[dict[str, object]], *, actor: str, agreed: list[Planned] | None = None) -> Imported:
+def import_entries(
+    entries: list[dict[str, object]],
+    *,
+    actor: str,
+    agreed: list[Planned] | None = None,
+    scopes: Iterable[str] | None = None,
+) -> Imported:
     """Open the new partners and bring the known ones to the entries' terms, in one transaction.
 
+    `scopes` are those of the new partners' keys, by default those of `partners.models.all_scopes`.
     Raises `BadConfigFile` where a settlement address is another partner's, or where `agreed`, the plan that a person
     confirmed, is no longer what would be done.
     """
@@ -110,7 +121,7 @@ def import_entries(entries: list[dict[str, object]], *, actor: str, agreed: list
             raise BadConfigFile(problems)
         imported = Imported()
         for entry in sorted(entries, key=lambda entry: str(entry["partnerId"])):
-            _import_entry(entry, imported, actor)
+            _import_entry(entry, imported, actor, scopes)
         return imported
 
     try:
@@ -121,15 +132,20 @@ def import_entries(entries: list[dict[str, object]], *, actor: str, agreed: list
         raise
 
 
-def _import_entry(entry: dict[str, Any], imported: Imported, actor: str) -> None:
+def _import_entry(entry: dict[str, Any], imported: Imported, actor: str, scopes: Iterable[str] | None) -> None:
     values = _terms_of(entry)
     known = selectors.by_partner_id(entry["partnerId"])
     if known is None:
         status = entry.get("status", PartnerStatus.ACTIVE)
-        created = services.create_partner(actor=actor, partner_id=entry["partnerId"], status=status, **values)
+        created = services.create_partner(
+            actor=actor, partner_id=entry["partnerId"], status=status, scopes=scopes, **values
+        )
         imported.created.append(created)
         return
-    updated = services.update_partner(partner=known, actor=actor, **values)
+    webhook_secret = services.change_terms(partner=known, actor=actor, **values)
+    if webhook_secret is not None:
+        imported.webhook_secrets[known.partner_id] = webhook_secret
+    updated = Partner.objects.get(pk=known.pk)
     was_changed = terms.as_audited(known) != terms.as_audited(updated)
     (imported.updated if was_changed else imported.unchanged).append(updated)
 

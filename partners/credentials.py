@@ -31,7 +31,7 @@ def create_api_key(
     Without `scopes` it has those of `all_scopes`, which `manage` is not among.
     Raises 400 `invalid_request` for an unknown scope, none at all, a time that has passed, or a third key.
     """
-    chosen = _clean_scopes(all_scopes() if scopes is None else scopes)
+    chosen = clean_scopes(all_scopes() if scopes is None else scopes)
     now = clock.now()
     if expires_at is not None and expires_at <= now:
         raise invalid_fields({"expiresAt": ["Must be in the future."]})
@@ -169,7 +169,8 @@ def rotate_encryption_key(*, actor: str) -> dict[str, int]:
     return counts
 
 
-def _clean_scopes(scopes: Iterable[str]) -> list[str]:
+def clean_scopes(scopes: Iterable[str]) -> list[str]:
+    """The scopes, each once and in the order of `Scope`; raises 400 `invalid_request` for an unknown one, and none."""
     given = set(scopes)
     if not given or given - set(Scope.values):
         raise invalid_fields({"scopes": [f"Must be one or more of {', '.join(Scope.values)}."]})

@@ -6,6 +6,7 @@ Each change has its audit entry in the same transaction; no entry contains a key
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.conf import settings
@@ -38,16 +39,22 @@ class Opened(NamedTuple):
 
 
 def create_partner(
-    *, actor: str, partner_id: str | None = None, status: str = PartnerStatus.ACTIVE, **values: object
+    *,
+    actor: str,
+    partner_id: str | None = None,
+    status: str = PartnerStatus.ACTIVE,
+    scopes: Iterable[str] | None = None,
+    **values: object,
 ) -> Opened:
     """Open a partner, make its first API key, and with a `webhook_url` its first endpoint.
 
     `values` are the fields of `partners.terms.FIELDS`, amounts as strings of base units. Without `partner_id` one is
-    made of label and number: `partner_nlp_003`. Raises 400 `invalid_request` naming every bad field, a taken id or
-    another's settlement address included.
+    made of label and number: `partner_nlp_003`. The key has the `scopes`, by default those of `all_scopes`.
+    Raises 400 `invalid_request` naming every bad field, a taken id or another's settlement address included.
     """
     cleaned = terms.clean_terms(values, partial=False)
     given_id, status = _clean_identity(partner_id, status)
+    chosen = credentials.clean_scopes(all_scopes() if scopes is None else scopes)
     address = cleaned["settlement_address"]
     settlement_addresses.require_free(address, partner_id=None)
     number = selectors.partner_count() + 1
@@ -57,7 +64,7 @@ def create_partner(
             partner = Partner(partner_id=candidate, status=status, created_by=actor, **cleaned)
             new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
             try:
-                webhook_secret = run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, actor))  # type: ignore[misc]
+                webhook_secret = run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, chosen, actor))  # type: ignore[misc]
                 return Opened(partner, new_key.key, webhook_secret)
             except IntegrityError:
                 # Another request took the id or the address between our check and the insert. Inside a caller's
@@ -82,19 +89,20 @@ def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner
     return Partner.objects.get(pk=partner.pk)
 
 
-def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
+def change_terms(*, partner: Partner, actor: str, **values: object) -> str | None:
     """`update_partner` that touches no column of the partner's row but its id, `updated_at` and what it changes.
 
-    So it also works while a migration is incomplete and columns that later migrations add do not exist yet.
+    So it also works while a migration is incomplete and columns that later migrations add do not exist yet. Returns
+    the secret that was made for a first `webhook_url`, which is shown now and never again; else None.
     """
     changes = terms.clean_terms(values, partial=True)
     read = Partner.objects.only("partner_id", *changes)
 
-    def update() -> None:
+    def update() -> str | None:
         before = read.get(pk=partner.pk)
         changed = {name: value for name, value in changes.items() if getattr(before, name) != value}
         if not changed:
-            return
+            return None
         if "settlement_address" in changed:
             settlement_addresses.claim_address(changed["settlement_address"], partner_id=partner.pk)
         Partner.objects.filter(pk=partner.pk).update(updated_at=clock.now(), **changed)
@@ -107,11 +115,10 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> None:
         )
         if former := {name: getattr(before, name) for name in LIMITS if name in changed}:
             notices.tell_changed_limits(partner.pk, former)
-        if "webhook_url" in changed:
-            _announce_webhook_url(partner, changed["webhook_url"], actor)
+        return _announce_webhook_url(partner, changed["webhook_url"], actor) if "webhook_url" in changed else None
 
     try:
-        run_in_transaction(update)
+        return run_in_transaction(update)
     except IntegrityError:
         if "settlement_address" in changes and not in_transaction():  # somebody claimed it at the same moment
             settlement_addresses.require_free(changes["settlement_address"], partner_id=partner.pk)
@@ -196,11 +203,11 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
     return partner_id, status
 
 
-def _insert(partner: Partner, new_key: keys.NewKey, actor: str) -> str | None:
+def _insert(partner: Partner, new_key: keys.NewKey, scopes: list[str], actor: str) -> str | None:
     """In a transaction; returns the secret of its first endpoint, where it has one."""
     partner.save(force_insert=True)
     settlement_addresses.claim_address(partner.settlement_address, partner_id=partner.pk)
-    credentials.add_key(partner, new_key, scopes=all_scopes())
+    credentials.add_key(partner, new_key, scopes=scopes)
     record_change(
         actor=actor,
         action="partner.created",

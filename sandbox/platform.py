@@ -4,6 +4,7 @@ Idempotent: what `state.json` knows is kept, what is missing is created again.
 """
 
 import secrets
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from django.contrib.auth import get_user_model
@@ -12,6 +13,7 @@ from django.db import connections
 
 from partners import config_file, services
 from partners.management.support import SANDBOX_ACTOR
+from partners.models import Partner, Scope
 from sandbox.world import ADMIN, Accounts, World
 
 
@@ -39,15 +41,27 @@ def open_accounts(*, config: Path, world: World, known: Accounts) -> Accounts:
 
 def _import_partners(config: Path, world: World, known_keys: dict[str, str]) -> dict[str, str]:
     addresses = {partner.partner_id: partner.settlement_address for partner in world.partners}
-    entries = [
-        {**entry, "settlementAddress": addresses[entry["partnerId"]]} for entry in config_file.read_entries(config)
-    ]
-    imported = config_file.import_entries(entries, actor=SANDBOX_ACTOR)
+    read = config_file.read_entries(config)
+    # Without the example's webhookUrl: it is somebody else's, and a sandbox posts to nobody outside.
+    entries = [{**_without(entry, "webhookUrl"), "settlementAddress": addresses[entry["partnerId"]]} for entry in read]
+    imported = config_file.import_entries(entries, actor=SANDBOX_ACTOR, scopes=Scope.values)
+    _forget_urls(imported.updated + imported.unchanged, {entry.get("webhookUrl") for entry in read})
     keys = {partner.partner_id: key for partner, key, _ in imported.created}
     for partner in imported.updated + imported.unchanged:
         key = known_keys.get(partner.partner_id)
         keys[partner.partner_id] = key or services.rotate_api_key(partner=partner, actor=SANDBOX_ACTOR)
     return keys
+
+
+def _without(entry: dict[str, object], name: str) -> dict[str, object]:
+    return {key: value for key, value in entry.items() if key != name}
+
+
+def _forget_urls(partners: Iterable[Partner], urls: Collection[str | None]) -> None:
+    """Of partners that an older sandbox opened with the file's `webhookUrl`."""
+    for partner in partners:
+        if partner.webhook_url and partner.webhook_url in urls:
+            services.update_partner(partner=partner, actor=SANDBOX_ACTOR, webhook_url="")
 
 
 def _admin_password(known: str) -> str:

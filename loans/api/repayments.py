@@ -49,7 +49,11 @@ class RepaymentAnswer(serializers.Serializer):
         help_text="Who paid: TRANSFER, your `repaymentTxHash`; PULLED, your allowance; TRUSTED, the platform account; "
         "ONCHAIN, somebody who paid the pool directly.",
     )
-    txHash = Hash(allow_null=True)
+    txHash = Hash(
+        allow_null=True,
+        help_text="Of the transaction that paid or failed; null while PENDING or where none was sent. `status` says "
+        "which.",
+    )
     failureCode = serializers.CharField(allow_null=True, help_text="Of a FAILED one: an error's `code`.")
     failureReason = serializers.CharField(
         allow_null=True, help_text="Why it failed: the debt is as it was, and nothing was taken."

@@ -63,7 +63,7 @@ LIST_TRANSFERS = OperationDoc(
     tag="Reports",
     summary="What you sent to the platform account",
     description="USDC from an address that is or was your settlement address, and how much of it repayments have "
-    "claimed. A transfer is listed some minutes after its block, or when a repayment first names it.",
+    "claimed. A transfer is listed about five minutes after its block, or when a repayment first names it.",
     query=TransfersQuery,
     answers=(returned("The transfers", TransferPage, {**PAGE_EXAMPLE, "transfers": [TRANSFER_EXAMPLE]}),),
 )
@@ -76,7 +76,7 @@ class TransfersViewSet(PartnerViewSet):
     @described(LIST_TRANSFERS)
     def transfers(self, request: Request) -> Response:
         """A page of the partner's transfers."""
-        query = validated(TransfersQuery(data=request.query_params))
+        query = validated(TransfersQuery(data=request.query_params.dict()))
         partner, status = partner_of(request), query["status"]
         page = paginate(
             streams=incoming.transfer_streams(partner, is_claimed=None if status is None else status == CLAIMED),

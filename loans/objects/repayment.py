@@ -22,7 +22,7 @@ def present_repayment(repayment: Repayment, loan: PartnerLoan, known: KnownBlock
         "status": STATUSES[repayment.status],
         "repaidBy": repayment.repaid_by,
         "funding": repayment.funding,
-        "txHash": repayment.tx_hash or None,
+        "txHash": repayment.tx_hash or repayment.evidence_tx_hash or None,  # of a FAILED one only the latter is known
         "failureCode": repayment.failure_code or None,
         "failureReason": repayment.failure_reason or None,
         "createdAt": isoformat(repayment.created_at),

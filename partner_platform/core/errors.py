@@ -30,6 +30,13 @@ OUTCOME_UNKNOWN = (
 )
 
 
+# The codes that `errors[].code` may have beside `invalid`, which is everything else: part of the HTTP contract.
+PROBLEM_CODES = frozenset(
+    {
+        *("required", "null", "blank", "unknown_field", "repeated", "invalid_choice"),
+        *("min_value", "max_value", "max_length", "parse_error"),
+    }
+)
 OF_THE_WHOLE = "non_field_errors"  # DRF's name for errors of an object as a whole
 
 
@@ -228,4 +235,5 @@ def _problems(path: str, found: object) -> Iterator[tuple[str, object]]:
 
 
 def _code_of(problem: object) -> str:
-    return str(getattr(problem, "code", None) or "invalid")
+    code = str(getattr(problem, "code", None))  # DRF's, which has more of them and may get others
+    return code if code in PROBLEM_CODES else "invalid"

@@ -187,6 +187,16 @@ def test_malformed_text_in_a_query_is_refused(world: World) -> None:
     assert wrong == []
 
 
+def test_an_empty_parameter_is_refused_by_name_and_never_passed_over(world: World) -> None:
+    found, wrong = query_parameters(), []
+    for path, name in found:
+        answer = send(world, "GET", f"{path.format(userWallet=world.users[0].wallet)}?{name}=")
+        if (answer.status_code, list(answer.json().get("details", {}))) != (400, [name]):
+            wrong.append((path, name, answer.status_code))
+    assert {path for path, _ in found} >= {"/partners/my/events", "/partners/my/transfers"}
+    assert wrong == []
+
+
 @pytest.mark.parametrize("path", ["/docsx", "/docs/redocs", "/openapi.json?limt=1", "/docs"])
 def test_an_error_is_kept_by_no_cache_wherever_it_is_and_only_pages_have_no_version(world: World, path: str) -> None:
     answer = send(world, "POST", path)

@@ -45,6 +45,7 @@ PAGES = {
     "chain.operation": LOOK_ONLY,
     "chain.chaintransaction": LOOK_ONLY,
     "chain.fundingtransfer": LOOK_ONLY,
+    "events.event": LOOK_ONLY,
     "webhooks.endpoint": LOOK_ONLY,
     "webhooks.delivery": LOOK_ONLY,
     "webhooks.attempt": LOOK_ONLY,

@@ -1,7 +1,9 @@
 """Every error leaves in one envelope, with the caller told no more than it may know."""
 
 import logging
+import re
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from rest_framework.request import Request
 from partner_platform.core.error_catalogue import CATALOGUE
 from partner_platform.core.errors import (
     OUTCOME_UNKNOWN,
+    PROBLEM_CODES,
     BadRequest,
     Conflict,
     ErrorCode,
@@ -102,6 +105,22 @@ def test_an_invalid_request_lists_each_problem_with_its_path_and_code() -> None:
         {"field": "rows.1.amount", "code": "invalid", "message": "Bad."},
     ]
     assert response.data["details"]["borrowAmount"] == ["Too much.", "Odd."]
+
+
+def test_a_problems_code_is_one_of_the_contracts_and_any_other_of_the_framework_is_invalid() -> None:
+    codes = [*sorted(PROBLEM_CODES), "invalid"]
+    more = ["null_characters_not_allowed", "max_string_length", "surrogate_characters_not_allowed"]
+    details: Any = {"userWallet": [drf.ErrorDetail("Odd.", code=code) for code in (*codes, *more)]}
+
+    told = [problem["code"] for problem in answer(drf.ValidationError(details)).data["errors"]]
+
+    assert told == [*codes, "invalid", "invalid", "invalid"]
+
+
+def test_the_codes_of_problems_are_those_that_partners_are_told() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
+    listed = page.partition("The codes are ")[2].partition("everything else.")[0]
+    assert set(re.findall(r"`([a-z_]+)`", listed)) == PROBLEM_CODES | {"invalid"}
 
 
 def test_a_body_that_cannot_be_parsed_is_one_problem_of_the_body() -> None:

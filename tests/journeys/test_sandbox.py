@@ -14,10 +14,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 
+from sandbox.servers.ports import free_port
 from tests.factories import DOLLAR
 from tests.support.running_sandbox import PROJECT, RunningSandbox, exists
 from tests.support.waiting import eventually
@@ -166,6 +168,57 @@ def test_what_it_tells_is_complete_and_for_its_owner_only(sandbox: RunningSandbo
     assert [set(user) for user in state["users"]] == [
         {"wallet", "privateKey", "oaidTokenId", "positionId", "creditLimit"}
     ] * 3
+
+
+def test_its_partners_post_to_nobody_and_may_do_everything(sandbox: RunningSandbox) -> None:
+    assert sandbox.call("GET", "/partners/my/webhooks") == (200, {"webhooks": []})
+    _, keys = sandbox.call("GET", "/partners/my/keys")
+    assert [key["scopes"] for key in keys["keys"]] == [["read", "borrow", "repay", "webhooks", "manage"]]
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> tuple[str, list[str]]:
+    """The page's receiver: its URL, and how it is started, with the secret behind."""
+    page = (PROJECT / "docs" / "webhooks.md").read_text().partition("## Try it in the sandbox")[2]
+    (program, *_) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    port = free_port()
+    path = tmp_path / "receiver.py"
+    path.write_text(program.replace("9000", str(port)))
+    return f"http://127.0.0.1:{port}/", [sys.executable, str(path)]
+
+
+def test_the_receiver_to_paste_takes_what_is_posted_to_this_machine(
+    sandbox: RunningSandbox, receiver: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    url, command = receiver
+    status, made = sandbox.call("POST", "/partners/my/webhooks", {"url": url})
+    assert status == 201, made
+    with (tmp_path / "out").open("wb") as out:
+        process = subprocess.Popen([*command, made["secret"]], stdout=out, stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: is_open(url), 20)
+        assert sandbox.call("POST", f"/partners/my/webhooks/{made['id']}/test")[0] == 202
+
+        eventually(lambda: (tmp_path / "out").read_text() == "webhook.test\n", 30)
+
+        delivered = eventually(lambda: delivery_that_ended(sandbox), 20) or {}
+        assert (delivered["eventType"], delivered["status"]) == ("webhook.test", "DELIVERED")
+    finally:
+        process.kill()
+        process.wait()
+        assert sandbox.call("DELETE", f"/partners/my/webhooks/{made['id']}")[0] == 204
+
+
+def is_open(url: str) -> bool:
+    parts = urllib.parse.urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((str(parts.hostname), parts.port or 0)) == 0
+
+
+def delivery_that_ended(sandbox: RunningSandbox) -> dict[str, Any] | None:
+    _, page = sandbox.call("GET", "/partners/my/webhooks/deliveries")
+    (delivery,) = page["deliveries"]
+    return None if delivery["status"] == "PENDING" else delivery
 
 
 def test_its_figures_are_those_of_all_its_processes(sandbox: RunningSandbox) -> None:

@@ -188,3 +188,12 @@ def test_an_unknown_partner_is_answered_with_those_there_are(command: str) -> No
     known = PartnerFactory.create()
     with pytest.raises(CommandError, match=f"There is no partner 'nobody'. Active partners: {known.partner_id}."):
         run(command, "nobody")
+
+
+def test_the_key_of_a_new_partner_has_the_scopes_that_are_asked_for() -> None:
+    terms = {"name": "Lender", "label": "len", "daily-limit": "1", "total-limit": "1", "email": "a@lender.example"}
+    options = [f"--{name}={value}" for name, value in {**terms, "settlement-address": "0x" + "5e" * 20}.items()]
+    run("create_partner", *options, "--scope=manage", "--scope=read")
+    assert ApiKey.objects.get().scopes == ["read", "manage"]
+    with pytest.raises(CommandError, match="invalid choice: 'all'"):
+        run("create_partner", *options, "--scope=all")

@@ -87,7 +87,7 @@ class RunningSandbox:
         )
         try:
             with urllib.request.urlopen(request, timeout=40) as response:
-                return response.status, json.load(response)
+                return response.status, json.loads(response.read() or b"{}")
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.load(error)

@@ -96,6 +96,15 @@ def test_a_bad_field_is_refused_by_its_name_and_nothing_is_made(call: Caller, bo
     assert not Endpoint.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [("", "blank"), (URL + "x" * 500, "max_length"), (None, "null"), ("http://lender.example", "invalid")],
+)
+def test_what_is_wrong_with_a_url_has_the_code_that_other_texts_have(call: Caller, url: Any, code: str) -> None:
+    (problem,) = call("POST", "webhooks", {"url": url}).json()["errors"]
+    assert (problem["field"], problem["code"]) == ("url", code)
+
+
 def test_a_url_is_taken_once_so_that_a_call_sent_again_makes_no_second_endpoint(call: Caller) -> None:
     first = call("POST", "webhooks", {"url": URL}).json()["id"]
     again = call("POST", "webhooks", {"url": URL})

@@ -1,19 +1,25 @@
 """The plan's webhookUrl is the partner's first endpoint, whoever changes either, for partners of before too."""
 
+import html
 import importlib
+import json
+import re
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.apps import apps
 from django.core.management import call_command
+from django.test import Client
 
 from audit.models import AuditEntry
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.secrets import crypto
-from partners import services
+from partners import services, terms
 from partners.models import ApiKey, Partner
 from tests.factories import ApiKeyFactory, PartnerFactory, open_lender
+from tests.support.console import token_in
 from tests.webhooks.making import URL, Caller, endpoint_of
 from webhooks.models import Endpoint
 from webhooks.secrets import live_secrets
@@ -59,6 +65,51 @@ def test_the_command_that_opens_a_partner_shows_both_secrets() -> None:
     (secret,) = live_secrets(Endpoint.objects.get())
     assert f"Webhook secret: {secret}\n" in said.getvalue()
     assert "API key: pk_len_sandbox_" in said.getvalue()
+
+
+WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{43}=")
+
+
+def console_form(console: Client, path: str, **changes: str) -> dict[str, Any]:
+    """The form of a partner's page as a browser sends it, with these fields changed."""
+    page = console.get(path)
+    shown = page.context["adminform"].form
+    values = {name: shown[name].value() for name in shown.fields}
+    filled = {name: str(shown[name].field.prepare_value(value)) for name, value in values.items() if value}
+    keys = {"api_keys-TOTAL_FORMS": "0", "api_keys-INITIAL_FORMS": "0"}
+    return {**filled, **keys, "form_token": token_in(page), **changes}
+
+
+def test_the_console_shows_the_secret_of_a_first_url_once_and_asks_for_none_of_a_changed_one(
+    admin_client: Client,
+) -> None:
+    path = f"/console/partners/partner/{opened().partner.pk}/change/"
+
+    sent = admin_client.post(path, console_form(admin_client, path, webhook_url=URL))
+    page = admin_client.get(sent["Location"])
+
+    (secret,) = live_secrets(Endpoint.objects.get())
+    assert WEBHOOK_SECRET.findall(html.unescape(page.content.decode())) == [secret]
+    again = html.unescape(admin_client.get(sent["Location"]).content.decode())
+    assert ("was shown already" in again, WEBHOOK_SECRET.findall(again)) == (True, [])
+    changed = admin_client.post(path, console_form(admin_client, path, webhook_url=f"{URL}/2"))
+    assert (changed.status_code, changed["Location"]) == (302, "/console/partners/partner/")
+    assert live() == [(f"{URL}/2", True)]
+    assert secret not in str(list(AuditEntry.objects.values()))
+
+
+def test_the_import_shows_the_secret_of_a_known_partners_first_url(tmp_path: Path) -> None:
+    partner, said = opened().partner, StringIO()
+    entry = {"partnerId": partner.partner_id, **terms.as_audited(partner), "webhookUrl": URL}
+    path = tmp_path / "partners.json"
+    path.write_text(json.dumps({"partners": [{name: value for name, value in entry.items() if value}]}))
+
+    call_command("import_partners", str(path), "--yes", stdout=said)
+    (secret,) = live_secrets(Endpoint.objects.get())
+    assert f"{partner.partner_id}: terms updated\n  Webhook secret: {secret}\nSave these secrets" in said.getvalue()
+
+    call_command("import_partners", str(path), "--yes", stdout=said)
+    assert said.getvalue().count(secret) == 1
 
 
 def test_the_endpoint_follows_the_terms() -> None:

@@ -14,7 +14,7 @@ from rest_framework.viewsets import ViewSet
 from events.feed import read_feed
 from events.kinds import EventType
 from partner_platform.core.errors import ErrorCode
-from partner_platform.core.openapi.fields import AnyObject, Count, Timestamp
+from partner_platform.core.openapi.fields import AnyObject, BaseUnits, Count, Timestamp
 from partner_platform.core.openapi.operations import OperationDoc, ResponseDoc, described
 from partner_platform.core.web.contract_view import ContractView
 from partner_platform.core.web.serializers import DigitsField, LoanIdField, OneOfField
@@ -42,7 +42,7 @@ class FeedQuery(serializers.Serializer):
 
 
 class FeedEvent(serializers.Serializer):
-    """An event; a webhook's body is the same. Some types have further fields at this level."""
+    """An event; a webhook's body is the same."""
 
     id = serializers.UUIDField(help_text="The same in every delivery of the event: pass over an id that you have seen.")
     type = serializers.CharField(help_text="One of the `webhooks` of this document; more may come: pass over others.")
@@ -50,6 +50,9 @@ class FeedEvent(serializers.Serializer):
     apiVersion = serializers.CharField(help_text="The version of the contract that `data` is of.")
     partnerLoanId = serializers.CharField(allow_null=True)
     sequence = Count(allow_null=True, help_text="Counts the loan's events from 1; null where it is about no loan.")
+    internalLoanId = serializers.UUIDField(required=False, help_text="Of an event of a loan only, as the next two.")
+    totalRepaid = BaseUnits(required=False)
+    timestamp = Timestamp(required=False, help_text="When it happened: the block's time where a block did it.")
     data = AnyObject()  # type: ignore[assignment] # no attribute of the class: DRF takes fields out of it
 
 
@@ -70,7 +73,14 @@ EVENT_EXAMPLE: dict[str, Any] = {
     "data": {"loan": {"partnerLoanId": "xyz_loan_12345", "principalAmount": "5000000000", "status": "ACTIVE"}},
 }
 FEED_EXAMPLE = {
-    "events": [EVENT_EXAMPLE],
+    "events": [
+        {
+            **EVENT_EXAMPLE,
+            "internalLoanId": "7c3f4b1e-52a6-4d8e-9a58-0f6f1d0e2b11",
+            "totalRepaid": "0",
+            "timestamp": "2026-01-05T10:30:00Z",
+        }
+    ],
     "next": "gAAAAABpW5bI0xPjm6r0n5hJt3sVd9wYk2uCz8bLe4fAo1iGpTnRMs2c7f3b1e52a6d8e9a580f6f1d0e2b11q0xPjm6r0n5h",
 }
 
@@ -96,7 +106,7 @@ class FeedViewSet(ContractView, ViewSet):
     @described(LIST_EVENTS)
     def events(self, request: Request) -> Response:
         """A page of the feed."""
-        serializer = FeedQuery(data=request.query_params)
+        serializer = FeedQuery(data=request.query_params.dict())
         serializer.is_valid(raise_exception=True)
         query = serializer.validated_data
         principal: Any = request.user  # a PartnerPrincipal: our authentication lets nothing else through

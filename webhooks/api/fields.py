@@ -18,6 +18,13 @@ _MOMENT = re.compile(
 )
 
 
+def _code_of_url(url: object) -> str:
+    """The code of what is wrong with it, as text fields have it."""
+    if url == "":
+        return "blank"
+    return "max_length" if isinstance(url, str) and len(url) > rules.MAX_URL else "invalid"
+
+
 class NoBody(StrictSerializer):
     """A body without fields; none at all is the same."""
 
@@ -39,7 +46,7 @@ class EndpointUrlField(serializers.Field[str, Any, str, Any]):
         try:
             return rules.read_endpoint_url(data)
         except ValueError as error:
-            raise serializers.ValidationError(str(error)) from error
+            raise serializers.ValidationError(str(error), code=_code_of_url(data)) from error
 
     def to_representation(self, value: str) -> str:
         return value

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from partner_platform.core.errors import BadRequest
 from partners import services, terms
 from partners.management.support import ACTOR, SAVE_IT, command_error
-from partners.models import PartnerTier, RepaymentFunding
+from partners.models import PartnerTier, RepaymentFunding, Scope
 
 OPTIONS = {
     "partnerId": "--partner-id",
@@ -55,6 +55,13 @@ class Command(BaseCommand):
             choices=RepaymentFunding.values,
             help="PROVEN (default): repayments are funded first; TRUSTED: taken on the partner's word",
         )
+        parser.add_argument(
+            "--scope",
+            dest="scopes",
+            action="append",
+            choices=Scope.values,
+            help="of the API key; may be given several times (default: all but manage)",
+        )
         parser.add_argument("--kyc-verified", action="store_true", help="KYC is done")
         parser.add_argument("--contract-signed", action="store_true", help="the contract is signed")
 
@@ -62,7 +69,7 @@ class Command(BaseCommand):
         names = (*terms.FIELDS, "partner_id")
         values = {name: options[name] for name in names if options.get(name) is not None}
         try:
-            partner, key, webhook_secret = services.create_partner(actor=ACTOR, **values)
+            partner, key, webhook_secret = services.create_partner(actor=ACTOR, scopes=options["scopes"], **values)
         except BadRequest as error:
             raise command_error(error, OPTIONS) from error
         self.stdout.write(f"Partner: {partner.partner_id} ({partner.partner_name})\nAPI key: {key}\n{SAVE_IT}")

@@ -94,8 +94,11 @@ class Command(BaseCommand):
                 self.stdout.write(f"  Webhook secret: {webhook_secret}")
         for partner in imported.updated:
             self.stdout.write(f"{partner.partner_id}: terms updated")
-        if imported.created:
-            self.stdout.write(SAVE_IT.replace("this API key", "these API keys").replace("It will", "They will"))
+            if partner.partner_id in imported.webhook_secrets:
+                self.stdout.write(f"  Webhook secret: {imported.webhook_secrets[partner.partner_id]}")
+        if imported.created or imported.webhook_secrets:
+            what = "these API keys" if imported.created else "these secrets"
+            self.stdout.write(SAVE_IT.replace("this API key", what).replace("It will", "They will"))
 
 
 def _ask() -> None:

@@ -250,6 +250,8 @@ def test_a_failed_repayment_is_told_with_its_code_and_the_loan_as_it_was(world: 
     assert body["data"] == {"loan": shown(loan, NOW_SECONDS), "repayment": shown_repayment(repayment)}
     told = body["data"]["repayment"]
     assert (told["status"], told["failureCode"], told["failureReason"]) == ("FAILED", "settlement_failed", "no")
+    assert told["txHash"] == told["evidence"]["txHash"] == operation.tx_hash
+    assert (told["settledAt"], told["finishedAt"]) == (None, isoformat(NOW))
     assert body["data"]["loan"]["repaymentInFlight"] is False
 
 
