@@ -156,7 +156,8 @@ def test_what_is_failed_with_its_endpoint_is_counted_when_that_is_committed(call
     failed = metrics.deliveries.labels(outcome="failed")._value
     before = failed.get()
     with pytest.raises(RuntimeError), atomic():
-        fail_pending(row.pk, why="It is rolled back")
+        Endpoint.objects.filter(pk=row.pk).update(status="DISABLED")
+        fail_pending(row.pk)
         raise RuntimeError
     assert failed.get() == before
     if act == "disabled":

@@ -116,7 +116,8 @@ def _make(until: int, events: Sequence[Event], chosen: Sequence[tuple[Event, End
     if keys and live.update(due_at=now, wakes=F("wakes") + 1) != len(keys):
         raise EndpointsChanged
     if tested := sorted({endpoint.pk for event, endpoint in chosen if _is_test(event)}):
-        Endpoint.objects.filter(pk__in=tested).update(resume_at=None, updated_at=clock.now())  # the test is sent at once, as a retry by hand
+        # The test is sent at once, as a retry by hand.
+        Endpoint.objects.filter(pk__in=tested).update(resume_at=None, updated_at=clock.now())
     Delivery.objects.bulk_create(
         Delivery(
             endpoint_id=endpoint.pk,
