@@ -74,7 +74,7 @@ def test_an_event_is_listed_with_its_partner(admin_client: Client, rows: dict[st
     assert (len(partners), [name for name in partners if name not in page]) == (2, [])
 
 
-@pytest.mark.parametrize("term", ["loan-1", str(LOAN)])
+@pytest.mark.parametrize("term", ["loan-1", str(LOAN)], ids=["by the partner's id", "by its own id"])
 def test_the_search_reads_no_table_whole(rows: dict[str, Any], term: str) -> None:
     events = [Event.objects.filter(condition) for condition in searching.event_conditions(term)]
     deliveries = [Delivery.objects.filter(condition) for condition in searching.delivery_conditions(term)]
