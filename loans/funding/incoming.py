@@ -19,7 +19,7 @@ from chain.lending.funding import ProvenTransfer
 from chain.models import FundingTransfer
 from chain.selectors import IncomingTransfer
 from events.kinds import EventType
-from events.selectors import is_recorded
+from events.selectors import recorded_among
 from events.services import NewEvent, event_id_of, record_events
 from loans.funding import deposits
 from loans.models import PlatformAccount
@@ -130,7 +130,8 @@ def _tell(account: PlatformAccount, last: int, rows: Sequence[FundingTransfer], 
         )
         for row in unclaimed
     ]
-    new = [event for event in new if not is_recorded(event_id_of(event.once or ""))]
+    known = recorded_among(event_id_of(event.once or "") for event in new) if new else set()
+    new = [event for event in new if event_id_of(event.once or "") not in known]
     if new:
         record_events(new)
     return len(new)

@@ -48,9 +48,9 @@ def retry_delivery(*, partner: Partner, delivery_id: object, actor: str) -> Deli
         event = event_selectors.event_by_id(delivery.event_id)
         if event is None:
             raise Conflict(ErrorCode.EVENT_EXPIRED, "The event was deleted by its age and cannot be sent again")
+        make_due_now(endpoint.pk, ends_pause=True)  # the endpoint's row before its deliveries', as everywhere
         _schedule(endpoint, [event], by_hand=True)
         _make_due_before(endpoint, event)
-        make_due_now(endpoint.pk, ends_pause=True)
         record_change(
             actor=actor,
             action="webhook.delivery_retried",
@@ -88,8 +88,8 @@ def resend_events(
         _require_kept(after)
         events, left = found[:MAX_RESENT], found[MAX_RESENT:]
         if events:
-            _schedule(endpoint, events, by_hand=False)
             make_due_now(endpoint.pk)
+            _schedule(endpoint, events, by_hand=False)
         _record_resent(endpoint, actor, since, len(events))
         return Resent(len(events), events[-1].number if left else None)
 
