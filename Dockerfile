@@ -10,6 +10,7 @@ RUN pip install --no-cache-dir --require-hashes -r requirements/runtime.txt
 COPY manage.py ./
 COPY configs configs
 COPY audit audit
+COPY authority authority
 COPY chain chain
 COPY events events
 COPY loans loans
@@ -17,6 +18,7 @@ COPY partner_platform partner_platform
 COPY partners partners
 COPY templates templates
 COPY sandbox sandbox
+COPY staff staff
 COPY webhooks webhooks
 
 # Static files are collected without the secrets of any environment.

@@ -10,6 +10,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from authority.acting import staff_of
+from authority.rights import Right
 from loans.models import LedgerEntry, OaidCredit, PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
 from loans.positions.health import warning_factor_bps
 from loans.services.lifecycle import cure, mark_defaulted, times_defaulted
@@ -55,8 +57,7 @@ class PartnerLoanAdmin(ReadOnlyAdmin, OneTimeAdmin):
         return format_dollars(loan.outstanding_principal)
 
     def has_credit_permission(self, request: HttpRequest) -> bool:
-        """Who may change loans may say that one is in default."""
-        return request.user.has_perm("loans.change_partnerloan")
+        return request.user.has_perm(Right.MARK_LOANS)
 
     @admin.action(description="Mark as defaulted (with a reason)", permissions=["credit"])
     def default_loans(self, request: HttpRequest, loans: QuerySet[PartnerLoan]) -> None:
@@ -79,7 +80,7 @@ class PartnerLoanAdmin(ReadOnlyAdmin, OneTimeAdmin):
 
     def _decide(self, request: HttpRequest, loan: PartnerLoan, decide: Callable[..., PartnerLoan]) -> None:
         try:
-            decide(loan_id=loan.pk, actor=f"staff:{request.user.get_username()}")
+            decide(loan_id=loan.pk, actor=staff_of(request.user))
         except BadRequest as error:
             self.message_user(request, f"{loan.partner_loan_id}: {error.message}", messages.ERROR)
         else:

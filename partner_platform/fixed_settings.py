@@ -105,6 +105,8 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
+AUTHENTICATION_BACKENDS = ["authority.backend.RoleBackend"]
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

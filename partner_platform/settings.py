@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "django_prometheus",
     "audit",
     "events",
+    "authority",
     "chain",
     "partners",
     "loans",

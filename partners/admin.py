@@ -9,6 +9,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
+from authority.acting import staff_of
+from authority.rights import Right
 from partner_platform.core.console.model_admin import ReadOnlyInline
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
@@ -18,7 +20,7 @@ from partners.console.forms import PartnerForm
 from partners.console.key_admin import ApiKeyAdmin
 from partners.console.mail_admin import OutgoingMailAdmin
 from partners.console.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
-from partners.console.shown_once import actor_of, ask_to_activate, show_outcome
+from partners.console.shown_once import ask_to_activate, show_outcome
 from partners.models import ApiKey, Partner
 
 __all__ = ["ApiKeyAdmin", "OutgoingMailAdmin", "PartnerAdmin"]
@@ -84,12 +86,27 @@ class PartnerAdmin(OneTimeAdmin):
     def get_inlines(self, request: HttpRequest, obj: Partner | None) -> list[Any]:
         return self.inlines if obj is not None else []
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(Right.CREATE_PARTNERS)
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Some terms need a further right, for which the service asks."""
+        return request.user.has_perm(Right.CHANGE_PARTNERS)
+
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False  # loans and audit entries refer to partners for ever: suspend them instead
 
+    def has_suspend_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(Right.SUSPEND_PARTNERS)
+
+    def has_activate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(Right.ACTIVATE_PARTNERS)
+
     def has_key_permission(self, request: HttpRequest) -> bool:
-        """Staff who may create and revoke keys may rotate a partner's key or signing secret."""
-        return bool(request.user.has_perms(["partners.add_apikey", "partners.change_apikey"]))
+        return request.user.has_perm(Right.CREATE_API_KEYS)
+
+    def has_secret_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(Right.ROTATE_SECRETS)
 
     def get_urls(self) -> list[Any]:
         sent = path("sent/<uuid:token>/", self.admin_site.admin_view(self.sent_view), name="partners_partner_sent")
@@ -107,7 +124,7 @@ class PartnerAdmin(OneTimeAdmin):
             self._change(request, obj, form.cleaned_data[TOKEN], changed)
             return
         partner_id = form.cleaned_data.get("partner_id") or None
-        opened = services.create_partner(actor=actor_of(request), partner_id=partner_id, **values)
+        opened = services.create_partner(actor=staff_of(request.user), partner_id=partner_id, **values)
         obj.__dict__.update(opened.partner.__dict__)
         made = {"API key": opened.api_key, "webhook secret": opened.webhook_secret}
         secrets = {kind: secret for kind, secret in made.items() if secret is not None}
@@ -121,7 +138,7 @@ class PartnerAdmin(OneTimeAdmin):
 
     def _change(self, request: HttpRequest, partner: Partner, token: uuid.UUID, changed: dict[str, object]) -> None:
         """Write the terms; the secret of a first `webhook_url` is kept until it is shown."""
-        secret = services.change_terms(partner=partner, actor=actor_of(request), **changed)
+        secret = services.change_terms(partner=partner, actor=staff_of(request.user), **changed)
         if secret is not None:
             what = f"{partner} has a webhookUrl; this signs what is sent there."
             sent_forms.keep_secret(token, partner=partner, secret=secret, what=what, kind="webhook secret")
@@ -134,13 +151,13 @@ class PartnerAdmin(OneTimeAdmin):
     def response_add(self, request: HttpRequest, obj: Partner, post_url_continue: str | None = None) -> HttpResponse:
         return to_outcome(uuid.UUID(request.POST[TOKEN]))
 
-    @admin.action(description="Suspend: refuse their calls", permissions=["change"])
+    @admin.action(description="Suspend: refuse their calls", permissions=["suspend"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
         for partner in queryset.order_by("pk"):
-            services.suspend_partner(partner=partner, actor=actor_of(request))
+            services.suspend_partner(partner=partner, actor=staff_of(request.user))
             self.message_user(request, f"{partner} is suspended.", messages.SUCCESS)
 
-    @admin.action(description="Activate", permissions=["change"])
+    @admin.action(description="Activate", permissions=["activate"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
         """Shows first why each was suspended, then activates exactly the partners that were shown."""
         partners = list(queryset.order_by("pk"))
@@ -150,7 +167,7 @@ class PartnerAdmin(OneTimeAdmin):
             seen = request.POST.get(f"seen_{partner.pk}", "")
             try:
                 services.activate_partner(
-                    partner=partner, actor=actor_of(request), seen=int(seen) if seen.isdecimal() else -1
+                    partner=partner, actor=staff_of(request.user), seen=int(seen) if seen.isdecimal() else -1
                 )
             except BadRequest as error:
                 self.message_user(request, f"{partner}: {error.message}", messages.ERROR)
@@ -170,34 +187,36 @@ class PartnerAdmin(OneTimeAdmin):
         partner = self._only_one(request, queryset)
         if partner is None:
             return None
-        rotate = partial(services.rotate_api_key, partner=partner, actor=actor_of(request), grace_hours=grace_hours)
+        rotate = partial(
+            services.rotate_api_key, partner=partner, actor=staff_of(request.user), grace_hours=grace_hours
+        )
         old = f"works for {grace_hours} more hours" if grace_hours else "no longer works"
         what = f"{partner} has a new key; the old one {old}."
         return self.make_secret(request, partner, rotate, what=what, kind="API key")
 
-    @admin.action(description="New signing secret: the old one dies at once", permissions=["key"])
+    @admin.action(description="New signing secret: the old one dies at once", permissions=["secret"])
     def rotate_signing_secret(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:
         return self._rotate_signing_secret(request, queryset, grace_hours=0)
 
-    @admin.action(description="New signing secret: the old one signs 24 hours more", permissions=["key"])
+    @admin.action(description="New signing secret: the old one signs 24 hours more", permissions=["secret"])
     def rotate_signing_secret_with_grace(
         self, request: HttpRequest, queryset: QuerySet[Partner]
     ) -> HttpResponse | None:
         return self._rotate_signing_secret(request, queryset, grace_hours=24)
 
-    @admin.action(description="Require signed requests", permissions=["change"])
+    @admin.action(description="Require signed requests", permissions=["secret"])
     def require_signing(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
         self._set_signing(request, queryset, required=True)
 
-    @admin.action(description="Take unsigned requests", permissions=["change"])
+    @admin.action(description="Take unsigned requests", permissions=["secret"])
     def stop_requiring_signing(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
         self._set_signing(request, queryset, required=False)
 
-    @admin.action(description="Take signatures of version 1, which sign the body alone", permissions=["change"])
+    @admin.action(description="Take signatures of version 1, which sign the body alone", permissions=["secret"])
     def allow_signature_v1(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
         self._allow_signature_v1(request, queryset, allowed=True)
 
-    @admin.action(description="Take signatures of version 2 only", permissions=["change"])
+    @admin.action(description="Take signatures of version 2 only", permissions=["secret"])
     def refuse_signature_v1(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
         self._allow_signature_v1(request, queryset, allowed=False)
 
@@ -208,7 +227,7 @@ class PartnerAdmin(OneTimeAdmin):
         if partner is None:
             return None
         rotate = partial(
-            credentials.rotate_signing_secret, partner=partner, actor=actor_of(request), grace_hours=grace_hours
+            credentials.rotate_signing_secret, partner=partner, actor=staff_of(request.user), grace_hours=grace_hours
         )
         what = f"{partner} has a new signing secret."
         return self.make_secret(request, partner, rotate, what=what, kind="signing secret")
@@ -216,7 +235,7 @@ class PartnerAdmin(OneTimeAdmin):
     def _set_signing(self, request: HttpRequest, queryset: QuerySet[Partner], *, required: bool) -> None:
         for partner in queryset.order_by("pk"):
             try:
-                credentials.set_signing_required(partner=partner, actor=actor_of(request), required=required)
+                credentials.set_signing_required(partner=partner, actor=staff_of(request.user), required=required)
             except BadRequest as error:
                 self.message_user(request, f"{partner}: {error.message}", messages.ERROR)
             else:
@@ -225,7 +244,7 @@ class PartnerAdmin(OneTimeAdmin):
 
     def _allow_signature_v1(self, request: HttpRequest, queryset: QuerySet[Partner], *, allowed: bool) -> None:
         for partner in queryset.order_by("pk"):
-            credentials.allow_signature_v1(partner=partner, actor=actor_of(request), allowed=allowed)
+            credentials.allow_signature_v1(partner=partner, actor=staff_of(request.user), allowed=allowed)
             taken = "1 and 2" if allowed else "2 only"
             self.message_user(request, f"Signatures of {partner}: version {taken}.", messages.SUCCESS)
 

@@ -11,6 +11,8 @@ from django.conf import settings
 from django.db.models import F
 
 from audit.services import record_change
+from authority.acting import needs
+from authority.rights import Right
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import invalid_fields
@@ -23,6 +25,7 @@ from partners.rules import is_live, require_grace_hours
 MAX_LIVE_KEYS = 2
 
 
+@needs(Right.CREATE_API_KEYS)
 def create_api_key(
     *, partner: Partner, actor: str, scopes: Iterable[str] | None = None, expires_at: dt.datetime | None = None
 ) -> str:
@@ -86,6 +89,7 @@ def retire_key(api_key: ApiKey, now: dt.datetime, *, grace: dt.timedelta | None)
     return end
 
 
+@needs(Right.REVOKE_API_KEYS)
 def revoke_api_key(*, api_key: ApiKey, actor: str) -> None:
     """Revoke a key at once; one that is revoked already stays as it is."""
 
@@ -96,6 +100,7 @@ def revoke_api_key(*, api_key: ApiKey, actor: str) -> None:
     run_in_transaction(revoke)
 
 
+@needs(Right.ROTATE_SECRETS)
 def rotate_signing_secret(*, partner: Partner, actor: str, grace_hours: int = 0) -> str:
     """Make a new signing secret and return it; the old one stays valid for `grace_hours` (0 to 168).
 
@@ -120,6 +125,7 @@ def rotate_signing_secret(*, partner: Partner, actor: str, grace_hours: int = 0)
     return secret
 
 
+@needs(Right.ROTATE_SECRETS)
 def set_signing_required(*, partner: Partner, actor: str, required: bool) -> Partner:
     """Require signatures on the partner's calls, or stop requiring them; 400 where there is no secret to sign with."""
 
@@ -142,6 +148,7 @@ def set_signing_required(*, partner: Partner, actor: str, required: bool) -> Par
     return run_in_transaction(change)
 
 
+@needs(Right.ROTATE_SECRETS)
 def allow_signature_v1(*, partner: Partner, actor: str, allowed: bool) -> Partner:
     """Accept the partner's signatures of version 1, which cover the body alone, or stop accepting them."""
 
@@ -162,6 +169,7 @@ def allow_signature_v1(*, partner: Partner, actor: str, allowed: bool) -> Partne
     return run_in_transaction(change)
 
 
+@needs(Right.ROTATE_PLATFORM_KEYS)
 def rotate_encryption_key(*, actor: str) -> dict[str, int]:
     """Encrypt every stored secret with the first of FIELD_ENCRYPTION_KEYS; returns how many, by column."""
     counts = reencryption.reencrypt_all()

@@ -14,6 +14,8 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from audit.services import record_change
+from authority.acting import needs, require_right
+from authority.rights import Right
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import in_transaction, run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
@@ -38,6 +40,7 @@ class Opened(NamedTuple):
     webhook_secret: str | None
 
 
+@needs(Right.CREATE_PARTNERS)
 def create_partner(
     *,
     actor: str,
@@ -82,8 +85,9 @@ def create_partner(
 def update_partner(*, partner: Partner, actor: str, **values: object) -> Partner:
     """Change a partner's terms; returns it as it is now.
 
-    Raises 400 `invalid_request` naming every bad field, another's settlement address included. A settlement address
-    that the partner leaves stays its own (`partners.settlement_addresses`).
+    Raises 400 `invalid_request` naming every bad field, another's settlement address included, and 403 `right_missing`
+    where staff may not change one of them (`terms.FIELDS`). A settlement address that the partner leaves stays its own
+    (`partners.settlement_addresses`).
     """
     change_terms(partner=partner, actor=actor, **values)
     return Partner.objects.get(pk=partner.pk)
@@ -103,6 +107,8 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> str | Non
         changed = {name: value for name, value in changes.items() if getattr(before, name) != value}
         if not changed:
             return None
+        for right in sorted({terms.FIELDS[name].right for name in changed}):
+            require_right(actor, right)
         if "settlement_address" in changed:
             settlement_addresses.claim_address(changed["settlement_address"], partner_id=partner.pk)
         Partner.objects.filter(pk=partner.pk).update(updated_at=clock.now(), **changed)
@@ -125,6 +131,7 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> str | Non
         raise
 
 
+@needs(Right.SUSPEND_PARTNERS)
 def suspend_partner(*, partner: Partner, actor: str, reason: str = "") -> Partner:
     """Refuse the partner's calls from now on; a borrow that is being accepted at the same moment is refused too.
 
@@ -142,6 +149,7 @@ def suspend_partner(*, partner: Partner, actor: str, reason: str = "") -> Partne
     return run_in_transaction(suspend)
 
 
+@needs(Right.ACTIVATE_PARTNERS)
 def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -> Partner:
     """Let a suspended or inactive partner act again.
 
@@ -162,6 +170,7 @@ def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -
     return run_in_transaction(activate)
 
 
+@needs(Right.CREATE_API_KEYS)
 def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str:
     """Make and return a new API key; the one in use is revoked at once, or expires `grace_hours` (0 to 168) from now.
 

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import IntegrityError
 
 from audit.services import record_change
+from authority.acting import needs
+from authority.rights import Right
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import invalid_fields
 from partner_platform.core.ethereum import parse_address
@@ -55,6 +57,7 @@ def claim_address(address: str, *, partner_id: uuid.UUID) -> None:
         SettlementAddress.objects.create(address=address, partner_id=partner_id)
 
 
+@needs(Right.CHANGE_SETTLEMENT_ADDRESS)
 def note_former(*, partner: Partner, address: str, actor: str) -> bool:
     """Record an address that the partner used before claims were recorded; False where it is recorded already.
 

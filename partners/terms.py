@@ -13,6 +13,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from authority.rights import Right
 from partner_platform.core.errors import invalid_fields
 from partner_platform.core.ethereum import ZERO_ADDRESS, parse_address
 from partner_platform.core.money import BASIS_POINTS, MAX_BASE_UNITS
@@ -29,11 +30,14 @@ _KEY_PREFIX = re.compile(rf"(?:pk_)?({keys.LABEL_PATTERN})(?:_(?:live|sandbox)_?
 
 @dataclass(frozen=True)
 class Field:
-    """A field: its name in the contract, how it is read (`ValueError` says what is wrong), whether it must be given."""
+    """A field: its name in the contract, how it is read (`ValueError` says what is wrong), whether it must be given,
+    and the right that staff need to change it.
+    """
 
     api_name: str
     read: Callable[[object], Any]
     required: bool = False
+    right: Right = Right.CHANGE_PARTNERS
 
 
 def clean_terms(values: Mapping[str, object], *, partial: bool) -> dict[str, Any]:
@@ -174,19 +178,21 @@ FIELDS: dict[str, Field] = {
     "partner_name": Field("partnerName", _name, required=True),
     "key_label": Field("apiKeyPrefix", _label, required=True),
     "public_key": Field("publicKey", _optional_address),
-    "tier": Field("tier", _choice(PartnerTier.values)),
-    "daily_borrow_limit": Field("dailyBorrowLimit", _amount, required=True),
-    "total_borrow_limit": Field("totalBorrowLimit", _amount, required=True),
-    "platform_fee_percentage": Field("platformFeePercentage", _fee),
-    "settlement_address": Field("settlementAddress", _settlement_address, required=True),
-    "repayment_funding": Field("repaymentFunding", _choice(RepaymentFunding.values)),
+    "tier": Field("tier", _choice(PartnerTier.values), right=Right.CHANGE_LIMITS),
+    "daily_borrow_limit": Field("dailyBorrowLimit", _amount, required=True, right=Right.CHANGE_LIMITS),
+    "total_borrow_limit": Field("totalBorrowLimit", _amount, required=True, right=Right.CHANGE_LIMITS),
+    "platform_fee_percentage": Field("platformFeePercentage", _fee, right=Right.CHANGE_LIMITS),
+    "settlement_address": Field(
+        "settlementAddress", _settlement_address, required=True, right=Right.CHANGE_SETTLEMENT_ADDRESS
+    ),
+    "repayment_funding": Field("repaymentFunding", _choice(RepaymentFunding.values), right=Right.CHANGE_LIMITS),
     "api_version": Field("apiVersion", _choice(api_versions.names())),
     "webhook_url": Field("webhookUrl", _webhook_url),
     "ip_allow_list": Field("ipWhitelist", _cidrs),
     "contact_email": Field("contactEmail", _email, required=True),
     "contact_wallet": Field("contactWallet", _optional_address),
-    "kyc_verified": Field("kycVerified", _flag),
-    "contract_signed": Field("contractSigned", _flag),
+    "kyc_verified": Field("kycVerified", _flag, right=Right.MANAGE_ONBOARDING),
+    "contract_signed": Field("contractSigned", _flag, right=Right.MANAGE_ONBOARDING),
 }
 AMOUNTS = frozenset({"daily_borrow_limit", "total_borrow_limit"})
 FIELD_NAMES = {field.api_name: name for name, field in FIELDS.items()}

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,9 @@ from django.conf import settings
 from django.core.cache import cache
 from django_redis import get_redis_connection
 
+from authority import backend
+from authority.rights import Right
+from authority.roles import rights_of
 from sandbox.servers import anvil as anvil_server
 from sandbox.servers import mongodb, postgres, valkey
 from sandbox.servers.process import Server
@@ -140,3 +143,14 @@ def chain(anvil: Chain) -> Iterator[Chain]:
 def _forget_everything_in_redis() -> None:
     cache.clear()
     get_redis_connection("default").flushdb()
+
+
+@pytest.fixture
+def groups_of_one_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside those of roles, a group that is named as a right gives this right."""
+
+    def also_single(names: Iterable[str]) -> frozenset[Right]:
+        names = list(names)
+        return rights_of(names) | {Right(name) for name in names if name in set(Right)}
+
+    monkeypatch.setattr(backend, "rights_of", also_single)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from audit.services import record_change
+from authority.acting import needs
+from authority.rights import Right
 from chain.models import AttemptKind, ChainTransaction, PlatformWallet, PlatformWalletQuerySet, WalletStatus
 from chain.operators.inspection import WalletReport
 from chain.operators.review import DecisionRefused
@@ -46,6 +48,7 @@ def operator_lease(client: ChainClient, wallet: PlatformWallet) -> Iterator[Engi
         wake_driver()
 
 
+@needs(Right.FREEZE)
 def freeze_by_operator(wallet: PlatformWallet, *, actor: str, reason: str) -> None:
     """Freeze the wallet: nothing new is sent, what is under way is still followed. Works while a driver runs.
 
@@ -63,6 +66,7 @@ def freeze_by_operator(wallet: PlatformWallet, *, actor: str, reason: str) -> No
     logger.warning("wallet %s is %s by %s: %s", wallet.address, wallet.status, actor, wallet.status_reason)
 
 
+@needs(Right.UNFREEZE)
 def unfreeze_by_operator(report: WalletReport, *, actor: str) -> None:
     """Unfreeze the wallet. Refused while the cause is still there, and where the report does not show all reasons.
 
@@ -90,6 +94,7 @@ def unfreeze_by_operator(report: WalletReport, *, actor: str) -> None:
     wake_driver()
 
 
+@needs(Right.OPERATE_SETTLEMENT)
 def incident_seen(report: WalletReport, *, actor: str) -> None:
     """Clear the incidents that a person has read; refused where there is one more by now."""
     wallet = report.wallet
@@ -104,6 +109,7 @@ def incident_seen(report: WalletReport, *, actor: str) -> None:
     run_in_transaction(write)
 
 
+@needs(Right.OPERATE_SETTLEMENT)
 def resend_by_operator(engine: Engine, transactions: list[ChainTransaction], *, actor: str) -> None:
     """Send the attempts with the highest fee again; `transactions` as they were shown, attempts prefetched."""
     rows = [_require_as_shown(transaction) for transaction in transactions]
@@ -112,6 +118,7 @@ def resend_by_operator(engine: Engine, transactions: list[ChainTransaction], *, 
     sending.resend_transactions(engine, rows)
 
 
+@needs(Right.OPERATE_SETTLEMENT)
 def send_noop_by_operator(engine: Engine, transaction: ChainTransaction, *, actor: str) -> None:
     """Sign and send a noop for the same nonce; whichever of the two is mined, the operations are done once.
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.services import record_change
+from authority.acting import needs
+from authority.rights import Right
 from chain import selectors
 from chain.lending.readings import executed_view
 from chain.models import ChainTransaction, Operation, OperationState
@@ -178,6 +180,7 @@ def _is_true(answer: str) -> bool:
     return bool(int(answer, 16)) if len(answer) > len("0x") else False
 
 
+@needs(Right.OPERATE_SETTLEMENT)
 def adopt_operation(engine: Engine, evidence: Evidence, *, actor: str, without_proof: bool = False) -> None:
     """CONFIRMED, with the logs of its execution; `without_proof` accepts an execution that lacks expected logs."""
     _require_open(evidence)
@@ -194,6 +197,7 @@ def adopt_operation(engine: Engine, evidence: Evidence, *, actor: str, without_p
     _decide(engine, evidence, verdict, actor=actor, action="settlement.adopted", **execution.fields())
 
 
+@needs(Right.OPERATE_SETTLEMENT)
 def fail_operation(engine: Engine, evidence: Evidence, *, actor: str, reason: str) -> None:
     """FAILED: it was not done and will not be; its owner releases what it reserved."""
     _require_open(evidence)
@@ -204,6 +208,7 @@ def fail_operation(engine: Engine, evidence: Evidence, *, actor: str, reason: st
     _decide(engine, evidence, verdict, actor=actor, action="settlement.failed")
 
 
+@needs(Right.OPERATE_SETTLEMENT)
 def requeue_operation(engine: Engine, evidence: Evidence, *, actor: str) -> None:
     """QUEUED again, to be sent under a new nonce; the uid guarantees that it is done once."""
     _require_open(evidence)

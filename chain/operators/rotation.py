@@ -13,6 +13,8 @@ from django.conf import settings
 from web3.exceptions import BadFunctionCallOutput
 
 from audit.services import record_change
+from authority.acting import needs
+from authority.rights import Right
 from chain import selectors
 from chain.events.cursor import CursorMoved
 from chain.events.new_executors import follow_executor
@@ -135,6 +137,7 @@ def follow_executors(*addresses: str) -> None:
             raise RotationRefused(f"the events of {address} cannot be followed yet, try again: {moved}") from moved
 
 
+@needs(Right.ROTATE_PLATFORM_KEYS)
 def record_rotation(action: str, target: str, *, actor: str, **after: object) -> None:
     """The audit entry of a step."""
     run_in_transaction(lambda: record_change(actor=actor, action=action, target=target, after=dict(after)))

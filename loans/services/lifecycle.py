@@ -14,6 +14,8 @@ from uuid import UUID
 from django.conf import settings
 
 from audit.selectors import changes_of
+from authority.acting import needs
+from authority.rights import Right
 from events.kinds import EventType
 from loans.debt import schedules
 from loans.ledger.payments import missed_events
@@ -27,6 +29,7 @@ from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode
 
 
+@needs(Right.MARK_LOANS)
 def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:
     """Mark the loan as defaulted, for staff with a reason; 400 where it is not ACTIVE."""
     reason = reason.strip()[:300]
@@ -37,6 +40,7 @@ def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:
     return _move(loan_id, LoanStatus.DEFAULTED, actor=actor, kind=kind, changes=changes, reason=reason)
 
 
+@needs(Right.MARK_LOANS)
 def cure(*, loan_id: UUID, actor: str, reason: str = "", seen: int | None = None) -> PartnerLoan:
     """Make the loan ACTIVE again, for staff; 400 where it is not DEFAULTED.
 

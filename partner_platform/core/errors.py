@@ -80,6 +80,7 @@ class ErrorCode(StrEnum):
     DAILY_LIMIT_EXCEEDED = "daily_limit_exceeded"
     TOTAL_LIMIT_EXCEEDED = "total_limit_exceeded"
     PERMISSION_DENIED = "permission_denied"
+    RIGHT_MISSING = "right_missing"
     NOT_FOUND = "not_found"
     OAID_NOT_FOUND = "oaid_not_found"
     POSITION_NOT_FOUND = "position_not_found"

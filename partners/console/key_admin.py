@@ -9,11 +9,12 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from authority.acting import staff_of
+from authority.rights import Right
 from partners import credentials
 from partners.console import sent_forms
 from partners.console.forms import NewKeyForm
 from partners.console.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
-from partners.console.shown_once import actor_of
 from partners.models import ApiKey
 
 
@@ -31,8 +32,14 @@ class ApiKeyAdmin(OneTimeAdmin):
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
         return ("partner", "scopes", "expires_at", TOKEN) if obj is None else self.list_display
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(Right.CREATE_API_KEYS)
+
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return obj is None and super().has_change_permission(request, obj)
+        return False  # a key is replaced, not changed
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(Right.REVOKE_API_KEYS)
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
@@ -42,7 +49,7 @@ class ApiKeyAdmin(OneTimeAdmin):
         values = form.cleaned_data
         key = credentials.create_api_key(
             partner=values["partner"],
-            actor=actor_of(request),
+            actor=staff_of(request.user),
             scopes=values["scopes"],
             expires_at=values["expires_at"],
         )
@@ -55,8 +62,8 @@ class ApiKeyAdmin(OneTimeAdmin):
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         return to_outcome(uuid.UUID(request.POST[TOKEN]))
 
-    @admin.action(description="Revoke: refuse calls with it", permissions=["change"])
+    @admin.action(description="Revoke: refuse calls with it", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for api_key in queryset.select_related("partner").order_by("pk"):
-            credentials.revoke_api_key(api_key=api_key, actor=actor_of(request))
+            credentials.revoke_api_key(api_key=api_key, actor=staff_of(request.user))
             self.message_user(request, f"{api_key} is revoked.", messages.SUCCESS)

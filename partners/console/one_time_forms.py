@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.database.transactions import run_in_transaction
-from partner_platform.core.errors import BadRequest
+from partner_platform.core.errors import BadRequest, Forbidden
 from partners.console import sent_forms
 from partners.models import Partner
 
@@ -128,7 +128,7 @@ def _save(view: Callable[[], HttpResponse]) -> tuple[HttpResponse | None, str]:
     """The view's response; or none, and the reason why nothing was saved."""
     try:
         return run_in_transaction(view), ""
-    except BadRequest as error:  # taken since the form was checked
+    except (BadRequest, Forbidden) as error:  # taken since the form was checked; a field for which a right is missing
         return None, error.message
     except IntegrityError as error:
         logger.warning("a form of the console was not saved: %s", error)

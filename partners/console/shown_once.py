@@ -22,7 +22,7 @@ def show_outcome(site: AdminSite, request: HttpRequest, token: uuid.UUID) -> Htt
     form = sent_forms.sent_form(token, sent_by=request.user.get_username())
     if form is None or form.partner is None:
         raise Http404
-    may_see = request.user.has_perm("partners.view_partner") or request.user.has_perm("partners.change_partner")
+    may_see = request.user.has_perm("partners.view_partner")
     partner_page = reverse("admin:partners_partner_change", args=[form.partner.pk])
     secret = sent_forms.take_secret(form)
     form.refresh_from_db(fields=["shown_at"])
@@ -45,8 +45,3 @@ def ask_to_activate(site: AdminSite, request: HttpRequest, partners: Sequence[Pa
     """The page that shows why each partner is not active, and asks for confirmation."""
     context = {**site.each_context(request), "title": "Activate", "opts": Partner._meta, "partners": partners}
     return TemplateResponse(request, ACTIVATE_PAGE, {**context, "form_token": uuid.uuid4()})
-
-
-def actor_of(request: HttpRequest) -> str:
-    """The actor of the audit entry."""
-    return f"staff:{request.user.get_username()}"

@@ -23,6 +23,7 @@ from chain.settlement import driver
 from partner_platform.core import clock
 from sandbox.keys import key_pair
 from tests.audit.conftest import forget_in_redis
+from tests.support.acting import staff
 from tests.support.chain import Chain
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,7 +121,7 @@ def test_a_trail_that_was_rewritten_with_our_own_keys_is_found(chain: Chain, wri
     anchored(chain, write)
     QuerySet(AuditBlock).delete()
     QuerySet(AuditEntry).filter(block=0).delete()
-    QuerySet(AuditEntry).update(block=0, actor="staff:innocent")
+    QuerySet(AuditEntry).update(block=0, actor=staff("innocent"))
     for entry in AuditEntry.objects.all():
         QuerySet(AuditEntry).filter(pk=entry.pk).update(mac=entry_mac(digest_of_entry(entry), signing_key()))
     forget_in_redis()

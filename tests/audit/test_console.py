@@ -10,6 +10,7 @@ from audit.models import AuditEntry
 from audit.services import record_change
 from audit.trail import sealing
 from audit.trail.inspection import inspect_trail
+from tests.support.acting import staff
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.partners.urls")]
 
@@ -22,7 +23,7 @@ def console(client: Client) -> Client:
 
 def an_entry() -> AuditEntry:
     return record_change(
-        actor="staff:ann",
+        actor=staff("ann"),
         action="partner.updated",
         target="partner:p1",
         before={"limit": "100", "name": "<b>A</b>"},
@@ -47,7 +48,7 @@ def test_an_entry_shows_its_change_and_that_it_is_unaltered(console: Client) -> 
 def test_an_entry_that_was_altered_says_so(console: Client) -> None:
     entry = an_entry()
     sealing.seal_due()
-    QuerySet(AuditEntry).filter(pk=entry.pk).update(actor="staff:innocent")
+    QuerySet(AuditEntry).filter(pk=entry.pk).update(actor=staff("innocent"))
     assert "ALTERED" in page(console, entry)
 
 

@@ -21,6 +21,7 @@ from audit.trail.ranges import TrailFinding
 from audit.trail.verification import verify_trail
 from partner_platform.core import context
 from partner_platform.core.database.transactions import atomic
+from tests.support.acting import staff
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,7 +143,7 @@ def test_a_deletion_is_found_and_the_entry_named(write: Write) -> None:
 def test_an_insertion_is_found_and_the_entry_named(write: Write, block: int) -> None:
     write(7)
     sealing.seal_due()
-    forged = AuditEntry(actor="staff:nobody", action="loan.forgiven", target="loan:1", block=block)
+    forged = AuditEntry(actor=staff("nobody"), action="loan.forgiven", target="loan:1", block=block)
     forged.mac = entry_mac(digest_of_entry(forged), signing_key())
     forged.save(force_insert=True)
     assert named() == [("inserted", 0, forged.pk.hex)]
@@ -150,8 +151,8 @@ def test_an_insertion_is_found_and_the_entry_named(write: Write, block: int) -> 
 
 def test_an_insertion_before_the_seal_without_our_key_is_found_and_stays_found(write: Write) -> None:
     write(1)
-    AuditEntry(actor="staff:nobody", action="loan.forgiven", target="loan:1", mac="0" * 64).save(force_insert=True)
-    forged = AuditEntry.objects.get(actor="staff:nobody").pk.hex
+    AuditEntry(actor=staff("nobody"), action="loan.forgiven", target="loan:1", mac="0" * 64).save(force_insert=True)
+    forged = AuditEntry.objects.get(actor=staff("nobody")).pk.hex
     assert named() == [("edited", 0, forged)]
     sealing.seal_due()
     sealing.seal_due()
@@ -163,7 +164,7 @@ def test_an_insertion_before_the_seal_without_our_key_is_found_and_stays_found(w
 
 def test_an_edit_before_the_seal_is_found(write: Write) -> None:
     entry = write(2)[1]
-    rows(AuditEntry, pk=entry.pk).update(actor="staff:innocent")
+    rows(AuditEntry, pk=entry.pk).update(actor=staff("innocent"))
     assert named() == [("edited", 0, entry.pk.hex)]
 
 
@@ -226,7 +227,7 @@ def test_a_chain_that_is_forged_from_the_middle_on_is_shown_by_redis(write: Writ
     write(4)
     sealing.seal_due()
     rows(AuditBlock).delete()
-    rows(AuditEntry).update(block=0, actor="staff:innocent")
+    rows(AuditEntry).update(block=0, actor=staff("innocent"))
     for entry in AuditEntry.objects.all():
         rows(AuditEntry, pk=entry.pk).update(mac=entry_mac(digest_of_entry(entry), signing_key()))
     while True:
@@ -277,7 +278,7 @@ def test_the_work_can_be_shared_among_processes(write: Write, monkeypatch: pytes
     write(8)
     sealing.seal_due()
     victim = in_order()[4]
-    rows(AuditEntry, pk=victim).update(actor="staff:innocent")
+    rows(AuditEntry, pk=victim).update(actor=staff("innocent"))
     result = verify_trail(processes=2, with_anchors=False)
     assert [(finding.kind, finding.sequence, finding.entry_id) for finding in result.findings] == [
         ("edited", 5, victim)

@@ -14,6 +14,7 @@ from chain.rpc.clients import get_client
 from chain.settlement import driver
 from chain.settlement.bundling import send_queued
 from tests.chain.book import Book, nonces, wallet
+from tests.support.acting import staff
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
 
@@ -234,13 +235,13 @@ def test_f31_an_execution_without_the_expected_log_or_amount_is_for_a_person(
     assert engine is not None
     evidence = review.gather_evidence(engine, Operation.objects.get())
     for wrong in (
-        lambda: review.adopt_operation(engine, evidence, actor="staff:test"),
-        lambda: review.fail_operation(engine, evidence, actor="staff:test", reason="it looks lost"),
-        lambda: review.requeue_operation(engine, evidence, actor="staff:test"),
+        lambda: review.adopt_operation(engine, evidence, actor=staff("test")),
+        lambda: review.fail_operation(engine, evidence, actor=staff("test"), reason="it looks lost"),
+        lambda: review.requeue_operation(engine, evidence, actor=staff("test")),
     ):
         with pytest.raises(review.DecisionRefused):
             wrong()
-    review.adopt_operation(engine, evidence, actor="staff:test", without_proof=True)
+    review.adopt_operation(engine, evidence, actor=staff("test"), without_proof=True)
     book.check(confirmed=[operation])
 
 

@@ -20,6 +20,7 @@ from chain.settlement.bundling import send_queued
 from chain.settlement.engine import Engine
 from chain.settlement.reorgs import roll_back_orphaned
 from tests.chain.book import KIND, Book, nonces, unfreeze, wallet
+from tests.support.acting import staff
 from tests.support.actors import set_operator
 from tests.support.chain import Chain
 from tests.support.rpc_proxy import RpcProxy
@@ -164,7 +165,7 @@ def test_f38_a_conflicting_transaction_took_the_nonce(book: Book) -> None:
     book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]})
     engine = driver._take_lease(None)
     assert engine is not None
-    requeue_operation(engine, gather_evidence(engine, Operation.objects.get()), actor="staff:test")
+    requeue_operation(engine, gather_evidence(engine, Operation.objects.get()), actor=staff("test"))
     engine.lease.release()
     unfreeze()
     driver.drive_once()

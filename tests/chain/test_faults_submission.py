@@ -22,6 +22,7 @@ from chain.settlement.engine import Engine
 from chain.settlement.restoring import SCAN_REASON
 from chain.settlement.tracking import track_transactions
 from tests.chain.book import Book, nonces, unfreeze, wallet
+from tests.support.acting import staff
 from tests.support.backup import Backup
 from tests.support.rpc_proxy import RpcProxy
 
@@ -48,7 +49,7 @@ def test_f08_somebody_else_spent_the_nonce_and_a_person_decides(book: Book, prox
     assert wallet().status_reason == "nonce 0 was spent by a transaction that is not ours"
     assert ChainTransaction.objects.get().state == TransactionState.NEEDS_REVIEW
     book.check(confirmed=[], not_done={OperationState.NEEDS_REVIEW: [operation]})
-    requeue_operation(engine, gather_evidence(engine, Operation.objects.get()), actor="staff:test")
+    requeue_operation(engine, gather_evidence(engine, Operation.objects.get()), actor=staff("test"))
     unfreeze()
     engine.lease.release()
     driver.drive_once()

@@ -5,6 +5,8 @@ Each row says which rights together open something. Whoever misses one of them i
 
 from dataclasses import dataclass
 
+from authority.rights import Right
+
 Rights = frozenset[str] | None
 NOBODY: Rights = None
 SUPERUSER: Rights = frozenset({"being a superuser"})
@@ -33,8 +35,8 @@ PAGES = {
         delete=rights("auth.delete_user"),
     ),
     "auth.group": Pages(add=SUPERUSER, change=SUPERUSER, delete=SUPERUSER),
-    "partners.partner": Pages(add=rights("partners.add_partner"), change=rights("partners.change_partner")),
-    "partners.apikey": Pages(add=rights("partners.add_apikey")),
+    "partners.partner": Pages(add=rights(Right.CREATE_PARTNERS), change=rights(Right.CHANGE_PARTNERS)),
+    "partners.apikey": Pages(add=rights(Right.CREATE_API_KEYS)),
     "partners.outgoingmail": LOOK_ONLY,
     "loans.partnerloan": LOOK_ONLY,
     "loans.solvencyposition": LOOK_ONLY,
@@ -56,27 +58,27 @@ PAGES = {
     "audit.refusedcalls": LOOK_ONLY,
 }
 
-CHANGE_PARTNER = rights("partners.change_partner")
-HANDLE_KEYS = rights("partners.add_apikey", "partners.change_apikey")
-CHANGE_LOAN = rights("loans.change_partnerloan")
+HANDLE_KEYS = rights(Right.CREATE_API_KEYS)
+ROTATE_SECRETS = rights(Right.ROTATE_SECRETS)
+MARK_LOANS = rights(Right.MARK_LOANS)
 
 # model, action                                             what lets somebody run it, beside seeing the list
 ACTIONS = {
     ("auth.user", "delete_selected"): rights("auth.delete_user"),
     ("auth.group", "delete_selected"): SUPERUSER,
-    ("partners.partner", "suspend"): CHANGE_PARTNER,
-    ("partners.partner", "activate"): CHANGE_PARTNER,
-    ("partners.partner", "require_signing"): CHANGE_PARTNER,
-    ("partners.partner", "stop_requiring_signing"): CHANGE_PARTNER,
-    ("partners.partner", "allow_signature_v1"): CHANGE_PARTNER,
-    ("partners.partner", "refuse_signature_v1"): CHANGE_PARTNER,
+    ("partners.partner", "suspend"): rights(Right.SUSPEND_PARTNERS),
+    ("partners.partner", "activate"): rights(Right.ACTIVATE_PARTNERS),
+    ("partners.partner", "require_signing"): ROTATE_SECRETS,
+    ("partners.partner", "stop_requiring_signing"): ROTATE_SECRETS,
+    ("partners.partner", "allow_signature_v1"): ROTATE_SECRETS,
+    ("partners.partner", "refuse_signature_v1"): ROTATE_SECRETS,
     ("partners.partner", "rotate_key_now"): HANDLE_KEYS,
     ("partners.partner", "rotate_key_with_grace"): HANDLE_KEYS,
-    ("partners.partner", "rotate_signing_secret"): HANDLE_KEYS,
-    ("partners.partner", "rotate_signing_secret_with_grace"): HANDLE_KEYS,
-    ("partners.apikey", "revoke"): rights("partners.change_apikey"),
-    ("loans.partnerloan", "default_loans"): CHANGE_LOAN,
-    ("loans.partnerloan", "cure_loans"): CHANGE_LOAN,
+    ("partners.partner", "rotate_signing_secret"): ROTATE_SECRETS,
+    ("partners.partner", "rotate_signing_secret_with_grace"): ROTATE_SECRETS,
+    ("partners.apikey", "revoke"): rights(Right.REVOKE_API_KEYS),
+    ("loans.partnerloan", "default_loans"): MARK_LOANS,
+    ("loans.partnerloan", "cure_loans"): MARK_LOANS,
 }
 
 # Pages beside those that every model has, by the name of their URL.

@@ -18,6 +18,7 @@ from audit.models import ApiLog, AuditEntry
 from partners.models import ApiKey
 from tests.console.permission_table import PAGES
 from tests.factories import ApiKeyFactory
+from tests.support.acting import staff
 from tests.support.books_rows import BooksRows
 from tests.support.console import new_token
 
@@ -74,7 +75,7 @@ def rows() -> None:
     ApiKeyFactory.create()
     books = BooksRows()
     books.loan(books.partner(), books.position())
-    AuditEntry.objects.create(actor="staff:ann", action="x.y", target="partner:p", before=None, after=None)
+    AuditEntry.objects.create(actor=staff("ann"), action="x.y", target="partner:p", before=None, after=None)
     ApiLog.objects.create(endpoint="/x", method="GET", status_code=200, response_time=1, success=True, request_id="r")
 
 

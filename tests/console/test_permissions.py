@@ -15,6 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import AuditEntry
+from authority.rights import Right
 from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.secrets import crypto
 from partners.models import PartnerStatus
@@ -28,10 +29,11 @@ from tests.console.permission_table import (
     Rights,
 )
 from tests.factories import ApiKeyFactory, PartnerFactory
+from tests.support.acting import group_of
 from tests.support.books_rows import BooksRows
 from tests.support.console import new_token
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("groups_of_one_right")]
 
 NO_RIGHT = frozenset[str]()
 ROWS = BooksRows()
@@ -58,14 +60,15 @@ class Staff:
                 user.is_superuser = True
                 user.save()
             else:
-                user.user_permissions.set([self.permissions[name] for name in rights])
+                user.user_permissions.set([self.permissions[name] for name in rights if name in self.permissions])
+                user.groups.set([group_of(name) for name in rights if name in set(Right)])
             self.known[rights] = Client()
             self.known[rights].force_login(user)
         return self.known[rights]
 
     def without(self, needed: Rights) -> dict[str, Client]:
         """Everybody who misses something of what is needed."""
-        everything = frozenset(self.permissions)
+        everything = frozenset(self.permissions) | frozenset(Right)
         found = {
             "who is not logged in": Client(),
             "who has no right": self.having(NO_RIGHT),
@@ -190,7 +193,9 @@ def test_a_list_and_its_rows_are_seen_by_who_may_view_them_and_they_are_offered_
         paths = [reverse(f"admin:{app}_{name}_changelist")]
         if row is not None:
             paths += [reverse(f"admin:{app}_{name}_{page}", args=[row.pk]) for page in ("history", "change")]
-        stranger = staff.having(frozenset(staff.permissions) - {view, change})
+        stranger = staff.having(
+            frozenset(staff.permissions) - {view, change}
+        )  # and no right, which would include views
         seen = [staff.having(frozenset({view})).get(path) for path in paths]
         assert [stranger.get(path).status_code for path in paths] == [403] * len(paths), model
         assert [page.status_code for page in seen] == [200] * len(paths), model

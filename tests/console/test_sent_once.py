@@ -14,6 +14,7 @@ from django.test import Client
 from django_redis import get_redis_connection
 
 from audit.models import AuditEntry
+from authority.rights import Right
 from partner_platform.core import clock
 from partner_platform.core.secrets import crypto
 from partners import keys, services, tasks
@@ -21,6 +22,7 @@ from partners.console import sent_forms
 from partners.models import ApiKey, Partner, PartnerStatus, SentForm
 from tests.core.concurrency import at_once
 from tests.factories import ApiKeyFactory, PartnerFactory
+from tests.support.acting import group_of, staff
 from tests.support.console import NEW_PARTNER, act, hidden_fields, new_token, send, token_in
 
 pytestmark = pytest.mark.django_db
@@ -147,10 +149,12 @@ def test_only_who_sent_the_form_is_shown_what_it_made(console: Client) -> None:
     assert len(secrets_in(console.get(sent["Location"]))) == 1
 
 
+@pytest.mark.usefixtures("groups_of_one_right")
 def test_who_may_make_keys_and_see_no_partner_is_led_where_he_may_go(client: Client) -> None:
     partner = PartnerFactory.create()
     user = User.objects.create(username="kim", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=["add_apikey", "view_apikey"]))
+    user.user_permissions.set(Permission.objects.filter(codename="view_apikey"))
+    user.groups.add(group_of(Right.CREATE_API_KEYS))
     client.force_login(user)
 
     page = client.post(NEW_KEY, make_key(client, partner), follow=True)
@@ -235,7 +239,7 @@ def test_terms_that_are_sent_again_do_not_undo_what_came_after(console: Client) 
     form = {**NEW_PARTNER, "api_keys-TOTAL_FORMS": "0", "api_keys-INITIAL_FORMS": "0"}
     form["form_token"] = token_in(console.get(change))
     assert console.post(change, form).status_code == 302
-    services.update_partner(partner=partner, actor="staff:bob", daily_borrow_limit="7")
+    services.update_partner(partner=partner, actor=staff("bob"), daily_borrow_limit="7")
 
     page = console.post(change, form, follow=True)
 
@@ -247,7 +251,7 @@ def test_an_action_that_is_sent_again_does_nothing_again(console: Client) -> Non
     partner = PartnerFactory.create()
     form = rotate("suspend")(console, partner)
     console.post(LIST, form)
-    services.activate_partner(partner=partner, actor="staff:bob")
+    services.activate_partner(partner=partner, actor=staff("bob"))
 
     page = console.post(LIST, form, follow=True)
 
@@ -264,7 +268,7 @@ def test_a_question_does_not_use_its_form_up_and_its_answer_counts_once(console:
     assert answer["form_token"] != [form["form_token"]]
     console.post(LIST, answer)
     assert Partner.objects.get().status == PartnerStatus.ACTIVE
-    services.suspend_partner(partner=partner, actor="staff:bob")
+    services.suspend_partner(partner=partner, actor=staff("bob"))
 
     page = console.post(LIST, answer, follow=True)
 

@@ -22,6 +22,7 @@ from loans.services.borrow import BorrowRequest
 from partners.services import update_partner
 from sandbox.keys import key_pair
 from tests.factories import DOLLAR
+from tests.support.acting import staff
 from tests.support.consent import sign
 from tests.support.wallets import smart_wallet_user
 
@@ -135,7 +136,7 @@ def test_terms_that_staff_changed_since_the_signature_are_named(chain, lender, c
     user = chain.users[0]
     typed = lender.post("/partners/borrow/typed-data", body_of(user)).json()
     authorization = as_a_wallet_signs(typed, user.private_key)
-    update_partner(partner=lender.partner, actor="staff:anna", **changes)
+    update_partner(partner=lender.partner, actor=staff("anna"), **changes)
 
     assert refusal(borrow(lender, user, authorization)) == (
         403,
@@ -269,8 +270,8 @@ def test_the_proof_holds_whatever_changes_later_and_not_for_another_loan(chain, 
     made = agreed_to(lender, user)
     assert borrow(lender, user, sign(made, user.private_key)).status_code == 202
     signed = typed_message(made, V2)
-    update_partner(partner=lender.partner, actor="staff:anna", platform_fee_percentage=75)
-    update_partner(partner=lender.partner, actor="staff:anna", settlement_address=OTHER_ADDRESS)
+    update_partner(partner=lender.partner, actor=staff("anna"), platform_fee_percentage=75)
+    update_partner(partner=lender.partner, actor=staff("anna"), settlement_address=OTHER_ADDRESS)
     settings.CHAIN_ID, settings.PLATFORM_EXECUTOR_ADDRESS = 1, OTHER_ADDRESS
 
     loan = PartnerLoan.objects.get()

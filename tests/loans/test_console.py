@@ -10,7 +10,7 @@ from loans.models import PartnerLoan
 from loans.services import follow
 from loans.services.lifecycle import cure, mark_defaulted
 from tests.factories import DOLLAR
-from tests.support import console
+from tests.support import acting, console
 from tests.support.actors import revalue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,10 +61,10 @@ def test_a_loan_that_defaulted_anew_since_it_was_shown_is_not_cured(chain, lende
     lender.borrow(chain.users[0], 900)
     settle()
     loan = PartnerLoan.objects.get()
-    mark_defaulted(loan_id=loan.pk, actor="staff:bob", reason="a due date")
+    mark_defaulted(loan_id=loan.pk, actor=acting.staff("bob"), reason="a due date")
     page = act(staff, "cure_loans")
-    cure(loan_id=loan.pk, actor="staff:bob")
-    mark_defaulted(loan_id=loan.pk, actor="staff:bob", reason="fraud")
+    cure(loan_id=loan.pk, actor=acting.staff("bob"))
+    mark_defaulted(loan_id=loan.pk, actor=acting.staff("bob"), reason="fraud")
 
     assert "Loan defaulted anew since it was shown: fraud. Look again" in confirm(staff, page)
 

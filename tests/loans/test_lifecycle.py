@@ -10,6 +10,7 @@ from loans.services import follow
 from loans.services.lifecycle import cure, mark_defaulted
 from partner_platform.core.errors import BadRequest
 from tests.factories import DOLLAR
+from tests.support.acting import staff
 from tests.support.actors import repay_on_chain, revalue, set_interest_rate
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,28 +121,28 @@ def test_staff_marks_a_default_with_a_reason_and_cures_it(chain, lender, settle)
     loan = PartnerLoan.objects.get()
 
     with pytest.raises(BadRequest):
-        mark_defaulted(loan_id=loan.pk, actor="staff:ann", reason=" ")
-    mark_defaulted(loan_id=loan.pk, actor="staff:ann", reason="the user is bankrupt")
+        mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason=" ")
+    mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason="the user is bankrupt")
     assert (lender.loan()["status"], lender.loan()["defaultReason"]) == ("DEFAULTED", "the user is bankrupt")
     with pytest.raises(BadRequest, match="cannot become defaulted"):
-        mark_defaulted(loan_id=loan.pk, actor="staff:ann", reason="again")
+        mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason="again")
     lender.repay(100 * DOLLAR)
     settle()
     assert lender.loan()["status"] == "DEFAULTED"
 
-    cure(loan_id=loan.pk, actor="staff:ann", reason="not bankrupt")
+    cure(loan_id=loan.pk, actor=staff("ann"), reason="not bankrupt")
 
     assert lender.loan()["status"] == "ACTIVE"
     entry = AuditEntry.objects.get(action="loan.defaulted")
     assert (entry.actor, entry.after["reason"]) == ("staff:ann", "the user is bankrupt")
     with pytest.raises(BadRequest, match="cannot become active"):
-        cure(loan_id=loan.pk, actor="staff:ann")
+        cure(loan_id=loan.pk, actor=staff("ann"))
 
 
 def test_a_defaulted_loan_can_be_repaid_in_full(chain, lender, settle):
     lender.borrow(chain.users[0], 900)
     settle()
-    mark_defaulted(loan_id=PartnerLoan.objects.get().pk, actor="staff:ann", reason="late")
+    mark_defaulted(loan_id=PartnerLoan.objects.get().pk, actor=staff("ann"), reason="late")
 
     lender.repay(900 * DOLLAR)
     settle()

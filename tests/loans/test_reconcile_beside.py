@@ -27,6 +27,7 @@ from partners.services import update_partner
 from sandbox.keys import key_pair
 from tests.factories import DOLLAR
 from tests.support import books
+from tests.support.acting import staff
 from tests.support.actors import draw_on_chain, repay_on_chain, send_as, set_interest_rate, transfer_usdc
 from tests.support.between_reads import between_reads
 from tests.support.wallets import smart_wallet_user
@@ -113,11 +114,11 @@ class Others:
 
     def partner_is_changed(self) -> None:
         partner = Partner.objects.get(pk=self.first.partner.pk)
-        update_partner(partner=partner, actor="staff:x", daily_borrow_limit=str(partner.daily_borrow_limit + 1))
+        update_partner(partner=partner, actor=staff("x"), daily_borrow_limit=str(partner.daily_borrow_limit + 1))
 
     def staff_marks_a_default(self) -> None:
         for loan in PartnerLoan.objects.filter(status=LoanStatus.ACTIVE, partner_loan_id__startswith="meanwhile")[:1]:
-            mark_defaulted(loan_id=loan.pk, actor="staff:x", reason="late")
+            mark_defaulted(loan_id=loan.pk, actor=staff("x"), reason="late")
 
     def time_passes(self) -> None:
         self.chain.pass_time(86_400)

@@ -8,6 +8,7 @@ from loans.models import FundingSource, Repayment
 from partner_platform.core.errors import BadRequest
 from partners.services import update_partner
 from tests.factories import DOLLAR
+from tests.support.acting import staff
 from tests.support.actors import approve_usdc, fund_usdc, send_as, transfer_usdc
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,7 +27,7 @@ def b(chain, make_client):
 
 
 def move(client, address: str) -> None:
-    update_partner(partner=client.partner, actor="staff:x", settlement_address=address)
+    update_partner(partner=client.partner, actor=staff("x"), settlement_address=address)
 
 
 def gas_money(chain, address: str) -> None:

@@ -22,6 +22,7 @@ from partners.models import Partner
 from partners.services import update_partner
 from tests.core.concurrency import at_once
 from tests.factories import DOLLAR
+from tests.support.acting import staff
 from tests.support.actors import approve_usdc, fund_usdc, send_as, set_interest_rate, transfer_usdc
 from tests.support.rpc_proxy import RpcProxy
 
@@ -120,7 +121,7 @@ class TestWhatIsAnothers:
 
     def test_a_transfer_from_an_address_that_the_other_left(self, chain, trusting, proven):
         old = proven.partner.settlement_address
-        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        update_partner(partner=proven.partner, actor=staff("x"), settlement_address=NEW)
         transfer_usdc(chain, old, chain.addresses["executor"], 1_000 * DOLLAR)
         assert not accepted(trusting.repay(1))
 
@@ -130,7 +131,7 @@ class TestWhatIsAnothers:
         chain.rpc("anvil_setBalance", NEW, hex(10**18))
         transfer_usdc(chain, NEW, executor, 100 * DOLLAR)
         follow_now()
-        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        update_partner(partner=proven.partner, actor=staff("x"), settlement_address=NEW)
         assert not accepted(trusting.repay(1))
 
     def test_a_transfer_in_the_newest_block_which_the_watcher_has_not_read(self, chain, trusting, proven, monkeypatch):
@@ -272,7 +273,7 @@ class TestWhatWasSpentOnTrustIsNotClaimedAgain:
         tx_hash = send(chain, trusting, 400)
         assert accepted(trusting.repay(400 * DOLLAR))
         settle()
-        update_partner(partner=trusting.partner, actor="staff:x", repayment_funding="PROVEN")
+        update_partner(partner=trusting.partner, actor=staff("x"), repayment_funding="PROVEN")
 
         again = trusting.repay(1, repaymentTxHash=tx_hash)
         assert (again.status_code, again.json()["code"]) == (400, "transfer_already_used")
@@ -303,7 +304,7 @@ class TestWhatAStrangerSentThatBecomesAPartner:
         follow_now()
         assert accepted(trusting.repay(100 * DOLLAR))
         settle()
-        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        update_partner(partner=proven.partner, actor=staff("x"), settlement_address=NEW)
         if read_by == "the beat":
             follow_now()
 
@@ -324,7 +325,7 @@ class TestWhatAStrangerSentThatBecomesAPartner:
         follow_now()
         assert accepted(trusting.repay(100 * DOLLAR))
         settle()
-        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        update_partner(partner=proven.partner, actor=staff("x"), settlement_address=NEW)
         late = transfer_usdc(chain, NEW, executor, 100 * DOLLAR)
         assert accepted(proven.repay(100 * DOLLAR, repaymentTxHash=early))
         settle()
@@ -337,7 +338,7 @@ class TestWhatAStrangerSentThatBecomesAPartner:
     def test_unspent_it_is_its_new_owners(self, chain, trusting, proven, third, early, settle):
         send(chain, third, 100)
         follow_now()
-        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        update_partner(partner=proven.partner, actor=staff("x"), settlement_address=NEW)
 
         assert accepted(proven.repay(100 * DOLLAR, repaymentTxHash=early))
         settle()
@@ -350,7 +351,7 @@ class TestWhatAStrangerSentThatBecomesAPartner:
         chain.rpc("anvil_setBalance", other, hex(10**18))
         fund_usdc(chain, other, 10 * DOLLAR)
         follow_now()
-        update_partner(partner=proven.partner, actor="staff:x", settlement_address=other)
+        update_partner(partner=proven.partner, actor=staff("x"), settlement_address=other)
         follow_now()
         assert accepted(proven.repay(10 * DOLLAR, repaymentTxHash=transfer_usdc(chain, other, executor, 10 * DOLLAR)))
         assert set(PlatformAccount.objects.values_list("judgements", flat=True)) == {0}
@@ -361,7 +362,7 @@ class TestWhatAStrangerSentThatBecomesAPartner:
     ):
         """What the address had sent cannot be told now; nothing is noted of it."""
         follow_now()
-        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        update_partner(partner=proven.partner, actor=staff("x"), settlement_address=NEW)
         monkeypatch.setattr(deposits, "MAX_BLOCKS_UNREAD", 1)
         answer = proven.repay(100 * DOLLAR, repaymentTxHash=early)
         assert (answer.status_code, answer.json()["code"]) == (503, "chain_unavailable")
@@ -373,7 +374,7 @@ class TestWhatAStrangerSentThatBecomesAPartner:
 
     def test_two_that_note_an_address_at_once_note_it_once(self, chain, proven, early):
         follow_now()
-        update_partner(partner=proven.partner, actor="staff:x", settlement_address=NEW)
+        update_partner(partner=proven.partner, actor=staff("x"), settlement_address=NEW)
         at_once(4, lambda _: early_deposits.note_new())
         assert NotedAddress.objects.filter(address=NEW).count() == 1
         assert PartnerSpending.objects.get().on_trust is True

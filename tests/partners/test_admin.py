@@ -15,6 +15,7 @@ from partners import keys, services
 from partners.models import ApiKey, Partner, PartnerStatus
 from tests.factories import ApiKeyFactory, PartnerFactory
 from tests.support import console as support
+from tests.support.acting import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -139,13 +140,13 @@ def test_suspend_and_activate_are_actions(console: Client) -> None:
     confirm(console, page)
     assert Partner.objects.get(pk=partner.pk).status == PartnerStatus.ACTIVE
     assert Partner.objects.get(pk=other.pk).status == PartnerStatus.SUSPENDED
-    assert AuditEntry.objects.filter(actor="staff:ann").count() == 3
+    assert AuditEntry.objects.filter(actor=staff("ann")).count() == 3
 
 
 def test_activating_shows_why_and_refuses_where_another_reason_came_after_that(console: Client) -> None:
     partner, other = PartnerFactory.create_batch(2)
-    services.suspend_partner(partner=partner, actor="staff:bob", reason="the contract ran out")
-    services.suspend_partner(partner=other, actor="staff:bob")
+    services.suspend_partner(partner=partner, actor=staff("bob"), reason="the contract ran out")
+    services.suspend_partner(partner=other, actor=staff("bob"))
     page = act(console, "activate", partner, other)
     assert "is SUSPENDED, because the contract ran out" in page.content.decode()
     services.suspend_partner(partner=partner, actor="system:reconcile", reason="outstanding is 5, adds up to 4")
@@ -162,7 +163,7 @@ def test_activating_shows_why_and_refuses_where_another_reason_came_after_that(c
 
 def test_activating_without_having_been_shown_anything_is_refused(console: Client) -> None:
     partner = PartnerFactory.create()
-    services.suspend_partner(partner=partner, actor="staff:bob")
+    services.suspend_partner(partner=partner, actor=staff("bob"))
     page = support.act(console, LIST, "activate", partner, confirmed="yes")
     assert "It changed since it was shown" in page.content.decode()
     assert Partner.objects.get().status == PartnerStatus.SUSPENDED
@@ -200,7 +201,7 @@ def test_strangers_see_the_login_page_only(client: Client) -> None:
 
 
 def test_the_record_can_be_read_and_searched_but_not_changed(console: Client) -> None:
-    entry = AuditEntry.objects.create(actor="staff:ann", action="x.y", target="partner:p", before=None, after=None)
+    entry = AuditEntry.objects.create(actor=staff("ann"), action="x.y", target="partner:p", before=None, after=None)
     for name in ("auditentry", "apilog"):
         assert console.get(reverse(f"admin:audit_{name}_changelist") + "?q=partner:p").status_code == 200
         assert console.get(reverse(f"admin:audit_{name}_add")).status_code == 403

@@ -21,6 +21,7 @@ from partners import credentials, keys, services
 from partners.models import ApiKey, Partner
 from tests.factories import ApiKeyFactory, PartnerFactory, partner_with_key
 from tests.support import console as support
+from tests.support.acting import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +37,7 @@ def call(key: str, method: str = "get") -> Any:
 @pytest.mark.urls("tests.partners.urls")
 def test_a_key_without_a_scope_is_refused_what_needs_it_and_the_refusal_counts_in_the_rate() -> None:
     partner, _ = partner_with_key()
-    key = credentials.create_api_key(partner=partner, actor="staff:ann", scopes=["read"])
+    key = credentials.create_api_key(partner=partner, actor=staff("ann"), scopes=["read"])
     assert call(key).status_code == 200
     refused = call(key, "post")  # names no scope and is unsafe: asks for a whole key
     assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
@@ -47,7 +48,7 @@ def test_a_key_without_a_scope_is_refused_what_needs_it_and_the_refusal_counts_i
 def test_a_key_is_made_with_scopes_and_an_end_and_told_without_itself() -> None:
     partner = PartnerFactory.create()
     end = clock.now() + dt.timedelta(days=30)
-    key = credentials.create_api_key(partner=partner, actor="staff:ann", scopes=["repay", "read"], expires_at=end)
+    key = credentials.create_api_key(partner=partner, actor=staff("ann"), scopes=["repay", "read"], expires_at=end)
     row = ApiKey.objects.get()
     assert (row.key_hash, row.scopes, row.expires_at) == (keys.hash_key(key), ["read", "repay"], end)
     entry = AuditEntry.objects.get()
@@ -66,19 +67,19 @@ def test_a_key_is_made_with_scopes_and_an_end_and_told_without_itself() -> None:
 def test_a_key_that_cannot_be_is_refused_by_field(values: Any, field: str) -> None:
     partner = PartnerFactory.create()
     with pytest.raises(BadRequest) as refused:
-        credentials.create_api_key(partner=partner, actor="staff:ann", **values)
+        credentials.create_api_key(partner=partner, actor=staff("ann"), **values)
     assert list(refused.value.details) == [field]
     assert not ApiKey.objects.exists()
 
 
 def test_a_third_live_key_is_refused_until_one_is_revoked() -> None:
     first = ApiKeyFactory.create()
-    credentials.create_api_key(partner=first.partner, actor="staff:ann")
+    credentials.create_api_key(partner=first.partner, actor=staff("ann"))
     with pytest.raises(BadRequest):
-        credentials.create_api_key(partner=first.partner, actor="staff:ann")
-    credentials.revoke_api_key(api_key=first, actor="staff:ann")
-    credentials.revoke_api_key(api_key=first, actor="staff:ann")
-    credentials.create_api_key(partner=first.partner, actor="staff:ann")
+        credentials.create_api_key(partner=first.partner, actor=staff("ann"))
+    credentials.revoke_api_key(api_key=first, actor=staff("ann"))
+    credentials.revoke_api_key(api_key=first, actor=staff("ann"))
+    credentials.create_api_key(partner=first.partner, actor=staff("ann"))
     assert ApiKey.objects.filter(revoked_at=None).count() == 2
     assert AuditEntry.objects.filter(action="partner.api_key_revoked").count() == 1
 
@@ -92,7 +93,7 @@ def test_eight_keys_made_at_once_are_two(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def create(_: int) -> bool:
         try:
-            credentials.create_api_key(partner=partner, actor="staff:ann")
+            credentials.create_api_key(partner=partner, actor=staff("ann"))
         except BadRequest:
             return False
         finally:
@@ -106,17 +107,17 @@ def test_eight_keys_made_at_once_are_two(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_rotated_key_keeps_its_scopes() -> None:
     old = ApiKeyFactory.create(scopes=["read"])
-    services.rotate_api_key(partner=old.partner, actor="staff:ann")
+    services.rotate_api_key(partner=old.partner, actor=staff("ann"))
     assert ApiKey.objects.get(revoked_at=None).scopes == ["read"]
 
 
 def test_signatures_cannot_be_demanded_before_there_is_a_secret() -> None:
     partner = PartnerFactory.create()
     with pytest.raises(BadRequest):
-        credentials.set_signing_required(partner=partner, actor="staff:ann", required=True)
-    secret = credentials.rotate_signing_secret(partner=partner, actor="staff:ann")
-    assert credentials.set_signing_required(partner=partner, actor="staff:ann", required=True).signing_required
-    assert not credentials.set_signing_required(partner=partner, actor="staff:ann", required=False).signing_required
+        credentials.set_signing_required(partner=partner, actor=staff("ann"), required=True)
+    secret = credentials.rotate_signing_secret(partner=partner, actor=staff("ann"))
+    assert credentials.set_signing_required(partner=partner, actor=staff("ann"), required=True).signing_required
+    assert not credentials.set_signing_required(partner=partner, actor=staff("ann"), required=False).signing_required
     told = list(AuditEntry.objects.order_by("timestamp").values_list("action", "after"))
     assert sorted(action for action, _ in told) == [
         "partner.signing_required_changed",
@@ -129,7 +130,7 @@ def test_signatures_cannot_be_demanded_before_there_is_a_secret() -> None:
 def test_the_encryption_key_is_rotated_by_command_and_the_old_one_can_be_dropped(settings: Any) -> None:
     old, new = settings.FIELD_ENCRYPTION_KEYS[0], Fernet.generate_key().decode()
     partner = PartnerFactory.create(webhook_secret=crypto.encrypt("whsec"))
-    secret = credentials.rotate_signing_secret(partner=partner, actor="staff:ann")
+    secret = credentials.rotate_signing_secret(partner=partner, actor=staff("ann"))
 
     settings.FIELD_ENCRYPTION_KEYS = [new, old]
     out = StringIO()

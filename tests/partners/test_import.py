@@ -17,6 +17,7 @@ from partners.management.commands.import_partners import PLACEHOLDERS
 from partners.management.support import SANDBOX_ACTOR
 from partners.models import ApiKey, Partner, SettlementAddress
 from sandbox.keys import key_pair
+from tests.support.acting import staff
 
 pytestmark = pytest.mark.django_db
 
@@ -124,7 +125,7 @@ def test_where_nothing_would_change_nobody_is_asked() -> None:
 
 def test_what_changed_since_it_was_shown_is_not_imported(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def change_and_agree(question: str) -> str:
-        services.update_partner(partner=Partner.objects.get(partner_id=XYZ), actor="staff:ann", daily_borrow_limit="8")
+        services.update_partner(partner=Partner.objects.get(partner_id=XYZ), actor=staff("ann"), daily_borrow_limit="8")
         return "yes"
 
     answer(monkeypatch, "")

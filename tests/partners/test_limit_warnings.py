@@ -17,6 +17,7 @@ from partners.models import OutgoingMail, Partner, PartnerDailyUsage
 from partners.notices.limit_marks import LimitUse, amounts_between_marks, mark_of, marks_passed
 from tests.core.concurrency import at_once
 from tests.factories import PartnerFactory
+from tests.support.acting import staff
 from tests.support.events import bodies, data_of
 
 NOW = dt.datetime(2026, 1, 5, 9, 30, tzinfo=dt.UTC)
@@ -244,7 +245,7 @@ def test_a_total_that_fell_since_it_was_read_passes_its_mark_again() -> None:
 def test_a_daily_limit_that_is_raised_has_new_marks_for_a_process_that_knew_the_old_ones() -> None:
     partner = PartnerFactory.create(daily_borrow_limit=1_000, total_borrow_limit=WIDE)
     reserve(partner, 900)
-    services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="2000")
+    services.update_partner(partner=partner, actor=staff("ann"), daily_borrow_limit="2000")
     for _ in range(3):
         reserve(partner, 300)
     assert [one[1:4] for one in warned(partner)] == [(80, "900", "1000"), (80, "1800", "2000")]
@@ -268,13 +269,13 @@ def test_borrows_of_16_threads_pass_each_mark_once() -> None:
 def test_a_limit_that_is_lowered_to_what_is_used_is_told_and_a_raised_one_is_not() -> None:
     partner = PartnerFactory.create(daily_borrow_limit=1_000, total_borrow_limit=1_000)
     reserve(partner, 500)
-    services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="625", total_borrow_limit="500")
+    services.update_partner(partner=partner, actor=staff("ann"), daily_borrow_limit="625", total_borrow_limit="500")
     assert warned(partner) == [
         ("DAILY", 80, "500", "625", "2026-01-05"),
         ("TOTAL", 80, "500", "500", None),
         ("TOTAL", 100, "500", "500", None),
     ]
-    services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="900", total_borrow_limit="900")
+    services.update_partner(partner=partner, actor=staff("ann"), daily_borrow_limit="900", total_borrow_limit="900")
     assert len(warned(partner)) == 3
     reserve(partner, 220)  # 80 % of the new limits are new marks
     assert [one[:4] for one in warned(partner)[3:]] == [("TOTAL", 80, "720", "900"), ("DAILY", 80, "720", "900")]
@@ -283,7 +284,7 @@ def test_a_limit_that_is_lowered_to_what_is_used_is_told_and_a_raised_one_is_not
 @pytest.mark.django_db
 def test_terms_that_are_no_limits_warn_of_nothing_however_much_is_used() -> None:
     partner = PartnerFactory.create(daily_borrow_limit=1_000, total_borrow_limit=1_000, current_outstanding=1_000)
-    services.update_partner(partner=partner, actor="staff:ann", tier="PREMIUM", daily_borrow_limit="2000")
+    services.update_partner(partner=partner, actor=staff("ann"), tier="PREMIUM", daily_borrow_limit="2000")
     assert bodies(partner) == []
 
 

@@ -18,6 +18,7 @@ from partner_platform.core.invariants import InvariantViolation
 from partners import limits, services
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.factories import DOLLAR, PartnerFactory
+from tests.support.acting import staff
 
 DAY = dt.date(2026, 1, 5)
 NEXT_DAY = dt.date(2026, 1, 6)
@@ -130,7 +131,7 @@ def test_a_refused_reservation_leaves_nothing_behind() -> None:
 @pytest.mark.parametrize("seen", [None, 1_000, 100])
 def test_a_limit_lowered_since_it_was_read_counts(seen: int | None) -> None:
     partner = PartnerFactory.create(daily_borrow_limit=1_000)
-    services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="100")
+    services.update_partner(partner=partner, actor=staff("ann"), daily_borrow_limit="100")
     with pytest.raises(Forbidden) as refused:
         reserve(partner, 101, daily_limit=seen)
     assert refused.value.details == {"remaining": "100"}
@@ -141,7 +142,7 @@ def test_a_limit_lowered_since_it_was_read_counts(seen: int | None) -> None:
 @pytest.mark.django_db
 def test_a_limit_raised_since_it_was_read_counts() -> None:
     partner = PartnerFactory.create(daily_borrow_limit=100)
-    services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="1000")
+    services.update_partner(partner=partner, actor=staff("ann"), daily_borrow_limit="1000")
     reserve(partner, 1_000, daily_limit=100)
     assert sums(partner) == (1_000, 1_000)
 
@@ -150,7 +151,7 @@ def test_a_limit_raised_since_it_was_read_counts() -> None:
 def test_a_limit_below_what_is_used_leaves_nothing_not_less() -> None:
     partner = PartnerFactory.create(daily_borrow_limit=1_000)
     reserve(partner, 900)
-    services.update_partner(partner=partner, actor="staff:ann", daily_borrow_limit="100")
+    services.update_partner(partner=partner, actor=staff("ann"), daily_borrow_limit="100")
     with pytest.raises(Forbidden, match=r"Remaining: \$0$"):
         reserve(partner, 1)
 

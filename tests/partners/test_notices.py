@@ -17,6 +17,7 @@ from partners.notices import event_objects
 from partners.notices import events as notices
 from tests.core.concurrency import at_once
 from tests.factories import ApiKeyFactory, PartnerFactory
+from tests.support.acting import staff
 from tests.support.events import bodies, data_of
 
 NOW = dt.datetime(2026, 1, 5, 9, 30, tzinfo=dt.UTC)
@@ -37,7 +38,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 @pytest.mark.django_db
 def test_a_suspension_is_one_event_and_one_mail_without_its_reason() -> None:
     partner = PartnerFactory.create(partner_id="partner_a")
-    services.suspend_partner(partner=partner, actor="staff:ann", reason="we suspect a fraud")
+    services.suspend_partner(partner=partner, actor=staff("ann"), reason="we suspect a fraud")
     (body,) = bodies(partner)
     assert (body["type"], body["partnerLoanId"], body["sequence"]) == ("partner.suspended", None, None)
     assert body["data"] == {
@@ -59,10 +60,10 @@ def test_a_suspension_is_one_event_and_one_mail_without_its_reason() -> None:
 def test_a_further_reason_and_a_reactivation_are_not_told_and_a_second_suspension_is() -> None:
     partner = PartnerFactory.create()
     for reason in ("one", "another"):
-        services.suspend_partner(partner=partner, actor="staff:ann", reason=reason)
-    services.activate_partner(partner=partner, actor="staff:ann")
+        services.suspend_partner(partner=partner, actor=staff("ann"), reason=reason)
+    services.activate_partner(partner=partner, actor=staff("ann"))
     assert len(bodies(partner)) == 1
-    services.suspend_partner(partner=partner, actor="staff:ann")
+    services.suspend_partner(partner=partner, actor=staff("ann"))
     assert [body["type"] for body in bodies(partner)] == ["partner.suspended"] * 2
     assert OutgoingMail.objects.count() == 2
 
@@ -72,7 +73,7 @@ def test_a_suspension_that_is_rolled_back_is_told_to_nobody() -> None:
     partner = PartnerFactory.create()
 
     def suspend_and_fail() -> None:
-        services.suspend_partner(partner=partner, actor="staff:ann")
+        services.suspend_partner(partner=partner, actor=staff("ann"))
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -140,7 +141,7 @@ def test_a_key_is_told_once_a_week_before_and_once_a_day_before(time: SimpleName
 @pytest.mark.django_db
 def test_a_key_that_ends_within_a_day_when_it_is_first_seen_is_told_once() -> None:
     partner = ApiKeyFactory.create().partner
-    services.rotate_api_key(partner=partner, actor="staff:ann", grace_hours=24)
+    services.rotate_api_key(partner=partner, actor=staff("ann"), grace_hours=24)
     assert [notices.tell_expiring_keys() for _ in range(2)] == [1, 0]
     assert len(bodies(partner, "api_key.expiring")) == 1
 
@@ -148,7 +149,7 @@ def test_a_key_that_ends_within_a_day_when_it_is_first_seen_is_told_once() -> No
 @pytest.mark.django_db
 def test_a_key_that_is_revoked_after_the_sweep_read_it_is_not_told() -> None:
     key = key_that_expires(HOUR)
-    credentials.revoke_api_key(api_key=key, actor="staff:ann")
+    credentials.revoke_api_key(api_key=key, actor=staff("ann"))
     assert run_in_transaction(lambda: notices._tell_expiring(key, NOW)) == 0
     assert Event.objects.count() == 0
 
@@ -191,8 +192,8 @@ def test_the_objects_are_as_the_schema_describes_them() -> None:
     partner = PartnerFactory.create(daily_borrow_limit=1_000, current_outstanding=900)
     key_that_expires(HOUR, partner=partner)
     notices.tell_expiring_keys()
-    services.update_partner(partner=partner, actor="staff:ann", total_borrow_limit="900")
-    services.suspend_partner(partner=partner, actor="staff:ann")
+    services.update_partner(partner=partner, actor=staff("ann"), total_borrow_limit="900")
+    services.suspend_partner(partner=partner, actor=staff("ann"))
     described: dict[str, tuple[Any, Any]] = {
         "api_key.expiring": (event_objects.ApiKeyExpiringObject, event_objects.API_KEY_EXPIRING_EXAMPLE),
         "partner.limit_warning": (event_objects.LimitWarningObject, event_objects.LIMIT_WARNING_EXAMPLE),

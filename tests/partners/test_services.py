@@ -14,6 +14,7 @@ from partner_platform.core.errors import BadRequest
 from partners import keys, services
 from partners.models import ApiKey, Partner, PartnerStatus
 from tests.factories import ApiKeyFactory, PartnerFactory
+from tests.support.acting import staff
 
 ADDRESS = "0x7d650b01Ea0700F7553d9260A76546ab1A97A1D7"
 TERMS: dict[str, Any] = {
@@ -38,7 +39,7 @@ def live_keys(partner: Partner) -> int:
 @pytest.mark.django_db
 def test_a_new_partner_gets_the_plans_id_clean_terms_and_one_key() -> None:
     PartnerFactory.create_batch(2)
-    partner, key, _ = services.create_partner(actor="staff:ann", **TERMS)
+    partner, key, _ = services.create_partner(actor=staff("ann"), **TERMS)
     row = Partner.objects.get(partner_id="partner_nlp_003")
     assert row == partner
     assert (row.settlement_address, row.contact_email) == (ADDRESS, "api@newplatform.com")
@@ -51,11 +52,11 @@ def test_a_new_partner_gets_the_plans_id_clean_terms_and_one_key() -> None:
 
 @pytest.mark.django_db
 def test_no_key_is_in_any_audit_entry() -> None:
-    partner, first, _ = services.create_partner(actor="staff:ann", **TERMS)
-    second = services.rotate_api_key(partner=partner, actor="staff:bob", grace_hours=24)
-    services.suspend_partner(partner=partner, actor="staff:bob")
-    services.activate_partner(partner=partner, actor="staff:bob")
-    services.update_partner(partner=partner, actor="staff:bob", tier="PREMIUM")
+    partner, first, _ = services.create_partner(actor=staff("ann"), **TERMS)
+    second = services.rotate_api_key(partner=partner, actor=staff("bob"), grace_hours=24)
+    services.suspend_partner(partner=partner, actor=staff("bob"))
+    services.activate_partner(partner=partner, actor=staff("bob"))
+    services.update_partner(partner=partner, actor=staff("bob"), tier="PREMIUM")
     entries = list(AuditEntry.objects.order_by("timestamp"))
     assert sorted(entry.action for entry in entries) == [
         "partner.activated",
@@ -106,11 +107,11 @@ BAD: dict[str, tuple[str, list[object]]] = {
 )
 def test_a_bad_term_is_refused_by_its_name_and_nothing_is_made(name: str, api_name: str, value: object) -> None:
     with pytest.raises(BadRequest) as refused:
-        services.create_partner(actor="staff:ann", **{**TERMS, name: value})
+        services.create_partner(actor=staff("ann"), **{**TERMS, name: value})
     assert list(refused.value.details) == [api_name]
     known = PartnerFactory.create()
     with pytest.raises(BadRequest) as refused:
-        services.update_partner(partner=known, actor="staff:ann", **{name: value})
+        services.update_partner(partner=known, actor=staff("ann"), **{name: value})
     assert list(refused.value.details) == [api_name]
     assert Partner.objects.count() == 1
     assert not ApiKey.objects.exists()
@@ -120,7 +121,7 @@ def test_a_bad_term_is_refused_by_its_name_and_nothing_is_made(name: str, api_na
 @pytest.mark.django_db
 def test_everything_missing_is_named_at_once() -> None:
     with pytest.raises(BadRequest) as refused:
-        services.create_partner(actor="staff:ann")
+        services.create_partner(actor=staff("ann"))
     assert sorted(refused.value.details) == [
         "apiKeyPrefix",
         "contactEmail",
@@ -135,7 +136,7 @@ def test_everything_missing_is_named_at_once() -> None:
 def test_a_taken_id_is_refused() -> None:
     taken = PartnerFactory.create()
     with pytest.raises(BadRequest) as refused:
-        services.create_partner(actor="staff:ann", partner_id=taken.partner_id, **TERMS)
+        services.create_partner(actor=staff("ann"), partner_id=taken.partner_id, **TERMS)
     assert refused.value.details == {"partnerId": ["Is taken."]}
 
 
@@ -144,7 +145,7 @@ def test_eight_partners_of_one_label_made_at_once_get_eight_ids() -> None:
     def create(number: int) -> str:
         terms = {**TERMS, "settlement_address": f"0x{number + 1:040x}"}
         try:
-            return services.create_partner(actor="staff:ann", **terms)[0].partner_id
+            return services.create_partner(actor=staff("ann"), **terms)[0].partner_id
         finally:
             connection.close()
 
@@ -163,7 +164,7 @@ def test_an_update_writes_the_terms_that_changed_and_leaves_the_sums_alone() -> 
     stale = PartnerFactory.create(tier="BASIC", daily_borrow_limit=1_000)
     Partner.objects.filter(pk=stale.pk).update(current_outstanding=77)
     updated = services.update_partner(
-        partner=stale, actor="staff:ann", tier="PREMIUM", daily_borrow_limit="75000000000", key_label="test"
+        partner=stale, actor=staff("ann"), tier="PREMIUM", daily_borrow_limit="75000000000", key_label="test"
     )
     assert (updated.tier, updated.daily_borrow_limit, updated.current_outstanding) == ("PREMIUM", 75_000_000_000, 77)
     entry = AuditEntry.objects.get()
@@ -175,24 +176,24 @@ def test_an_update_writes_the_terms_that_changed_and_leaves_the_sums_alone() -> 
 @pytest.mark.django_db
 def test_what_changes_nothing_is_told_to_nobody() -> None:
     partner = PartnerFactory.create(tier="BASIC")
-    services.update_partner(partner=partner, actor="staff:ann", tier="BASIC")
-    services.activate_partner(partner=partner, actor="staff:ann")
+    services.update_partner(partner=partner, actor=staff("ann"), tier="BASIC")
+    services.activate_partner(partner=partner, actor=staff("ann"))
     assert not AuditEntry.objects.exists()
 
 
 @pytest.mark.django_db
 def test_suspending_and_activating_change_the_status_and_say_so() -> None:
     partner = PartnerFactory.create()
-    assert services.suspend_partner(partner=partner, actor="staff:ann").status == PartnerStatus.SUSPENDED
+    assert services.suspend_partner(partner=partner, actor=staff("ann")).status == PartnerStatus.SUSPENDED
     entry = AuditEntry.objects.get(action="partner.suspended")
     assert (entry.before, entry.after) == ({"status": "ACTIVE"}, {"status": "SUSPENDED"})
-    assert services.activate_partner(partner=partner, actor="staff:ann").status == PartnerStatus.ACTIVE
+    assert services.activate_partner(partner=partner, actor=staff("ann")).status == PartnerStatus.ACTIVE
 
 
 @pytest.mark.django_db
 def test_a_second_reason_to_suspend_stays_readable_beside_the_first() -> None:
     partner = PartnerFactory.create()
-    services.suspend_partner(partner=partner, actor="staff:ann", reason="a drill")
+    services.suspend_partner(partner=partner, actor=staff("ann"), reason="a drill")
     services.suspend_partner(partner=partner, actor="system:reconcile", reason="outstanding is 5, adds up to 4")
     row = services.suspend_partner(partner=partner, actor="system:reconcile", reason="outstanding is 5, adds up to 4")
     assert (row.status_reason, row.status_changes) == ("a drill | outstanding is 5, adds up to 4", 2)
@@ -207,18 +208,18 @@ def test_a_second_reason_to_suspend_stays_readable_beside_the_first() -> None:
 def test_one_who_saw_it_before_it_was_suspended_anew_does_not_activate_it() -> None:
     """For the very same reason: what is compared is a count, not a text."""
     partner = PartnerFactory.create()
-    seen = services.suspend_partner(partner=partner, actor="staff:ann", reason="a drill")
-    services.activate_partner(partner=partner, actor="staff:bob", seen=seen.status_changes)
-    services.suspend_partner(partner=partner, actor="staff:ann", reason="a drill")
+    seen = services.suspend_partner(partner=partner, actor=staff("ann"), reason="a drill")
+    services.activate_partner(partner=partner, actor=staff("bob"), seen=seen.status_changes)
+    services.suspend_partner(partner=partner, actor=staff("ann"), reason="a drill")
     with pytest.raises(BadRequest, match="It changed since it was shown: it is SUSPENDED, because a drill"):
-        services.activate_partner(partner=seen, actor="staff:bob", seen=seen.status_changes)
+        services.activate_partner(partner=seen, actor=staff("bob"), seen=seen.status_changes)
     assert Partner.objects.get().status == PartnerStatus.SUSPENDED
 
 
 @pytest.mark.django_db
 def test_a_rotation_kills_the_old_key_at_once() -> None:
     old = ApiKeyFactory.create()
-    new = services.rotate_api_key(partner=old.partner, actor="staff:ann")
+    new = services.rotate_api_key(partner=old.partner, actor=staff("ann"))
     old.refresh_from_db()
     assert old.revoked_at is not None
     assert ApiKey.objects.get(revoked_at=None).key_hash == keys.hash_key(new)
@@ -228,17 +229,17 @@ def test_a_rotation_kills_the_old_key_at_once() -> None:
 def test_with_grace_the_old_key_lives_on_and_a_third_one_never_does() -> None:
     first = ApiKeyFactory.create(created_at=clock.now() - dt.timedelta(days=2))
     partner = first.partner
-    services.rotate_api_key(partner=partner, actor="staff:ann", grace_hours=24)
+    services.rotate_api_key(partner=partner, actor=staff("ann"), grace_hours=24)
     first.refresh_from_db()
     assert first.revoked_at is None
     assert dt.timedelta(hours=23) < first.expires_at - clock.now() <= dt.timedelta(hours=24)
     assert live_keys(partner) == 2
     ApiKey.objects.filter(expires_at=None).update(created_at=clock.now() - dt.timedelta(days=1))
-    services.rotate_api_key(partner=partner, actor="staff:ann", grace_hours=168)
+    services.rotate_api_key(partner=partner, actor=staff("ann"), grace_hours=168)
     first.refresh_from_db()
     assert first.revoked_at is not None
     assert live_keys(partner) == 2
-    services.rotate_api_key(partner=partner, actor="staff:ann")
+    services.rotate_api_key(partner=partner, actor=staff("ann"))
     assert live_keys(partner) == 1
 
 
@@ -248,7 +249,7 @@ def test_eight_rotations_with_grace_at_once_leave_two_live_keys() -> None:
 
     def rotate(_: int) -> str:
         try:
-            return services.rotate_api_key(partner=partner, actor="staff:ann", grace_hours=24)
+            return services.rotate_api_key(partner=partner, actor=staff("ann"), grace_hours=24)
         finally:
             connection.close()
 
@@ -262,6 +263,6 @@ def test_eight_rotations_with_grace_at_once_leave_two_live_keys() -> None:
 def test_a_grace_that_cannot_be_changes_nothing(hours: Any) -> None:
     old = ApiKeyFactory.create()
     with pytest.raises(BadRequest) as refused:
-        services.rotate_api_key(partner=old.partner, actor="staff:ann", grace_hours=hours)
+        services.rotate_api_key(partner=old.partner, actor=staff("ann"), grace_hours=hours)
     assert list(refused.value.details) == ["gracePeriodHours"]
     assert live_keys(old.partner) == 1

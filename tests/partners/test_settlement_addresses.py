@@ -23,6 +23,7 @@ from tests.factories import PartnerFactory
 from tests.partners.test_admin import FORM, change_form
 from tests.partners.test_commands import CREATE, SHIPPED, run
 from tests.partners.test_services import TERMS
+from tests.support.acting import staff
 from tests.support.console import send
 
 FIRST = "0x7d650b01Ea0700F7553d9260A76546ab1A97A1D7"
@@ -32,7 +33,7 @@ WRITTEN = [FIRST, FIRST.lower(), "0x" + FIRST[2:].upper()]
 
 
 def make_partner(address: str = FIRST, **terms: Any) -> Partner:
-    return services.create_partner(actor="staff:ann", **{**TERMS, "settlement_address": address, **terms})[0]
+    return services.create_partner(actor=staff("ann"), **{**TERMS, "settlement_address": address, **terms})[0]
 
 
 def owners() -> dict[str, str]:
@@ -65,7 +66,7 @@ class TestTheServices:
         first, second = make_partner(), make_partner(SECOND)
         told = AuditEntry.objects.count()
         with pytest.raises(BadRequest) as refused:
-            services.update_partner(partner=second, actor="staff:ann", settlement_address=written, tier="PREMIUM")
+            services.update_partner(partner=second, actor=staff("ann"), settlement_address=written, tier="PREMIUM")
         assert refused.value.details == refusal(first)
         second.refresh_from_db()
         assert (second.settlement_address, second.tier) == (SECOND, "BASIC")
@@ -74,7 +75,7 @@ class TestTheServices:
 
     def test_nor_one_that_the_other_has_left(self) -> None:
         first = make_partner()
-        services.update_partner(partner=first, actor="staff:ann", settlement_address=SECOND)
+        services.update_partner(partner=first, actor=staff("ann"), settlement_address=SECOND)
         for address in (FIRST, SECOND):
             with pytest.raises(BadRequest) as refused:
                 make_partner(address)
@@ -84,7 +85,7 @@ class TestTheServices:
     def test_a_partner_returns_to_an_address_of_its_own(self) -> None:
         partner = make_partner()
         for address in (SECOND, FIRST, FIRST):
-            services.update_partner(partner=partner, actor="staff:ann", settlement_address=address)
+            services.update_partner(partner=partner, actor=staff("ann"), settlement_address=address)
         assert Partner.objects.get().settlement_address == FIRST
         assert owners() == {FIRST: partner.partner_id, SECOND: partner.partner_id}
         changes = [entry.after for entry in AuditEntry.objects.filter(action="partner.updated").order_by("timestamp")]
@@ -98,7 +99,7 @@ class TestTheServices:
                 make_partner(address)
             assert refused.value.details == {"settlementAddress": ["Is a contract of the platform."]}
             with pytest.raises(BadRequest):
-                services.update_partner(partner=partner, actor="staff:ann", settlement_address=address)
+                services.update_partner(partner=partner, actor=staff("ann"), settlement_address=address)
         assert owners() == {THIRD: partner.partner_id}
 
     def test_a_callers_transaction_is_told_so_before_anything_is_written(self) -> None:
@@ -138,7 +139,7 @@ class TestTwoAtOnce:
         partners = [make_partner(f"0x{number + 1:040x}") for number in range(8)]
 
         def change(number: int) -> None:
-            services.update_partner(partner=partners[number], actor="staff:ann", settlement_address=FIRST)
+            services.update_partner(partner=partners[number], actor=staff("ann"), settlement_address=FIRST)
 
         assert self._race(change) == ["done"] + ["settlementAddress"] * 7
         holder = Partner.objects.get(settlement_address=FIRST)
@@ -158,12 +159,12 @@ class TestTwoAtOnce:
         monkeypatch.setattr(settlement_addresses, "claim_address", claim_too_late)
         with pytest.raises(BadRequest) as refused:
             if act == "change":
-                services.update_partner(partner=second, actor="staff:ann", settlement_address=FIRST)
+                services.update_partner(partner=second, actor=staff("ann"), settlement_address=FIRST)
             else:
-                settlement_addresses.note_former(partner=second, address=FIRST, actor="staff:ann")
+                settlement_addresses.note_former(partner=second, address=FIRST, actor=staff("ann"))
         assert refused.value.details == refusal(first)
         with pytest.raises(IntegrityError):  # of something else
-            services.update_partner(partner=second, actor="staff:ann", settlement_address=THIRD)
+            services.update_partner(partner=second, actor=staff("ann"), settlement_address=THIRD)
 
 
 @pytest.mark.django_db
@@ -285,7 +286,7 @@ class TestTheConsole:
 
     def test_a_change_to_anothers_former_one_is_refused_and_to_an_own_one_is_not(self, console: Client) -> None:
         owner, other = make_partner(), make_partner(SECOND)
-        services.update_partner(partner=owner, actor="staff:ann", settlement_address=THIRD)
+        services.update_partner(partner=owner, actor=staff("ann"), settlement_address=THIRD)
         path = f"/console/partners/partner/{other.pk}/change/"
         page = console.post(path, change_form(other, settlement_address=FIRST.lower()))
         assert page.context["adminform"].form.errors == {"settlement_address": refusal(owner)["settlementAddress"]}

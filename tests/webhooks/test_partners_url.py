@@ -19,6 +19,7 @@ from partner_platform.core.secrets import crypto
 from partners import services, terms
 from partners.models import ApiKey, Partner
 from tests.factories import ApiKeyFactory, PartnerFactory, open_lender
+from tests.support.acting import staff
 from tests.support.console import token_in
 from tests.webhooks.making import URL, Caller, endpoint_of
 from webhooks.models import Endpoint
@@ -38,7 +39,7 @@ def opened(**terms: Any) -> Any:
         "settlement_address": ADDRESS,
         "contact_email": "dev@lender.example",
     }
-    return services.create_partner(actor="staff:ann", **{**lender, **terms})
+    return services.create_partner(actor=staff("ann"), **{**lender, **terms})
 
 
 def live() -> list[tuple[str, bool]]:
@@ -114,7 +115,7 @@ def test_the_import_shows_the_secret_of_a_known_partners_first_url(tmp_path: Pat
 
 def test_the_endpoint_follows_the_terms() -> None:
     partner = opened().partner
-    change = lambda url: services.update_partner(partner=partner, actor="staff:ann", webhook_url=url)  # noqa: E731
+    change = lambda url: services.update_partner(partner=partner, actor=staff("ann"), webhook_url=url)  # noqa: E731
     change(URL)
     assert live() == [(URL, True)]
     secret = Endpoint.objects.get().secret
@@ -131,7 +132,7 @@ def test_the_endpoint_follows_the_terms() -> None:
 
 def test_a_url_of_the_terms_that_is_written_otherwise_is_the_same_endpoint() -> None:
     partner = opened(webhook_url=URL).partner
-    change = lambda url: services.update_partner(partner=partner, actor="staff:ann", webhook_url=url)  # noqa: E731
+    change = lambda url: services.update_partner(partner=partner, actor=staff("ann"), webhook_url=url)  # noqa: E731
     change("https://LENDER.example:443/hooks")
     assert live() == [("https://LENDER.example:443/hooks", True)]
     endpoint_of(partner, f"{URL}/3")

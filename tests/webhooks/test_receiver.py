@@ -55,7 +55,8 @@ def test_each_event_arrives_in_order_per_loan_though_the_receiver_fails_and_send
     assert {entry["id"]: entry["body"] for entry in taken} == feed
     assert set(_first_arrivals(taken).values()) == {tuple(range(1, EVENTS_EACH + 1))}
     assert set(Delivery.objects.filter(endpoint=wild).values_list("status", flat=True)) == {DeliveryStatus.DELIVERED}
-    assert Delivery.objects.filter(endpoint=gone, status=DeliveryStatus.FAILED).count() == LOANS * EVENTS_EACH
+    # Once it is disabled, the events that follow have no delivery there: of a thousand loans some hundreds.
+    assert set(Delivery.objects.filter(endpoint=gone).values_list("status", flat=True)) == {DeliveryStatus.FAILED}
     assert Attempt.objects.filter(delivery__endpoint=gone).count() >= 1
     gone.refresh_from_db()
     assert gone.status == EndpointStatus.DISABLED

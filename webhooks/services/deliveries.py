@@ -8,6 +8,8 @@ import uuid
 from dataclasses import dataclass
 
 from audit.services import record_change
+from authority.acting import needs
+from authority.rights import Right
 from events import selectors as event_selectors
 from events.models import Event
 from partner_platform.core import clock
@@ -32,6 +34,7 @@ class Resent:
     next: int | None
 
 
+@needs(Right.RESEND_WEBHOOKS)
 def retry_delivery(*, partner: Partner, delivery_id: object, actor: str) -> Delivery:
     """Deliver now: a pending delivery is tried at once, another one anew; returns the delivery that will be sent.
 
@@ -63,6 +66,7 @@ def retry_delivery(*, partner: Partner, delivery_id: object, actor: str) -> Deli
     return run_in_transaction(retry)
 
 
+@needs(Right.RESEND_WEBHOOKS)
 def resend_events(
     *, partner: Partner, endpoint_id: object, actor: str, since: dt.datetime | None = None, after: int | None = None
 ) -> Resent:

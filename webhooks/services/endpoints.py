@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from audit.services import record_change
+from authority.acting import needs
+from authority.rights import Right
 from events.kinds import EventType
 from events.models import Event
 from events.selectors import newest_number
@@ -31,6 +33,7 @@ from webhooks.services.pending import BATCH, DISABLED_BY_PARTNER, fail_pending, 
 AUDITED = {"url": "url", "event_types": "eventTypes", "description": "description", "status": "status"}
 
 
+@needs(Right.CHANGE_PARTNERS)
 def create_endpoint(
     *, partner: Partner, actor: str, url: str, event_types: list[str], description: str = ""
 ) -> tuple[Endpoint, str]:
@@ -51,6 +54,7 @@ def create_endpoint(
     return run_in_transaction(create)
 
 
+@needs(Right.CHANGE_PARTNERS)
 def update_endpoint(*, partner: Partner, endpoint_id: object, actor: str, **changes: object) -> Endpoint:
     """Change `url`, `event_types`, `description` or `status`, to values that `webhooks.rules` accepts.
 
@@ -101,6 +105,7 @@ def disable_endpoint(*, endpoint_id: UUID, actor: str, reason: str) -> bool:
     return run_in_transaction(disable)
 
 
+@needs(Right.CHANGE_PARTNERS)
 def delete_endpoint(*, partner: Partner, endpoint_id: object, actor: str) -> None:
     """Delete an endpoint: its secrets are erased and its pending deliveries fail; its deliveries stay readable.
 
@@ -117,6 +122,7 @@ def delete_endpoint(*, partner: Partner, endpoint_id: object, actor: str) -> Non
     run_in_transaction(delete)
 
 
+@needs(Right.ROTATE_SECRETS)
 def rotate_secret(*, partner: Partner, endpoint_id: object, actor: str) -> tuple[Endpoint, str]:
     """Give the endpoint a new secret, which is returned; the former one signs too for 24 hours.
 

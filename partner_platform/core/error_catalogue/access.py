@@ -49,6 +49,12 @@ ACCESS: dict[ErrorCode, Entry] = {
         "whoever is signed in may not do this",
         "You do not have permission to perform this action.",
     ),
+    ErrorCode.RIGHT_MISSING: Entry(
+        HTTPStatus.FORBIDDEN,
+        "the member of staff does not have the right; `details.right` names it",
+        "This needs the right staff.suspend_partners",
+        {"right": "staff.suspend_partners"},
+    ),
     ErrorCode.NOT_OAID_OWNER: Entry(
         HTTPStatus.FORBIDDEN, "`userWallet` does not own the OAID", "User does not own this OAID"
     ),

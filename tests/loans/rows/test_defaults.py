@@ -13,6 +13,7 @@ from loans.services.lifecycle import cure, mark_defaulted, mark_overdue, overdue
 from loans.states import require_transition
 from partner_platform.core.errors import BadRequest
 from tests.loans.rows.conftest import NOW
+from tests.support.acting import staff
 from tests.support.books_rows import BooksRows, changed_by, everything, told
 
 DAY = dt.timedelta(days=1)
@@ -163,11 +164,11 @@ def test_staff_marks_a_default_and_cures_it(world: BooksRows) -> None:
     loan = world.loan(world.partner(), world.position(), 900)
     reason = "z" * 299 + "xy"
 
-    changes, _ = changed_by(lambda: mark_defaulted(loan_id=loan.pk, actor="staff:ann", reason=f"  {reason} "))
+    changes, _ = changed_by(lambda: mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason=f"  {reason} "))
 
     kept = "z" * 299 + "x"
     assert changes == {loan.pk: {"status": "DEFAULTED", "defaulted_at": NOW, "default_reason": kept, "updated_at": NOW}}
-    changes, _ = changed_by(lambda: cure(loan_id=loan.pk, actor="staff:bob", reason=reason))
+    changes, _ = changed_by(lambda: cure(loan_id=loan.pk, actor=staff("bob"), reason=reason))
     assert changes == {loan.pk: {"status": "ACTIVE", "defaulted_at": None, "default_reason": ""}}
     figures = [{"status": status, "outstandingPrincipal": "900"} for status in ("ACTIVE", "DEFAULTED")]
     target = f"loan:{loan.internal_loan_id}"
@@ -181,7 +182,7 @@ def test_staff_marks_a_default_and_cures_it(world: BooksRows) -> None:
 def test_a_default_needs_a_reason(world: BooksRows, reason: str) -> None:
     loan = world.loan(world.partner(), world.position(), 900)
     with pytest.raises(BadRequest) as refused:
-        mark_defaulted(loan_id=loan.pk, actor="staff:ann", reason=reason)
+        mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason=reason)
     assert refused.value.details == {"reason": ["Required."]}
     assert PartnerLoan.objects.get(pk=loan.pk).status == "ACTIVE"
 
@@ -191,7 +192,7 @@ def test_only_an_active_loan_can_be_marked(world: BooksRows, status: str) -> Non
     loan = world.loan(world.partner(), world.position(), 900, status)
     before = everything()
     with pytest.raises(BadRequest, match=f"Loan is {status.lower()} and cannot become defaulted") as refused:
-        mark_defaulted(loan_id=loan.pk, actor="staff:ann", reason="late")
+        mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason="late")
     assert refused.value.details == {"status": status}
     assert (everything(), told()) == (before, [])
 
@@ -207,6 +208,6 @@ def test_a_loan_that_changed_at_the_same_moment_is_not_marked(
 
     monkeypatch.setattr(lifecycle, "require_transition", overtaken)
     with pytest.raises(BadRequest, match="Loan changed meanwhile") as refused:
-        mark_defaulted(loan_id=loan.pk, actor="staff:ann", reason="late")
+        mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason="late")
     assert refused.value.retry_after == 1
     assert told() == []

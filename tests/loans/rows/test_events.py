@@ -32,6 +32,7 @@ from tests.loans.rows.conftest import NOW, POOL
 from tests.loans.rows.test_defaults import DAY, GRACE, SECOND, due_loan, schedule
 from tests.loans.rows.test_repayments import at_the_pool, event, movement, paying
 from tests.loans.rows.test_rollback import settle
+from tests.support.acting import staff
 from tests.support.books_rows import BLOCK, BLOCK_HASH, MOMENT, TIME, BooksRows, pool_log
 
 RATE = 500
@@ -368,8 +369,8 @@ def test_a_payment_that_brings_a_loan_up_to_date_is_told_and_then_the_cure(world
 def test_what_staff_decides_is_told(world: BooksRows) -> None:
     loan = lent(world)
 
-    mark_defaulted(loan_id=loan.pk, actor="staff:ann", reason="late")
-    cure(loan_id=loan.pk, actor="staff:bob")
+    mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason="late")
+    cure(loan_id=loan.pk, actor=staff("bob"))
 
     assert types(loan) == ["loan.defaulted", "loan.cured"]
     assert feed(loan)[0]["data"]["loan"]["defaultReason"] == "late"
