@@ -3,6 +3,8 @@
 Middleware, Celery's way of running tasks and their schedule, the REST framework, the schema, passwords, language.
 """
 
+import datetime as dt
+
 MIDDLEWARE = [
     "audit.calls.forwarding.ForwardedHeadersMiddleware",
     "partner_platform.core.instrumentation.request_metrics.BeforeMiddleware",
@@ -95,6 +97,9 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
 }
+
+# Access tokens of the staff API; refresh tokens are rows of ours, so the library issues none.
+SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": dt.timedelta(minutes=10), "ALGORITHM": "HS256"}
 
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "partners",
     "loans",
     "webhooks",
+    "staff",
     "sandbox",
 ]
 

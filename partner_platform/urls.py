@@ -22,6 +22,7 @@ urlpatterns = [
     path("", include("loans.urls")),
     path("", include("partners.urls")),
     path("", include("webhooks.urls")),
+    path("", include("staff.urls")),
     path("health/live", health.Live.as_view()),
     path("health/ready", health.Ready.as_view()),
     path("metrics", scraping.metrics_page),

@@ -70,6 +70,9 @@ class ErrorCode(StrEnum):
     INVALID_SIGNATURE = "invalid_signature"
     REQUEST_EXPIRED = "request_expired"
     REPLAYED_SIGNATURE = "replayed_signature"
+    MISSING_TOKEN = "missing_token"  # noqa: S105 - the name of an error
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - the name of an error
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of an error
     MISSING_SCOPE = "missing_scope"
     PARTNER_NOT_ACTIVE = "partner_not_active"
     CONSENT_REQUIRED = "consent_required"

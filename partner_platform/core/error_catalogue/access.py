@@ -32,6 +32,15 @@ ACCESS: dict[ErrorCode, Entry] = {
     ErrorCode.REPLAYED_SIGNATURE: Entry(
         HTTPStatus.UNAUTHORIZED, "the signature came before; each counts once", "This signature was used before"
     ),
+    ErrorCode.MISSING_TOKEN: Entry(
+        HTTPStatus.UNAUTHORIZED, "no `Authorization: Bearer` with an access token was sent", "Missing access token"
+    ),
+    ErrorCode.INVALID_TOKEN: Entry(
+        HTTPStatus.UNAUTHORIZED, "the access token is not ours, or its account is closed", "Invalid access token"
+    ),
+    ErrorCode.EXPIRED_TOKEN: Entry(
+        HTTPStatus.UNAUTHORIZED, "the access token's time is over: refresh it", "The access token has expired"
+    ),
     ErrorCode.PARTNER_NOT_ACTIVE: Entry(
         HTTPStatus.FORBIDDEN, "the partner is suspended or inactive", "Partner account is suspended"
     ),

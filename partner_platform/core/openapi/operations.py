@@ -21,6 +21,7 @@ class Caller(Enum):
 
     ANYBODY = "anybody"
     PARTNER = "partner"
+    STAFF = "staff"
 
 
 # What every endpoint with an API key can answer, before it looks at what is asked (`partners.access.authentication`).
@@ -41,6 +42,18 @@ PARTNER_ERRORS = (
     ErrorCode.RATE_LIMITED,
     ErrorCode.ADDRESS_RATE_LIMITED,
     ErrorCode.CONCURRENCY_LIMITED,
+    ErrorCode.INTERNAL_ERROR,
+    ErrorCode.DATABASE_UNAVAILABLE,
+)
+# The same of an endpoint with an access token (`staff.access`).
+STAFF_ERRORS = (
+    ErrorCode.INVALID_REQUEST,
+    ErrorCode.UNSUPPORTED_API_VERSION,
+    ErrorCode.MISSING_TOKEN,
+    ErrorCode.INVALID_TOKEN,
+    ErrorCode.EXPIRED_TOKEN,
+    ErrorCode.RIGHT_MISSING,
+    ErrorCode.ADDRESS_RATE_LIMITED,
     ErrorCode.INTERNAL_ERROR,
     ErrorCode.DATABASE_UNAVAILABLE,
 )
@@ -73,7 +86,7 @@ class ResponseDoc:
 
 @dataclass(frozen=True, kw_only=True)
 class OperationDoc:
-    """One method of one path. `errors` are those in addition to `PARTNER_ERRORS` or `PUBLIC_ERRORS`."""
+    """One method of one path. `errors` are those in addition to `PARTNER_ERRORS`, `STAFF_ERRORS` or `PUBLIC_ERRORS`."""
 
     id: str
     tag: str
@@ -93,7 +106,8 @@ class OperationDoc:
     @property
     def all_errors(self) -> tuple[ErrorCode, ...]:
         """Every error code that the operation can return, each once."""
-        common = PARTNER_ERRORS if self.caller is Caller.PARTNER else PUBLIC_ERRORS if self.is_limited else ()
+        of_callers = {Caller.PARTNER: PARTNER_ERRORS, Caller.STAFF: STAFF_ERRORS}
+        common = of_callers.get(self.caller, PUBLIC_ERRORS if self.is_limited else ())
         return tuple(dict.fromkeys((*common, *self.errors)))
 
 

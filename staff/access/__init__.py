@@ -1,0 +1,1 @@
+"""Who calls the staff API: the access token, and the right that each call needs."""
