@@ -1,5 +1,7 @@
 """The project's own promises: what is documented is complete, and what is shipped runs without what it leaves out."""
 
+import ast
+import json
 import re
 from pathlib import Path
 
@@ -38,3 +40,14 @@ def test_pip_shows_errors_and_no_warnings_while_it_sets_up() -> None:
     assert len(calls) >= 6
     assert [call for call in calls if not call.startswith("$(PIP_OPTIONS) ")] == []
     assert re.findall(r"-m pip install (--\w+ --\w+)", with_node) == ["--quiet --quiet"]
+
+
+def test_what_our_loan_read_is_measured_against_stores_the_same_fields() -> None:
+    loan = json.loads((PROJECT / "docs" / "openapi.json").read_text())["components"]["schemas"]["Loan"]
+    rivals = ast.parse((PROJECT / "benchmarks" / "rival" / "models.py").read_text())
+    (rival,) = [node for node in rivals.body if isinstance(node, ast.ClassDef) and node.name == "RivalLoan"]
+    stored = {ast.unparse(node.targets[0]) for node in rival.body if isinstance(node, ast.Assign)}
+
+    answered = {re.sub(r"(?<!^)([A-Z])", lambda match: f"_{match[1].lower()}", name) for name in loan["properties"]}
+
+    assert stored - {"partner"} == answered

@@ -27,6 +27,7 @@ class RivalLoan(models.Model):
     internal_loan_id = models.UUIDField()
     user_wallet = models.CharField(max_length=42)
     oaid_token_id = models.BigIntegerField()
+    oaid_token_id_string = models.CharField(max_length=78)
     principal_amount = models.BigIntegerField()
     outstanding_principal = models.BigIntegerField()
     accrued_interest = models.BigIntegerField()
@@ -39,8 +40,10 @@ class RivalLoan(models.Model):
     status = models.CharField(max_length=10)
     borrowed_at = models.DateTimeField(null=True)
     borrow_tx_hash = models.CharField(max_length=66, null=True)
+    borrow_evidence = models.JSONField(null=True)
     repay_tx_hash = models.CharField(max_length=66, null=True)
     failure_reason = models.CharField(max_length=300, null=True)
+    repayment_in_flight = models.BooleanField()
     repayment_history = models.JSONField()
     loan_duration = models.IntegerField(null=True)
     number_of_installments = models.IntegerField(null=True)
@@ -49,6 +52,7 @@ class RivalLoan(models.Model):
     default_reason = models.CharField(max_length=300, null=True)
     written_off = models.BigIntegerField()
     metadata = models.JSONField(null=True)
+    evidence = models.JSONField(null=True)
 
     class Meta:
         app_label = "rival"
