@@ -195,7 +195,8 @@ def _contestants(stores: Stores, options: argparse.Namespace) -> Iterator[list[C
 
         path = f"/partners/loan/{LOAN_ID}"
         key = furnish_loan()
-        server, port = serve("ours", "partner_platform.wsgi", dict(os.environ))
+        all_threads = {"PARTNER_THREADS": str(options.threads)}  # the one partner there is may use them all
+        server, port = serve("ours", "partner_platform.wsgi", {**os.environ, **all_threads})
         ours = Contestant("ours", server, Target(port, path, {"Authorization": f"Bearer {key}"}))
         ours.answered = 1
         key = stores.rival(given=load.fetch_body(ours.target).decode())
