@@ -65,7 +65,7 @@ test: $(VENV) $(ANVIL) $(DB_TOOLS) ## Run the tests (DB=sqlite|postgres|mongodb,
 	@DB=$(DB) $(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 .PHONY: crash
-crash: $(VENV) $(ANVIL) $(DB_TOOLS) ## Kill web and worker at every commit and RPC call of the money flows (DB=, ARGS="-k repay")
+crash: $(VENV) $(ANVIL) $(DB_TOOLS) ## Kill web, worker and sender at every commit and call of the money flows and webhooks (DB=, ARGS="-k repay")
 	@DB=$(DB) CRASH_POINTS=$${CRASH_POINTS:-all} $(BIN)/python -m pytest -q tests/crash $(ARGS)
 
 .PHONY: fuzz

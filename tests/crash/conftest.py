@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.webhooks.conftest import start_receiver
+
+__all__ = ["start_receiver"]
+
 
 @dataclass(frozen=True)
 class CrashReport:

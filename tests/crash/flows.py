@@ -78,7 +78,7 @@ def _work_until_done() -> None:
 def _money_tasks() -> list[str]:
     schedule: Any = settings.CELERY_BEAT_SCHEDULE
     often = [entry["task"] for entry in schedule.values() if entry["schedule"] <= MONEY_TASKS_EVERY_SECONDS]
-    return [task for task in often if not task.startswith("webhooks.")]  # the sender is a loop of its own, on threads
+    return [task for task in often if not task.startswith("webhooks.")]  # the sender: test_crash_sender
 
 
 def _repay(world: World, dollars: int, **extra: str) -> int:

@@ -1,4 +1,5 @@
-"""The moments at which a process may be killed, found while it runs: around each commit and each post to a node.
+"""The moments at which a process may be killed, found while it runs: around each commit, each post to a node and each
+webhook.
 
 Nothing is listed by hand. A commit is what the connection does at the end of a transaction, or a statement that writes
 outside of one; a post is what an endpoint's session sends. The production code knows nothing of this.
@@ -16,6 +17,7 @@ from django.db import connection
 from pymongo import monitoring
 
 from chain.rpc.endpoints import Request, RpcEndpoint
+from partner_platform.core.outside import OutsideClient, Response
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 # Whose caller is the one to name.
@@ -45,6 +47,7 @@ class Points:
     def install(self) -> None:
         """Watch this process; for its whole life, so for a forked one only."""
         RpcEndpoint._post = self._around_post(RpcEndpoint._post)  # type: ignore[method-assign]
+        OutsideClient.post = self._around_webhook(OutsideClient.post)  # type: ignore[method-assign]
         wrapper: Any = connection
         wrapper._commit = self._around_commit(wrapper._commit)
         wrapper.execute_wrappers.append(self._around_statement)
@@ -65,6 +68,15 @@ class Points:
             answers = post(endpoint, batch, *args)
             self.pass_by(f"after {names}")
             return answers
+
+        return watched
+
+    def _around_webhook(self, post: Callable[..., Response]) -> Callable[..., Response]:
+        def watched(client: OutsideClient, url: str, **what: Any) -> Response:
+            self.pass_by("before the webhook")
+            answer = post(client, url, **what)
+            self.pass_by("after the webhook")
+            return answer
 
         return watched
 
