@@ -4,6 +4,7 @@ A pass writes the feed's state first, so that two passes never run at once; what
 its numbers become visible together. An event that commits later gets a higher number, whatever its time.
 """
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,10 +14,12 @@ from django.db import IntegrityError
 from django.db.models import F, QuerySet
 
 from events.models import FEED, Event, FeedState
+from partner_platform.core import clock
 from partner_platform.core.database.transactions import RETRY_SECONDS, run_in_transaction
 
 EVENTS_A_PASS = 500
 EVENTS_AN_UPDATE = 100
+CLOCKS_DIFFER = dt.timedelta(minutes=1)  # of two machines, at most
 
 
 def number_events(*, retry_seconds: float = RETRY_SECONDS) -> int:
@@ -54,7 +57,10 @@ def _unnumbered() -> list[Event]:
     rows = Event.objects.filter(number=None).only("pk", "number", "loan_id", "sequence", "created_at")
     oldest = list(oldest_first(rows)[:EVENTS_A_PASS])
     loans = {event.loan_id for event in oldest if event.loan_id}
-    return _in_sequence({event.pk: event for event in [*oldest, *rows.filter(loan_id__in=list(loans))]}.values())
+    # No later ones than clocks explain: after a long backlog numbers still go by time (`selectors.NUMBERED_WITHIN`).
+    at_most = max((event.created_at for event in oldest), default=clock.now()) + CLOCKS_DIFFER
+    behind = rows.filter(loan_id__in=list(loans), created_at__lte=at_most)
+    return _in_sequence({event.pk: event for event in [*oldest, *behind]}.values())
 
 
 def oldest_first(rows: "QuerySet[Event]") -> "QuerySet[Event]":

@@ -106,3 +106,21 @@ def test_a_pass_numbers_a_loans_earlier_event_with_its_later_one_though_it_lies_
     assert numbering.number_events() == 3
 
     assert [row.sequence for row in selectors.feed_of(PARTNER, after=0, limit=10) if row.loan_id == loan] == [1, 2]
+
+
+def test_after_a_backlog_a_loans_later_event_is_numbered_by_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbering, "EVENTS_A_PASS", 1)
+    loan = uuid.uuid4()
+    first, between, last = (
+        record_events([event(loan_id=loan, sequence=1)])
+        + record_events([event()])
+        + record_events([event(loan_id=loan, sequence=2)])
+    )
+    began = first.created_at
+    Event.objects.filter(pk=between.pk).update(created_at=began + dt.timedelta(minutes=5))
+    Event.objects.filter(pk=last.pk).update(created_at=began + dt.timedelta(minutes=20))
+
+    while numbering.number_events():
+        pass
+
+    assert [found.pk for found in selectors.feed_of(PARTNER, after=0, limit=10)] == [first.pk, between.pk, last.pk]

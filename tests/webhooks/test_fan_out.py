@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from events.kinds import EventType
 from events.models import Event
-from events.numbering import number_events
+from events.numbering import CLOCKS_DIFFER, number_events
 from events.services import NewEvent, record_events
 from partner_platform.core import clock
 from tests.core.concurrency import at_once
@@ -61,7 +61,7 @@ def test_an_endpoint_gets_what_is_behind_the_feeds_newest_number_when_it_was_mad
     endpoint, _ = create_endpoint(partner=partner, actor="test", url=URL, event_types=["*"])
     Endpoint.objects.update(created_at=clock.now() + dt.timedelta(seconds=2))  # by a clock that is ahead
     (after,) = record(partner, None)
-    make_endpoint(partner, created_at=after.created_at + fanning.CLOCKS_DIFFER + dt.timedelta(seconds=1))
+    make_endpoint(partner, created_at=after.created_at + CLOCKS_DIFFER + dt.timedelta(seconds=1))
 
     fan_out()
 

@@ -6,7 +6,6 @@ endpoints are written before the deliveries, and only where they are still enabl
 meanwhile fails the deliveries that it has, so none may come after.
 """
 
-import datetime as dt
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from django.db.models import F
 
 from events.kinds import EventType
 from events.models import Event
-from events.numbering import number_events
+from events.numbering import CLOCKS_DIFFER, number_events
 from events.selectors import events_after
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
@@ -27,7 +26,6 @@ from webhooks.rules import wants
 
 EVENTS_A_PAGE = 500
 DELIVERIES_A_PAGE = 1_000  # and at least one event
-CLOCKS_DIFFER = dt.timedelta(minutes=1)  # of two machines, at most
 FEED = "feed"  # the name of the only row of `FanOut`
 
 
