@@ -242,6 +242,8 @@ SESSION_COOKIE_SECURE = SECURE_COOKIES
 CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 SESSION_ENGINE = "partner_platform.core.console.sessions"
+# The file in which `manage.py login` keeps its token; empty: below the state directory of the machine's user.
+STAFF_TOKEN_FILE = env.str("STAFF_TOKEN_FILE", default="")
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", default=not IS_SANDBOX)
 SECURE_REDIRECT_EXEMPT = [r"^metrics$"]  # Prometheus asks each process's own port, inside the network
 SECURE_HSTS_SECONDS = 0 if IS_SANDBOX else env.int("DJANGO_HSTS_SECONDS", default=31_536_000)

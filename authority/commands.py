@@ -1,0 +1,116 @@
+"""Commands that change something. Each acts as a member of staff, with their rights, and the audit trail names them.
+
+    class Command(StaffCommand):
+        field_options = {"gracePeriodHours": "--grace-hours"}
+
+        def act(self, *, partner_id: str, **options: object) -> None:
+            services.suspend_partner(partner=require_partner(partner_id), actor=self.actor)
+            self.say(f"{partner_id} is suspended.")
+
+`--as USER` says who acts; a token of `manage.py login --as USER` proves it (`authority.command_tokens`), but for a
+sandbox, where the name is enough. What the platform refuses ends the command with exit code 1 and a sentence.
+"""
+
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management.base import CommandError, CommandParser
+
+from audit.services import record_change
+from authority import command_tokens
+from authority.acting import Staff, require_right, staff_of
+from authority.rights import Right
+from partner_platform.core.database.transactions import run_in_transaction
+from partner_platform.core.errors import BadRequest, Forbidden, PlatformError
+from partner_platform.core.management.output import JsonCommand
+
+
+class StaffCommand(JsonCommand):
+    """A command that acts as somebody; `act` is what it does, `self.actor` who does it."""
+
+    actor: Staff
+    field_options: Mapping[str, str] = {}  # the contract's fields by the command's names: {"tier": "--tier"}
+
+    def add_common_options(self, parser: CommandParser) -> None:
+        """`--json`, `--as` and `--break-glass`."""
+        super().add_common_options(parser)
+        add_acting_options(parser, default=None)
+
+    def act(self, *args: Any, **options: Any) -> None:
+        """What the command does."""
+        raise NotImplementedError
+
+    def changes(self, options: Mapping[str, object]) -> bool:
+        """False where these options only show something: then nobody needs to act."""
+        return True
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not self.changes(options):
+            self.act(**options)
+            return
+        self.actor = _actor(options)
+        try:
+            self.act(**options)
+        except Forbidden as refusal:
+            self._refuse(refusal)
+        except PlatformError as error:
+            raise self._error_of(error) from error
+
+    def require(self, right: Right) -> None:
+        """Refuse here and now who does not have the right: before a question, a signature or a transaction."""
+        require_right(self.actor, right)
+
+    def _refuse(self, refusal: Forbidden) -> NoReturn:
+        command = type(self).__module__.rpartition(".")[2]
+        right = refusal.details.get("right")
+        run_in_transaction(
+            lambda: record_change(
+                actor=self.actor,
+                action="staff.refused",
+                target=f"command:{command}",
+                after={"code": refusal.code, **({"right": right} if right else {})},
+            )
+        )
+        what = f"{self.actor.username} does not have the right {right}" if right else refusal.message
+        raise CommandError(f"{command} was refused: {what}") from refusal
+
+    def _error_of(self, error: PlatformError) -> CommandError:
+        """A refusal by field as one by option."""
+        if not isinstance(error, BadRequest):
+            return CommandError(error.message)
+        named = [
+            f"{self.field_options.get(name, name)}: {problems[0]}"
+            for name, problems in error.details.items()
+            if isinstance(problems, list)
+        ]
+        return CommandError("\n".join(named) or error.message)
+
+
+def add_acting_options(parser: ArgumentParser, default: str | None = SUPPRESS) -> None:
+    """`--as` and `--break-glass`; for a parser of a subcommand too, which leaves alone what was said before it."""
+    parser.add_argument("--as", dest="as_user", metavar="USER", default=default, help="the member of staff who acts")
+    parser.add_argument(
+        "--break-glass",
+        metavar="REASON",
+        default=default if default is SUPPRESS else "",
+        help="do without the second person; every admin is told, and the act must be reviewed",
+    )
+
+
+def _actor(options: Mapping[str, Any]) -> Staff:
+    """Who acts. `CommandError` where nobody is named, where the account is closed, or without a valid token."""
+    username = options["as_user"]
+    if not username:
+        raise CommandError("Say who acts: --as USER, after manage.py login --as USER.")
+    user = User.objects.filter(username=username).first()
+    if user is None or not user.is_active or not user.is_staff:
+        raise CommandError(f"{username!r} is no open account of staff: ask an admin, or act as somebody else.")
+    try:
+        if not settings.IS_SANDBOX:
+            command_tokens.require_token_of(user, command_tokens.stored_token(username))
+    except command_tokens.TokenRefused as refused:
+        raise CommandError(f"{refused}.") from refused
+    return staff_of(user, break_glass=options["break_glass"])
