@@ -11,8 +11,9 @@
 sandbox, where the name is enough. What the platform refuses ends the command with exit code 1 and a sentence.
 """
 
+import sys
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -59,9 +60,20 @@ class StaffCommand(JsonCommand):
         except PlatformError as error:
             raise self._error_of(error) from error
 
-    def require(self, right: Right) -> None:
-        """Refuse here and now who does not have the right: before a question, a signature or a transaction."""
+    def require_right_of(self, service: Callable[..., object]) -> None:
+        """Refuse now who lacks the right that the service needs: before a question, a signature, a transaction."""
+        right: Right = service.right  # type: ignore[attr-defined]  # of `acting.needs`
         require_right(self.actor, right)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Return where a person says yes, or where `--yes` said so before; else `CommandError`, nothing was done."""
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise CommandError(f"{question} Say --yes.")
+        self.stderr.write(f"{question} [yes/no] ", lambda text: text, ending="")
+        if input().strip().lower() != "yes":
+            raise CommandError("Nothing was done.")
 
     def _refuse(self, refusal: Forbidden) -> NoReturn:
         command = type(self).__module__.rpartition(".")[2]

@@ -1,9 +1,12 @@
 """What a command writes: sentences for a person, or with `--json` one JSON value for a program."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+
+from partner_platform.core.money import format_dollars
 
 
 class JsonCommand(BaseCommand):
@@ -19,6 +22,10 @@ class JsonCommand(BaseCommand):
 
     def add_common_options(self, parser: CommandParser) -> None:
         """`--json`."""
+        self.add_json_option(parser)
+
+    def add_json_option(self, parser: CommandParser) -> None:
+        """`--json`, for a command whose option is another one to replace."""
         parser.add_argument("--json", action="store_true", help="one JSON value on stdout; sentences on stderr")
 
     def execute(self, *args: Any, **options: Any) -> str | None:
@@ -39,3 +46,14 @@ class JsonCommand(BaseCommand):
         else:
             for line in lines:
                 self.stdout.write(line)
+
+
+def both_units(amount: int) -> str:
+    """An amount of USDC for a person, in dollars and in base units: `$50000 (50000000000)`."""
+    return f"{format_dollars(amount)} ({amount})"
+
+
+def table(*rows: Sequence[str]) -> list[str]:
+    """Rows of texts as lines, each column as wide as its longest text; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

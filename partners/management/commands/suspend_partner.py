@@ -4,7 +4,7 @@ from django.core.management.base import CommandParser
 
 from authority.commands import StaffCommand
 from partners import services
-from partners.management.support import require_partner
+from partners.management.support import PARTNER_ID_HELP, require_partner, status_json
 
 
 class Command(StaffCommand):
@@ -14,12 +14,9 @@ class Command(StaffCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("partner_id", help="such as partner_xyz_lending_001")
+        parser.add_argument("partner_id", help=PARTNER_ID_HELP)
         parser.add_argument("--reason", default="", help="for those who come after you")
 
     def act(self, *, partner_id: str, reason: str, **options: object) -> None:
         partner = services.suspend_partner(partner=require_partner(partner_id), actor=self.actor, reason=reason)
-        self.show(
-            {"partnerId": partner.partner_id, "status": partner.status, "statusReason": partner.status_reason},
-            f"{partner.partner_id} is suspended.",
-        )
+        self.show(status_json(partner), f"{partner.partner_id} is suspended.")
