@@ -3,10 +3,13 @@
 from authority.acting import Staff
 from authority.approvals.changes import SensitiveChange
 from authority.approvals.kinds import ApprovalKind, Arguments, Secrets, register_kind
+from authority.approvals.outdated import ApprovalOutdated
 from authority.approvals.requiring import require_approval
 from authority.rights import Right
 from chain.models import OperationState, PlatformWallet, WalletStatus
 from chain.operators.inspection import WalletReport
+from chain.operators.review import DecisionRefused
+from partner_platform.core.errors import ErrorCode, Unavailable
 
 UNFREEZING = "wallet.unfreeze"
 
@@ -38,13 +41,20 @@ def _look(arguments: Arguments) -> object:
     from chain.rpc.clients import get_client
 
     wallet = PlatformWallet.objects.get(address=arguments["address"], chain_id=arguments["chainId"])
-    return inspect_wallet(get_client(), wallet)
+    report = inspect_wallet(get_client(), wallet)
+    if report.chain is None:
+        raise Unavailable(ErrorCode.CHAIN_UNAVAILABLE, "No node answers: nothing is known about what froze the wallet")
+    return report
 
 
 def _unfreeze(arguments: Arguments, actor: Staff, prepared: object) -> Secrets:
     from chain.operators.operating import unfreeze_by_operator  # which imports this module
 
-    if not isinstance(prepared, WalletReport):
-        raise TypeError(f"{prepared!r} is no report of a wallet")
-    unfreeze_by_operator(prepared, actor=actor)
+    if not isinstance(prepared, WalletReport) or actor.ticket is None:
+        raise TypeError(f"{prepared!r} is no report of a wallet, or {actor} has no approval")
+    try:
+        unfreeze_by_operator(prepared, actor=actor)
+    except DecisionRefused as error:
+        ticket = actor.ticket
+        raise ApprovalOutdated(str(error), approval_id=ticket.approval_id, checker=ticket.checker) from error
     return {}
