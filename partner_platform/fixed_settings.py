@@ -70,6 +70,7 @@ CELERY_BEAT_SCHEDULE = {
     "seal-audit-trail": {"task": "audit.tasks.seal_trail", "schedule": 2.0, "options": {"expires": 2}},
     "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
     "record-refused-calls": {"task": "audit.tasks.record_refused_calls", "schedule": 60.0, "options": {"expires": 60}},
+    "watch-approvals": {"task": "authority.tasks.watch_approvals", "schedule": 60.0, "options": {"expires": 60}},
     "deliver-webhooks": {"task": "webhooks.tasks.deliver", "schedule": 2.0, "options": {"expires": 2}},
     "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
     "tell-unclaimed-transfers": {

@@ -184,6 +184,15 @@ RECONCILE_FULL_SECONDS = env.int("RECONCILE_FULL_SECONDS", default=3_600)
 RECONCILE_FREEZES = env.bool("RECONCILE_FREEZES", default=True)
 SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
 
+# --- Approvals (docs/approvals.md) ---------------------------------------------------------------------------------
+# Whether sensitive changes of staff wait for a second person, and after how many hours a waiting one expires.
+APPROVALS = env.str("APPROVALS", default="off" if IS_SANDBOX else "required")
+if APPROVALS not in ("required", "off"):
+    raise environ.ImproperlyConfigured("APPROVALS must be required or off")
+APPROVAL_HOURS = env.int("APPROVAL_HOURS", default=72)
+if APPROVAL_HOURS < 1:
+    raise environ.ImproperlyConfigured("APPROVAL_HOURS must be at least 1")
+
 # --- Webhooks ------------------------------------------------------------------------------------------------------
 # Seconds to wait before each try of a delivery, from the end of the try before.
 WEBHOOK_RETRY_SCHEDULE = [

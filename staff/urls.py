@@ -2,6 +2,9 @@
 
 from rest_framework.routers import SimpleRouter
 
+from staff.api.approvals import ApprovalsViewSet
+
 router = SimpleRouter(trailing_slash=False)
+router.register("admin/approvals", ApprovalsViewSet, basename="approval")
 
 urlpatterns = router.urls

@@ -40,6 +40,8 @@ def problems(values: Mapping[str, object]) -> Iterator[str]:
     yield from _secrets(values)
     yield from _signing_keys(values)
     yield from _exposure(values)
+    if values["APPROVALS"] != "required":
+        yield "APPROVALS is off: one person alone could change where borrowed money goes"
     yield from _stores(values)
     yield from _chain(values)
 

@@ -64,6 +64,11 @@ ACCESS: dict[ErrorCode, Entry] = {
         "This needs the right staff.suspend_partners",
         {"right": "staff.suspend_partners"},
     ),
+    ErrorCode.SELF_APPROVAL: Entry(
+        HTTPStatus.FORBIDDEN,
+        "who asked for a change cannot decide about it, nor by another account with their e-mail address",
+        "Who asked for a change cannot decide about it",
+    ),
     ErrorCode.NOT_OAID_OWNER: Entry(
         HTTPStatus.FORBIDDEN, "`userWallet` does not own the OAID", "User does not own this OAID"
     ),

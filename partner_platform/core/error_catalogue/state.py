@@ -26,6 +26,7 @@ STATE: dict[ErrorCode, Entry] = {
     ErrorCode.API_KEY_NOT_FOUND: Entry(
         HTTPStatus.NOT_FOUND, "this partner has no such key that is live", "API key not found"
     ),
+    ErrorCode.APPROVAL_NOT_FOUND: Entry(HTTPStatus.NOT_FOUND, "there is no such approval", "Approval not found"),
     ErrorCode.METHOD_NOT_ALLOWED: Entry(
         HTTPStatus.METHOD_NOT_ALLOWED, "the path does not take this method", 'Method "PUT" not allowed.'
     ),
@@ -97,6 +98,18 @@ STATE: dict[ErrorCode, Entry] = {
         HTTPStatus.CONFLICT,
         "the key is the only one that is live",
         "This is your only live key: rotate it instead",
+    ),
+    ErrorCode.APPROVAL_CLOSED: Entry(
+        HTTPStatus.CONFLICT,
+        "somebody decided about the approval, or its time is over; `details.status` says which",
+        "The approval is EXPIRED, decided by system:approvals",
+        {"status": "EXPIRED"},
+    ),
+    ErrorCode.APPROVAL_OUTDATED: Entry(
+        HTTPStatus.CONFLICT,
+        "what would be changed is no longer what was shown, or the maker lost the right; the approval is closed",
+        "What would be changed is no longer what was shown: the approval is closed. Ask for the change again",
+        {"approvalId": "6f1c2d9e-04b8-4b7a-9c35-1e8d7a2f5b60"},
     ),
     ErrorCode.IDEMPOTENCY_KEY_IN_USE: Entry(
         HTTPStatus.CONFLICT,
