@@ -27,6 +27,7 @@ from authority.rights import Right
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest, Forbidden, PlatformError
 from partner_platform.core.management.output import JsonCommand
+from partner_platform.core.postponed import Postponed
 
 
 class StaffCommand(JsonCommand):
@@ -49,12 +50,12 @@ class StaffCommand(JsonCommand):
         return True
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not self.changes(options):
-            self.act(**options)
-            return
-        self.actor = _actor(options)
+        if self.changes(options):
+            self.actor = _actor(options)
         try:
             self.act(**options)
+        except Postponed as waits:
+            self.show(waits.answer, waiting_sentence(waits))
         except Forbidden as refusal:
             self._refuse(refusal)
         except PlatformError as error:
@@ -101,6 +102,16 @@ class StaffCommand(JsonCommand):
         return CommandError("\n".join(named) or error.message)
 
 
+def waiting_sentence(waits: Postponed) -> str:
+    """For a person: what was asked for is not done yet."""
+    return f"Waits for a second person: approval {waits.answer['approvalId']}. Nothing is changed yet."
+
+
+def add_reason_option(parser: ArgumentParser) -> None:
+    """`--reason`, for a change that may need a second person, who reads it."""
+    parser.add_argument("--reason", default="", help="why, for whoever approves it")
+
+
 def add_acting_options(parser: ArgumentParser, default: str | None = SUPPRESS) -> None:
     """`--as` and `--break-glass`; for a parser of a subcommand too, which leaves alone what was said before it."""
     parser.add_argument("--as", dest="as_user", metavar="USER", default=default, help="the member of staff who acts")
@@ -125,4 +136,4 @@ def _actor(options: Mapping[str, Any]) -> Staff:
             command_tokens.require_token_of(user, command_tokens.stored_token(username))
     except command_tokens.TokenRefused as refused:
         raise CommandError(f"{refused}.") from refused
-    return staff_of(user, break_glass=options["break_glass"])
+    return staff_of(user, reason=options.get("reason") or "", break_glass=options["break_glass"])

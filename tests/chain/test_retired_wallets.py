@@ -181,7 +181,7 @@ def test_it_is_unfrozen_by_its_name_and_no_other_wallet_with_it(book: Book, froz
     assert state_of(frozen) == (WalletStatus.ACTIVE, "", "")
     assert len(headlines(settlement("status"))) == 1
     assert actions() == ["settlement.unfrozen", "settlement.incident_seen"]
-    assert set(AuditEntry.objects.filter(actor__startswith="operator:").values_list("target", flat=True)) == {
+    assert set(AuditEntry.objects.filter(actor__startswith="staff:").values_list("target", flat=True)) == {
         f"wallet:{frozen.address}"
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from audit.models import AuditEntry
 from partners import config_file, services
@@ -18,6 +18,7 @@ from partners.management.support import SANDBOX_ACTOR
 from partners.models import ApiKey, Partner, SettlementAddress
 from sandbox.keys import key_pair
 from tests.support.acting import staff
+from tests.support.commands import type_command
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,7 @@ XYZ, ABC = (entry["partnerId"] for entry in SHIPPED["partners"])
 
 def run(*command: str) -> str:
     out = StringIO()
-    call_command(*command, stdout=out)
+    type_command(*command, stdout=out)
     return out.getvalue()
 
 

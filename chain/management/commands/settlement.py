@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from authority.commands import StaffCommand, add_acting_options
+from authority.commands import StaffCommand, add_acting_options, add_reason_option
 from chain import selectors
 from chain.management.owner import address_of
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
@@ -46,7 +46,8 @@ class Command(StaffCommand):
         _of_one_wallet(status, default="the platform's, and each other one that needs attention")
         freeze = _acting(actions.add_parser("freeze", help="send nothing new; what is under way is still followed"))
         freeze.add_argument("reason", help="for those who come after you")
-        _acting(actions.add_parser("unfreeze", help="send again, once what froze it is gone"))
+        unfreeze = _acting(actions.add_parser("unfreeze", help="send again, once what froze it is gone"))
+        add_reason_option(unfreeze)
         resend = _acting(actions.add_parser("resend", help="send stored transactions again, the same bytes"))
         resend.add_argument("--nonce", type=int, help="only this one")
         noop = _acting(actions.add_parser("noop", help="let a transaction that does nothing take a nonce"))

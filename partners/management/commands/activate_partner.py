@@ -2,7 +2,7 @@
 
 from django.core.management.base import CommandError, CommandParser
 
-from authority.commands import StaffCommand
+from authority.commands import StaffCommand, add_reason_option
 from partners import services
 from partners.management.support import PARTNER_ID_HELP, require_partner, status_json
 
@@ -13,6 +13,7 @@ class Command(StaffCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("partner_id", help=PARTNER_ID_HELP)
         parser.add_argument("--yes", action="store_true", help="whatever it is suspended for")
+        add_reason_option(parser)
 
     def act(self, *, partner_id: str, yes: bool, **options: object) -> None:
         self.require_right_of(services.activate_partner)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from authority.commands import StaffCommand
+from authority.commands import StaffCommand, add_reason_option
 from partners import services, terms
 from partners.management.support import SAVE_IT, status_json
 from partners.models import PartnerTier, RepaymentFunding, Scope
@@ -65,6 +65,7 @@ class Command(StaffCommand):
         )
         parser.add_argument("--kyc-verified", action="store_true", help="KYC is done")
         parser.add_argument("--contract-signed", action="store_true", help="the contract is signed")
+        add_reason_option(parser)
 
     def act(self, *args: Any, **options: Any) -> None:
         names = (*terms.FIELDS, "partner_id")

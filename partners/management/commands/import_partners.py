@@ -9,7 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from authority.commands import StaffCommand
+from authority.approvals.requiring import is_approval_asked_of
+from authority.commands import StaffCommand, add_reason_option, waiting_sentence
+from partner_platform.core.postponed import Postponed
 from partners import config_file, placeholders, selectors
 from partners.management.support import SANDBOX_ACTOR, SAVE_IT
 from partners.terms import AMOUNTS, FIELDS
@@ -40,11 +42,13 @@ class Command(StaffCommand):
             action="store_true",
             help="in a sandbox: make an address, of the partner's id, where the file has a word in place of one",
         )
+        add_reason_option(parser)
 
     def changes(self, options: Mapping[str, object]) -> bool:
         return not options["dry_run"]
 
     def act(self, *args: Any, **options: Any) -> None:
+        self.waiting: dict[str, Postponed] = {}  # by partner id
         default = settings.BASE_DIR / DEFAULT_PATH
         path = Path(options["path"] or default)
         if options["placeholder_addresses"] and not settings.IS_SANDBOX:
@@ -94,12 +98,14 @@ class Command(StaffCommand):
 
     def _import(self, entries: list[dict[str, object]], agreed: list[config_file.Planned]) -> None:
         try:
-            imported = config_file.import_entries(entries, actor=self.actor, agreed=agreed)
+            imported = self._import_all(entries, agreed)
         except config_file.BadConfigFile as error:
             raise _nothing_imported(error.problems) from error
         if self.as_json:
             self._show_json(agreed, imported)
             return
+        for partner_id, waits in self.waiting.items():
+            self.say(f"{partner_id}: {waiting_sentence(waits)}")
         for partner, key, webhook_secret in imported.created:
             self.say(f"{partner.partner_id}: created\n  API key: {key}")
             if webhook_secret is not None:
@@ -112,15 +118,35 @@ class Command(StaffCommand):
             what = "these API keys" if imported.created else "these secrets"
             self.say(SAVE_IT.replace("this API key", what).replace("It will", "They will"))
 
+    def _import_all(self, entries: list[dict[str, object]], agreed: list[config_file.Planned]) -> config_file.Imported:
+        """All or none; but where changes can wait for a second person, each partner for itself: some wait, some not."""
+        if self.actor.break_glass or not is_approval_asked_of(self.actor):
+            return config_file.import_entries(entries, actor=self.actor, agreed=agreed)
+        together = config_file.Imported()
+        by_id = {str(entry["partnerId"]): entry for entry in entries}
+        for partner in agreed:
+            try:
+                entry = by_id[partner.partner_id]
+                imported = config_file.import_entries([entry], actor=self.actor, agreed=[partner])
+            except Postponed as waits:
+                self.waiting[partner.partner_id] = waits
+            else:
+                together.created += imported.created
+                together.updated += imported.updated
+                together.webhook_secrets |= imported.webhook_secrets
+        return together
+
     def _show_json(self, planned: list[config_file.Planned], imported: config_file.Imported | None) -> None:
         """Per partner what changes, and once it is imported, the secrets that were made."""
         secrets = {} if imported is None else _secrets_of(imported)
+        waiting = {partner_id: waits.answer for partner_id, waits in self.waiting.items()}
         shown = [
             {
                 "partnerId": partner.partner_id,
                 "new": partner.is_new,
                 "changes": [{"field": name, "before": old, "after": new} for name, old, new in partner.changes],
                 **secrets.get(partner.partner_id, {}),
+                **({"waiting": waiting[partner.partner_id]} if partner.partner_id in waiting else {}),
             }
             for partner in planned
         ]

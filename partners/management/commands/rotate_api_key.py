@@ -2,7 +2,7 @@
 
 from django.core.management.base import CommandParser
 
-from authority.commands import StaffCommand
+from authority.commands import StaffCommand, add_reason_option
 from partners import services
 from partners.management.support import PARTNER_ID_HELP, SAVE_IT, require_partner
 from partners.rules import MAX_GRACE_HOURS
@@ -23,6 +23,7 @@ class Command(StaffCommand):
             default=0,
             help=f"how long the old key still works, 0 (default) to {MAX_GRACE_HOURS}",
         )
+        add_reason_option(parser)
 
     def act(self, *, partner_id: str, grace_hours: int, **options: object) -> None:
         partner = require_partner(partner_id)

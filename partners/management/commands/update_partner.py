@@ -2,7 +2,7 @@
 
 from django.core.management.base import CommandError, CommandParser
 
-from authority.commands import StaffCommand
+from authority.commands import StaffCommand, add_reason_option
 from partner_platform.core.management.output import both_units
 from partners import services, terms
 from partners.management.support import PARTNER_ID_HELP, SAVE_IT, partner_json, require_partner
@@ -50,6 +50,7 @@ class Command(StaffCommand):
             help="a CIDR that calls may come from, in place of those before; several times for several, '' for all",
         )
         parser.add_argument("--yes", action="store_true", help="do not ask")
+        add_reason_option(parser)
 
     def act(self, *, partner_id: str, yes: bool, **options: object) -> None:
         values = {name: _as_given(name, options[name]) for name in CHANGED_BY if options.get(name) is not None}
