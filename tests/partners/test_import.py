@@ -205,7 +205,7 @@ def test_a_known_partners_placeholder_is_the_address_it_has(examples: str) -> No
 def test_placeholder_addresses_are_refused_outside_a_sandbox(examples: str, settings: Any) -> None:
     settings.IS_SANDBOX = False
     with pytest.raises(CommandError, match="--placeholder-addresses is for a sandbox"):
-        run("import_partners", examples, "--placeholder-addresses", "--yes")
+        run("import_partners", examples, "--placeholder-addresses", "--dry-run")
     assert rows() == ([], 0, 0)
 
 
