@@ -219,6 +219,23 @@ WAITING_THREADS = env.int("WAITING_THREADS", default=max(WEB_THREADS // 2, 1))  
 if not (1 <= PARTNER_THREADS <= WEB_THREADS and 1 <= WAITING_THREADS <= WEB_THREADS):
     raise environ.ImproperlyConfigured("PARTNER_THREADS and WAITING_THREADS must be from 1 to WEB_THREADS")
 
+# --- Staff ---------------------------------------------------------------------------------------------------------
+# A session of the console ends so many hours after the sign-in, and after so many minutes without use.
+STAFF_SESSION_HOURS = env.int("STAFF_SESSION_HOURS", default=12)
+STAFF_SESSION_IDLE_MINUTES = env.int("STAFF_SESSION_IDLE_MINUTES", default=30)
+# For so many minutes after somebody proved who they are the console does not ask again before something dangerous.
+STAFF_STEP_UP_MINUTES = env.int("STAFF_STEP_UP_MINUTES", default=10)
+if min(STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES, STAFF_STEP_UP_MINUTES) < 1:
+    raise environ.ImproperlyConfigured(
+        "STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES and STAFF_STEP_UP_MINUTES must be at least 1"
+    )
+# The domain that passkeys belong to, and the origins of the console's pages; without a domain none are offered.
+STAFF_PASSKEY_RP_ID = env.str("STAFF_PASSKEY_RP_ID", default="localhost" if IS_SANDBOX else "")
+STAFF_PASSKEY_ORIGINS = env.list(
+    "STAFF_PASSKEY_ORIGINS",
+    default=["http://localhost:8000" if IS_SANDBOX else f"https://{STAFF_PASSKEY_RP_ID}"],
+)
+
 # --- HTTP ----------------------------------------------------------------------------------------------------------
 FORCE_SCRIPT_NAME = ""  # the path is what was asked for, whatever a server or a header says of a prefix
 # CIDRs of the proxies whose forwarding headers are believed; empty: the peer's address is the client's.
