@@ -17,5 +17,5 @@ def login(request: HttpRequest) -> HttpResponse:
         return HttpResponse(message, status=429, content_type="text/plain", headers=retry_after)
     response = admin.site.login(request)
     if response.status_code == 302:  # it sends on whoever is signed in, and nobody else
-        guessing.give_back(request, name)
+        guessing.forgive_try(request, name)
     return response
