@@ -2,6 +2,10 @@
 
 from rest_framework.routers import SimpleRouter
 
+from staff.api.auth import SignInViewSet, SignOutViewSet
+
 router = SimpleRouter(trailing_slash=False)
+router.register("auth", SignInViewSet, basename="sign-in")
+router.register("auth", SignOutViewSet, basename="sign-out")
 
 urlpatterns = router.urls

@@ -5,7 +5,7 @@ account may be tried thirty times in an hour, wherever the tries come from. Beyo
 three tries of the hour for that account, so that an attacker with a few addresses does not lock the real person out
 everywhere; after three hundred tries for an account that ends too.
 
-A try is counted before the password is looked at, so that tries at the same moment are all counted; `give_back` takes
+A try is counted before the password is looked at, so that tries at the same moment are all counted; `forgive_try` takes
 one back that was right. Without Redis nothing is counted: staff must come in during an outage, and each try still costs
 a slow hash. The counts are django-ratelimit's (docs/decisions.md).
 """
@@ -46,7 +46,7 @@ def is_one_too_many(request: HttpRequest, typed_name: str) -> bool:
     return of_account > MOST_TRIES_FOR_AN_ACCOUNT or (of_account > TRIES[ACCOUNT] and not is_first)
 
 
-def give_back(request: HttpRequest, typed_name: str) -> None:
+def forgive_try(request: HttpRequest, typed_name: str) -> None:
     """Take back the try that `is_one_too_many` counted: it was no guess."""
     try:
         for what in RATES:

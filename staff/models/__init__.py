@@ -2,5 +2,16 @@
 
 from staff.models.factors import Passkey, PasskeyChallenge, RecoveryCode, TotpDevice
 from staff.models.sessions import ConsoleSession
+from staff.models.tokens import ApiSession, RefreshToken, StaffWallet, UsedNonce
 
-__all__ = ["ConsoleSession", "Passkey", "PasskeyChallenge", "RecoveryCode", "TotpDevice"]
+__all__ = [
+    "ApiSession",
+    "ConsoleSession",
+    "Passkey",
+    "PasskeyChallenge",
+    "RecoveryCode",
+    "RefreshToken",
+    "StaffWallet",
+    "TotpDevice",
+    "UsedNonce",
+]
