@@ -72,9 +72,10 @@ class StaffCommand(JsonCommand):
             return
         if not sys.stdin.isatty():
             raise CommandError(f"{question} Say --yes.")
-        self.stderr.write(f"{question} [yes/no] ", lambda text: text, ending="")
-        if input().strip().lower() != "yes":
-            raise CommandError("Nothing was done.")
+        if self.as_json:
+            self.say(question)  # a prompt would be among the JSON
+        if input("" if self.as_json else f"{question} [yes/no] ").strip().lower() != "yes":
+            raise CommandError("nothing was done")
 
     def _refuse(self, refusal: Forbidden) -> NoReturn:
         command = type(self).__module__.rpartition(".")[2]

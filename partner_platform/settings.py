@@ -16,6 +16,7 @@ from partner_platform.core.database.url import database_from_url
 from partner_platform.core.ethereum import configured_address
 from partner_platform.core.networks import require_networks
 from partner_platform.core.secrets import crypto
+from partner_platform.core.secrets.derived import signing_key_of_tokens
 from partner_platform.fixed_settings import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -35,6 +36,9 @@ PLATFORM_ENVIRONMENT = env.str("PLATFORM_ENVIRONMENT", default="live")
 if PLATFORM_ENVIRONMENT not in ("live", "sandbox"):
     raise environ.ImproperlyConfigured("PLATFORM_ENVIRONMENT must be live or sandbox")
 IS_SANDBOX = PLATFORM_ENVIRONMENT == "sandbox"
+
+# Access tokens of staff are signed with a key that serves for nothing else.
+SIMPLE_JWT = {**SIMPLE_JWT, "SIGNING_KEY": signing_key_of_tokens(SECRET_KEY)}  # noqa: F405
 
 # Stored secrets are encrypted with the first key and readable with all of them.
 FIELD_ENCRYPTION_KEYS = crypto.require_keys(env.list("FIELD_ENCRYPTION_KEYS"))
@@ -221,12 +225,37 @@ REFUSED_CALL_ROWS = env.int("REFUSED_CALL_ROWS", default=300)
 if min(*RATE_LIMITS.values(), RATE_LIMIT_REFUSED, REFUSED_CALL_ROWS) < 1:
     raise environ.ImproperlyConfigured("Each RATE_LIMIT_… and REFUSED_CALL_ROWS must be at least 1")
 
+# --- Staff ---------------------------------------------------------------------------------------------------------
+# Whether an account without a second factor may sign in.
+STAFF_SECOND_FACTOR = env.str("STAFF_SECOND_FACTOR", default="optional" if IS_SANDBOX else "required")
+if STAFF_SECOND_FACTOR not in ("required", "optional"):
+    raise environ.ImproperlyConfigured("STAFF_SECOND_FACTOR must be required or optional")
+# The domains (host, with a port that is not the default) that messages of Sign-In with Ethereum may name; empty: none.
+STAFF_SIGN_IN_DOMAINS = env.list("STAFF_SIGN_IN_DOMAINS", default=[])
+
 # --- Threads of a web process --------------------------------------------------------------------------------------
 WEB_THREADS = env.int("WEB_THREADS", default=32)  # as many as its server is started with
 PARTNER_THREADS = env.int("PARTNER_THREADS", default=max(WEB_THREADS * 3 // 4, 1))  # for calls of one partner
 WAITING_THREADS = env.int("WAITING_THREADS", default=max(WEB_THREADS // 2, 1))  # for requests that await a settlement
 if not (1 <= PARTNER_THREADS <= WEB_THREADS and 1 <= WAITING_THREADS <= WEB_THREADS):
     raise environ.ImproperlyConfigured("PARTNER_THREADS and WAITING_THREADS must be from 1 to WEB_THREADS")
+
+# --- Staff ---------------------------------------------------------------------------------------------------------
+# A session of the console ends so many hours after the sign-in, and after so many minutes without use.
+STAFF_SESSION_HOURS = env.int("STAFF_SESSION_HOURS", default=12)
+STAFF_SESSION_IDLE_MINUTES = env.int("STAFF_SESSION_IDLE_MINUTES", default=30)
+# For so many minutes after somebody proved who they are the console does not ask again before something dangerous.
+STAFF_STEP_UP_MINUTES = env.int("STAFF_STEP_UP_MINUTES", default=10)
+if min(STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES, STAFF_STEP_UP_MINUTES) < 1:
+    raise environ.ImproperlyConfigured(
+        "STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES and STAFF_STEP_UP_MINUTES must be at least 1"
+    )
+# The domain that passkeys belong to, and the origins of the console's pages; without a domain none are offered.
+STAFF_PASSKEY_RP_ID = env.str("STAFF_PASSKEY_RP_ID", default="localhost" if IS_SANDBOX else "")
+STAFF_PASSKEY_ORIGINS = env.list(
+    "STAFF_PASSKEY_ORIGINS",
+    default=["http://localhost:8000" if IS_SANDBOX else f"https://{STAFF_PASSKEY_RP_ID}"],
+)
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
 FORCE_SCRIPT_NAME = ""  # the path is what was asked for, whatever a server or a header says of a prefix

@@ -1,19 +1,14 @@
-"""Second factors of staff."""
+"""Second factors: what a person of staff proves beside the password.
 
-from django.conf import settings
-from django.contrib.auth.models import User
+checking   `verify` and `has_second_factor`, for whoever signs people in; whether a factor is required
+totp       codes of an authenticator app (pyotp), each time step once
+passkeys   WebAuthn with user verification, each challenge once
+recovery   ten codes on paper, each once
 
+What adds and removes a factor, with its audit entry, is in `staff.services.factors`. A secret or a code never reaches a
+log or the audit trail.
+"""
 
-def is_required() -> bool:
-    """Whether everybody of staff needs a second factor."""
-    return not settings.IS_SANDBOX
+from staff.second_factor.checking import has_second_factor, is_required, verify
 
-
-def has_second_factor(user: User) -> bool:
-    """Whether the user has a second factor."""
-    return False
-
-
-def verify(user: User, otp: str) -> bool:
-    """Take a code of the user's second factor; each is taken once."""
-    return False
+__all__ = ["has_second_factor", "is_required", "verify"]

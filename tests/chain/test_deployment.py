@@ -133,6 +133,7 @@ def test_where_a_contract_lands() -> None:
     assert contract_address(sender, 1) == "0x343c43A37D37dfF08AE8C4A11544c718AbB4fCF8"
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "error",
     [ChainUnavailable("nobody answers"), RpcError(-32000, "no gas money"), DeploymentFailed("it reverted")],

@@ -50,7 +50,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     """Let something happen while the operator reads; then they say yes."""
 
     def set_up(act: Callable[[], object]) -> None:
-        monkeypatch.setattr(Command, "_confirm", lambda *_: act())
+        monkeypatch.setattr(Command, "confirm", lambda *_, **__: act())
 
     return set_up
 

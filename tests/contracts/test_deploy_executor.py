@@ -14,6 +14,8 @@ from chain.rpc.clients import get_client
 from tests.contracts.lab import Lab
 from tests.support.commands import type_command
 
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture
 def options(lab: Lab, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
