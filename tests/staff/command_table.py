@@ -65,6 +65,9 @@ ACTS = [
     act("reconcile --repair", Right.RUN_RECONCILIATION, OPERATOR, ADMIN),
     act("reconcile --freeze", Right.RUN_RECONCILIATION, OPERATOR, ADMIN),
     act("archive_api_logs", Right.ARCHIVE_API_LOGS, OPERATOR, ADMIN),
+    # Of a change that somebody else asked for: the activation of a partner.
+    act("approve APPROVAL --reason=a --yes", Right.ACTIVATE_PARTNERS, CREDIT, ADMIN),
+    act("approve APPROVAL --reason=a --reject", Right.ACTIVATE_PARTNERS, CREDIT, ADMIN),
     act("create_staff eve --email=eve@platform.example", Right.MANAGE_STAFF, ADMIN),
 ]
 # These show something, or change nothing but what is their own; they run without `--as`.
@@ -72,7 +75,7 @@ READING = {
     *("list_partners", "list_api_keys PARTNER", "show_partner PARTNER", "list_loans PARTNER"),
     *("show_loan PARTNER LOAN", "prove_consent PARTNER LOAN", "verify_audit --no-anchors"),
     *("settlement status", "settlement review", "reconcile --quick", "set_signing PARTNER"),
-    *("archive_api_logs --check", "import_partners --dry-run"),
+    *("archive_api_logs --check", "import_partners --dry-run", "access_review"),
 }
 # Why nobody acts in these.
 OF_NOBODY = {

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import pyotp
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
@@ -12,27 +13,31 @@ from pytest_django import Settings
 
 from audit.models import AuditEntry
 from authority import command_tokens
+from partner_platform.core.secrets import crypto
 from partners.models import Partner, PartnerStatus
-from staff import second_factor
+from staff.models import TotpDevice
 from tests.factories import PartnerFactory
 from tests.support.acting import group_of
 from tests.support.clocks import shift_clock
 
 pytestmark = pytest.mark.django_db
-PASSWORD, CODE = "a long password indeed", "123456"
+PASSWORD, CODE = "a long password indeed", "the code that the app shows now"
+SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
 @pytest.fixture(autouse=True)
-def live(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A live platform, where ann has a second factor."""
-    settings.IS_SANDBOX, settings.STAFF_TOKEN_FILE = False, str(tmp_path / "state" / "token")
-    monkeypatch.setattr(second_factor, "has_second_factor", lambda user: user.username == "ann")
-    monkeypatch.setattr(second_factor, "verify", lambda user, otp: otp == CODE)
+def live(settings: Settings, tmp_path: Path) -> None:
+    """A live platform."""
+    settings.IS_SANDBOX, settings.STAFF_SECOND_FACTOR = False, "required"
+    settings.STAFF_TOKEN_FILE = str(tmp_path / "state" / "token")
 
 
 @pytest.fixture
 def ann() -> User:
-    return support_user("ann")
+    """With an authenticator app."""
+    user = support_user("ann")
+    TotpDevice.objects.create(user=user, secret=crypto.encrypt(SECRET), last_step=0)
+    return user
 
 
 def support_user(username: str) -> User:
@@ -42,7 +47,8 @@ def support_user(username: str) -> User:
 
 
 def log_in(monkeypatch: pytest.MonkeyPatch, *lines: str, as_user: str = "ann", **options: bool) -> str:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+    typed = [pyotp.TOTP(SECRET).now() if line == CODE else line for line in lines]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in typed)))
     out = io.StringIO()
     call_command("login", as_user=as_user, stdout=out, **options)
     return out.getvalue()
@@ -95,7 +101,7 @@ def test_as_json_it_says_until_when_and_never_the_token(ann: User, monkeypatch: 
     ("name", "lines", "why"),
     [
         ("ann", ["wrong", CODE], "wrong name or password"),
-        ("ann", [PASSWORD, "654321"], "wrong second factor"),
+        ("ann", [PASSWORD, "65432"], "wrong second factor"),
         ("ann", [PASSWORD], "wrong second factor"),
         ("nobody", [PASSWORD, CODE], "wrong name or password"),
     ],

@@ -7,17 +7,22 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command, get_commands, load_command_class
-from django.db.models import Model
+from django.test import override_settings
 from pytest_django import Settings
 
 from audit.models import AuditEntry
+from authority.acting import staff_of
+from authority.approvals.requiring import WaitsForApproval
 from authority.commands import StaffCommand
+from authority.models import Approval
 from authority.roles import RIGHTS, Role
 from chain.rpc.clients import get_client
 from partner_platform.core.management.output import JsonCommand
-from partners.models import ApiKey, Partner
-from tests.factories import ApiKeyFactory
+from partners.models import ApiKey, Partner, PartnerStatus
+from partners.services import activate_partner
+from tests.factories import ApiKeyFactory, PartnerFactory
 from tests.staff.command_table import ACTS, OF_NOBODY, READING, Act
 from tests.support.commands import person
 
@@ -35,7 +40,8 @@ def without_a_chain(settings: Settings) -> Iterator[None]:
 
 
 def arguments_of(act: Act, key: ApiKey) -> list[str]:
-    meant = {"PARTNER": key.partner.partner_id, "KEY": str(key.pk)}
+    approval = Approval.objects.first()
+    meant = {"PARTNER": key.partner.partner_id, "KEY": str(key.pk), "APPROVAL": str(approval and approval.pk)}
     return [meant.get(word, word).replace("ADDRESS", NOBODYS_ADDRESS) for word in act.arguments]
 
 
@@ -63,9 +69,16 @@ def test_the_table_says_what_the_roles_say() -> None:
         assert act.roles == {role for role, rights in RIGHTS.items() if act.right in rights}, str(act)
 
 
+def ask_for_an_activation() -> None:
+    """Somebody asks for what a second person must approve."""
+    partner = PartnerFactory.create(status=PartnerStatus.SUSPENDED)
+    user = User.objects.get(username="first")
+    with override_settings(APPROVALS="required"), pytest.raises(WaitsForApproval):
+        activate_partner(partner=partner, actor=staff_of(user))
+
+
 def rows() -> list[dict[str, object]]:
-    tables: list[type[Model]] = [Partner, ApiKey]
-    return [row for table in tables for row in table.objects.order_by("pk").values()]
+    return [*Partner.objects.order_by("pk").values(), *ApiKey.objects.order_by("pk").values()]
 
 
 @pytest.mark.django_db
@@ -73,6 +86,7 @@ def rows() -> list[dict[str, object]]:
 def test_each_role_may_what_the_table_says_and_else_leaves_an_entry(act: Act) -> None:
     key = ApiKeyFactory.create()
     person("first"), person("second")  # the system is not empty
+    ask_for_an_activation()
     before = rows()
     with pytest.raises(CommandError, match=r"^Say who acts: --as USER, after manage\.py login --as USER\.$"):
         call_command(act.command, *arguments_of(act, key))
