@@ -37,7 +37,8 @@ def settlement(*arguments: str) -> str:
 
 
 def actions() -> list[str]:
-    found = AuditEntry.objects.filter(action__startswith="settlement.", actor__startswith="staff:")
+    """What people did, by the command or by the service alone."""
+    found = AuditEntry.objects.filter(action__startswith="settlement.").exclude(actor__startswith="system")
     return list(found.order_by("timestamp").values_list("action", flat=True))
 
 

@@ -168,8 +168,8 @@ def _ask(planned: Sequence[config_file.Planned]) -> None:
         raise _nothing_imported(["There is nobody to ask: say --yes, or --dry-run to see what would change."])
     changed = [name for partner in planned if not partner.is_new for name, *_ in partner.changes]
     counted = Counter(MONEY_GOES_BY[name] for name in changed if name in MONEY_GOES_BY)
-    what = " and ".join(f"{count} {kind}" for kind, count in counted.items())
-    changes = f" It changes {what} of partners that there are." if what else ""
+    what = " and ".join(f"{kind}: {count}" for kind, count in counted.items())
+    changes = f" It changes what money depends on ({what})." if what else ""
     sys.stderr.write(f"Import this?{changes} [y/N] ")
     if input("").strip().lower() not in ("y", "yes"):
         raise CommandError("Nothing was imported.")
