@@ -16,6 +16,7 @@ from typing import ParamSpec, Self, TypeVar, cast
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 
 from authority.rights import Right
+from authority.tickets import Ticket
 from partner_platform.core.errors import ErrorCode, Forbidden
 
 P = ParamSpec("P")
@@ -26,24 +27,44 @@ PREFIX = "staff:"
 class Staff(str):
     """A person of staff who acts: `staff:{username}`, and the rights that they have now."""
 
-    __slots__ = ("break_glass", "rights", "username")
+    __slots__ = ("account", "break_glass", "reason", "rights", "ticket", "username")
     rights: frozenset[Right]
     username: str
+    account: str  # the primary key of the user, as text; empty where it is not known
+    reason: str  # why they act, for who approves it
     break_glass: str  # why this act does without the second person; empty: it does not
+    ticket: Ticket | None  # the approval under which they act
 
-    def __new__(cls, username: str, rights: Iterable[Right], *, break_glass: str = "") -> Self:
+    def __new__(
+        cls,
+        username: str,
+        rights: Iterable[Right],
+        *,
+        account: str = "",
+        reason: str = "",
+        break_glass: str = "",
+        ticket: Ticket | None = None,
+    ) -> Self:
         staff = super().__new__(cls, f"{PREFIX}{username}")
         staff.username = username
         staff.rights = frozenset(rights)
+        staff.account = account
+        staff.reason = reason
         staff.break_glass = break_glass
+        staff.ticket = ticket
         return staff
 
 
-def staff_of(user: AbstractUser | AnonymousUser, *, break_glass: str = "") -> Staff:
+def staff_of(
+    user: AbstractUser | AnonymousUser, *, reason: str = "", break_glass: str = "", ticket: Ticket | None = None
+) -> Staff:
     """The user as an actor, with the rights of this moment; who is no active member of staff has none."""
     is_staff = user.is_active and user.is_staff
     rights = [right for right in Right if is_staff and user.has_perm(right)]
-    return Staff(user.get_username(), rights, break_glass=break_glass)
+    account = "" if user.pk is None else str(user.pk)
+    return Staff(
+        user.get_username(), rights, account=account, reason=reason, break_glass=break_glass, ticket=ticket
+    )
 
 
 def require_right(actor: str, right: Right) -> None:

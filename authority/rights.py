@@ -39,7 +39,8 @@ class Right(StrEnum):
     FREEZE = "staff.freeze"  # a wallet, a position, an OAID
     UNFREEZE = "staff.unfreeze"
     OPERATE_SETTLEMENT = "staff.operate_settlement"  # resend, replace, decide on operations in review
-    RUN_RECONCILIATION = "staff.run_reconciliation"  # with freezes and repairs
+    RUN_RECONCILIATION = "staff.run_reconciliation"  # with freezes and repairs; follow the chain
+    ARCHIVE_API_LOGS = "staff.archive_api_logs"  # sooner than the beat does
     ROTATE_PLATFORM_KEYS = "staff.rotate_platform_keys"  # operator key, executor, encryption keys
 
     MANAGE_STAFF = "staff.manage_staff"  # open and close accounts, reset second factors, end sessions
@@ -87,5 +88,6 @@ SEEN_WITH: dict[Right, frozenset[str]] = {
     ),
     Right.VIEW_API_LOGS: frozenset({"audit.view_apilog", "audit.view_refusedcalls", "audit.view_apilogarchive"}),
     Right.VIEW_AUDIT_TRAIL: frozenset({"audit.view_auditentry", "audit.view_auditblock"}),
-    Right.VIEW_STAFF: frozenset({"auth.view_user", "auth.view_group"}),
+    Right.VIEW_APPROVALS: frozenset({"authority.view_approval", "authority.view_glassbreak"}),
+    Right.VIEW_STAFF: frozenset({"auth.view_user", "auth.view_group", "staff.view_consolesession"}),
 }

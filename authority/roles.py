@@ -63,6 +63,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
         Right.UNFREEZE,
         Right.OPERATE_SETTLEMENT,
         Right.RUN_RECONCILIATION,
+        Right.ARCHIVE_API_LOGS,
         Right.ROTATE_PLATFORM_KEYS,
         Right.RESUME_BORROWING,
         Right.RESEND_WEBHOOKS,

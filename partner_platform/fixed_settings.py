@@ -25,6 +25,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "staff.sessions.middleware.ConsoleSessionMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "partner_platform.core.instrumentation.request_metrics.AfterMiddleware",
@@ -63,6 +64,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "sweep-sign-ins": {"task": "staff.tasks.sweep_sign_ins", "schedule": 600.0, "options": {"expires": 600}},
     "send-mail": {"task": "partners.tasks.send_mail", "schedule": 30.0, "options": {"expires": 30}},
     "follow-chain": {"task": "loans.tasks.follow_chain", "schedule": 2.0, "options": {"expires": 2}},
     "watch-loans": {"task": "loans.tasks.watch_loans", "schedule": 60.0, "options": {"expires": 60}},
@@ -70,6 +72,7 @@ CELERY_BEAT_SCHEDULE = {
     "seal-audit-trail": {"task": "audit.tasks.seal_trail", "schedule": 2.0, "options": {"expires": 2}},
     "anchor-audit-trail": {"task": "chain.tasks.anchor_audit_trail", "schedule": 300.0, "options": {"expires": 300}},
     "record-refused-calls": {"task": "audit.tasks.record_refused_calls", "schedule": 60.0, "options": {"expires": 60}},
+    "watch-approvals": {"task": "authority.tasks.watch_approvals", "schedule": 60.0, "options": {"expires": 60}},
     "deliver-webhooks": {"task": "webhooks.tasks.deliver", "schedule": 2.0, "options": {"expires": 2}},
     "archive-api-logs": {"task": "audit.tasks.archive_api_logs", "schedule": 3600.0, "options": {"expires": 3600}},
     "tell-unclaimed-transfers": {
@@ -98,8 +101,15 @@ REST_FRAMEWORK = {
     "COERCE_DECIMAL_TO_STRING": True,
 }
 
-# Access tokens of the staff API; refresh tokens are rows of ours, so the library issues none.
-SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": dt.timedelta(minutes=10), "ALGORITHM": "HS256"}
+# Access tokens of the staff API; refresh tokens are rows of ours, so the library issues none. `settings` adds the key.
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": dt.timedelta(minutes=10),
+    "ALGORITHM": "HS256",
+    "ISSUER": "partner-platform",
+    "AUDIENCE": "partner-platform-staff",
+    "USER_ID_CLAIM": "sub",
+    "LEEWAY": 5,  # seconds that the clocks of two web servers may differ
+}
 
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",

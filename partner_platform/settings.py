@@ -16,6 +16,7 @@ from partner_platform.core.database.url import database_from_url
 from partner_platform.core.ethereum import configured_address
 from partner_platform.core.networks import require_networks
 from partner_platform.core.secrets import crypto
+from partner_platform.core.secrets.derived import signing_key_of_tokens
 from partner_platform.fixed_settings import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -35,6 +36,9 @@ PLATFORM_ENVIRONMENT = env.str("PLATFORM_ENVIRONMENT", default="live")
 if PLATFORM_ENVIRONMENT not in ("live", "sandbox"):
     raise environ.ImproperlyConfigured("PLATFORM_ENVIRONMENT must be live or sandbox")
 IS_SANDBOX = PLATFORM_ENVIRONMENT == "sandbox"
+
+# Access tokens of staff are signed with a key that serves for nothing else.
+SIMPLE_JWT = {**SIMPLE_JWT, "SIGNING_KEY": signing_key_of_tokens(SECRET_KEY)}  # noqa: F405
 
 # Stored secrets are encrypted with the first key and readable with all of them.
 FIELD_ENCRYPTION_KEYS = crypto.require_keys(env.list("FIELD_ENCRYPTION_KEYS"))
@@ -184,6 +188,15 @@ RECONCILE_FULL_SECONDS = env.int("RECONCILE_FULL_SECONDS", default=3_600)
 RECONCILE_FREEZES = env.bool("RECONCILE_FREEZES", default=True)
 SETTLEMENT_WAIT_SECONDS = env.float("SETTLEMENT_WAIT_SECONDS", default=25.0)
 
+# --- Approvals (docs/approvals.md) ---------------------------------------------------------------------------------
+# Whether sensitive changes of staff wait for a second person, and after how many hours a waiting one expires.
+APPROVALS = env.str("APPROVALS", default="off" if IS_SANDBOX else "required")
+if APPROVALS not in ("required", "off"):
+    raise environ.ImproperlyConfigured("APPROVALS must be required or off")
+APPROVAL_HOURS = env.int("APPROVAL_HOURS", default=72)
+if APPROVAL_HOURS < 1:
+    raise environ.ImproperlyConfigured("APPROVAL_HOURS must be at least 1")
+
 # --- Webhooks ------------------------------------------------------------------------------------------------------
 # Seconds to wait before each try of a delivery, from the end of the try before.
 WEBHOOK_RETRY_SCHEDULE = [
@@ -212,12 +225,37 @@ REFUSED_CALL_ROWS = env.int("REFUSED_CALL_ROWS", default=300)
 if min(*RATE_LIMITS.values(), RATE_LIMIT_REFUSED, REFUSED_CALL_ROWS) < 1:
     raise environ.ImproperlyConfigured("Each RATE_LIMIT_… and REFUSED_CALL_ROWS must be at least 1")
 
+# --- Staff ---------------------------------------------------------------------------------------------------------
+# Whether an account without a second factor may sign in.
+STAFF_SECOND_FACTOR = env.str("STAFF_SECOND_FACTOR", default="optional" if IS_SANDBOX else "required")
+if STAFF_SECOND_FACTOR not in ("required", "optional"):
+    raise environ.ImproperlyConfigured("STAFF_SECOND_FACTOR must be required or optional")
+# The domains (host, with a port that is not the default) that messages of Sign-In with Ethereum may name; empty: none.
+STAFF_SIGN_IN_DOMAINS = env.list("STAFF_SIGN_IN_DOMAINS", default=[])
+
 # --- Threads of a web process --------------------------------------------------------------------------------------
 WEB_THREADS = env.int("WEB_THREADS", default=32)  # as many as its server is started with
 PARTNER_THREADS = env.int("PARTNER_THREADS", default=max(WEB_THREADS * 3 // 4, 1))  # for calls of one partner
 WAITING_THREADS = env.int("WAITING_THREADS", default=max(WEB_THREADS // 2, 1))  # for requests that await a settlement
 if not (1 <= PARTNER_THREADS <= WEB_THREADS and 1 <= WAITING_THREADS <= WEB_THREADS):
     raise environ.ImproperlyConfigured("PARTNER_THREADS and WAITING_THREADS must be from 1 to WEB_THREADS")
+
+# --- Staff ---------------------------------------------------------------------------------------------------------
+# A session of the console ends so many hours after the sign-in, and after so many minutes without use.
+STAFF_SESSION_HOURS = env.int("STAFF_SESSION_HOURS", default=12)
+STAFF_SESSION_IDLE_MINUTES = env.int("STAFF_SESSION_IDLE_MINUTES", default=30)
+# For so many minutes after somebody proved who they are the console does not ask again before something dangerous.
+STAFF_STEP_UP_MINUTES = env.int("STAFF_STEP_UP_MINUTES", default=10)
+if min(STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES, STAFF_STEP_UP_MINUTES) < 1:
+    raise environ.ImproperlyConfigured(
+        "STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES and STAFF_STEP_UP_MINUTES must be at least 1"
+    )
+# The domain that passkeys belong to, and the origins of the console's pages; without a domain none are offered.
+STAFF_PASSKEY_RP_ID = env.str("STAFF_PASSKEY_RP_ID", default="localhost" if IS_SANDBOX else "")
+STAFF_PASSKEY_ORIGINS = env.list(
+    "STAFF_PASSKEY_ORIGINS",
+    default=["http://localhost:8000" if IS_SANDBOX else f"https://{STAFF_PASSKEY_RP_ID}"],
+)
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
 FORCE_SCRIPT_NAME = ""  # the path is what was asked for, whatever a server or a header says of a prefix
@@ -242,6 +280,8 @@ SESSION_COOKIE_SECURE = SECURE_COOKIES
 CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 SESSION_ENGINE = "partner_platform.core.console.sessions"
+# The file in which `manage.py login` keeps its token; empty: below the state directory of the machine's user.
+STAFF_TOKEN_FILE = env.str("STAFF_TOKEN_FILE", default="")
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", default=not IS_SANDBOX)
 SECURE_REDIRECT_EXEMPT = [r"^metrics$"]  # Prometheus asks each process's own port, inside the network
 SECURE_HSTS_SECONDS = 0 if IS_SANDBOX else env.int("DJANGO_HSTS_SECONDS", default=31_536_000)

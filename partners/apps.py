@@ -10,9 +10,11 @@ class PartnersConfig(AppConfig):
     def ready(self) -> None:
         from partner_platform.core import metrics
         from partner_platform.core.web import turning_away
+        from partners import approved, receivers  # noqa: F401 - receivers connect themselves
         from partners.notices import mail
         from partners.refusals import refusal_limits
 
+        approved.register_partner_kinds()
         turning_away.decided_by(refusal_limits.refusal_from_memory)
         metrics.read_at_scrape(
             "mail_oldest_unsent_seconds", "How long the oldest e-mail waits to be sent", mail.oldest_unsent_seconds

@@ -17,7 +17,7 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import invalid_fields
 from partner_platform.core.secrets import crypto, reencryption
-from partners import keys, selectors
+from partners import keys, selectors, sensitive
 from partners.access import signing
 from partners.models import ApiKey, Partner, Scope, all_scopes
 from partners.rules import is_live, require_grace_hours
@@ -44,6 +44,7 @@ def create_api_key(
         serialize_changes(partner)
         if sum(is_live(key, now) for key in selectors.keys_of(partner)) >= MAX_LIVE_KEYS:
             raise invalid_fields({"apiKey": [f"{MAX_LIVE_KEYS} keys are live; revoke one first."]})
+        sensitive.require_for_new_key(partner, scopes=chosen, expires_at=expires_at, actor=actor)
         add_key(partner, new_key, scopes=chosen, expires_at=expires_at)
         _record(
             partner,

@@ -231,13 +231,14 @@ class SentForm(models.Model):
 
 
 class OutgoingMail(models.Model):
-    """An e-mail to a partner's contact, written in the transaction of what it tells of and sent afterwards.
+    """An e-mail to a partner's contact, or without a partner to a member of staff, written in the transaction of what
+    it tells of and sent afterwards.
 
     `once` is what it is about: the same is told once (`partners.notices.mail`).
     """
 
     id = UUIDPrimaryKey()
-    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    partner = models.ForeignKey(Partner, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     once = models.CharField(max_length=120, unique=True)
     recipient = models.EmailField()
     subject = models.CharField(max_length=200)

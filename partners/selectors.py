@@ -18,6 +18,13 @@ def by_partner_id(partner_id: str, *columns: str) -> Partner | None:
     return (found.only(*columns) if columns else found).first()
 
 
+def partners_in(*, status: str | None, tier: str | None) -> list[Partner]:
+    """The partners in this status and of this tier, by their public id; None: of any. They are few."""
+    wanted = {"status": status, "tier": tier}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    return list(Partner.objects.filter(**given).order_by("partner_id"))
+
+
 def active_partners() -> list[Partner]:
     """The partners that may act, by their public id."""
     return list(Partner.objects.filter(status=PartnerStatus.ACTIVE).order_by("partner_id"))

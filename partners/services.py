@@ -20,7 +20,7 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import in_transaction, run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from partner_platform.core.text.wording import joined
-from partners import credentials, keys, selectors, settlement_addresses, terms
+from partners import credentials, keys, selectors, sensitive, settlement_addresses, terms
 from partners.models import Partner, PartnerStatus, all_scopes
 from partners.notices import events as notices
 from partners.rules import is_live, require_grace_hours
@@ -67,7 +67,7 @@ def create_partner(
             partner = Partner(partner_id=candidate, status=status, created_by=actor, **cleaned)
             new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
             try:
-                webhook_secret = run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, chosen, actor))  # type: ignore[misc]
+                webhook_secret = run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, given_id, chosen, actor))  # type: ignore[misc]
                 return Opened(partner, new_key.key, webhook_secret)
             except IntegrityError:
                 # Another request took the id or the address between our check and the insert. Inside a caller's
@@ -109,6 +109,7 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> str | Non
             return None
         for right in sorted({terms.FIELDS[name].right for name in changed}):
             require_right(actor, right)
+        sensitive.require_for_terms(before, changed, actor=actor)
         if "settlement_address" in changed:
             settlement_addresses.claim_address(changed["settlement_address"], partner_id=partner.pk)
         Partner.objects.filter(pk=partner.pk).update(updated_at=clock.now(), **changed)
@@ -165,6 +166,7 @@ def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -
             why = f", because {before.status_reason}" if before.status_reason else ""
             message = f"It changed since it was shown: it is {before.status}{why}. Look again"
             raise BadRequest(ErrorCode.INVALID_REQUEST, message, details={"status": before.status})
+        sensitive.require_for_activation(before, seen=seen, actor=actor)
         return _set_status(before, PartnerStatus.ACTIVE, "", actor=actor, action="partner.activated")
 
     return run_in_transaction(activate)
@@ -182,6 +184,7 @@ def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str
     def rotate() -> None:
         now = clock.now()
         credentials.serialize_changes(partner)
+        sensitive.require_for_rotation(partner, grace_hours=grace_hours, actor=actor)
         live = [key for key in selectors.keys_of(partner) if is_live(key, now)]
         kept_for_grace = live[:1] if grace_hours else []
         for key in sorted(live, key=lambda key: key.pk):
@@ -212,8 +215,11 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
     return partner_id, status
 
 
-def _insert(partner: Partner, new_key: keys.NewKey, scopes: list[str], actor: str) -> str | None:
+def _insert(
+    partner: Partner, new_key: keys.NewKey, given_id: str | None, scopes: list[str], actor: str
+) -> str | None:
     """In a transaction; returns the secret of its first endpoint, where it has one."""
+    sensitive.require_for_creation(partner, given_id=given_id, scopes=scopes, actor=actor)
     partner.save(force_insert=True)
     settlement_addresses.claim_address(partner.settlement_address, partner_id=partner.pk)
     credentials.add_key(partner, new_key, scopes=scopes)

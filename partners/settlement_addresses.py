@@ -18,7 +18,7 @@ from authority.rights import Right
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import invalid_fields
 from partner_platform.core.ethereum import parse_address
-from partners import terms
+from partners import sensitive, terms
 from partners.models import Partner, SettlementAddress
 
 API_NAME = terms.FIELDS["settlement_address"].api_name
@@ -68,6 +68,7 @@ def note_former(*, partner: Partner, address: str, actor: str) -> bool:
     def note() -> bool:
         if SettlementAddress.objects.filter(address=cleaned, partner_id=partner.pk).exists():
             return False
+        sensitive.require_for_former_address(partner, cleaned, actor=actor)
         claim_address(cleaned, partner_id=partner.pk)
         record_change(
             actor=actor,

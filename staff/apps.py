@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class StaffConfig(AppConfig):
     name = "staff"
     verbose_name = "Staff"
+
+    def ready(self) -> None:
+        from partners.refusals import known_callers
+        from staff.access import tokens
+
+        known_callers.recognized_by(tokens.is_ours)

@@ -2,12 +2,10 @@
 for a multisig.
 """
 
-import getpass
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from eth_account import Account
 from eth_utils.exceptions import ValidationError
 
@@ -15,6 +13,7 @@ from chain.lending import deployment
 from chain.lending.encoding import Call
 from chain.rpc.clients import get_client
 from partner_platform.core.ethereum import parse_address
+from partner_platform.core.management.output import JsonCommand
 
 DEFAULT_KEY_VARIABLE = "EXECUTOR_OWNER_PRIVATE_KEY"
 
@@ -45,21 +44,13 @@ def owner_key(variable: str) -> str:
     return key
 
 
-def have_signed(command: BaseCommand, calls: Sequence[Call], options: dict[str, Any]) -> bool:
+def have_signed(command: JsonCommand, calls: Sequence[Call], options: Mapping[str, object]) -> bool:
     """Sign and send the calls and wait for them, or show them; True where they are on the chain now."""
     if not calls:
         return True
     if options["calldata"]:
         for call in calls:
-            command.stdout.write(f"the owner signs: to {call.to} data {call.data}")
+            command.say(f"the owner signs: to {call.to} data {call.data}")
         return False
-    deployment.send(client=get_client(), key=owner_key(options["key_variable"]), calls=calls)
+    deployment.send(client=get_client(), key=owner_key(str(options["key_variable"])), calls=calls)
     return True
-
-
-def actor() -> str:
-    """Who runs the command, for the audit trail."""
-    try:
-        return f"operator:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container's user without a name
-        return "operator:unknown"

@@ -73,6 +73,25 @@ class WalletReport:
             lines.append(f"  incident of {wallet.incident_at:%Y-%m-%d %H:%M:%S} UTC: {wallet.incident}")
         return lines + [f"  ! {warning}" for warning in self.warnings]
 
+    def as_json(self) -> dict[str, object]:
+        """The report for a program; the chain's part is null where it does not answer."""
+        wallet, chain = self.wallet, self.chain
+        return {
+            "wallet": wallet.address,
+            "chainId": wallet.chain_id,
+            "status": str(wallet.status),
+            "statusReason": wallet.status_reason or None,
+            "retired": self.is_retired,
+            "nextNonce": wallet.next_nonce,
+            "operations": self.states,
+            "transactions": [{"nonce": row.nonce, "state": str(row.state)} for row in self.live],
+            "inReview": [{"key": row.key, "kind": str(row.kind), "reason": row.reason} for row in self.in_review],
+            "openForLong": self.overdue_count,
+            "incident": wallet.incident or None,
+            "warnings": self.warnings,
+            "chain": chain and {"head": chain.head, "nonces": chain.nonces, "gasWei": str(chain.balance_wei)},
+        }
+
     def _counts(self) -> str:
         return ", ".join(f"{count} {state}" for state, count in sorted(self.states.items())) or "none"
 

@@ -14,7 +14,7 @@ ADVICE = """
 A settlement address is one partner's, for ever: what the other sent from there it cannot claim any more. Nothing was changed
 by this migration. Say for each address whose it is to be,
 
-  manage.py set_settlement_address PARTNER_ID ADDRESS --former
+  manage.py set_settlement_address PARTNER_ID ADDRESS --former --as USER
 
 and migrate again."""
 

@@ -73,6 +73,8 @@ class ErrorCode(StrEnum):
     MISSING_TOKEN = "missing_token"  # noqa: S105 - the name of an error
     INVALID_TOKEN = "invalid_token"  # noqa: S105 - the name of an error
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of an error
+    INVALID_CREDENTIALS = "invalid_credentials"
+    SECOND_FACTOR_REQUIRED = "second_factor_required"
     MISSING_SCOPE = "missing_scope"
     PARTNER_NOT_ACTIVE = "partner_not_active"
     CONSENT_REQUIRED = "consent_required"
@@ -84,6 +86,7 @@ class ErrorCode(StrEnum):
     TOTAL_LIMIT_EXCEEDED = "total_limit_exceeded"
     PERMISSION_DENIED = "permission_denied"
     RIGHT_MISSING = "right_missing"
+    SELF_APPROVAL = "self_approval"
     NOT_FOUND = "not_found"
     OAID_NOT_FOUND = "oaid_not_found"
     POSITION_NOT_FOUND = "position_not_found"
@@ -92,6 +95,7 @@ class ErrorCode(StrEnum):
     ENDPOINT_NOT_FOUND = "endpoint_not_found"
     DELIVERY_NOT_FOUND = "delivery_not_found"
     API_KEY_NOT_FOUND = "api_key_not_found"
+    APPROVAL_NOT_FOUND = "approval_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_ACCEPTABLE = "not_acceptable"
     POSITION_HAS_LOAN = "position_has_loan"
@@ -105,6 +109,8 @@ class ErrorCode(StrEnum):
     TOO_MANY_API_KEYS = "too_many_api_keys"
     API_KEY_REPLACED = "api_key_replaced"
     LAST_API_KEY = "last_api_key"
+    APPROVAL_CLOSED = "approval_closed"
+    APPROVAL_OUTDATED = "approval_outdated"
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     CURSOR_EXPIRED = "cursor_expired"
@@ -116,6 +122,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     RATE_LIMITED = "rate_limited"
     ADDRESS_RATE_LIMITED = "address_rate_limited"
+    TOO_MANY_SIGN_INS = "too_many_sign_ins"
     CONCURRENCY_LIMITED = "concurrency_limited"
     INTERNAL_ERROR = "internal_error"
     CHAIN_UNAVAILABLE = "chain_unavailable"

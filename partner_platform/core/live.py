@@ -40,6 +40,8 @@ def problems(values: Mapping[str, object]) -> Iterator[str]:
     yield from _secrets(values)
     yield from _signing_keys(values)
     yield from _exposure(values)
+    if values["APPROVALS"] != "required":
+        yield "APPROVALS is off: one person alone could change where borrowed money goes"
     yield from _stores(values)
     yield from _chain(values)
 
@@ -90,6 +92,8 @@ def _exposure(values: Mapping[str, Any]) -> Iterator[str]:
     for name in ("TRUSTED_PROXIES", "METRICS_NETWORKS"):
         if any(_is_everywhere(network) for network in values[name]):
             yield f"{name} has a network that is (nearly) everybody's"
+    if values["STAFF_SECOND_FACTOR"] != "required":
+        yield "STAFF_SECOND_FACTOR is optional: whoever has a password of staff is in"
     if values["WEBHOOK_ALLOWED_NETWORKS"]:
         yield "WEBHOOK_ALLOWED_NETWORKS is not empty: partners' URLs could reach networks that are not public"
     for origin in values["CSRF_TRUSTED_ORIGINS"]:

@@ -6,7 +6,7 @@ ADVICE = """
 A settlement address is one partner's, for ever. Nothing was changed by this migration. Give all but one of the partners of
 each address another one, in the console of the version that runs or with
 
-  manage.py set_settlement_address PARTNER_ID ADDRESS
+  manage.py set_settlement_address PARTNER_ID ADDRESS --as USER
 
 (this version's command works already), tell them, and migrate again."""
 

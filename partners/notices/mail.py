@@ -1,4 +1,4 @@
-"""E-mail to partners' contacts.
+"""E-mail to partners' contacts, and to members of staff.
 
 `queue_mail` inserts the mail in the transaction of what it tells of, so that it is sent exactly where that was
 committed; `send_due_mails` sends what is due, outside any transaction, every 30 seconds (`partners.tasks.send_mail`).
@@ -41,15 +41,24 @@ def queue_mail(*, partner: Partner, once: str, subject: str, text: str) -> bool:
     `once` (at most 120 characters) names what the mail is about. Where another transaction inserts the same one at this
     moment, the caller's transaction runs again and finds it, so the caller must be inside `run_in_transaction`.
     """
+    return _queue(partner, partner.contact_email, once, subject, text)
+
+
+def queue_staff_mail(*, recipient: str, once: str, subject: str, text: str) -> bool:
+    """`queue_mail` to a member of staff."""
+    return _queue(None, recipient, once, subject, text)
+
+
+def _queue(partner: Partner | None, recipient: str, once: str, subject: str, text: str) -> bool:
     if len(once) > ONCE_LENGTH:
         raise ValueError(f"once has {len(once)} characters, and {ONCE_LENGTH} are kept: {once}")
-    if not partner.contact_email or OutgoingMail.objects.filter(once=once).exists():
+    if not recipient or OutgoingMail.objects.filter(once=once).exists():
         return False
     with again_if_taken():
         OutgoingMail.objects.create(
-            partner_id=partner.pk,
+            partner_id=None if partner is None else partner.pk,
             once=once,
-            recipient=partner.contact_email,
+            recipient=recipient,
             subject=_one_line(subject),
             text=text,
         )

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from audit.calls import archive_files, archiving
@@ -19,6 +18,7 @@ from audit.trail.sealing import seal_due
 from audit.trail.verification import verify_trail
 from partner_platform.core import clock
 from partner_platform.core.redis import lock
+from tests.support.commands import type_command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -152,9 +152,9 @@ def test_calls_are_logged_on_while_it_archives(folder: Path, monkeypatch: pytest
 
 def test_the_commands_archive_and_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call(20)
-    call_command("archive_api_logs")
-    call_command("archive_api_logs", days=10)
-    call_command("archive_api_logs", check=True)
+    type_command("archive_api_logs")
+    type_command("archive_api_logs", days=10)
+    type_command("archive_api_logs", check=True)
     assert capsys.readouterr().out.splitlines() == [
         "0 calls archived into 0 files",
         "1 calls archived into 1 files",
@@ -162,7 +162,7 @@ def test_the_commands_archive_and_check(folder: Path, capsys: pytest.CaptureFixt
     ]
     next(folder.glob("*.gz")).unlink()
     with pytest.raises(CommandError, match="1 archives are damaged"):
-        call_command("archive_api_logs", check=True)
+        type_command("archive_api_logs", check=True)
 
 
 def test_one_archiver_at_a_time(folder: Path) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from eth_account import Account
 
 from chain.lending import deployment
 from chain.lending.deployment import DeploymentFailed, contract_address, ensure_gas_money, send
 from chain.lending.encoding import Call
 from chain.rpc.clients import ChainUnavailable, RpcError
+from tests.support.commands import type_command
 
 KEY = "0x" + "11" * 32
 TO = "0xA1A1a1a1A1A1A1A1A1a1a1a1a1a1A1A1a1A1a1a1"
@@ -132,6 +133,7 @@ def test_where_a_contract_lands() -> None:
     assert contract_address(sender, 1) == "0x343c43A37D37dfF08AE8C4A11544c718AbB4fCF8"
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "error",
     [ChainUnavailable("nobody answers"), RpcError(-32000, "no gas money"), DeploymentFailed("it reverted")],
@@ -146,4 +148,4 @@ def test_an_anchor_that_cannot_be_deployed_is_said_by_the_command(
     monkeypatch.setenv("DEPLOYER_PRIVATE_KEY", KEY)
     monkeypatch.setattr(deployment, "deploy_audit_anchor", fail)
     with pytest.raises(CommandError, match=str(error).partition(" (")[0]):
-        call_command("deploy_audit_anchor")
+        type_command("deploy_audit_anchor")

@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.test import override_settings
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -24,6 +24,7 @@ from chain.wallet.signer import SignerUnavailable
 from sandbox.keys import key_pair
 from tests.chain.book import Book, wallet
 from tests.support.actors import send_as, set_operator
+from tests.support.commands import type_command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +42,7 @@ def run(book: Book, command: str, *arguments: str, **options: Any) -> str:
     out = io.StringIO()
     with override_settings(CHAIN_RPC_URLS=[book.chain.url]), book.chain.automine():
         clients.get_client.cache_clear()
-        call_command(command, *arguments, stdout=out, **options)
+        type_command(command, *arguments, stdout=out, **options)
     clients.get_client.cache_clear()
     return out.getvalue()
 
@@ -289,7 +290,7 @@ def test_f50_the_drill_of_rotating_the_key(book: Book, settings: Settings, new_k
     live = book.borrow()
     driver.drive_once()
     shown = io.StringIO()
-    call_command("rotate_operator_key", new_key.address, calldata=True, stdout=shown)
+    type_command("rotate_operator_key", new_key.address, calldata=True, stdout=shown)
     data = encode_call("setOperator(address,bool)", [new_key.address, True])
     assert f"the owner signs: to {settings.PLATFORM_EXECUTOR_ADDRESS} data {data}" in shown.getvalue()
     switch_key(settings, new_key)
@@ -298,7 +299,7 @@ def test_f50_the_drill_of_rotating_the_key(book: Book, settings: Settings, new_k
     run(book, "rotate_operator_key", new_key.address)
     step_and_mine(book, 2)
     with pytest.raises(CommandError, match=r"not all that .* sent is final"):
-        call_command("rotate_operator_key", retire=old)
+        type_command("rotate_operator_key", retire=old)
     book.chain.mine(50)
     driver.drive_once()
     run(book, "rotate_operator_key", retire=old)

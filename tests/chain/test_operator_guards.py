@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from chain import services
 from chain.management.commands.settlement import Command
@@ -34,6 +34,7 @@ from chain.wallet.freezing import freeze_wallet, raise_incident
 from tests.chain.book import Book, wallet
 from tests.chain.test_faults_submission import backup
 from tests.chain.test_settlement_command import actions, lost_nonce, settlement
+from tests.support.commands import type_command
 from tests.support.rpc_proxy import RpcProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,7 +50,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     """Let something happen while the operator reads; then they say yes."""
 
     def set_up(act: Callable[[], object]) -> None:
-        monkeypatch.setattr(Command, "_confirm", lambda *_: act())
+        monkeypatch.setattr(Command, "confirm", lambda *_, **__: act())
 
     return set_up
 
@@ -379,7 +380,7 @@ def test_a_transaction_that_was_mined_while_it_was_asked_is_left_alone(
 
 def test_the_transaction_is_shown_before_a_noop_takes_its_nonce(under_way: Operation) -> None:
     out = io.StringIO()
-    call_command("settlement", "noop", "0", "--yes", stdout=out)
+    type_command("settlement", "noop", "0", "--yes", stdout=out)
     attempt = TransactionAttempt.objects.get(kind=AttemptKind.PAYLOAD)
     assert f"nonce 0 BROADCAST: PAYLOAD {attempt.tx_hash} sent 1 times\n" in out.getvalue()
 

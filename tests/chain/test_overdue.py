@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
@@ -17,6 +16,7 @@ from chain.settlement import driver, overdue, recovery, silence
 from chain.settlement.engine import Engine
 from partner_platform.core import metrics
 from tests.chain.book import Book, wallet
+from tests.support.commands import type_command
 from tests.support.rpc_proxy import RpcProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,7 +58,7 @@ def steps(book: Book, count: int) -> None:
 
 def status() -> str:
     out = io.StringIO()
-    call_command("settlement", "status", stdout=out)
+    type_command("settlement", "status", stdout=out)
     return out.getvalue()
 
 

@@ -181,7 +181,7 @@ def test_it_is_unfrozen_by_its_name_and_no_other_wallet_with_it(book: Book, froz
     assert state_of(frozen) == (WalletStatus.ACTIVE, "", "")
     assert len(headlines(settlement("status"))) == 1
     assert actions() == ["settlement.unfrozen", "settlement.incident_seen"]
-    assert set(AuditEntry.objects.filter(actor__startswith="operator:").values_list("target", flat=True)) == {
+    assert set(AuditEntry.objects.filter(actor__startswith="staff:").values_list("target", flat=True)) == {
         f"wallet:{frozen.address}"
     }
 
@@ -210,12 +210,12 @@ def test_what_is_decided_about_it_holds_for_what_was_shown(
 ) -> None:
     questions: list[str] = []
 
-    def meanwhile(_: Command, question: str, __: dict[str, Any]) -> None:
+    def meanwhile(_: Command, question: str, *, yes: bool) -> None:
         questions.append(question)
         freezing.freeze_wallet(frozen.pk, "another")
         freezing.raise_incident(frozen.pk, "one more")
 
-    monkeypatch.setattr(Command, "_confirm", meanwhile)
+    monkeypatch.setattr(Command, "confirm", meanwhile)
     with pytest.raises(CommandError, match="refused: the wallet changed since it was shown"):
         settlement(*action, "--wallet", frozen.address)
     assert state_of(frozen) == (WalletStatus.FROZEN, f"{FOREIGN} | another", f"{UNDONE} | one more")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from audit.models import AuditEntry
 from chain.models import Operation, OperationState, PlatformWallet, TransactionAttempt, WalletStatus
@@ -14,6 +14,7 @@ from chain.settlement import driver
 from partner_platform.core import clock
 from tests.chain.book import Book, wallet
 from tests.chain.test_settlement_command import NOTHING, SEND, lost_nonce, settlement
+from tests.support.commands import type_command
 from tests.support.rpc_proxy import RpcProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -136,12 +137,7 @@ def test_a_nonce_that_is_not_under_way_is_neither_sent_again_nor_given_to_a_noop
         assert state() == before
 
 
-@pytest.mark.parametrize("error", [KeyError("no user"), OSError("no user")])
-def test_an_operator_without_a_name_is_unknown(book: Book, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def nobody() -> str:
-        raise error
-
+def test_the_trail_names_who_froze(book: Book) -> None:
     driver.drive_once()
-    monkeypatch.setattr("getpass.getuser", nobody)
-    call_command("settlement", "freeze", "a drill", "--yes", stdout=io.StringIO())
-    assert AuditEntry.objects.get(action="settlement.frozen").actor == "operator:unknown"
+    type_command("settlement", "freeze", "a drill", "--yes", as_user="bob", stdout=io.StringIO())
+    assert AuditEntry.objects.get(action="settlement.frozen").actor == "staff:bob"

@@ -5,13 +5,16 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from pytest_django import Settings
 
 from chain.lending import deployment
 from chain.lending.encoding import Call
 from chain.rpc.clients import get_client
 from tests.contracts.lab import Lab
+from tests.support.commands import type_command
+
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def nonce(lab: Lab) -> int:
 
 def test_it_prints_the_address_of_an_executor_with_its_owner_operator_and_treasury(lab: Lab, options: dict) -> None:
     out = StringIO()
-    call_command("deploy_executor", **options, stdout=out)
+    type_command("deploy_executor", **options, stdout=out)
     executor = out.getvalue().strip()
 
     assert lab.read("PlatformExecutor", executor, "owner") == lab.owner.address
@@ -43,7 +46,7 @@ def test_it_signs_nothing_for_another_chain(lab: Lab, options: dict, settings: S
     settings.CHAIN_ID = 5000
     before = nonce(lab)
     with pytest.raises(CommandError, match="No endpoint serves chain 5000"):
-        call_command("deploy_executor", **options)
+        type_command("deploy_executor", **options)
     assert nonce(lab) == before
 
 
@@ -53,7 +56,7 @@ def test_a_transaction_that_anvil_left_in_its_pool_is_mined(
     monkeypatch.setattr(deployment, "STUCK_SECONDS", 0.1)
     lab.client.call("evm_setAutomine", [False])
     try:
-        call_command("deploy_executor", **options, stdout=StringIO())
+        type_command("deploy_executor", **options, stdout=StringIO())
     finally:
         lab.client.call("evm_setAutomine", [True])
 
@@ -87,10 +90,10 @@ def test_it_says_which_variable_holds_no_key(
 ) -> None:
     monkeypatch.setenv("EXECUTOR_OWNER_PRIVATE_KEY", key)
     with pytest.raises(CommandError, match="EXECUTOR_OWNER_PRIVATE_KEY holds no private key"):
-        call_command("deploy_executor", **options)
+        type_command("deploy_executor", **options)
 
 
 @pytest.mark.parametrize("name", ["operator", "treasury", "usdc"])
 def test_it_refuses_what_is_no_address(lab: Lab, options: dict, name: str) -> None:
     with pytest.raises(CommandError, match=f"--{name}: Must be an address"):
-        call_command("deploy_executor", **{**options, name: "0x12"})
+        type_command("deploy_executor", **{**options, name: "0x12"})

@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from eth_abi.abi import encode
 from eth_account import Account
 from eth_account.messages import encode_typed_data
@@ -23,6 +23,7 @@ from partners.services import update_partner
 from sandbox.keys import key_pair
 from tests.factories import DOLLAR
 from tests.support.acting import staff
+from tests.support.commands import type_command
 from tests.support.consent import sign
 from tests.support.wallets import smart_wallet_user
 
@@ -306,7 +307,7 @@ def test_operators_are_shown_the_proof_of_a_loan_and_told_where_it_does_not_hold
     made = agreed_to(lender, user)
     assert borrow(lender, user, sign(made, user.private_key)).status_code == 202
 
-    call_command("prove_consent", lender.partner.partner_id, "loan-1", stdout=out)
+    type_command("prove_consent", lender.partner.partner_id, "loan-1", stdout=out)
 
     shown, _, verdict = out.getvalue().rpartition("}\n")
     assert json.loads(shown + "}") == {
@@ -318,9 +319,9 @@ def test_operators_are_shown_the_proof_of_a_loan_and_told_where_it_does_not_hold
     assert verdict == "The wallet signed this, and it is the loan that was drawn.\n"
     PartnerLoan.objects.update(platform_fee_charged=1)
     with pytest.raises(CommandError, match=r"^The proof does not hold: platformFee is not the loan's$"):
-        call_command("prove_consent", lender.partner.partner_id, "loan-1", stdout=out)
+        type_command("prove_consent", lender.partner.partner_id, "loan-1", stdout=out)
     with pytest.raises(CommandError, match="Loan not found"):
-        call_command("prove_consent", lender.partner.partner_id, "loan-2")
+        type_command("prove_consent", lender.partner.partner_id, "loan-2")
 
 
 def test_a_loan_without_a_consent_has_no_proof(chain, lender, settings):

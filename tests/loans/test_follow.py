@@ -1,7 +1,6 @@
 """Following the chain: what users and liquidators do reaches the books once, in order, and is taken back by a reorg."""
 
 import pytest
-from django.core.management import call_command
 
 from audit.models import AuditEntry
 from chain.events import watcher
@@ -17,6 +16,7 @@ from partners.models import Partner
 from tests.factories import DOLLAR
 from tests.support import books
 from tests.support.actors import draw_on_chain, liquidate, repay_on_chain, revalue, set_interest_rate
+from tests.support.commands import type_command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,7 +53,7 @@ def test_positions_are_mirrored_from_their_events_without_a_single_loan(chain):
     assert not ChainEvent.objects.filter(applied=False).exists()
     draw_on_chain(chain, chain.users[0], 5 * DOLLAR)
     revalue(chain, chain.users[0], 20_000 * DOLLAR)
-    call_command("sync_positions")
+    type_command("sync_positions")
     row = SolvencyPosition.objects.get(position_id=chain.users[0].position_id)
     assert (row.usdc_borrowed, row.collateral_value_usd) == (5 * DOLLAR, 20_000 * DOLLAR)
     assert row.health_factor_bps == 20_000 * 10_000 // 5

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db.models import F
 from prometheus_client import REGISTRY
 
@@ -20,6 +19,7 @@ from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.factories import DOLLAR
 from tests.support.actors import repay_on_chain, set_interest_rate, transfer_usdc
 from tests.support.chain import FINAL_AFTER_BLOCKS
+from tests.support.commands import type_command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -143,7 +143,7 @@ def test_a_repair_puts_derived_sums_right_and_leaves_the_rest_frozen(chain, hist
     chain.mine()
 
     with pytest.raises(SystemExit) as ended:
-        call_command("reconcile", "--json", "-", "--freeze", "--repair")
+        type_command("reconcile", "--json", "-", "--freeze", "--repair")
 
     assert ended.value.code == 1
     body = json.loads(capsys.readouterr().out)
@@ -160,7 +160,7 @@ def test_a_repair_puts_derived_sums_right_and_leaves_the_rest_frozen(chain, hist
     assert REGISTRY.get_sample_value("reconciliation_discrepancies", {"kind": "position"}) == 1
 
     plant(position(chain), "pool_principal", -7)()
-    call_command("reconcile", "--repair")
+    type_command("reconcile", "--repair")
     assert second.borrow(chain.users[1], 10, "thawed").status_code == 202
     assert REGISTRY.get_sample_value("reconciliation_discrepancies", {"kind": "position"}) == 0
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db.models import F
 from prometheus_client import REGISTRY
 
@@ -31,6 +30,7 @@ from tests.support import books
 from tests.support.actors import draw_on_chain, repay_on_chain, transfer_usdc
 from tests.support.between_reads import between_reads
 from tests.support.clocks import shift_clock
+from tests.support.commands import type_command
 from tests.support.rpc_proxy import RpcProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,7 +130,7 @@ class TestTwoRuns:
             return True
 
         monkeypatch.setattr(command, "wait_for_next_block", wait)
-        call_command("reconcile", "--repair", "--wait", "9")
+        type_command("reconcile", "--repair", "--wait", "9")
 
         output = capsys.readouterr()
         assert waited == [(ReconciliationRun.objects.get(number=1).block_number, 9.0)]
@@ -142,7 +142,7 @@ class TestTwoRuns:
         plant(partner(client), "total_borrowed")
 
         with pytest.raises(SystemExit) as ended:
-            call_command("reconcile", "--repair", "--freeze", "--wait", "0")
+            type_command("reconcile", "--repair", "--freeze", "--wait", "0")
 
         assert ended.value.code == 1
         assert "No new block within 0 s: nothing was done about them." in capsys.readouterr().err
@@ -152,7 +152,7 @@ class TestTwoRuns:
         plant(partner(client), "total_borrowed")
 
         with pytest.raises(SystemExit):
-            call_command("reconcile")
+            type_command("reconcile")
 
         assert ReconciliationRun.objects.count() == 1
         assert "(seen once)" in capsys.readouterr().out

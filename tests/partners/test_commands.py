@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from audit.models import AuditEntry
 from partners import keys
 from partners.models import ApiKey, Partner, PartnerStatus
 from tests.factories import ApiKeyFactory, PartnerFactory
+from tests.support.commands import type_command
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ KEY = re.compile(r"pk_[a-z0-9]+_sandbox_[a-z0-9]{32}")
 
 def run(*command: str) -> str:
     out = StringIO()
-    call_command(*command, stdout=out)
+    type_command(*command, stdout=out)
     return out.getvalue()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.test import Client
 
@@ -22,6 +22,7 @@ from partners.models import ApiKey, Partner
 from tests.factories import ApiKeyFactory, PartnerFactory, partner_with_key
 from tests.support import console as support
 from tests.support.acting import staff
+from tests.support.commands import type_command
 
 pytestmark = pytest.mark.django_db
 
@@ -134,7 +135,7 @@ def test_the_encryption_key_is_rotated_by_command_and_the_old_one_can_be_dropped
 
     settings.FIELD_ENCRYPTION_KEYS = [new, old]
     out = StringIO()
-    call_command("rotate_encryption_key", stdout=out)
+    type_command("rotate_encryption_key", stdout=out)
     settings.FIELD_ENCRYPTION_KEYS = [new]
 
     row = Partner.objects.get()
@@ -145,13 +146,13 @@ def test_the_encryption_key_is_rotated_by_command_and_the_old_one_can_be_dropped
     assert AuditEntry.objects.filter(action="platform.encryption_key_rotated").count() == 1
     settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
     with pytest.raises(CommandError, match="dropped"):
-        call_command("rotate_encryption_key")
+        type_command("rotate_encryption_key")
 
 
 def test_a_signing_secret_is_made_by_command_and_shown_once() -> None:
     partner = PartnerFactory.create()
     out = StringIO()
-    call_command("rotate_signing_secret", partner.partner_id, "--require", stdout=out)
+    type_command("rotate_signing_secret", partner.partner_id, "--require", stdout=out)
     (secret,) = SECRET.findall(out.getvalue())
     row = Partner.objects.get()
     assert crypto.decrypt(row.signing_secret) == secret

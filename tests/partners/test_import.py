@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from audit.models import AuditEntry
+from authority.models import Approval
 from partners import config_file, services
 from partners.management.commands.import_partners import PLACEHOLDERS
 from partners.management.support import SANDBOX_ACTOR
 from partners.models import ApiKey, Partner, SettlementAddress
 from sandbox.keys import key_pair
 from tests.support.acting import staff
+from tests.support.commands import type_command
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +29,7 @@ XYZ, ABC = (entry["partnerId"] for entry in SHIPPED["partners"])
 
 def run(*command: str) -> str:
     out = StringIO()
-    call_command(*command, stdout=out)
+    type_command(*command, stdout=out)
     return out.getvalue()
 
 
@@ -204,7 +206,7 @@ def test_a_known_partners_placeholder_is_the_address_it_has(examples: str) -> No
 def test_placeholder_addresses_are_refused_outside_a_sandbox(examples: str, settings: Any) -> None:
     settings.IS_SANDBOX = False
     with pytest.raises(CommandError, match="--placeholder-addresses is for a sandbox"):
-        run("import_partners", examples, "--placeholder-addresses", "--yes")
+        run("import_partners", examples, "--placeholder-addresses", "--dry-run")
     assert rows() == ([], 0, 0)
 
 
@@ -214,3 +216,54 @@ def test_what_is_no_entry_is_refused_with_placeholders_too(tmp_path: Path, entry
     path.write_text(json.dumps({"partners": [entry]}))
     with pytest.raises(CommandError, match="Nothing was imported"):
         run("import_partners", str(path), "--placeholder-addresses", "--yes")
+
+
+def shipped(folder: Path) -> Path:
+    """A copy of the shipped file, which holds no demo partners."""
+    path = folder / "partners.json"
+    path.write_text(json.dumps(SHIPPED))
+    return path
+
+
+def test_as_json_it_tells_each_change_and_the_new_keys(tmp_path: Path) -> None:
+    path = str(shipped(tmp_path))
+    told = json.loads(run("import_partners", path, "--yes", "--json"))
+    assert told["imported"] is True
+    assert [(row["partnerId"], row["new"]) for row in told["partners"]] == [(ABC, True), (XYZ, True)]
+    assert all(row["apiKey"].startswith("pk_") for row in told["partners"])
+    again = json.loads(run("import_partners", path, "--yes", "--json"))
+    assert again == {
+        "imported": False,
+        "partners": [{"partnerId": name, "new": False, "changes": []} for name in (ABC, XYZ)],
+    }
+
+
+def test_where_a_second_person_is_needed_each_partner_waits_for_itself(tmp_path: Path, settings: Any) -> None:
+    path = shipped(tmp_path)
+    run("import_partners", str(path), "--yes")
+    content = json.loads(path.read_text())
+    for entry in content["partners"]:
+        if entry["partnerId"] == XYZ:
+            entry["dailyBorrowLimit"] = "900000000000"
+        else:
+            entry["contactEmail"] = "new@abc-finance.example"
+    path.write_text(json.dumps(content))
+    settings.APPROVALS = "required"
+    said = run("import_partners", str(path), "--yes").splitlines()
+    approval = Approval.objects.get()
+    assert said[-2:] == [
+        f"{XYZ}: Waits for a second person: approval {approval.pk}. Nothing is changed yet.",
+        f"{ABC}: terms updated",
+    ]
+    assert Partner.objects.get(partner_id=XYZ).daily_borrow_limit == 100_000_000_000
+    assert Partner.objects.get(partner_id=ABC).contact_email == "new@abc-finance.example"
+
+
+def test_the_question_counts_the_addresses_and_limits_that_change(
+    changed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer(monkeypatch, "no")
+    with pytest.raises(CommandError, match=r"^Nothing was imported\.$"):
+        run("import_partners", changed)
+    asked = "Import this? It changes what money depends on (limits: 1 and settlement addresses: 1). [y/N] "
+    assert capsys.readouterr().err == asked

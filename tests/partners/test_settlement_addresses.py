@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import IntegrityError, connection
 from django.test import Client
 from pytest_django.fixtures import Settings
@@ -24,6 +24,7 @@ from tests.partners.test_admin import FORM, change_form
 from tests.partners.test_commands import CREATE, SHIPPED, run
 from tests.partners.test_services import TERMS
 from tests.support.acting import staff
+from tests.support.commands import type_command
 from tests.support.console import send
 
 FIRST = "0x7d650b01Ea0700F7553d9260A76546ab1A97A1D7"
@@ -267,7 +268,7 @@ class TestTheCommands:
     def test_no_address_is_refused(self) -> None:
         partner = make_partner()
         with pytest.raises(CommandError, match=r"^address: Must be an address"):
-            call_command("set_settlement_address", partner.partner_id, "0x12", "--former", stdout=StringIO())
+            type_command("set_settlement_address", partner.partner_id, "0x12", "--former", stdout=StringIO())
 
 
 @pytest.mark.django_db

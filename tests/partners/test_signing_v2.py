@@ -6,7 +6,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.test import AsyncRequestFactory, Client, RequestFactory
@@ -17,6 +17,7 @@ from partners import credentials
 from partners.models import Partner
 from tests.factories import PartnerFactory, open_lender, partner_with_key
 from tests.support import request_signing
+from tests.support.commands import type_command
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.partners.urls")]
 
@@ -184,7 +185,7 @@ def test_the_command_shows_and_changes_how_a_partner_signs_with_its_entry() -> N
 
     def told(*options: str) -> str:
         out = StringIO()
-        call_command("set_signing", partner.partner_id, *options, stdout=out)
+        type_command("set_signing", partner.partner_id, *options, stdout=out)
         return out.getvalue().strip()
 
     name = partner.partner_id

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.core.management import call_command
 from django.test import Client
 
 from audit.models import AuditEntry
@@ -20,6 +19,7 @@ from partners import services, terms
 from partners.models import ApiKey, Partner
 from tests.factories import ApiKeyFactory, PartnerFactory, open_lender
 from tests.support.acting import staff
+from tests.support.commands import type_command
 from tests.support.console import token_in
 from tests.webhooks.making import URL, Caller, endpoint_of
 from webhooks.models import Endpoint
@@ -62,7 +62,7 @@ def test_the_command_that_opens_a_partner_shows_both_secrets() -> None:
     said = StringIO()
     values = {"name": "Lender", "label": "len", "daily-limit": "1", "total-limit": "1", "email": "a@lender.example"}
     options = [f"--{name}={value}" for name, value in {**values, "settlement-address": ADDRESS}.items()]
-    call_command("create_partner", *options, f"--webhook-url={URL}", stdout=said)
+    type_command("create_partner", *options, f"--webhook-url={URL}", stdout=said)
     (secret,) = live_secrets(Endpoint.objects.get())
     assert f"Webhook secret: {secret}\n" in said.getvalue()
     assert "API key: pk_len_sandbox_" in said.getvalue()
@@ -105,11 +105,11 @@ def test_the_import_shows_the_secret_of_a_known_partners_first_url(tmp_path: Pat
     path = tmp_path / "partners.json"
     path.write_text(json.dumps({"partners": [{name: value for name, value in entry.items() if value}]}))
 
-    call_command("import_partners", str(path), "--yes", stdout=said)
+    type_command("import_partners", str(path), "--yes", stdout=said)
     (secret,) = live_secrets(Endpoint.objects.get())
     assert f"{partner.partner_id}: terms updated\n  Webhook secret: {secret}\nSave these secrets" in said.getvalue()
 
-    call_command("import_partners", str(path), "--yes", stdout=said)
+    type_command("import_partners", str(path), "--yes", stdout=said)
     assert said.getvalue().count(secret) == 1
 
 

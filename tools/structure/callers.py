@@ -17,7 +17,14 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)+")
 # Decorators that hand what they decorate to a framework, which then calls it.
 _REGISTERING = {"receiver", "register", "connect"}
 # Classes that a framework finds by where they are defined.
-_FOUND = {"AppConfig", "BaseCommand", "OpenApiAuthenticationExtension", "OpenApiSerializerExtension"}
+_FOUND = {
+    "AppConfig",
+    "BaseCommand",
+    "StaffCommand",
+    "JsonCommand",
+    "OpenApiAuthenticationExtension",
+    "OpenApiSerializerExtension",
+}
 # Names that Django, Celery, pytest or a WSGI server look for in a module.
 _LOOKED_FOR = re.compile(
     r"application|app|urlpatterns|handler[45]\d\d|SessionStore|DatabaseWrapper|SQL\w*Compiler|pytest_\w+|main"

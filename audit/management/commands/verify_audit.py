@@ -4,15 +4,16 @@ import os
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from audit.trail.anchors import AnchorsUnreadable
 from audit.trail.verification import Verification, verify_trail
+from partner_platform.core.management.output import JsonCommand
 
 SHOWN = 100
 
 
-class Command(BaseCommand):
+class Command(JsonCommand):
     help = "Check every audit entry, the chain of blocks and the anchors; fails naming what was changed."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,14 +29,26 @@ class Command(BaseCommand):
         self._tell(result, time.perf_counter() - began)
 
     def _tell(self, result: Verification, seconds: float) -> None:
+        self.show(
+            {
+                "intact": not result.findings,
+                "entries": result.entries,
+                "blocks": result.blocks,
+                "unsealed": result.unsealed,
+                "anchors": result.anchors,
+                "head": result.head,
+                "findings": [str(finding) for finding in result.findings],
+                "notes": result.notes,
+            }
+        )
         for finding in result.findings[:SHOWN]:
-            self.stdout.write(str(finding))
+            self.say(str(finding))
         for note in result.notes:
-            self.stdout.write(f"note: {note}")
+            self.say(f"note: {note}")
         counts = (
             f"{result.entries} entries in {result.blocks} blocks, {result.unsealed} unsealed, {result.anchors} anchors"
         )
-        self.stdout.write(f"{counts}; head {result.head}; {seconds:.1f} s")
+        self.say(f"{counts}; head {result.head}; {seconds:.1f} s")
         if result.findings:
             raise CommandError(f"The audit trail is NOT intact: {len(result.findings)} findings")
-        self.stdout.write("The audit trail is intact.")
+        self.say("The audit trail is intact.")

@@ -3,14 +3,16 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from authority.commands import StaffCommand
 from chain.lending import deployment
 from chain.management.owner import DEFAULT_KEY_VARIABLE, address_of, owner_key
+from chain.operators.deploying import deploy_executor_by_staff
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 
 
-class Command(BaseCommand):
+class Command(StaffCommand):
     """Deploys on the chain of the settings; where the endpoint serves another chain, nothing is signed."""
 
     help = "Deploy the PlatformExecutor, owned by the key in an environment variable, and print its address."
@@ -26,10 +28,12 @@ class Command(BaseCommand):
             "--operation-gas", type=int, default=deployment.OPERATION_GAS_FLOOR, help="gas per operation"
         )
 
-    def handle(self, **options: Any) -> None:
+    def act(self, **options: Any) -> None:
+        self.require_right_of(deploy_executor_by_staff)
         addresses = {name: address_of(f"--{name}", options[name]) for name in ("operator", "treasury", "usdc")}
         try:
-            executor = deployment.deploy_executor(
+            executor = deploy_executor_by_staff(
+                actor=self.actor,
                 client=get_client(),
                 owner_key=owner_key(options["key_variable"]),
                 operator_address=addresses["operator"],
@@ -39,4 +43,4 @@ class Command(BaseCommand):
             )
         except (ChainUnavailable, RpcError, deployment.DeploymentFailed) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(executor)
+        self.show({"executor": executor}, executor)

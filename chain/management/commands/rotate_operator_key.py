@@ -1,12 +1,14 @@
 """`manage.py rotate_operator_key`: another key signs from now on, and nothing that the old one sent is lost."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from authority.commands import StaffCommand
 from chain.lending.deployment import DeploymentFailed
-from chain.management.owner import actor, add_owner_arguments, address_of, have_signed
+from chain.lending.encoding import Call
+from chain.management.owner import add_owner_arguments, address_of, have_signed
 from chain.operators import rotation
 from chain.rpc.clients import ChainUnavailable, RpcError, get_client
 from chain.selectors import executor_addresses
@@ -15,7 +17,7 @@ from chain.wallet.signer import signing_address
 WEI_PER_ETHER = 10**18
 
 
-class Command(BaseCommand):
+class Command(StaffCommand):
     """Two calls: one before the settings change, one after it."""
 
     help = (
@@ -29,39 +31,48 @@ class Command(BaseCommand):
         parser.add_argument("--compromised", action="store_true", help="with --retire: do not wait for what it sent")
         add_owner_arguments(parser)
 
-    def handle(self, **options: Any) -> None:
-        if bool(options["new"]) == bool(options["retire"]):
+    def act(self, *, new: str | None, retire: str | None, **options: object) -> None:
+        self.require_right_of(rotation.record_rotation)
+        if bool(new) == bool(retire):
             raise CommandError("Name the new key's address, or --retire the old one's.")
         try:
-            if options["new"]:
-                self._allow(address_of("NEW", options["new"]), options)
+            if new:
+                self._allow(address_of("NEW", new), options)
             else:
-                self._retire(address_of("--retire", options["retire"]), options)
+                self._retire(address_of("--retire", str(retire)), options)
         except rotation.RotationRefused as refusal:
             raise CommandError(f"refused: {refusal}") from refusal
         except (ChainUnavailable, RpcError, DeploymentFailed) as error:
             raise CommandError(str(error)) from error
 
-    def _allow(self, new: str, options: dict[str, object]) -> None:
+    def _allow(self, new: str, options: Mapping[str, object]) -> None:
         in_use = rotation.executors_in_use()
         calls = rotation.set_operator_calls(new, allowed=True, executors=in_use)
         is_done = have_signed(self, calls, options)
         if is_done:
-            rotation.record_rotation("settlement.key_allowed", f"wallet:{new}", actor=actor(), executors=in_use)
-            self.stdout.write(f"{new} may send bundles to {', '.join(in_use)}")
+            rotation.record_rotation("settlement.key_allowed", f"wallet:{new}", actor=self.actor, executors=in_use)
+            self.say(f"{new} may send bundles to {', '.join(in_use)}")
         money = rotation.gas_money(get_client(), new) / WEI_PER_ETHER
-        self.stdout.write(f"gas money of {new}: {money:.6f}" + ("" if money else ": send it some first"))
-        self.stdout.write(
+        self.say(f"gas money of {new}: {money:.6f}" + ("" if money else ": send it some first"))
+        self.say(
             "then, where transactions are signed: PLATFORM_PRIVATE_KEY = the new key, PLATFORM_RETIRED_PRIVATE_KEYS ="
             f" the old one ({signing_address() or 'none here'}); restart the workers;"
-            f" manage.py rotate_operator_key --retire {signing_address() or 'OLD'}"
+            f" manage.py rotate_operator_key --retire {signing_address() or 'OLD'} --as {self.actor.username}"
         )
+        self._show_state("allowed", new, in_use, [] if is_done else calls)
 
-    def _retire(self, old: str, options: dict[str, Any]) -> None:
-        rotation.require_key_is_unused(old, is_compromised=options["compromised"])
+    def _retire(self, old: str, options: Mapping[str, object]) -> None:
+        rotation.require_key_is_unused(old, is_compromised=bool(options["compromised"]))
         calls = rotation.set_operator_calls(old, allowed=False, executors=executor_addresses())
-        if have_signed(self, calls, options):
+        is_done = have_signed(self, calls, options)
+        if is_done:
             rotation.record_rotation(
-                "settlement.key_retired", f"wallet:{old}", actor=actor(), compromised=options["compromised"]
+                "settlement.key_retired", f"wallet:{old}", actor=self.actor, compromised=options["compromised"]
             )
-            self.stdout.write(f"no executor on chain {settings.CHAIN_ID} takes bundles of {old} any more")
+            self.say(f"no executor on chain {settings.CHAIN_ID} takes bundles of {old} any more")
+        self._show_state("retired", old, executor_addresses(), [] if is_done else calls)
+
+    def _show_state(self, step: str, key: str, executors: list[str], to_sign: Sequence[Call]) -> None:
+        """With `--json`: the step, and what the owner is still to sign; it is done where that is nothing."""
+        calls = [{"to": call.to, "data": call.data} for call in to_sign]
+        self.show({"step": step, "key": key, "executors": executors, "done": not calls, "toSign": calls})

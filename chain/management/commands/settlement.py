@@ -4,15 +4,16 @@ Each concerns the wallet of the configured key, or the one that `--wallet` names
 put right under its own address.
 """
 
-import sys
 from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from authority.commands import StaffCommand, add_acting_options, add_reason_option
 from chain import selectors
-from chain.management.owner import actor, address_of
+from chain.management.owner import address_of
 from chain.models import ChainTransaction, Operation, OperationState, PlatformWallet
 from chain.operators import inspection, operating, review
 from chain.operators.review import DecisionRefused, Evidence
@@ -23,8 +24,18 @@ from chain.wallet.lease import LeaseLost
 from chain.wallet.signer import SignerUnavailable
 from chain.wallet.wallets import platform_wallet
 
+# What each act is done by; `review` shows, and acts where a decision is given.
+ACTS: dict[str, Callable[..., object]] = {
+    "freeze": operating.freeze_by_operator,
+    "unfreeze": operating.unfreeze_by_operator,
+    "resend": operating.resend_by_operator,
+    "noop": operating.send_noop_by_operator,
+    "review": review.fail_operation,
+}
+DECISIONS = ("adopt", "fail", "requeue", "incident_seen")
 
-class Command(BaseCommand):
+
+class Command(StaffCommand):
     """Reads chain and database, explains, asks, acts, records who did it."""
 
     help = "Look at the settlement engine and put right what needs a person (docs/settlement.md)."
@@ -35,7 +46,8 @@ class Command(BaseCommand):
         _of_one_wallet(status, default="the platform's, and each other one that needs attention")
         freeze = _acting(actions.add_parser("freeze", help="send nothing new; what is under way is still followed"))
         freeze.add_argument("reason", help="for those who come after you")
-        _acting(actions.add_parser("unfreeze", help="send again, once what froze it is gone"))
+        unfreeze = _acting(actions.add_parser("unfreeze", help="send again, once what froze it is gone"))
+        add_reason_option(unfreeze)
         resend = _acting(actions.add_parser("resend", help="send stored transactions again, the same bytes"))
         resend.add_argument("--nonce", type=int, help="only this one")
         noop = _acting(actions.add_parser("noop", help="let a transaction that does nothing take a nonce"))
@@ -49,12 +61,22 @@ class Command(BaseCommand):
         choice.add_argument("--incident-seen", action="store_true", help="the wallet's incidents have been read")
         decide.add_argument("--without-proof", action="store_true", help="with --adopt: although expected logs miss")
 
-    def handle(self, *, action: str, **options: Any) -> None:
+    def changes(self, options: Mapping[str, object]) -> bool:
+        if options["action"] == "review":
+            return any(options[decision] for decision in DECISIONS)
+        return options["action"] != "status"
+
+    def act(self, *, action: str, **options: Any) -> None:
+        if self.changes({"action": action, **options}):
+            self.require_right_of(ACTS[action])
         try:
             if action == "status":
                 self._status(options["wallet"])
-            else:
-                getattr(self, f"_{action}")(_wallet(options["wallet"]), options)
+                return
+            wallet = _wallet(options["wallet"])
+            getattr(self, f"_{action}")(wallet, options)
+            if self.as_json and (action != "review" or options["incident_seen"]):
+                self.show({"wallets": [inspection.inspect_wallet(get_client(), wallet).as_json()]})
         except DecisionRefused as refusal:
             raise CommandError(f"refused: {refusal}") from refusal
         except (ChainUnavailable, RpcError) as error:
@@ -65,58 +87,62 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _status(self, address: str | None) -> None:
-        for wallet in _shown_by_status(address):
-            self._show(wallet)
+        reports = [inspection.inspect_wallet(get_client(), wallet) for wallet in _shown_by_status(address)]
+        self.show(
+            {"wallets": [report.as_json() for report in reports]}, *("\n".join(report.lines()) for report in reports)
+        )
 
-    def _freeze(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+    def _freeze(self, wallet: PlatformWallet, options: Mapping[str, Any]) -> None:
         self._show(wallet)
-        self._confirm("Freeze it? Accepted loans wait until it is unfrozen.", options)
-        operating.freeze_by_operator(wallet, actor=actor(), reason=options["reason"])
-        self.stdout.write(f"frozen: {options['reason']}")
+        self.confirm("Freeze it? Accepted loans wait until it is unfrozen.", yes=bool(options["yes"]))
+        operating.freeze_by_operator(wallet, actor=self.actor, reason=options["reason"])
+        self.say(f"frozen: {options['reason']}")
 
-    def _unfreeze(self, wallet: PlatformWallet, options: dict[str, object]) -> None:
+    def _unfreeze(self, wallet: PlatformWallet, options: Mapping[str, object]) -> None:
         report = self._show(wallet)
         retired = "Its key was rotated away: it sends nothing new."
-        self._confirm(f"Unfreeze it? {retired if report.is_retired else 'Queued operations go out at once.'}", options)
-        operating.unfreeze_by_operator(report, actor=actor())
-        self.stdout.write("active")
+        what = retired if report.is_retired else "Queued operations go out at once."
+        self.confirm(f"Unfreeze it? {what}", yes=bool(options["yes"]))
+        operating.unfreeze_by_operator(report, actor=self.actor)
+        self.say("active")
 
-    def _resend(self, wallet: PlatformWallet, options: dict[str, object]) -> None:
+    def _resend(self, wallet: PlatformWallet, options: Mapping[str, object]) -> None:
         report = self._show(wallet)
         nonce = options["nonce"]
         chosen = [row for row in report.live if row.state in IN_FLIGHT_STATES and nonce in (None, row.nonce)]
         if not chosen:
             raise DecisionRefused("no such transaction is under way")
-        self._confirm(
-            f"Send {len(chosen)} stored transactions again? The same bytes, so nothing is done twice.", options
+        self.confirm(
+            f"Send {len(chosen)} stored transactions again? The same bytes, so nothing is done twice.",
+            yes=bool(options["yes"]),
         )
         with operating.operator_lease(get_client(), wallet) as engine:
-            operating.resend_by_operator(engine, chosen, actor=actor())
+            operating.resend_by_operator(engine, chosen, actor=self.actor)
         for transaction in live_rows(chosen):
-            self.stdout.write(inspection.transaction_line(transaction, None))
+            self.say(inspection.transaction_line(transaction, None))
 
-    def _noop(self, wallet: PlatformWallet, options: dict[str, Any]) -> None:
+    def _noop(self, wallet: PlatformWallet, options: Mapping[str, Any]) -> None:
         self._show(wallet)
         mine = ChainTransaction.objects.filter(wallet=wallet, nonce=options["nonce"]).prefetch_related("attempts")
         transaction = mine.first()
         if transaction is None:
             raise DecisionRefused("the database has no such nonce; gaps below its counter are closed by the driver")
-        self.stdout.write(inspection.transaction_line(transaction, None))
-        self._confirm(
+        self.say(inspection.transaction_line(transaction, None))
+        self.confirm(
             f"Let a noop take nonce {transaction.nonce}? Whichever of the two is mined, its"
             f" {transaction.operations.count()} operations are done once: by the payload, or queued again.",
-            options,
+            yes=bool(options["yes"]),
         )
         with operating.operator_lease(get_client(), wallet) as engine:
-            operating.send_noop_by_operator(engine, transaction, actor=actor())
+            operating.send_noop_by_operator(engine, transaction, actor=self.actor)
         [row] = live_rows([transaction])
-        self.stdout.write(inspection.transaction_line(row, None))
+        self.say(inspection.transaction_line(row, None))
 
-    def _review(self, wallet: PlatformWallet, options: dict[str, object]) -> None:
+    def _review(self, wallet: PlatformWallet, options: Mapping[str, object]) -> None:
         if options["incident_seen"]:
             report = self._show(wallet)
-            self._confirm("Note that the incident was read?", options)
-            operating.incident_seen(report, actor=actor())
+            self.confirm("Note that the incident was read?", yes=bool(options["yes"]))
+            operating.incident_seen(report, actor=self.actor)
             return
         if selectors.is_retired(wallet):
             raise DecisionRefused("operations are the platform's, whichever wallet carried them: leave --wallet out")
@@ -124,46 +150,39 @@ class Command(BaseCommand):
         if options["key"]:
             operations = Operation.objects.filter(key=options["key"])
         if not operations:
-            self.stdout.write("nothing needs review" if not options["key"] else "there is no such operation")
+            self.show({"operations": []}, "there is no such operation" if options["key"] else "nothing needs review")
             return
-        shown = []
+        shown: list[Evidence] = []
         with operating.operator_lease(get_client(), wallet) as engine:
             for operation in operations:
                 shown.append(review.gather_evidence(engine, operation))
-                self.stdout.write("\n".join(shown[-1].lines()))
+                self.say("\n".join(shown[-1].lines()))
         if not (options["adopt"] or options["fail"] or options["requeue"]):
+            self.show({"operations": [_evidence_json(evidence) for evidence in shown]})
             return
         if not options["key"]:
             raise DecisionRefused("decide about one operation at a time: name its key")
-        self._confirm(_question(options), options)
+        self.confirm(_question(options), yes=bool(options["yes"]))
         # The lease does not wait for a person: it is taken anew, and what was shown must still be so.
         with operating.operator_lease(get_client(), wallet) as engine:
             evidence = review.gather_evidence(engine, shown[0].operation)
             review.require_same(shown[0], evidence)
             self._decide(engine, evidence, options)
 
-    def _decide(self, engine: Engine, evidence: Evidence, options: dict[str, Any]) -> None:
+    def _decide(self, engine: Engine, evidence: Evidence, options: Mapping[str, Any]) -> None:
         if options["adopt"]:
-            review.adopt_operation(engine, evidence, actor=actor(), without_proof=options["without_proof"])
+            review.adopt_operation(engine, evidence, actor=self.actor, without_proof=options["without_proof"])
         elif options["fail"]:
-            review.fail_operation(engine, evidence, actor=actor(), reason=options["fail"])
+            review.fail_operation(engine, evidence, actor=self.actor, reason=options["fail"])
         else:
-            review.requeue_operation(engine, evidence, actor=actor())
-        key = evidence.operation.key
-        self.stdout.write(f"{key} is {Operation.objects.get(key=key).state}")
+            review.requeue_operation(engine, evidence, actor=self.actor)
+        decided = Operation.objects.get(key=evidence.operation.key)
+        self.show({"operations": [{"key": decided.key, "state": decided.state}]}, f"{decided.key} is {decided.state}")
 
     def _show(self, wallet: PlatformWallet) -> inspection.WalletReport:
         report = inspection.inspect_wallet(get_client(), wallet)
-        self.stdout.write("\n".join(report.lines()))
+        self.say("\n".join(report.lines()))
         return report
-
-    def _confirm(self, question: str, options: dict[str, object]) -> None:
-        if options["yes"]:
-            return
-        if not sys.stdin.isatty():
-            raise CommandError(f"{question} Say --yes.")
-        if input(f"{question} [yes/no] ").strip().lower() != "yes":
-            raise CommandError("nothing was done")
 
 
 def _shown_by_status(address: str | None) -> list[PlatformWallet]:
@@ -197,7 +216,12 @@ def _wallet(address: str | None) -> PlatformWallet:
         raise CommandError(f"{error}: say which wallet is meant with --wallet ({', '.join(known)})") from error
 
 
-def _question(options: dict[str, object]) -> str:
+def _evidence_json(evidence: Evidence) -> dict[str, object]:
+    operation = evidence.operation
+    return {"key": operation.key, "state": operation.state, "reason": operation.reason, "evidence": evidence.lines()}
+
+
+def _question(options: Mapping[str, object]) -> str:
     key = options["key"]
     if options["adopt"]:
         return f"Adopt {key} as executed? Its owner books it as done."
@@ -213,6 +237,7 @@ def live_rows(transactions: list[ChainTransaction]) -> list[ChainTransaction]:
 
 
 def _acting(parser: ArgumentParser) -> ArgumentParser:
+    add_acting_options(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask")
     _of_one_wallet(parser, default="that of the configured key")
     return parser

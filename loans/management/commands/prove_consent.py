@@ -3,16 +3,17 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from chain.rpc.clients import ChainUnavailable
 from loans import selectors
 from loans.consent import evidence
 from partner_platform.core.errors import NotFound
+from partner_platform.core.management.output import JsonCommand
 from partners.management.support import require_partner
 
 
-class Command(BaseCommand):
+class Command(JsonCommand):
     help = (
         "Print the typed data that the user signed for a loan, the digest and the signature, and check them against "
         "the loan; fails where they do not hold."
@@ -36,7 +37,7 @@ class Command(BaseCommand):
             problems = evidence.problems_with(loan)
         except (NotFound, ChainUnavailable, ValueError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(json.dumps(shown, indent=1))
+        self.show(shown, json.dumps(shown, indent=1))
         if problems:
             raise CommandError("The proof does not hold: " + "; ".join(problems))
-        self.stdout.write("The wallet signed this, and it is the loan that was drawn.")
+        self.say("The wallet signed this, and it is the loan that was drawn.")

@@ -35,6 +35,8 @@ from django.db import (
 from django.db.transaction import TransactionManagementError
 from pymongo.errors import ConnectionFailure
 
+from partner_platform.core.postponed import AfterRollback
+
 T = TypeVar("T")
 
 # How long a caller waits for a database whose transactions keep conflicting. It is longer than MongoDB holds the rows
@@ -174,7 +176,7 @@ def run_in_transaction(
     """Run `fn` in one transaction and return its result; retry it, with jitter, after transient errors.
 
     Retries end after `retry_seconds`; 0: no retry. Inside another transaction it joins that one: only the outermost
-    block can be retried.
+    block can be retried, and calls `after_rollback` of an `AfterRollback` that ended it.
     """
     if in_transaction(using):
         return fn()
@@ -184,6 +186,9 @@ def run_in_transaction(
         try:
             with atomic(using):
                 return fn()
+        except AfterRollback as error:
+            error.after_rollback()
+            raise
         except Exception as error:
             if not is_whole or not is_transient(error) or time.monotonic() >= deadline:
                 raise

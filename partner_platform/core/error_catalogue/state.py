@@ -26,6 +26,7 @@ STATE: dict[ErrorCode, Entry] = {
     ErrorCode.API_KEY_NOT_FOUND: Entry(
         HTTPStatus.NOT_FOUND, "this partner has no such key that is live", "API key not found"
     ),
+    ErrorCode.APPROVAL_NOT_FOUND: Entry(HTTPStatus.NOT_FOUND, "there is no such approval", "Approval not found"),
     ErrorCode.METHOD_NOT_ALLOWED: Entry(
         HTTPStatus.METHOD_NOT_ALLOWED, "the path does not take this method", 'Method "PUT" not allowed.'
     ),
@@ -98,6 +99,18 @@ STATE: dict[ErrorCode, Entry] = {
         "the key is the only one that is live",
         "This is your only live key: rotate it instead",
     ),
+    ErrorCode.APPROVAL_CLOSED: Entry(
+        HTTPStatus.CONFLICT,
+        "somebody decided about the approval, or its time is over; `details.status` says which",
+        "The approval is EXPIRED, decided by system:approvals",
+        {"status": "EXPIRED"},
+    ),
+    ErrorCode.APPROVAL_OUTDATED: Entry(
+        HTTPStatus.CONFLICT,
+        "what would be changed is no longer what was shown, or the maker lost the right; the approval is closed",
+        "What would be changed is no longer what was shown: the approval is closed. Ask for the change again",
+        {"approvalId": "6f1c2d9e-04b8-4b7a-9c35-1e8d7a2f5b60"},
+    ),
     ErrorCode.IDEMPOTENCY_KEY_IN_USE: Entry(
         HTTPStatus.CONFLICT,
         "the first request with this `Idempotency-Key` is still being answered",
@@ -140,6 +153,12 @@ STATE: dict[ErrorCode, Entry] = {
         "valid API key still pass",
         "Too many calls without a valid API key were refused; calls with one still pass",
         retry_after=7,
+    ),
+    ErrorCode.TOO_MANY_SIGN_INS: Entry(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too many wrong attempts to sign in came from the client address, or for the account",
+        "Too many attempts to sign in. Try again in some minutes",
+        retry_after=300,
     ),
     ErrorCode.CONCURRENCY_LIMITED: Entry(
         HTTPStatus.TOO_MANY_REQUESTS,

@@ -20,6 +20,7 @@ from partner_platform.core.errors import (
     field_errors,
     invalid_fields,
 )
+from partner_platform.core.postponed import Postponed
 from partner_platform.core.secrets.masking import mask_json, mask_keys
 from partner_platform.core.web import repeating
 
@@ -57,7 +58,9 @@ def envelope(error: PlatformError, request_id: str) -> dict[str, object]:
 
 
 def handle_exception(exc: Exception, context: dict[str, Any]) -> Response:
-    """DRF's `EXCEPTION_HANDLER`: whatever a view raises becomes the envelope."""
+    """DRF's `EXCEPTION_HANDLER`: whatever a view raises becomes the envelope; what is postponed is a 202."""
+    if isinstance(exc, Postponed):
+        return Response(exc.answer, status=int(HTTPStatus.ACCEPTED))
     request = context["request"]
     error = as_platform_error(exc, only_reads=request.method in _READING)
     repeating.mark_retryable(error, context)

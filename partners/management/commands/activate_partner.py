@@ -1,25 +1,24 @@
 """`manage.py activate_partner`: let a suspended or inactive partner act again."""
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from partner_platform.core.errors import BadRequest
+from authority.commands import StaffCommand, add_reason_option
 from partners import services
-from partners.management.support import ACTOR, require_partner
+from partners.management.support import PARTNER_ID_HELP, require_partner, status_json
 
 
-class Command(BaseCommand):
+class Command(StaffCommand):
     help = "Let a suspended or inactive partner act again. Its API keys and terms are as they were."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("partner_id", help="such as partner_xyz_lending_001")
+        parser.add_argument("partner_id", help=PARTNER_ID_HELP)
         parser.add_argument("--yes", action="store_true", help="whatever it is suspended for")
+        add_reason_option(parser)
 
-    def handle(self, *args: object, partner_id: str, yes: bool, **options: object) -> None:
+    def act(self, *, partner_id: str, yes: bool, **options: object) -> None:
+        self.require_right_of(services.activate_partner)
         shown = require_partner(partner_id)
         if shown.status_reason and not yes:
             raise CommandError(f"It is {shown.status}, because {shown.status_reason}. Say --yes where that is settled.")
-        try:
-            partner = services.activate_partner(partner=shown, actor=ACTOR, seen=shown.status_changes)
-        except BadRequest as error:
-            raise CommandError(error.message) from error
-        self.stdout.write(f"{partner.partner_id} is active.")
+        partner = services.activate_partner(partner=shown, actor=self.actor, seen=shown.status_changes)
+        self.show(status_json(partner), f"{partner.partner_id} is active.")

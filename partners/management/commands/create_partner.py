@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from partner_platform.core.errors import BadRequest
+from authority.commands import StaffCommand, add_reason_option
 from partners import services, terms
-from partners.management.support import ACTOR, SAVE_IT, command_error
+from partners.management.support import SAVE_IT, status_json
 from partners.models import PartnerTier, RepaymentFunding, Scope
 
-OPTIONS = {
+FIELD_OPTIONS = {
     "partnerId": "--partner-id",
     "partnerName": "--name",
     "apiKeyPrefix": "--label",
@@ -26,12 +26,13 @@ OPTIONS = {
 }
 
 
-class Command(BaseCommand):
+class Command(StaffCommand):
     help = (
         "Open a partner and show its API key, once. Amounts are whole USDC base units (6 decimals): "
         "5000000000 is $5,000. Example: manage.py create_partner --name 'New Lending Platform' --label nlp "
         "--daily-limit 50000000000 --total-limit 200000000000 --settlement-address 0x… --email api@newplatform.com"
     )
+    field_options = FIELD_OPTIONS
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--name", dest="partner_name", required=True, help="the platform's name")
@@ -64,14 +65,13 @@ class Command(BaseCommand):
         )
         parser.add_argument("--kyc-verified", action="store_true", help="KYC is done")
         parser.add_argument("--contract-signed", action="store_true", help="the contract is signed")
+        add_reason_option(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def act(self, *args: Any, **options: Any) -> None:
         names = (*terms.FIELDS, "partner_id")
         values = {name: options[name] for name in names if options.get(name) is not None}
-        try:
-            partner, key, webhook_secret = services.create_partner(actor=ACTOR, scopes=options["scopes"], **values)
-        except BadRequest as error:
-            raise command_error(error, OPTIONS) from error
-        self.stdout.write(f"Partner: {partner.partner_id} ({partner.partner_name})\nAPI key: {key}\n{SAVE_IT}")
+        partner, key, webhook_secret = services.create_partner(actor=self.actor, scopes=options["scopes"], **values)
+        lines = [f"Partner: {partner.partner_id} ({partner.partner_name})\nAPI key: {key}\n{SAVE_IT}"]
         if webhook_secret is not None:
-            self.stdout.write(f"Webhook secret: {webhook_secret}\n{SAVE_IT.replace('API key', 'webhook secret')}")
+            lines.append(f"Webhook secret: {webhook_secret}\n{SAVE_IT.replace('API key', 'webhook secret')}")
+        self.show({**status_json(partner), "apiKey": key, "webhookSecret": webhook_secret}, *lines)
