@@ -59,9 +59,7 @@ def require_for_terms(before: Partner, changed: Mapping[str, object], *, actor: 
     require_approval(change, actor=actor)
 
 
-def require_for_creation(
-    partner: Partner, *, given_id: str | None, scopes: Iterable[str], actor: str
-) -> None:
+def require_for_creation(partner: Partner, *, given_id: str | None, scopes: Iterable[str], actor: str) -> None:
     """Ask for a new partner that may lend at once; one that is not active waits when it is activated."""
     if not is_approval_asked_of(actor) or partner.status != PartnerStatus.ACTIVE:
         return
@@ -113,9 +111,7 @@ def require_for_former_address(partner: Partner, address: str, *, actor: str) ->
     require_approval(change, actor=actor)
 
 
-def require_for_new_key(
-    partner: Partner, *, scopes: list[str], expires_at: dt.datetime | None, actor: str
-) -> None:
+def require_for_new_key(partner: Partner, *, scopes: list[str], expires_at: dt.datetime | None, actor: str) -> None:
     """Ask for one more API key."""
     if not is_approval_asked_of(actor):
         return

@@ -215,9 +215,7 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
     return partner_id, status
 
 
-def _insert(
-    partner: Partner, new_key: keys.NewKey, given_id: str | None, scopes: list[str], actor: str
-) -> str | None:
+def _insert(partner: Partner, new_key: keys.NewKey, given_id: str | None, scopes: list[str], actor: str) -> str | None:
     """In a transaction; returns the secret of its first endpoint, where it has one."""
     sensitive.require_for_creation(partner, given_id=given_id, scopes=scopes, actor=actor)
     partner.save(force_insert=True)

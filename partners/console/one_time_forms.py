@@ -13,14 +13,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from authority.acting import Staff, staff_of
 from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest, Forbidden
+from partner_platform.core.postponed import Postponed
 from partners.console import sent_forms
 from partners.models import Partner
 
 logger = logging.getLogger(__name__)
 
+MAX_REASON = 500  # shown to who approves what a person of staff asks for
 TOKEN = "form_token"  # noqa: S105 - a field's name
 NO_TOKEN = "The form was incomplete: nothing was done. Send it again."  # noqa: S105
 SENT_BEFORE = "This form was sent before: nothing was done again."
@@ -40,6 +43,7 @@ class TokenField(forms.UUIDField):
 class OneTimeActionForm(ActionForm):
     """The form around a list's actions."""
 
+    reason = forms.CharField(label="Reason", max_length=MAX_REASON, required=False)
     form_token = TokenField()
 
 
@@ -73,7 +77,11 @@ class OneTimeAdmin(ConsoleAdmin):
         token = token_of(request)
         if token is not None and sent_forms.is_sent(token):
             return self._sent_before(request, token)
-        response, problem = _save(lambda: view(request, *args, **kwargs))
+        try:
+            response, problem = _save(lambda: view(request, *args, **kwargs))
+        except Postponed as postponed:
+            self.message_user(request, postponed.message, messages.WARNING)
+            return HttpResponseRedirect(request.get_full_path())
         if isinstance(response, HttpResponseRedirect):
             return response
         if token is not None and sent_forms.is_sent(token):  # by a click at the same moment
@@ -133,6 +141,11 @@ def _save(view: Callable[[], HttpResponse]) -> tuple[HttpResponse | None, str]:
     except IntegrityError as error:
         logger.warning("a form of the console was not saved: %s", error)
         return None, AT_ONCE
+
+
+def acting_staff(request: HttpRequest) -> Staff:
+    """Who sent the form, and the reason that they gave in it."""
+    return staff_of(request.user, reason=request.POST.get("reason", "").strip()[:MAX_REASON])
 
 
 def token_of(request: HttpRequest) -> uuid.UUID | None:
