@@ -77,18 +77,14 @@ class OneTimeAdmin(ConsoleAdmin):
         token = token_of(request)
         if token is not None and sent_forms.is_sent(token):
             return self._sent_before(request, token)
-        try:
-            response, problem = _save(lambda: view(request, *args, **kwargs))
-        except Postponed as postponed:
-            self.message_user(request, postponed.message, messages.WARNING)
-            return HttpResponseRedirect(request.get_full_path())
+        response, problem, level = _save(lambda: view(request, *args, **kwargs))
         if isinstance(response, HttpResponseRedirect):
             return response
         if token is not None and sent_forms.is_sent(token):  # by a click at the same moment
             return self._sent_before(request, token)
         if response is not None:  # the form again, with what is wrong in it
             return response
-        self.message_user(request, problem, messages.ERROR)
+        self.message_user(request, problem, level)
         return HttpResponseRedirect(request.get_full_path())
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -132,15 +128,17 @@ class OneTimeAdmin(ConsoleAdmin):
         return to_outcome(token)
 
 
-def _save(view: Callable[[], HttpResponse]) -> tuple[HttpResponse | None, str]:
-    """The view's response; or none, and the reason why nothing was saved."""
+def _save(view: Callable[[], HttpResponse]) -> tuple[HttpResponse | None, str, int]:
+    """The view's response; or none, with the reason why nothing was saved and the level of that message."""
     try:
-        return run_in_transaction(view), ""
+        return run_in_transaction(view), "", messages.INFO
+    except Postponed as postponed:
+        return None, postponed.message, messages.WARNING
     except (BadRequest, Forbidden) as error:  # taken since the form was checked; a field for which a right is missing
-        return None, error.message
+        return None, error.message, messages.ERROR
     except IntegrityError as error:
         logger.warning("a form of the console was not saved: %s", error)
-        return None, AT_ONCE
+        return None, AT_ONCE, messages.ERROR
 
 
 def acting_staff(request: HttpRequest) -> Staff:
