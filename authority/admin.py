@@ -3,12 +3,11 @@
 import json
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import URLPattern, path, reverse
 
 from authority.acting import Staff, staff_of
 from authority.approvals import deciding, glass
@@ -18,7 +17,6 @@ from partner_platform.core.console.model_admin import ReadOnlyAdmin
 from partner_platform.core.errors import PlatformError
 
 PAGE = "admin/authority/decide.html"
-Facts = list[tuple[str, object]]
 Decision = Callable[[uuid.UUID, Staff, str], tuple[str, dict[str, str]]]
 
 
@@ -26,13 +24,15 @@ class DecisionAdmin(ReadOnlyAdmin):
     """Rows that somebody decides about, on the row's own page."""
 
     decisions: tuple[tuple[str, str], ...] = ()  # (value of the button, its label)
+    facts: tuple[tuple[str, str], ...] = ()  # shown beside before and after: (label, field)
+    open_where: tuple[str, str] = ("", "")  # the field and its value while somebody can still decide
 
-    def get_urls(self) -> list[Any]:
+    def get_urls(self) -> list[URLPattern]:
         decide = path("<uuid:pk>/decide/", self.admin_site.admin_view(self.decide_view), name=self._name("decide"))
         return [decide, *super().get_urls()]
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None or not self.has_view_permission(request, row):
@@ -60,15 +60,10 @@ class DecisionAdmin(ReadOnlyAdmin):
         """What the button does: it returns a sentence, and secrets to be shown once."""
         raise NotImplementedError
 
-    def facts(self, row: Any) -> Facts:
-        """What is shown beside before and after."""
-        raise NotImplementedError
-
-    def is_open(self, row: Any) -> bool:
-        """Whether somebody can still decide."""
-        raise NotImplementedError
-
-    def _page(self, request: HttpRequest, row: Any, secrets: dict[str, str] | None = None) -> HttpResponse:
+    def _page(
+        self, request: HttpRequest, row: Approval | GlassBreak, secrets: dict[str, str] | None = None
+    ) -> HttpResponse:
+        field, value = self.open_where
         context = {
             **self.admin_site.each_context(request),
             "title": title_of(row.kind),
@@ -76,9 +71,9 @@ class DecisionAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "row": row,
             "changes": shown_changes(row.before, row.after),
-            "facts": self.facts(row),
+            "facts": [(label, getattr(row, name)) for label, name in self.facts],
             "secrets": sorted((secrets or {}).items()),
-            "decisions": self.decisions if self.is_open(row) else (),
+            "decisions": self.decisions if getattr(row, field) == value else (),
             "decide": reverse(f"admin:{self._name('decide')}", args=[row.pk]),
             "list": reverse(f"admin:{self._name('changelist')}"),
         }
@@ -94,23 +89,19 @@ class ApprovalAdmin(DecisionAdmin):
     list_filter = ("status", "kind")
     ordering = ("-created_at",)
     decisions = (("approve", "Approve"), ("reject", "Reject"))
+    open_where = ("status", ApprovalStatus.WAITING)
+    facts = (
+        ("Impact", "impact"),
+        ("Asked for by", "maker"),
+        ("Reason", "reason"),
+        ("Status", "status"),
+        ("Expires", "expires_at"),
+        ("Decided by", "decided_by"),
+        ("Why", "decision_reason"),
+    )
 
     def decide(self, decision: str) -> Decision:
         return _approve if decision == "approve" else _reject
-
-    def is_open(self, row: Approval) -> bool:
-        return row.status == ApprovalStatus.WAITING
-
-    def facts(self, row: Approval) -> Facts:
-        return [
-            ("Impact", row.impact),
-            ("Asked for by", row.maker),
-            ("Reason", row.reason),
-            ("Status", row.status),
-            ("Expires", row.expires_at),
-            ("Decided by", row.decided_by),
-            ("Why", row.decision_reason),
-        ]
 
 
 @admin.register(GlassBreak)
@@ -118,22 +109,18 @@ class GlassBreakAdmin(DecisionAdmin):
     list_display = ("created_at", "kind", "target", "actor", "reason", "review_by", "reviewed_by")
     ordering = ("-created_at",)
     decisions = (("review", "I have reviewed it"),)
+    open_where = ("reviewed_by", "")
+    facts = (
+        ("Impact", "impact"),
+        ("Done by", "actor"),
+        ("Reason", "reason"),
+        ("Review before", "review_by"),
+        ("Reviewed by", "reviewed_by"),
+        ("Note", "review_note"),
+    )
 
     def decide(self, decision: str) -> Decision:
         return _review
-
-    def is_open(self, row: GlassBreak) -> bool:
-        return not row.reviewed_by
-
-    def facts(self, row: GlassBreak) -> Facts:
-        return [
-            ("Impact", row.impact),
-            ("Done by", row.actor),
-            ("Reason", row.reason),
-            ("Review before", row.review_by),
-            ("Reviewed by", row.reviewed_by),
-            ("Note", row.review_note),
-        ]
 
 
 def shown_changes(before: dict[str, object], after: dict[str, object]) -> Iterable[tuple[str, str, str]]:

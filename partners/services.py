@@ -20,7 +20,8 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import in_transaction, run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from partner_platform.core.text.wording import joined
-from partners import credentials, keys, selectors, sensitive, settlement_addresses, terms
+from partners import credentials, keys, selectors, settlement_addresses, terms
+from partners.approvals import sensitive
 from partners.models import Partner, PartnerStatus, all_scopes
 from partners.notices import events as notices
 from partners.rules import is_live, require_grace_hours

@@ -162,10 +162,8 @@ class Sandbox:
         # Where nothing changed since, everything is there; asking Django would only take seconds.
         fingerprint = _fingerprint()
         told = Accounts.from_state(known)
-        is_prepared = files.read_text(self.folder.prepared) == fingerprint and (
-            told.staff or not self.options.approvals
-        )
-        if known and is_prepared:
+        has_staff = bool(told.staff) or not self.options.approvals
+        if known and has_staff and files.read_text(self.folder.prepared) == fingerprint:
             world, accounts = self._known_world(), told
         else:
             world, accounts = self._prepare_with_django(known)

@@ -65,8 +65,8 @@ class World:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Who can sign in: API keys by partner id, the staff user's password (empty: not known), the passwords of `STAFF` by
-    user name (empty: there are none).
+    """Who can sign in: API keys by partner id, the staff user's password (empty: not known), the passwords of `STAFF`
+    by user name (empty: there are none).
     """
 
     api_keys: dict[str, str]

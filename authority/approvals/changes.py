@@ -34,10 +34,10 @@ class SensitiveChange:
 
     def digest(self, maker: Staff) -> str:
         """The digest of the change as this person asks for it: of everything but the impact and their reason."""
-        return digest_of(maker, maker.account, {name: getattr(self, name) for name in DIGESTED})
+        return digest_of_change(maker, maker.account, {name: getattr(self, name) for name in DIGESTED})
 
 
-def digest_of(maker: str, account: str, fields: Mapping[str, object]) -> str:
+def digest_of_change(maker: str, account: str, fields: Mapping[str, object]) -> str:
     """HMAC-SHA256 (hex) with a key derived from DJANGO_SECRET_KEY: who can only write rows cannot make one.
 
     `fields` are those of `DIGESTED`, whatever the order of their keys.

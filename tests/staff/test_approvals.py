@@ -151,8 +151,8 @@ def test_sensitive_terms_wait_and_are_as_asked_for_once_approved(values: dict[st
     assert Partner.objects.filter(pk=partner.pk).values().get() == before
     approve(row, bob)
 
-    now = Partner.objects.filter(pk=partner.pk).values().get()
-    assert {name: str(now[name]) for name in values} == {name: str(value) for name, value in values.items()}
+    now = Partner.objects.get(pk=partner.pk)
+    assert {name: str(getattr(now, name)) for name in values} == {name: str(value) for name, value in values.items()}
 
 
 @pytest.mark.parametrize("values", HARMLESS_TERMS.values(), ids=HARMLESS_TERMS)

@@ -20,9 +20,9 @@ def person(username: str, *roles: str, email: str | None = None) -> User:
     return user
 
 
-def acting(user: User, **more: str) -> Staff:
+def acting(user: User, *, reason: str = "", break_glass: str = "") -> Staff:
     """The user as an actor, with the rights of this moment."""
-    return staff_of(User.objects.get(pk=user.pk), **more)
+    return staff_of(User.objects.get(pk=user.pk), reason=reason, break_glass=break_glass)
 
 
 def the_approval() -> Approval:

@@ -14,9 +14,7 @@ from partner_platform.core.errors import PlatformError
 
 
 class Command(BaseCommand):
-    help = (
-        "Approve or reject a change that somebody else asked for. It is shown first, and asked about."
-    )
+    help = "Approve or reject a change that somebody else asked for. It is shown first, and asked about."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("approval_id", help="as it was told to who asked, and in GET /admin/approvals")

@@ -1,7 +1,7 @@
 """Changes of partners that need a second person, each described for who approves it (docs/approvals.md).
 
-The services call these in their transactions, before they write; `partners.approved` makes an approved change by the
-same service. What lowers a limit, a tier or trust protects, and does not wait.
+The services call these in their transactions, before they write; `partners.approvals.approved` makes an approved change
+by the same service. What lowers a limit, a tier or trust protects, and does not wait.
 """
 
 import datetime as dt
