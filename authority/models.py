@@ -52,9 +52,9 @@ class Approval(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["created_at", "id"], name="approval_time"),
-            models.Index(fields=["status", "created_at"], name="approval_status"),
-            models.Index(fields=["kind", "created_at"], name="approval_kind"),
-            models.Index(fields=["status", "kind", "created_at"], name="approval_status_kind"),
+            models.Index(fields=["status", "created_at", "id"], name="approval_status"),
+            models.Index(fields=["kind", "created_at", "id"], name="approval_kind"),
+            models.Index(fields=["status", "kind", "created_at", "id"], name="approval_status_kind"),
             models.Index(fields=["status", "expires_at"], name="approval_expiry"),
         ]
 

@@ -20,6 +20,7 @@ def require_for_unfreezing(report: WalletReport, *, actor: str) -> None:
         before={"status": str(wallet.status), "reason": wallet.status_reason, "incident": wallet.incident},
         after={"status": str(WalletStatus.ACTIVE), "reason": ""},
         arguments={"address": wallet.address, "chainId": wallet.chain_id},
+        basis={"statusChanges": wallet.status_changes},
         impact="it sends nothing new" if report.is_retired else f"{queued} queued operations go out at once",
     )
     require_approval(change, actor=actor)

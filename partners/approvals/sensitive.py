@@ -89,7 +89,7 @@ def require_for_activation(before: Partner, *, seen: int | None, actor: str) -> 
         after={"status": str(PartnerStatus.ACTIVE)},
         arguments={"partnerId": before.partner_id, "seen": seen},
         impact=f"{impact_on(before)}; {_terms_at_a_glance(before)}",
-        basis=_basis(before),
+        basis={**_basis(before), "statusChanges": before.status_changes},
     )
     require_approval(change, actor=actor)
 

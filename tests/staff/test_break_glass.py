@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 from audit.models import AuditEntry
 from authority import selectors, tasks
 from authority.approvals import glass
+from authority.approvals.requiring import WaitsForApproval
 from authority.models import Approval, GlassBreak
 from authority.roles import Role
 from partner_platform.core import clock
@@ -133,7 +134,7 @@ def test_a_review_that_is_overdue_is_logged_once_and_counted(ann: User, caplog: 
 
 def test_approvals_that_nobody_decided_about_are_closed_by_the_clock(ann: User) -> None:
     partner = PartnerFactory.create()
-    with pytest.raises(Exception, match="partner.terms"):
+    with pytest.raises(WaitsForApproval):
         services.update_partner(partner=partner, actor=acting(ann), daily_borrow_limit=str(2_000 * DOLLAR))
     assert (tasks.watch_approvals(), selectors.count_waiting()) == (0, 1)
     Approval.objects.update(expires_at=clock.now())
