@@ -54,7 +54,7 @@ class DecisionAdmin(ReadOnlyAdmin):
             return back
         self.message_user(request, said, messages.SUCCESS)
         row = self.get_object(request, str(pk))
-        return self._page(request, row, secrets) if secrets else back
+        return self._page(request, row, secrets) if secrets and row is not None else back
 
     def decide(self, decision: str) -> Decision:
         """What the button does: it returns a sentence, and secrets to be shown once."""

@@ -37,8 +37,8 @@ class ChangesViewSet(StaffViewSet):
     @action(detail=True, methods=["post"])
     @idempotent(atomic=True)
     def limit(self, request: Request, pk: str) -> Response:
-        partner = Partner.objects.get(partner_id=pk)
-        services.update_partner(partner=partner, actor=actor_of(request), daily_borrow_limit=request.data["limit"])
+        partner, body = Partner.objects.get(partner_id=pk), dict(request.data)
+        services.update_partner(partner=partner, actor=actor_of(request), daily_borrow_limit=body["limit"])
         return Response({"success": True})
 
     @action(detail=True, methods=["post"])

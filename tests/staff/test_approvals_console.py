@@ -79,7 +79,7 @@ def test_a_form_whose_change_waits_says_so_saves_nothing_and_another_person_appr
 
 def test_an_action_whose_change_waits_says_so(ann: Client) -> None:
     partner = PartnerFactory.create(status=PartnerStatus.SUSPENDED)
-    more = {"confirmed": "yes", f"seen_{partner.pk}": "0", "reason": "settled"}
+    more: dict[str, Any] = {"confirmed": "yes", f"seen_{partner.pk}": "0", "reason": "settled"}
 
     response = support.act(ann, PARTNERS, "activate", partner, **more)
 
@@ -110,7 +110,8 @@ def test_a_rotation_waits_and_its_key_is_on_the_page_of_who_approves_it_and_on_n
 
 def test_who_lacks_the_right_of_the_change_looks_and_decides_nothing(ann: Client) -> None:
     partner = PartnerFactory.create(status=PartnerStatus.SUSPENDED)
-    support.act(ann, PARTNERS, "activate", partner, confirmed="yes", **{f"seen_{partner.pk}": "0"})
+    more: dict[str, Any] = {"confirmed": "yes", f"seen_{partner.pk}": "0"}
+    support.act(ann, PARTNERS, "activate", partner, **more)
     row = the_approval()
     viewer, nobody = browser(person("vic", Role.VIEWER)), browser(User.objects.create(username="new", is_staff=True))
 
