@@ -62,9 +62,7 @@ def staff_of(
     is_staff = user.is_active and user.is_staff
     rights = [right for right in Right if is_staff and user.has_perm(right)]
     account = "" if user.pk is None else str(user.pk)
-    return Staff(
-        user.get_username(), rights, account=account, reason=reason, break_glass=break_glass, ticket=ticket
-    )
+    return Staff(user.get_username(), rights, account=account, reason=reason, break_glass=break_glass, ticket=ticket)
 
 
 def require_right(actor: str, right: Right) -> None:

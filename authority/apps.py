@@ -11,9 +11,7 @@ class AuthorityConfig(AppConfig):
         from authority import selectors
         from partner_platform.core import metrics
 
-        metrics.read_at_scrape(
-            "approvals_waiting", "Changes that wait for a second person", selectors.count_waiting
-        )
+        metrics.read_at_scrape("approvals_waiting", "Changes that wait for a second person", selectors.count_waiting)
         metrics.read_at_scrape(
             "break_glass_unreviewed",
             "Changes made without a second person that nobody reviewed: in time still, or overdue",

@@ -1,9 +1,10 @@
 """Authority: what waits for a second person, and what was done without one.
 
 An `Approval` is a change that somebody asked for and somebody else decides about. It keeps what the decision is made
-on (`before`, `after`, `impact`), how the change is made (`arguments`) and a digest of all of it: at approval the change
-is computed anew and must have the same digest. While it waits, `once` is made of digest and maker, so that the same
-person asking again gets the same row; once it is closed, `once` is its own id. It leaves WAITING by one guarded update.
+on (`before`, `after`, `impact`), how the change is made (`arguments`) and a keyed digest of all of it and of who asked:
+at approval the change is computed anew and must have the same digest. While it waits, `once` is the digest, so that the
+same person asking again gets the same row; once it is closed, `once` is its own id. It leaves WAITING by one guarded
+update.
 
 A `GlassBreak` is a change that was made without a second person. Somebody else reviews it, within 24 hours.
 """
@@ -35,6 +36,7 @@ class Approval(models.Model):
     after = models.JSONField(default=dict)
     impact = models.CharField(max_length=300, blank=True, default="")
     arguments = models.JSONField(default=dict)
+    basis = models.JSONField(default=dict)  # what else the decision rests on; compared, not shown
     digest = models.CharField(max_length=64)
     once = models.CharField(max_length=64, unique=True)
     maker = models.CharField(max_length=200)  # staff:{username}
@@ -50,9 +52,9 @@ class Approval(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["created_at", "id"], name="approval_time"),
-            models.Index(fields=["status", "created_at"], name="approval_status"),
-            models.Index(fields=["kind", "created_at"], name="approval_kind"),
-            models.Index(fields=["status", "kind", "created_at"], name="approval_status_kind"),
+            models.Index(fields=["status", "created_at", "id"], name="approval_status"),
+            models.Index(fields=["kind", "created_at", "id"], name="approval_kind"),
+            models.Index(fields=["status", "kind", "created_at", "id"], name="approval_status_kind"),
             models.Index(fields=["status", "expires_at"], name="approval_expiry"),
         ]
 

@@ -27,7 +27,7 @@ def get_approval(approval_id: str) -> Approval:
     return found
 
 
-def expired_query() -> QuerySet[Approval]:
+def expired_approvals_query() -> QuerySet[Approval]:
     """The approvals that wait although their time is over."""
     expired = Approval.objects.filter(status=ApprovalStatus.WAITING, expires_at__lte=clock.now())
     return expired.order_by("expires_at")

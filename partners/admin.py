@@ -9,17 +9,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from authority.acting import staff_of
 from authority.rights import Right
 from partner_platform.core.console.model_admin import ReadOnlyInline
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
+from partner_platform.core.postponed import Postponed
 from partners import credentials, services, settlement_addresses, terms
 from partners.console import sent_forms
 from partners.console.forms import PartnerForm
 from partners.console.key_admin import ApiKeyAdmin
 from partners.console.mail_admin import OutgoingMailAdmin
-from partners.console.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
+from partners.console.one_time_forms import TOKEN, OneTimeAdmin, acting_staff, to_outcome
 from partners.console.shown_once import ask_to_activate, show_outcome
 from partners.models import ApiKey, Partner
 
@@ -49,7 +49,7 @@ class PartnerAdmin(OneTimeAdmin):
             "allow_signature_v1",
         }
     )
-    only_to_send = (TOKEN, "same_name")
+    only_to_send = (TOKEN, "same_name", "reason")
     inlines = [ApiKeyInline]
     list_display = (
         "partner_id",
@@ -133,7 +133,7 @@ class PartnerAdmin(OneTimeAdmin):
             self._change(request, obj, form.cleaned_data[TOKEN], changed)
             return
         partner_id = form.cleaned_data.get("partner_id") or None
-        opened = services.create_partner(actor=staff_of(request.user), partner_id=partner_id, **values)
+        opened = services.create_partner(actor=acting_staff(request), partner_id=partner_id, **values)
         obj.__dict__.update(opened.partner.__dict__)
         made = {"API key": opened.api_key, "webhook secret": opened.webhook_secret}
         secrets = {kind: secret for kind, secret in made.items() if secret is not None}
@@ -147,7 +147,7 @@ class PartnerAdmin(OneTimeAdmin):
 
     def _change(self, request: HttpRequest, partner: Partner, token: uuid.UUID, changed: dict[str, object]) -> None:
         """Write the terms; the secret of a first `webhook_url` is kept until it is shown."""
-        secret = services.change_terms(partner=partner, actor=staff_of(request.user), **changed)
+        secret = services.change_terms(partner=partner, actor=acting_staff(request), **changed)
         if secret is not None:
             what = f"{partner} has a webhookUrl; this signs what is sent there."
             sent_forms.keep_secret(token, partner=partner, secret=secret, what=what, kind="webhook secret")
@@ -163,7 +163,7 @@ class PartnerAdmin(OneTimeAdmin):
     @admin.action(description="Suspend: refuse their calls", permissions=["suspend"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
         for partner in queryset.order_by("pk"):
-            services.suspend_partner(partner=partner, actor=staff_of(request.user))
+            services.suspend_partner(partner=partner, actor=acting_staff(request))
             self.message_user(request, f"{partner} is suspended.", messages.SUCCESS)
 
     @admin.action(description="Activate", permissions=["activate"])
@@ -176,10 +176,12 @@ class PartnerAdmin(OneTimeAdmin):
             seen = request.POST.get(f"seen_{partner.pk}", "")
             try:
                 services.activate_partner(
-                    partner=partner, actor=staff_of(request.user), seen=int(seen) if seen.isdecimal() else -1
+                    partner=partner, actor=acting_staff(request), seen=int(seen) if seen.isdecimal() else -1
                 )
             except BadRequest as error:
                 self.message_user(request, f"{partner}: {error.message}", messages.ERROR)
+            except Postponed as postponed:
+                self.message_user(request, f"{partner}: {postponed.message}", messages.WARNING)
             else:
                 self.message_user(request, f"{partner} is active.", messages.SUCCESS)
         return None
@@ -196,9 +198,7 @@ class PartnerAdmin(OneTimeAdmin):
         partner = self._only_one(request, queryset)
         if partner is None:
             return None
-        rotate = partial(
-            services.rotate_api_key, partner=partner, actor=staff_of(request.user), grace_hours=grace_hours
-        )
+        rotate = partial(services.rotate_api_key, partner=partner, actor=acting_staff(request), grace_hours=grace_hours)
         old = f"works for {grace_hours} more hours" if grace_hours else "no longer works"
         what = f"{partner} has a new key; the old one {old}."
         return self.make_secret(request, partner, rotate, what=what, kind="API key")
@@ -236,7 +236,7 @@ class PartnerAdmin(OneTimeAdmin):
         if partner is None:
             return None
         rotate = partial(
-            credentials.rotate_signing_secret, partner=partner, actor=staff_of(request.user), grace_hours=grace_hours
+            credentials.rotate_signing_secret, partner=partner, actor=acting_staff(request), grace_hours=grace_hours
         )
         what = f"{partner} has a new signing secret."
         return self.make_secret(request, partner, rotate, what=what, kind="signing secret")
@@ -244,7 +244,7 @@ class PartnerAdmin(OneTimeAdmin):
     def _set_signing(self, request: HttpRequest, queryset: QuerySet[Partner], *, required: bool) -> None:
         for partner in queryset.order_by("pk"):
             try:
-                credentials.set_signing_required(partner=partner, actor=staff_of(request.user), required=required)
+                credentials.set_signing_required(partner=partner, actor=acting_staff(request), required=required)
             except BadRequest as error:
                 self.message_user(request, f"{partner}: {error.message}", messages.ERROR)
             else:
@@ -253,7 +253,7 @@ class PartnerAdmin(OneTimeAdmin):
 
     def _allow_signature_v1(self, request: HttpRequest, queryset: QuerySet[Partner], *, allowed: bool) -> None:
         for partner in queryset.order_by("pk"):
-            credentials.allow_signature_v1(partner=partner, actor=staff_of(request.user), allowed=allowed)
+            credentials.allow_signature_v1(partner=partner, actor=acting_staff(request), allowed=allowed)
             taken = "1 and 2" if allowed else "2 only"
             self.message_user(request, f"Signatures of {partner}: version {taken}.", messages.SUCCESS)
 

@@ -10,7 +10,8 @@ class PartnersConfig(AppConfig):
     def ready(self) -> None:
         from partner_platform.core import metrics
         from partner_platform.core.web import turning_away
-        from partners import approved, receivers  # noqa: F401 - receivers connect themselves
+        from partners import receivers  # noqa: F401 - receivers connect themselves
+        from partners.approvals import approved
         from partners.notices import mail
         from partners.refusals import refusal_limits
 

@@ -17,8 +17,9 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import invalid_fields
 from partner_platform.core.secrets import crypto, reencryption
-from partners import keys, selectors, sensitive
+from partners import keys, selectors
 from partners.access import signing
+from partners.approvals import sensitive
 from partners.models import ApiKey, Partner, Scope, all_scopes
 from partners.rules import is_live, require_grace_hours
 

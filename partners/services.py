@@ -20,7 +20,8 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import in_transaction, run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from partner_platform.core.text.wording import joined
-from partners import credentials, keys, selectors, sensitive, settlement_addresses, terms
+from partners import credentials, keys, selectors, settlement_addresses, terms
+from partners.approvals import sensitive
 from partners.models import Partner, PartnerStatus, all_scopes
 from partners.notices import events as notices
 from partners.rules import is_live, require_grace_hours
@@ -215,9 +216,7 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
     return partner_id, status
 
 
-def _insert(
-    partner: Partner, new_key: keys.NewKey, given_id: str | None, scopes: list[str], actor: str
-) -> str | None:
+def _insert(partner: Partner, new_key: keys.NewKey, given_id: str | None, scopes: list[str], actor: str) -> str | None:
     """In a transaction; returns the secret of its first endpoint, where it has one."""
     sensitive.require_for_creation(partner, given_id=given_id, scopes=scopes, actor=actor)
     partner.save(force_insert=True)

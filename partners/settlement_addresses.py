@@ -18,7 +18,8 @@ from authority.rights import Right
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import invalid_fields
 from partner_platform.core.ethereum import parse_address
-from partners import sensitive, terms
+from partners import terms
+from partners.approvals import sensitive
 from partners.models import Partner, SettlementAddress
 
 API_NAME = terms.FIELDS["settlement_address"].api_name

@@ -77,6 +77,11 @@ def sandbox_options() -> argparse.ArgumentParser:
         "--block-time", type=int, default=1, metavar="SECONDS", help="0: a block per transaction, at once (%(default)s)"
     )
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="where it keeps its data (%(default)s)")
+    parser.add_argument(
+        "--approvals",
+        action="store_true",
+        help="sensitive changes of staff wait for a second person; two of them, maker and checker, are in state.json",
+    )
     parser.add_argument("--quiet", action="store_true", help="do not show the processes' logs")
     return parser
 
@@ -92,6 +97,7 @@ def _parse(arguments: Sequence[str]) -> tuple[Options, Folder]:
         rpc_port=given.rpc_port,
         block_time=given.block_time,
         quiet=given.quiet,
+        approvals=given.approvals,
     )
     return options, Folder(given.folder.resolve())
 

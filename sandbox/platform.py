@@ -5,18 +5,20 @@ Idempotent: what `state.json` knows is kept, what is missing is created again.
 
 import secrets
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import connections
 
+from authority.roles import Role
 from partners import config_file, services
 from partners.management.support import SANDBOX_ACTOR
 from partners.models import Partner, Scope
 from sandbox.keys import key_pair
-from sandbox.world import ADMIN, Accounts, World
+from sandbox.world import ADMIN, STAFF, Accounts, World
 from staff.access.wallets import link_wallet, user_of_wallet
 
 
@@ -40,7 +42,22 @@ def open_accounts(*, config: Path, world: World, known: Accounts) -> Accounts:
     password = _admin_password(known.admin_password)
     _link_admins_wallet()
     connections.close_all()
-    return Accounts(api_keys, password)
+    return Accounts(api_keys, password, known.staff)
+
+
+def open_staff(accounts: Accounts, known: Accounts) -> Accounts:
+    """Two members of staff with the role admin, so that one can approve what the other asks for."""
+    group, _ = Group.objects.get_or_create(name=Role.ADMIN)
+    staff = {}
+    for name in STAFF:
+        staff[name] = known.staff.get(name) or secrets.token_urlsafe(12)
+        user = User.objects.filter(username=name).first() or User(username=name, email=f"{name}@example.com")
+        user.is_staff = True
+        user.set_password(staff[name])
+        user.save()
+        user.groups.add(group)
+    connections.close_all()
+    return replace(accounts, staff=staff)
 
 
 def _import_partners(config: Path, world: World, known_keys: dict[str, str]) -> dict[str, str]:

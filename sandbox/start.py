@@ -40,6 +40,7 @@ class Options:
     rpc_port: int | None = None
     block_time: int = 1
     quiet: bool = False
+    approvals: bool = False
 
 
 @dataclass
@@ -134,6 +135,7 @@ class Sandbox:
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",  # a partner's receiver runs on this machine
             "STAFF_SIGN_IN_DOMAINS": ",".join(f"{host}{port}" for host in HOSTS for port in (f":{self.port}", "")),
             "EMAIL_URL": self.folder.mail_url,
+            "APPROVALS": "required" if self.options.approvals else "off",
             # With a block per transaction an idle chain stands still, and nothing is wrong.
             "CHAIN_SILENT_SECONDS": "120" if self.options.block_time else "0",
             "SANDBOX_RPC_PORT": str(self.rpc_port),
@@ -161,8 +163,10 @@ class Sandbox:
         """Contracts, tables, partners and keys: made the first time, and again where the code asks for more."""
         # Where nothing changed since, everything is there; asking Django would only take seconds.
         fingerprint = _fingerprint()
-        if known and files.read_text(self.folder.prepared) == fingerprint:
-            world, accounts = self._known_world(), Accounts.from_state(known)
+        told = Accounts.from_state(known)
+        has_staff = bool(told.staff) or not self.options.approvals
+        if known and has_staff and files.read_text(self.folder.prepared) == fingerprint:
+            world, accounts = self._known_world(), told
         else:
             world, accounts = self._prepare_with_django(known)
             files.write_text(self.folder.prepared, fingerprint)
@@ -189,7 +193,10 @@ class Sandbox:
         with self.terminal.step("database"):
             platform.migrate()
         with self.terminal.step("demo partners and staff user"):
-            accounts = platform.open_accounts(config=CONFIG, world=world, known=Accounts.from_state(known))
+            known_accounts = Accounts.from_state(known)
+            accounts = platform.open_accounts(config=CONFIG, world=world, known=known_accounts)
+            if self.options.approvals:
+                accounts = platform.open_staff(accounts, known_accounts)
         return world, accounts
 
     def _known_world(self) -> World:

@@ -23,6 +23,7 @@ def state(*, world: World, accounts: Accounts, base_url: str, rpc_url: str, data
             "password": accounts.admin_password,
             "privateKey": key_pair("admin").private_key,
         },
+        "staff": [{"username": name, "password": password} for name, password in accounts.staff.items()],
         "partners": [
             {
                 "partnerId": partner.partner_id,
@@ -52,6 +53,7 @@ def summary_page(told: dict[str, Any], folder: Folder, loan_id: str) -> str:
         "",
         f"  API      {told['baseUrl']}",
         f"  Console  {told['consoleUrl']}   {told['admin']['username']} / {told['admin']['password']}",
+        *(f"           to approve changes: {item['username']} / {item['password']}" for item in told["staff"]),
         f"  Chain    {told['rpcUrl']}   chain id {told['chainId']}",
         f"  Database {told['databaseUrl']}",
         f"  Metrics  {told['baseUrl']}/metrics",

@@ -1,11 +1,12 @@
 """What there is on a sandbox chain: contracts, the platform account, users with credit, funded partners."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sandbox.keys import key_pair
 
 ADMIN = "admin"
+STAFF = ("maker", "checker")  # one asks for a change, the other approves it
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,13 @@ class World:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Who can sign in: API keys by partner id, the staff user's password (empty: not known)."""
+    """Who can sign in: API keys by partner id, the staff user's password (empty: not known), the passwords of `STAFF`
+    by user name (empty: there are none).
+    """
 
     api_keys: dict[str, str]
     admin_password: str
+    staff: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Accounts":
@@ -75,4 +79,5 @@ class Accounts:
         return cls(
             api_keys={partner["partnerId"]: partner["apiKey"] for partner in state.get("partners", [])},
             admin_password=state.get("admin", {}).get("password", ""),
+            staff={person["username"]: person["password"] for person in state.get("staff", [])},
         )

@@ -1,11 +1,16 @@
 """A sensitive change, as the service that makes it describes it."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from django.utils.crypto import salted_hmac
+
+from authority.acting import Staff
 from authority.rights import Right
+
+# The fields of a change, and columns of its row, that the digest covers beside who asked.
+DIGESTED = ("kind", "target", "rights", "before", "after", "arguments", "basis")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +32,22 @@ class SensitiveChange:
     impact: str = ""
     basis: Mapping[str, object] = field(default_factory=dict)
 
-    def digest(self) -> str:
-        """SHA-256 (hex) of everything but the impact."""
-        parts = [self.kind, self.target, sorted(self.rights), self.before, self.after, self.arguments, self.basis]
-        return sha256_of(parts)
+    def digest(self, maker: Staff) -> str:
+        """The digest of the change as this person asks for it: of everything but the impact and their reason."""
+        return digest_of_change(maker, maker.account, {name: getattr(self, name) for name in DIGESTED})
 
 
-def sha256_of(value: object) -> str:
-    """SHA-256 (hex) of a JSON value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def digest_of_change(maker: str, account: str, fields: Mapping[str, object]) -> str:
+    """HMAC-SHA256 (hex) with a key derived from DJANGO_SECRET_KEY: who can only write rows cannot make one.
+
+    `fields` are those of `DIGESTED`, whatever the order of their keys.
+    """
+    parts = [str(maker), account, {**fields, "rights": sorted(str(right) for right in _list(fields["rights"]))}]
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return salted_hmac("authority.approvals.changes", text, algorithm="sha256").hexdigest()
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{value!r} is no list")
+    return list(value)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from authority import selectors
 from authority.acting import Staff, require_right, staff_of
 from authority.approvals import closing, people
+from authority.approvals.changes import DIGESTED, digest_of_change
 from authority.approvals.kinds import ApprovalKind, kind_named
 from authority.approvals.outdated import ApprovalOutdated
 from authority.approvals.proposing import ACTOR
@@ -75,6 +76,8 @@ def _make(row: Approval, kind: ApprovalKind, prepared: object, actor: Staff, rea
     if not closing.close(row.pk, ApprovalStatus.APPROVED, actor=str(actor), reason=reason.strip()):
         raise _closed(Approval.objects.get(pk=row.pk))
     ticket = Ticket(row.digest, row.pk, str(actor))
+    if row.digest != digest_of_change(row.maker, row.maker_account, {name: getattr(row, name) for name in DIGESTED}):
+        raise _outdated(ticket, "Its row is not what was written")
     secrets = kind.execute(row.arguments, _maker(row, ticket), prepared)
     if not ticket.is_used:
         raise _outdated(ticket, "There is nothing left to change")

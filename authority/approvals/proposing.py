@@ -8,7 +8,7 @@ from django.conf import settings
 from audit.services import record_change
 from authority.acting import Staff
 from authority.approvals import closing, people
-from authority.approvals.changes import SensitiveChange, sha256_of
+from authority.approvals.changes import SensitiveChange
 from authority.approvals.kinds import title_of
 from authority.models import Approval, ApprovalStatus
 from authority.signals import staff_written_to
@@ -24,17 +24,16 @@ def propose(change: SensitiveChange, maker: Staff) -> Approval:
 
     The same change that still waits for the same maker is the same proposal.
     """
-    digest = change.digest()
-    once = sha256_of([digest, str(maker)])
+    digest = change.digest(maker)
 
     def write() -> Approval:
-        waiting = Approval.objects.filter(once=once).first()
+        waiting = Approval.objects.filter(once=digest).first()
         if waiting is not None and waiting.expires_at > clock.now():
             return waiting
         if waiting is not None:
             closing.close(waiting.pk, ApprovalStatus.EXPIRED, actor=ACTOR, reason="Nobody decided in time")
         with again_if_taken():
-            row = Approval.objects.create(digest=digest, once=once, **_columns(change, maker))
+            row = Approval.objects.create(digest=digest, once=digest, **_columns(change, maker))
         _record(row)
         _tell(row, change, maker)
         return row
@@ -52,6 +51,7 @@ def _columns(change: SensitiveChange, maker: Staff) -> dict[str, object]:
         "after": dict(change.after),
         "impact": change.impact[:IMPACT_LENGTH],
         "arguments": dict(change.arguments),
+        "basis": dict(change.basis),
         "maker": str(maker),
         "maker_account": maker.account,
         "reason": maker.reason[: closing.REASON_LENGTH],

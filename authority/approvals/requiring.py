@@ -62,7 +62,7 @@ def require_approval(change: SensitiveChange, *, actor: str) -> None:
     if not isinstance(actor, Staff):
         return
     if actor.ticket is not None:
-        if actor.ticket.is_used or actor.ticket.digest != change.digest():
+        if actor.ticket.is_used or actor.ticket.digest != change.digest(actor):
             ticket = actor.ticket
             why = "What would be changed is no longer what was shown"
             raise ApprovalOutdated(why, approval_id=ticket.approval_id, checker=ticket.checker)

@@ -17,10 +17,8 @@ AT_ONCE = 200
 def expire_approvals() -> int:
     """Close those that nobody decided about in time; returns how many."""
     closed = 0
-    for row in list(selectors.expired_query()[:AT_ONCE]):
-        act = partial(
-            closing.close, row.pk, ApprovalStatus.EXPIRED, actor=ACTOR, reason="Nobody decided in time"
-        )
+    for row in list(selectors.expired_approvals_query()[:AT_ONCE]):
+        act = partial(closing.close, row.pk, ApprovalStatus.EXPIRED, actor=ACTOR, reason="Nobody decided in time")
         closed += bool(alone(act, f"expiring approval {row.pk}"))
     return closed
 

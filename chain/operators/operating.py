@@ -14,9 +14,9 @@ from audit.services import record_change
 from authority.acting import needs
 from authority.rights import Right
 from chain.models import AttemptKind, ChainTransaction, PlatformWallet, PlatformWalletQuerySet, WalletStatus
-from chain.operators import approved
 from chain.operators.inspection import WalletReport
 from chain.operators.review import DecisionRefused
+from chain.operators.unfreezing import require_for_unfreezing
 from chain.rpc.clients import ChainClient
 from chain.settlement import sending
 from chain.settlement.engine import Engine
@@ -84,7 +84,7 @@ def unfreeze_by_operator(report: WalletReport, *, actor: str) -> None:
         raise DecisionRefused("the executor would refuse every bundle and freeze it again")
 
     def write() -> None:
-        approved.require_for_unfreezing(report, actor=actor)
+        require_for_unfreezing(report, actor=actor)
         as_shown = _as_shown(wallet).filter(scan_pending__in=[False])
         if as_shown.change_status(status=WalletStatus.ACTIVE, status_reason="") != 1:
             raise DecisionRefused(_what_changed(wallet))

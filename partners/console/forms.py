@@ -9,7 +9,7 @@ from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import BASE_UNITS_PER_DOLLAR, MAX_BASE_UNITS, USDC_DECIMALS
 from partner_platform.core.web import api_versions
 from partners import selectors, settlement_addresses, terms
-from partners.console.one_time_forms import OneTimeFormMixin
+from partners.console.one_time_forms import MAX_REASON, OneTimeFormMixin
 from partners.models import ApiKey, Partner, Scope, all_scopes
 
 
@@ -62,6 +62,9 @@ class PartnerForm(OneTimeFormMixin, forms.ModelForm):
     webhook_url = forms.URLField(required=False, max_length=500, assume_scheme="https", help_text="https only")
 
     same_name = forms.BooleanField(required=False, widget=forms.HiddenInput, label="Another partner of this name")
+    reason = forms.CharField(
+        label="Reason for the change", max_length=MAX_REASON, required=False, help_text="For who approves it"
+    )
     ip_allow_list = LinesField(label="IP allow list", help_text="Addresses or CIDRs, one a line; empty: from anywhere")
 
     class Meta:
@@ -129,6 +132,7 @@ class PartnerForm(OneTimeFormMixin, forms.ModelForm):
 class NewKeyForm(OneTimeFormMixin, forms.ModelForm):
     """A further key: its partner, scopes and expiry."""
 
+    reason = forms.CharField(max_length=MAX_REASON, required=False, help_text="For who approves it")
     scopes = forms.MultipleChoiceField(choices=Scope.choices, widget=forms.CheckboxSelectMultiple, initial=all_scopes)
 
     class Meta:

@@ -9,12 +9,11 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from authority.acting import staff_of
 from authority.rights import Right
 from partners import credentials
 from partners.console import sent_forms
 from partners.console.forms import NewKeyForm
-from partners.console.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
+from partners.console.one_time_forms import TOKEN, OneTimeAdmin, acting_staff, to_outcome
 from partners.models import ApiKey
 
 
@@ -31,7 +30,7 @@ class ApiKeyAdmin(OneTimeAdmin):
     form = NewKeyForm
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        return ("partner", "scopes", "expires_at", TOKEN) if obj is None else self.list_display
+        return ("partner", "scopes", "expires_at", "reason", TOKEN) if obj is None else self.list_display
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(Right.CREATE_API_KEYS)
@@ -50,7 +49,7 @@ class ApiKeyAdmin(OneTimeAdmin):
         values = form.cleaned_data
         key = credentials.create_api_key(
             partner=values["partner"],
-            actor=staff_of(request.user),
+            actor=acting_staff(request),
             scopes=values["scopes"],
             expires_at=values["expires_at"],
         )
@@ -66,5 +65,5 @@ class ApiKeyAdmin(OneTimeAdmin):
     @admin.action(description="Revoke: refuse calls with it", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for api_key in queryset.select_related("partner").order_by("pk"):
-            credentials.revoke_api_key(api_key=api_key, actor=staff_of(request.user))
+            credentials.revoke_api_key(api_key=api_key, actor=acting_staff(request))
             self.message_user(request, f"{api_key} is revoked.", messages.SUCCESS)

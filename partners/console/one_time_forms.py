@@ -13,14 +13,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from authority.acting import Staff, staff_of
 from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest, Forbidden
+from partner_platform.core.postponed import Postponed
 from partners.console import sent_forms
 from partners.models import Partner
 
 logger = logging.getLogger(__name__)
 
+MAX_REASON = 500  # shown to who approves what a person of staff asks for
 TOKEN = "form_token"  # noqa: S105 - a field's name
 NO_TOKEN = "The form was incomplete: nothing was done. Send it again."  # noqa: S105
 SENT_BEFORE = "This form was sent before: nothing was done again."
@@ -40,6 +43,7 @@ class TokenField(forms.UUIDField):
 class OneTimeActionForm(ActionForm):
     """The form around a list's actions."""
 
+    reason = forms.CharField(label="Reason", max_length=MAX_REASON, required=False)
     form_token = TokenField()
 
 
@@ -73,14 +77,14 @@ class OneTimeAdmin(ConsoleAdmin):
         token = token_of(request)
         if token is not None and sent_forms.is_sent(token):
             return self._sent_before(request, token)
-        response, problem = _save(lambda: view(request, *args, **kwargs))
+        response, problem, level = _save(lambda: view(request, *args, **kwargs))
         if isinstance(response, HttpResponseRedirect):
             return response
         if token is not None and sent_forms.is_sent(token):  # by a click at the same moment
             return self._sent_before(request, token)
         if response is not None:  # the form again, with what is wrong in it
             return response
-        self.message_user(request, problem, messages.ERROR)
+        self.message_user(request, problem, level)
         return HttpResponseRedirect(request.get_full_path())
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -124,15 +128,22 @@ class OneTimeAdmin(ConsoleAdmin):
         return to_outcome(token)
 
 
-def _save(view: Callable[[], HttpResponse]) -> tuple[HttpResponse | None, str]:
-    """The view's response; or none, and the reason why nothing was saved."""
+def _save(view: Callable[[], HttpResponse]) -> tuple[HttpResponse | None, str, int]:
+    """The view's response; or none, with the reason why nothing was saved and the level of that message."""
     try:
-        return run_in_transaction(view), ""
+        return run_in_transaction(view), "", messages.INFO
+    except Postponed as postponed:
+        return None, postponed.message, messages.WARNING
     except (BadRequest, Forbidden) as error:  # taken since the form was checked; a field for which a right is missing
-        return None, error.message
+        return None, error.message, messages.ERROR
     except IntegrityError as error:
         logger.warning("a form of the console was not saved: %s", error)
-        return None, AT_ONCE
+        return None, AT_ONCE, messages.ERROR
+
+
+def acting_staff(request: HttpRequest) -> Staff:
+    """Who sent the form, and the reason that they gave in it."""
+    return staff_of(request.user, reason=request.POST.get("reason", "").strip()[:MAX_REASON])
 
 
 def token_of(request: HttpRequest) -> uuid.UUID | None:

@@ -44,4 +44,5 @@ def show_outcome(site: AdminSite, request: HttpRequest, token: uuid.UUID) -> Htt
 def ask_to_activate(site: AdminSite, request: HttpRequest, partners: Sequence[Partner]) -> HttpResponse:
     """The page that shows why each partner is not active, and asks for confirmation."""
     context = {**site.each_context(request), "title": "Activate", "opts": Partner._meta, "partners": partners}
-    return TemplateResponse(request, ACTIVATE_PAGE, {**context, "form_token": uuid.uuid4()})
+    asked = {"form_token": uuid.uuid4(), "reason": request.POST.get("reason", "")}
+    return TemplateResponse(request, ACTIVATE_PAGE, {**context, **asked})

@@ -170,9 +170,7 @@ APPROVE = OperationDoc(
     headers=(headers.IDEMPOTENCY_KEY,),
     body=DecisionBody,
     body_examples={"default": {"reason": "Seen their books"}},
-    answers=(
-        returned("It is made", ApprovedFields, {**_EXAMPLE, **_DECIDED, "status": "APPROVED", "result": {}}),
-    ),
+    answers=(returned("It is made", ApprovedFields, {**_EXAMPLE, **_DECIDED, "status": "APPROVED", "result": {}}),),
     errors=(*_DECISION_ERRORS, ErrorCode.APPROVAL_OUTDATED, ErrorCode.CHAIN_UNAVAILABLE),
 )
 REJECT = OperationDoc(
@@ -230,7 +228,8 @@ class ApprovalsViewSet(StaffViewSet):
     def reject(self, request: Request, approval_id: str) -> Response:
         """Close it without the change."""
         reason = validated(DecisionBody(data=request.data))["reason"]
-        return Response(present_approval(deciding.reject(approval_id=approval_id, actor=actor_of(request), reason=reason)))
+        row = deciding.reject(approval_id=approval_id, actor=actor_of(request), reason=reason)
+        return Response(present_approval(row))
 
 
 def present_approval(row: Approval) -> dict[str, object]:

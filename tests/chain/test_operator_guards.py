@@ -10,6 +10,12 @@ from typing import Any
 import pytest
 from django.core.management import CommandError
 
+from audit.models import AuditEntry
+from authority.approvals import deciding
+from authority.approvals.outdated import ApprovalOutdated
+from authority.approvals.requiring import WaitsForApproval
+from authority.models import Approval
+from authority.roles import Role
 from chain import services
 from chain.management.commands.settlement import Command
 from chain.models import (
@@ -31,9 +37,11 @@ from chain.settlement.engine import Engine
 from chain.settlement.restoring import SCAN_REASON
 from chain.wallet import lease
 from chain.wallet.freezing import freeze_wallet, raise_incident
+from partner_platform.core.errors import Unavailable
 from tests.chain.book import Book, wallet
 from tests.chain.test_faults_submission import backup
 from tests.chain.test_settlement_command import actions, lost_nonce, settlement
+from tests.support.approvals import acting, person
 from tests.support.commands import type_command
 from tests.support.rpc_proxy import RpcProxy
 
@@ -442,3 +450,54 @@ def test_a_decision_about_what_needs_no_review_is_refused_with_its_state(book: B
             decisions[decide]()
     book.check(confirmed=[operation])
     assert actions() == []
+
+
+# --- a second person ---
+
+
+def frozen_and_asked_for(settings: Any) -> Approval:
+    """A wallet that is frozen for a drill, and what a member of staff asks for."""
+    settings.APPROVALS = "required"
+    driver.drive_once()
+    operating.freeze_by_operator(wallet(), actor=acting(person("oscar", Role.OPERATOR)), reason="a drill")
+    with pytest.raises(WaitsForApproval):
+        operating.unfreeze_by_operator(report(), actor=acting(person("olga", Role.OPERATOR)))
+    assert wallet().status == WalletStatus.FROZEN
+    return Approval.objects.get()
+
+
+def test_a_freeze_does_not_wait_and_an_unfreeze_is_made_once_a_second_operator_approves(
+    book: Book, settings: Any
+) -> None:
+    row = frozen_and_asked_for(settings)
+    assert row.before == {"status": "FROZEN", "reason": "a drill", "incident": ""}
+    assert row.impact == "0 queued operations go out at once"
+    deciding.approve(approval_id=str(row.pk), actor=acting(person("otto", Role.OPERATOR)), reason="the drill is over")
+    assert wallet().status == WalletStatus.ACTIVE
+    done = AuditEntry.objects.filter(action__startswith="settlement.").values_list("actor", "action")
+    assert set(done) == {("staff:oscar", "settlement.frozen"), ("staff:olga", "settlement.unfrozen")}
+
+
+def test_an_approved_unfreeze_of_a_wallet_that_was_frozen_anew_is_refused(book: Book, settings: Any) -> None:
+    row = frozen_and_asked_for(settings)
+    operating.unfreeze_by_operator(report(), actor="system")
+    operating.freeze_by_operator(wallet(), actor="system", reason="a drill")
+    with pytest.raises(ApprovalOutdated, match="no longer what was shown"):
+        deciding.approve(approval_id=str(row.pk), actor=acting(person("otto", Role.OPERATOR)), reason="seen")
+    assert (wallet().status, Approval.objects.get().status) == (WalletStatus.FROZEN, "OUTDATED")
+
+
+def test_an_approved_unfreeze_needs_an_answer_of_the_chain_and_the_causes_gone(book: Book, settings: Any) -> None:
+    row = frozen_and_asked_for(settings)
+    otto, urls = acting(person("otto", Role.OPERATOR)), settings.CHAIN_RPC_URLS
+    settings.CHAIN_RPC_URLS = ["http://127.0.0.1:1"]
+    clients.get_client.cache_clear()
+    with pytest.raises(Unavailable):
+        deciding.approve(approval_id=str(row.pk), actor=otto, reason="seen")
+    assert (wallet().status, Approval.objects.get().status) == (WalletStatus.FROZEN, "WAITING")
+    settings.CHAIN_RPC_URLS = urls
+    clients.get_client.cache_clear()
+    PlatformWallet.objects.update(scan_pending=True)
+    with pytest.raises(ApprovalOutdated, match="the comparison after the restore is not finished"):
+        deciding.approve(approval_id=str(row.pk), actor=otto, reason="seen")
+    assert (wallet().status, Approval.objects.get().status) == (WalletStatus.FROZEN, "OUTDATED")

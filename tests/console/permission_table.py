@@ -35,6 +35,8 @@ PAGES = {
     "partners.partner": Pages(add=rights(Right.CREATE_PARTNERS), change=rights(Right.CHANGE_PARTNERS)),
     "partners.apikey": Pages(add=rights(Right.CREATE_API_KEYS)),
     "partners.outgoingmail": LOOK_ONLY,
+    "authority.approval": LOOK_ONLY,
+    "authority.glassbreak": LOOK_ONLY,
     "loans.partnerloan": LOOK_ONLY,
     "loans.solvencyposition": LOOK_ONLY,
     "loans.oaidcredit": LOOK_ONLY,
@@ -87,6 +89,9 @@ PAGES_OF_THEIR_OWN = {
     "auth_user_password_change": SUPERUSER,
     "auth_user_access_review": rights(Right.VIEW_STAFF),
     "auth_user_access_review_csv": rights(Right.VIEW_STAFF),
+    # The services ask for the rights of the change: tests/staff/test_approvals_console.py
+    "authority_approval_decide": rights("authority.view_approval"),
+    "authority_glassbreak_decide": rights("authority.view_glassbreak"),
     "partners_partner_sent": rights(),  # of staff, to who sent the form: tests/console/test_sent_once.py
 }
 # Of the site itself, to every member of staff.

@@ -11,6 +11,7 @@ from django.db.transaction import TransactionManagementError
 
 from chain.models import AttemptKind, FundingTransfer, TransactionAttempt
 from partner_platform.core.database import transactions
+from partner_platform.core.postponed import AfterRollback
 from tests.core.concurrency import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -329,3 +330,29 @@ def test_rows_survive_djangos_serializers() -> None:
     transfer = make_transfer(used=7)
     restored: Any = next(serializers.deserialize("json", serializers.serialize("json", [transfer]))).object
     assert (restored.pk, restored.used) == (transfer.pk, 7)
+
+
+class Noted(AfterRollback):
+    """Writes a row once everything else is rolled back."""
+
+    was_in_transaction: bool | None = None
+
+    def after_rollback(self) -> None:
+        self.was_in_transaction = transactions.in_transaction()
+        transactions.run_in_transaction(lambda: make_transfer(number=7))
+
+
+def test_what_is_to_be_written_after_a_rollback_is_written_once_by_the_outermost_transaction() -> None:
+    noted = Noted()
+
+    def inner() -> None:
+        make_transfer(number=2)
+        raise noted
+
+    def outer() -> None:
+        make_transfer(number=1)
+        transactions.run_in_transaction(inner)
+
+    with pytest.raises(Noted):
+        transactions.run_in_transaction(outer)
+    assert (count(), noted.was_in_transaction) == (1, False)

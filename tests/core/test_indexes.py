@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 import audit.selectors
 import audit.trail.reading
+import authority.selectors
 import chain.selectors
 import chain.settlement.overdue
 import chain.settlement.reorgs
@@ -111,6 +112,14 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
     "API calls to archive": lambda: audit.selectors.calls_before(clock.now())[:10],
     "refused API calls to archive": lambda: audit.selectors.refused_before(clock.now())[:10],
     "counts of refused calls to archive": lambda: audit.selectors.refused_counts_before(clock.now())[:10],
+    "approvals of a status": lambda: authority.selectors.approvals_query(status="WAITING")[:10],
+    "approvals of a kind": lambda: authority.selectors.approvals_query(kind="partner.terms")[:10],
+    "approvals of a status and a kind": lambda: authority.selectors.approvals_query(status="WAITING", kind="k")[:10],
+    "approvals of a status, a deep page": lambda: partner_platform.core.web.pagination.behind(
+        authority.selectors.approvals_query(status="WAITING"), PLACE
+    )[:10],
+    "approvals to expire": lambda: authority.selectors.expired_approvals_query()[:10],
+    "reviews that are overdue": lambda: authority.selectors.overdue_reviews_query()[:10],
     "API log archives to finish": audit.selectors.undeleted_archives_query,
 }
 

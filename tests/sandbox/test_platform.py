@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
 
+from authority.rights import Right
 from partners import config_file
 from partners.management.support import SANDBOX_ACTOR
 from partners.models import ApiKey, Partner, Scope
+from sandbox import cli, summary
 from sandbox.keys import key_pair
-from sandbox.platform import open_accounts
-from sandbox.world import Accounts, SandboxPartner, World
+from sandbox.platform import open_accounts, open_staff
+from sandbox.world import Accounts, SandboxPartner, SandboxUser, World
 from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,3 +56,38 @@ def test_a_sandbox_of_before_loses_the_files_url_and_keeps_its_own(world: World)
 
     assert [row.url for row in Endpoint.objects.filter(deleted_at=None)] == [own]
     assert sorted(Partner.objects.values_list("webhook_url", flat=True)) == ["", own]
+
+
+def test_a_maker_and_a_checker_can_approve_each_others_changes_and_keep_their_passwords() -> None:
+    made = open_staff(NOBODY, NOBODY)
+
+    assert list(made.staff) == ["maker", "checker"]
+    for name, password in made.staff.items():
+        user = authenticate(username=name, password=password)
+        assert user is not None
+        assert (user.is_staff, user.is_superuser, user.has_perm(Right.CHANGE_SETTLEMENT_ADDRESS)) == (True, False, True)
+    assert open_staff(NOBODY, made).staff == made.staff
+    assert User.objects.count() == 2
+    assert len(set(User.objects.values_list("email", flat=True))) == 2
+
+
+@pytest.mark.parametrize(("arguments", "approvals"), [([], False), (["--approvals"], True)])
+def test_the_command_line_says_whether_approvals_are_required(arguments: list[str], approvals: bool) -> None:
+    options, _ = cli._parse(arguments)
+    assert options.approvals is approvals
+
+
+def test_the_staff_of_a_sandbox_are_in_its_state_and_known_at_the_next_start(world: World) -> None:
+    contracts = {"platformExecutor": "0x" + "e1" * 20}
+    users = [SandboxUser("0x" + "a1" * 20, "0x1", 1, 1, 10**10)]
+    known_keys = {partner.partner_id: "pk" for partner in world.partners}
+    accounts = Accounts(known_keys, "word", {"maker": "m", "checker": "c"})
+    told = summary.state(
+        world=World(contracts, {}, users, world.partners),
+        accounts=accounts,
+        base_url="http://127.0.0.1:8000",
+        rpc_url="http://127.0.0.1:8545",
+        database_url="sqlite:///x",
+    )
+    assert told["staff"] == [{"username": "maker", "password": "m"}, {"username": "checker", "password": "c"}]
+    assert Accounts.from_state(told) == accounts

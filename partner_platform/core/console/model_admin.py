@@ -22,6 +22,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from partner_platform.core.console.site import NUL
 from partner_platform.core.console.step_up import ask_again
+from partner_platform.core.postponed import Postponed
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,11 @@ class ConsoleAdmin(admin.ModelAdmin):
         if not all(self._is_key(chosen) for chosen in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             self.message_user(request, "What was chosen is not in this list. Nothing was done.", messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
-        response: HttpResponse | None = super().response_action(request, queryset, *args)
+        try:
+            response: HttpResponse | None = super().response_action(request, queryset, *args)
+        except Postponed as postponed:
+            self.message_user(request, postponed.message, messages.WARNING)
+            return HttpResponseRedirect(request.get_full_path())
         return response
 
     def _is_key(self, text: str) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 
 from authority.acting import Staff
 from authority.approvals.kinds import ApprovalKind, Arguments, Secrets, register_kind
-from partners import credentials, selectors, sensitive, services, settlement_addresses, terms
+from partners import credentials, selectors, services, settlement_addresses, terms
+from partners.approvals import sensitive
 from partners.models import Partner
 
 

@@ -1,7 +1,7 @@
 """Changes of partners that need a second person, each described for who approves it (docs/approvals.md).
 
-The services call these in their transactions, before they write; `partners.approved` makes an approved change by the
-same service. What lowers a limit, a tier or trust protects, and does not wait.
+The services call these in their transactions, before they write; `partners.approvals.approved` makes an approved change
+by the same service. What lowers a limit, a tier or trust protects, and does not wait.
 """
 
 import datetime as dt
@@ -59,9 +59,7 @@ def require_for_terms(before: Partner, changed: Mapping[str, object], *, actor: 
     require_approval(change, actor=actor)
 
 
-def require_for_creation(
-    partner: Partner, *, given_id: str | None, scopes: Iterable[str], actor: str
-) -> None:
+def require_for_creation(partner: Partner, *, given_id: str | None, scopes: Iterable[str], actor: str) -> None:
     """Ask for a new partner that may lend at once; one that is not active waits when it is activated."""
     if not is_approval_asked_of(actor) or partner.status != PartnerStatus.ACTIVE:
         return
@@ -91,7 +89,7 @@ def require_for_activation(before: Partner, *, seen: int | None, actor: str) -> 
         after={"status": str(PartnerStatus.ACTIVE)},
         arguments={"partnerId": before.partner_id, "seen": seen},
         impact=f"{impact_on(before)}; {_terms_at_a_glance(before)}",
-        basis=_basis(before),
+        basis={**_basis(before), "statusChanges": before.status_changes},
     )
     require_approval(change, actor=actor)
 
@@ -113,9 +111,7 @@ def require_for_former_address(partner: Partner, address: str, *, actor: str) ->
     require_approval(change, actor=actor)
 
 
-def require_for_new_key(
-    partner: Partner, *, scopes: list[str], expires_at: dt.datetime | None, actor: str
-) -> None:
+def require_for_new_key(partner: Partner, *, scopes: list[str], expires_at: dt.datetime | None, actor: str) -> None:
     """Ask for one more API key."""
     if not is_approval_asked_of(actor):
         return
