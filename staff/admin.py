@@ -1,7 +1,8 @@
 """Accounts, roles and sessions in the console. Every change goes through `staff.services`, which asks for the right."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from django import forms
 from django.contrib import admin, messages
@@ -14,7 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import ManyToManyField, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import URLPattern, path, reverse
 
 from authority.acting import staff_of
 from authority.rights import Right
@@ -26,6 +27,9 @@ from partner_platform.core.errors import BadRequest, Forbidden
 from staff import access_review
 from staff.models import ConsoleSession
 from staff.services import accounts, factors, sessions
+
+if TYPE_CHECKING:
+    from django.contrib.admin.options import _FieldsetSpec  # of the stubs
 
 DETAILS = ("first_name", "last_name", "email")
 RIGHTS = ("is_staff", "is_superuser", "groups")
@@ -58,7 +62,7 @@ class StaffAdmin(ConsoleAdmin, auth_admin.UserAdmin):
     def has_manage_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(Right.MANAGE_STAFF)
 
-    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> "_FieldsetSpec":
         if obj is None:
             return super().get_fieldsets(request, obj)
         name = ("username", "password") if _is_superuser(request) else ("username",)
@@ -75,24 +79,30 @@ class StaffAdmin(ConsoleAdmin, auth_admin.UserAdmin):
         return fixed if _grants(request, obj) else (*fixed, *RIGHTS)
 
     def formfield_for_manytomany(
-        self, db_field: "ManyToManyField[Any, Any]", request: HttpRequest, **kwargs: Any
-    ) -> Any:
+        self, db_field: "ManyToManyField", request: HttpRequest, **kwargs: object
+    ) -> forms.ModelMultipleChoiceField | None:
         if db_field.name == "groups":
             kwargs["queryset"] = Group.objects.filter(name__in=list(Role)).order_by("name")
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        view = super().changeform_view
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, object] | None = None,
+    ) -> HttpResponse:
+        view = partial(super().changeform_view, request, object_id, form_url, extra_context)
         if request.method != "POST":
-            return view(request, *args, **kwargs)
+            return view()
         try:
-            response: HttpResponse = run_in_transaction(lambda: view(request, *args, **kwargs))
+            response: HttpResponse = run_in_transaction(view)
         except (BadRequest, Forbidden) as error:
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
         return response
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: User, form: forms.BaseForm, change: bool) -> None:
         actor, values = staff_of(request.user), form.cleaned_data
         if not change:
             password = values["password1"] if values["set_usable_password"] else None
@@ -112,10 +122,10 @@ class StaffAdmin(ConsoleAdmin, auth_admin.UserAdmin):
                 roles=[Role(group.name) for group in values["groups"]],
             )
 
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+    def save_related(self, request: HttpRequest, form: forms.BaseForm, formsets: object, change: bool) -> None:
         """Write nothing: `save_model` has written the roles."""
 
-    def get_urls(self) -> list[Any]:
+    def get_urls(self) -> list[URLPattern]:
         review = self.admin_site.admin_view(self.access_review_view)
         as_csv = self.admin_site.admin_view(self.access_review_csv_view)
         return [
@@ -155,7 +165,7 @@ class StaffAdmin(ConsoleAdmin, auth_admin.UserAdmin):
             accounts.set_password(actor=staff_of(request.user), user=user, password=password)
             self.message_user(request, f"The password of {user} was changed.", messages.SUCCESS)
             return HttpResponseRedirect(reverse("admin:auth_user_change", args=[user.pk]))
-        fields: list[Any] = [(None, {"fields": list(form.fields)})]
+        fields: _FieldsetSpec = [(None, {"fields": list(form.fields)})]
         context = {
             **self.admin_site.each_context(request),
             "title": f"Set password: {user}",

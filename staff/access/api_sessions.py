@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.calls.client_address import client_address
@@ -137,6 +138,12 @@ def end_api_sessions(*, user: User, actor: str, because: str) -> int:
         return ended
 
     return run_in_transaction(end)
+
+
+def open_api_sessions() -> QuerySet[ApiSession]:
+    """Sessions that can be refreshed."""
+    now = clock.now()
+    return ApiSession.objects.filter(ended_at=None, ends_at__gt=now, last_refreshed_at__gt=now - IDLE)
 
 
 def hash_token(token: str) -> str:
