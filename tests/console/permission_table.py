@@ -35,6 +35,8 @@ PAGES = {
         delete=rights("auth.delete_user"),
     ),
     "auth.group": Pages(add=SUPERUSER, change=SUPERUSER, delete=SUPERUSER),
+    "staff.staffwallet": Pages(add=SUPERUSER, delete=SUPERUSER),
+    "staff.apisession": LOOK_ONLY,
     "partners.partner": Pages(add=rights(Right.CREATE_PARTNERS), change=rights(Right.CHANGE_PARTNERS)),
     "partners.apikey": Pages(add=rights(Right.CREATE_API_KEYS)),
     "partners.outgoingmail": LOOK_ONLY,
@@ -66,6 +68,8 @@ MARK_LOANS = rights(Right.MARK_LOANS)
 ACTIONS = {
     ("auth.user", "delete_selected"): rights("auth.delete_user"),
     ("auth.group", "delete_selected"): SUPERUSER,
+    ("staff.staffwallet", "delete_selected"): SUPERUSER,
+    ("staff.apisession", "end_these"): rights(Right.MANAGE_STAFF),
     ("partners.partner", "suspend"): rights(Right.SUSPEND_PARTNERS),
     ("partners.partner", "activate"): rights(Right.ACTIVATE_PARTNERS),
     ("partners.partner", "require_signing"): ROTATE_SECRETS,

@@ -4,6 +4,7 @@ Each cell is a request through the whole stack. For each right that a row of the
 the rights there are but this one, and is refused; who has the named ones, and no other but to view, is not.
 """
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +14,15 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
+from eth_utils.address import to_checksum_address
 
 from audit.models import AuditEntry
 from authority.rights import Right
+from partner_platform.core import clock
 from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.secrets import crypto
 from partners.models import PartnerStatus
+from staff.models import ApiSession, StaffWallet
 from tests.console.permission_table import (
     ACTIONS,
     NOBODY,
@@ -97,6 +101,15 @@ def a_group() -> Group:
     return Group.objects.create(name=f"group-{Group.objects.count()}")
 
 
+def a_wallet() -> StaffWallet:
+    address = to_checksum_address(f"0x{StaffWallet.objects.count() + 1:040x}")
+    return StaffWallet.objects.create(user=a_user(), address=address, linked_by="test")
+
+
+def a_session() -> ApiSession:
+    return ApiSession.objects.create(user=a_user(), means="password", ends_at=clock.now() + dt.timedelta(hours=1))
+
+
 def a_loan(status: str) -> Any:
     return ROWS.loan(ROWS.partner(), ROWS.position(), status=status)
 
@@ -111,6 +124,7 @@ TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "allow_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=False), {}),
     "refuse_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=True), {}),
     "revoke": lambda: (ApiKeyFactory.create(), {}),
+    "end_these": lambda: (a_session(), {}),
     "default_loans": lambda: (a_loan("ACTIVE"), {"reason": "bankrupt"}),
     "cure_loans": lambda: _asked(a_loan("DEFAULTED")),
 }
@@ -123,7 +137,7 @@ def _asked(row: Any) -> tuple[Any, dict[str, str]]:
 def target_of(model: str, action: str) -> tuple[Any, dict[str, str]]:
     row, more = TARGETS.get(action, lambda: (PartnerFactory.create(), {}))()
     if row is None:
-        row = a_user() if model == "auth.user" else a_group()
+        row = {"auth.user": a_user, "auth.group": a_group, "staff.staffwallet": a_wallet}[model]()
     return row, more
 
 
@@ -153,6 +167,8 @@ def rows_of(model: str) -> Any:
     makers: dict[str, Callable[[], Any]] = {
         "auth.user": a_user,
         "auth.group": a_group,
+        "staff.staffwallet": a_wallet,
+        "staff.apisession": a_session,
         "partners.partner": PartnerFactory.create,
         "partners.apikey": ApiKeyFactory.create,
         "loans.partnerloan": lambda: a_loan("ACTIVE"),

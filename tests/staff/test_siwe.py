@@ -19,7 +19,7 @@ from staff.access.wallets import link_wallet, unlink_wallet
 from staff.models import ApiSession, StaffWallet, UsedNonce
 from tests.core.concurrency import at_once
 from tests.support.acting import staff
-from tests.support.signing_in import ADDRESS, member, outcome, post
+from tests.support.signing_in import ADDRESS, member, outcome, post, tokens_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("counts")]
 
@@ -277,9 +277,12 @@ def test_only_a_superuser_links_a_wallet_and_it_is_recorded(ann: User) -> None:
     assert (wallet.address, wallet.linked_by) == (WALLET.address, "staff:eve")
     with pytest.raises(Forbidden):
         unlink_wallet(wallet=wallet, actor=staff("bob"))
+    tokens_of(ann)
     unlink_wallet(wallet=wallet, actor=staff_of(eve))
     assert not StaffWallet.objects.exists()
-    found = [(e.actor, e.action, e.target, e.before, e.after) for e in AuditEntry.objects.order_by("timestamp")]
+    assert ApiSession.objects.get().ended_because == "wallet unlinked"  # whoever had the wallet may have opened it
+    found = [(e.actor, e.action, e.target, e.before, e.after) for e in AuditEntry.objects.filter(action__contains="wallet")]
+    found.sort(key=lambda entry: entry[1])
     address = {"wallet": WALLET.address}
     assert found == [
         ("staff:eve", "staff.wallet_linked", "staff:ann", None, address),

@@ -1,0 +1,5 @@
+"""The console's pages of staff."""
+
+from staff.console.sign_in_admin import ApiSessionAdmin, WalletAdmin
+
+__all__ = ["ApiSessionAdmin", "WalletAdmin"]

@@ -1,0 +1,1 @@
+"""Pages of the console about people of staff and how they sign in."""
