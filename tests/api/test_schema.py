@@ -215,7 +215,7 @@ def test_the_catalogue_has_the_status_that_each_error_is_raised_with() -> None:
     raised = re.compile(r"\b(" + "|".join(statuses) + r")\(\s*ErrorCode\.([A-Z_]+)")
     found = [
         (code, statuses[kind])
-        for folder in ("partner_platform", "partners", "loans", "chain", "audit", "events", "webhooks")
+        for folder in ("partner_platform", "partners", "loans", "chain", "audit", "events", "webhooks", "staff")
         for path in (PROJECT / folder).rglob("*.py")
         for kind, code in raised.findall(path.read_text())
     ]
