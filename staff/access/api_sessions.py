@@ -19,7 +19,8 @@ from django.http import HttpRequest
 
 from audit.calls.client_address import client_address
 from audit.calls.sanitizing import clean_text
-from authority.acting import Staff
+from authority.acting import Staff, needs
+from authority.rights import Right
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Unauthorized
@@ -118,6 +119,19 @@ def sign_out(session: ApiSession) -> None:
     def end() -> None:
         if _end([session], "signed out", clock.now()):
             recording.record_end(Staff(username, ()), username, "staff.signed_out", door=DOOR, session=str(session.pk))
+
+    run_in_transaction(end)
+
+
+@needs(Right.MANAGE_STAFF)
+def revoke_api_session(*, session: ApiSession, actor: str) -> None:
+    """End somebody's session. Audited. Once it has ended it does nothing."""
+    username = session.user.get_username()
+
+    def end() -> None:
+        if _end([session], "ended by staff", clock.now()):
+            how = {"door": DOOR, "session": str(session.pk), "because": "ended by staff"}
+            recording.record_end(actor, username, "staff.session_ended", **how)
 
     run_in_transaction(end)
 
