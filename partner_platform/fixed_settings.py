@@ -35,6 +35,14 @@ ROOT_URLCONF = "partner_platform.urls"
 WSGI_APPLICATION = "partner_platform.wsgi.application"
 APPEND_SLASH = True  # for the console only; API paths carry no trailing slash and match before it matters
 
+# --- Pages -------------------------------------------------------------------------------------------------------
+SESSION_ENGINE = "partner_platform.core.console.sessions"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+STATIC_URL = "/static/"
+WHITENOISE_AUTOREFRESH = False
+
 # --- Celery: another interface; a task only says when, the database says what is due ---------------------------
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False

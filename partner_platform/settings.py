@@ -232,6 +232,17 @@ if STAFF_SECOND_FACTOR not in ("required", "optional"):
     raise environ.ImproperlyConfigured("STAFF_SECOND_FACTOR must be required or optional")
 # The domains (host, with a port that is not the default) that messages of Sign-In with Ethereum may name; empty: none.
 STAFF_SIGN_IN_DOMAINS = env.list("STAFF_SIGN_IN_DOMAINS", default=[])
+# A session of the console ends so many hours after the sign-in, and after so many minutes without use; so many minutes
+# after somebody proved who they are the console asks again before something dangerous.
+STAFF_SESSION_HOURS = env.int("STAFF_SESSION_HOURS", default=12)
+STAFF_SESSION_IDLE_MINUTES = env.int("STAFF_SESSION_IDLE_MINUTES", default=30)
+STAFF_STEP_UP_MINUTES = env.int("STAFF_STEP_UP_MINUTES", default=10)
+if min(STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES, STAFF_STEP_UP_MINUTES) < 1:
+    raise environ.ImproperlyConfigured("STAFF_SESSION_… and STAFF_STEP_UP_MINUTES must be at least 1")
+# The domain that passkeys belong to, and the origins of the console's pages; without a domain none are offered.
+STAFF_PASSKEY_RP_ID = env.str("STAFF_PASSKEY_RP_ID", default="localhost" if IS_SANDBOX else "")
+_origin = "http://localhost:8000" if IS_SANDBOX else f"https://{STAFF_PASSKEY_RP_ID}"
+STAFF_PASSKEY_ORIGINS = env.list("STAFF_PASSKEY_ORIGINS", default=[_origin])
 
 # --- Threads of a web process --------------------------------------------------------------------------------------
 WEB_THREADS = env.int("WEB_THREADS", default=32)  # as many as its server is started with
@@ -239,23 +250,6 @@ PARTNER_THREADS = env.int("PARTNER_THREADS", default=max(WEB_THREADS * 3 // 4, 1
 WAITING_THREADS = env.int("WAITING_THREADS", default=max(WEB_THREADS // 2, 1))  # for requests that await a settlement
 if not (1 <= PARTNER_THREADS <= WEB_THREADS and 1 <= WAITING_THREADS <= WEB_THREADS):
     raise environ.ImproperlyConfigured("PARTNER_THREADS and WAITING_THREADS must be from 1 to WEB_THREADS")
-
-# --- Staff ---------------------------------------------------------------------------------------------------------
-# A session of the console ends so many hours after the sign-in, and after so many minutes without use.
-STAFF_SESSION_HOURS = env.int("STAFF_SESSION_HOURS", default=12)
-STAFF_SESSION_IDLE_MINUTES = env.int("STAFF_SESSION_IDLE_MINUTES", default=30)
-# For so many minutes after somebody proved who they are the console does not ask again before something dangerous.
-STAFF_STEP_UP_MINUTES = env.int("STAFF_STEP_UP_MINUTES", default=10)
-if min(STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES, STAFF_STEP_UP_MINUTES) < 1:
-    raise environ.ImproperlyConfigured(
-        "STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES and STAFF_STEP_UP_MINUTES must be at least 1"
-    )
-# The domain that passkeys belong to, and the origins of the console's pages; without a domain none are offered.
-STAFF_PASSKEY_RP_ID = env.str("STAFF_PASSKEY_RP_ID", default="localhost" if IS_SANDBOX else "")
-STAFF_PASSKEY_ORIGINS = env.list(
-    "STAFF_PASSKEY_ORIGINS",
-    default=["http://localhost:8000" if IS_SANDBOX else f"https://{STAFF_PASSKEY_RP_ID}"],
-)
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
 FORCE_SCRIPT_NAME = ""  # the path is what was asked for, whatever a server or a header says of a prefix
@@ -278,8 +272,6 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 SECURE_COOKIES = not IS_SANDBOX
 SESSION_COOKIE_SECURE = SECURE_COOKIES
 CSRF_COOKIE_SECURE = SECURE_COOKIES
-SESSION_COOKIE_HTTPONLY = True
-SESSION_ENGINE = "partner_platform.core.console.sessions"
 # The file in which `manage.py login` keeps its token; empty: below the state directory of the machine's user.
 STAFF_TOKEN_FILE = env.str("STAFF_TOKEN_FILE", default="")
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", default=not IS_SANDBOX)
@@ -288,14 +280,10 @@ SECURE_HSTS_SECONDS = 0 if IS_SANDBOX else env.int("DJANGO_HSTS_SECONDS", defaul
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not IS_SANDBOX
 SECURE_HSTS_PRELOAD = not IS_SANDBOX
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
-SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 
-STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "partner_platform" / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = IS_SANDBOX
-WHITENOISE_AUTOREFRESH = False
 
 LOGGING: dict[str, Any] = {
     "version": 1,

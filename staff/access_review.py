@@ -13,6 +13,7 @@ from audit.selectors import actors_of
 from authority.rights import Right
 from authority.roles import Role, rights_of
 from partner_platform.core.clock import isoformat
+from staff.access.api_sessions import open_api_sessions
 from staff.models import Passkey, RecoveryCode, TotpDevice
 from staff.services.accounts import OPENED
 from staff.services.whom import user_target
@@ -31,7 +32,7 @@ class AccountAccess:
     rights: str
     last_sign_in: str  # ISO 8601 in UTC; empty: never
     second_factors: str  # `app`, `passkeys:2`, `recovery_codes:9`
-    open_sessions: int
+    open_sessions: int  # of the console and of the API
     opened_by: str  # actor of the audit trail; empty: it was not opened through these services
 
 
@@ -44,6 +45,7 @@ def access_review() -> list[AccountAccess]:
     roles = _roles_by_user()
     factors = _factors_by_user()
     sessions = Counter(open_sessions().values_list("user_id", flat=True))
+    sessions.update(open_api_sessions().values_list("user_id", flat=True))
     opened = actors_of(OPENED, targets=[user_target(user) for user in users])
     return [
         AccountAccess(

@@ -14,11 +14,13 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.calls.client_address import client_address
 from audit.calls.sanitizing import clean_text
-from authority.acting import Staff
+from authority.acting import Staff, needs
+from authority.rights import Right
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Unauthorized
@@ -121,6 +123,19 @@ def sign_out(session: ApiSession) -> None:
     run_in_transaction(end)
 
 
+@needs(Right.MANAGE_STAFF)
+def revoke_api_session(*, session: ApiSession, actor: str) -> None:
+    """End somebody's session. Audited. Once it has ended it does nothing."""
+    username = session.user.get_username()
+
+    def end() -> None:
+        if _end([session], "ended by staff", clock.now()):
+            how = {"door": DOOR, "session": str(session.pk), "because": "ended by staff"}
+            recording.record_end(actor, username, "staff.session_ended", **how)
+
+    run_in_transaction(end)
+
+
 def end_api_sessions(*, user: User, actor: str, because: str) -> int:
     """End every open session of the user, and with it its access tokens; returns how many there were. Audited.
 
@@ -137,6 +152,12 @@ def end_api_sessions(*, user: User, actor: str, because: str) -> int:
         return ended
 
     return run_in_transaction(end)
+
+
+def open_api_sessions() -> QuerySet[ApiSession]:
+    """Sessions that can be refreshed."""
+    now = clock.now()
+    return ApiSession.objects.filter(ended_at=None, ends_at__gt=now, last_refreshed_at__gt=now - IDLE)
 
 
 def hash_token(token: str) -> str:

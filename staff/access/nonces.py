@@ -17,6 +17,7 @@ from partner_platform.core.secrets.derived import signing_key_of_nonces
 from staff.models import UsedNonce
 
 VALID_SECONDS = 600
+SKEW_SECONDS = 5  # that the clocks of two web servers may differ
 _NONCE = re.compile(r"([0-9a-f]{8})[0-9a-f]{16}([0-9a-f]{32})", re.ASCII)
 _BODY_LENGTH = 24
 SWEEP_BATCH = 500
@@ -33,7 +34,7 @@ def is_valid_nonce(nonce: str) -> bool:
     written = _NONCE.fullmatch(nonce)
     if written is None or not hmac.compare_digest(_mac(nonce[:_BODY_LENGTH]), written[2]):
         return False
-    return 0 <= clock.now().timestamp() - int(written[1], 16) <= VALID_SECONDS
+    return -SKEW_SECONDS <= clock.now().timestamp() - int(written[1], 16) <= VALID_SECONDS
 
 
 def use_nonce(nonce: str) -> None:

@@ -18,6 +18,7 @@ from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, Forbidden, invalid_fields
 from partner_platform.core.ethereum import parse_address
 from staff.access import nonces
+from staff.access.api_sessions import end_api_sessions
 from staff.access.siwe import SignInMessage
 from staff.models import StaffWallet
 
@@ -96,12 +97,16 @@ def link_wallet(*, user: User, address: str, actor: str) -> StaffWallet:
 
 @needs(Right.MANAGE_STAFF)
 def unlink_wallet(*, wallet: StaffWallet, actor: str) -> None:
-    """Take this way in from the user, whose open sessions go on. Audited. Raises 403 as `link_wallet`."""
+    """Take this way in from the user and end their sessions of the API: whoever had the wallet may have opened one.
+
+    Audited. Raises 403 as `link_wallet`.
+    """
     _require_superuser(actor)
 
     def unlink() -> None:
         if StaffWallet.objects.filter(pk=wallet.pk).delete()[0]:
             _record(actor, "staff.wallet_unlinked", wallet.user, before={"wallet": wallet.address})
+            end_api_sessions(user=wallet.user, actor=actor, because="wallet unlinked")
 
     run_in_transaction(unlink)
 

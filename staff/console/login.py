@@ -1,6 +1,6 @@
 """Signing in to the console: the password, then a second factor where the user has one or must have one."""
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 from authority.acting import staff_of
 from partner_platform.core.errors import BadRequest
 from staff.access import guessing
+from staff.access.api_sessions import device_of
 from staff.console import pending
 from staff.console.enrolment import add_factor, enrolment_context
 from staff.second_factor import has_second_factor, is_required
@@ -40,7 +41,7 @@ class PasswordStep(LoginView):
     def get_default_redirect_url(self) -> str:
         return reverse("admin:index")
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+    def get_context_data(self, **kwargs: object) -> dict[str, object]:
         site, path = admin.site.each_context(self.request), self.request.get_full_path()
         context = {**super().get_context_data(**kwargs), **site, "title": "Log in", "subtitle": None}
         return {**context, "app_path": path, "next": self.get_success_url(), "username": ""}
@@ -48,7 +49,7 @@ class PasswordStep(LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         user, next_url = form.get_user(), self.get_success_url()
         assert isinstance(user, User)  # noqa: S101 - for the type checker: the model of this project's users
-        guessing.give_back(self.request, form.cleaned_data["username"])
+        guessing.forgive_try(self.request, form.cleaned_data["username"])
         pending.begin(self.request, user, next_url=next_url)
         if has_second_factor(user):
             return HttpResponseRedirect(reverse("console_factor"))
@@ -58,7 +59,7 @@ class PasswordStep(LoginView):
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         user = User.objects.filter(username=form.cleaned_data.get("username", "")).first()
-        sessions.record_failed_sign_in(user=user, origin=proving.origin_of(self.request), step="password")
+        sessions.record_failed_sign_in(user=user, device=device_of(self.request), step="password")
         return super().form_invalid(form)
 
 
@@ -83,7 +84,7 @@ def factor(request: HttpRequest) -> HttpResponse:
         return _from_the_start()
     problem = ""
     if request.method == "POST":
-        problem = proving.problem_with(request, user, step="second_factor")
+        problem = proving.problem_of_proof(request, user, step="second_factor")
         if not problem:
             return HttpResponseRedirect(pending.finish(request, user, with_factor=True))
         pending.note_wrong(request)

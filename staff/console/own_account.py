@@ -1,11 +1,12 @@
 """What everybody of staff sees and changes of their own account: second factors, sessions, the password."""
 
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminPasswordChangeForm
 from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import PasswordChangeView
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -94,7 +95,7 @@ def renew_own_codes(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def end_own_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
+def end_listed_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Ends one of one's own sessions: never asks again, for it only protects."""
     user = _user(request)
     session = ConsoleSession.objects.select_related("user").filter(pk=session_id, user=user).first()
@@ -111,10 +112,10 @@ class PasswordPage(PasswordChangeView):
     template_name = "registration/password_change_form.html"
     success_url = reverse_lazy("admin:password_change_done")
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+    def get_context_data(self, **kwargs: object) -> dict[str, object]:
         return {**super().get_context_data(**kwargs), **admin.site.each_context(self.request)}
 
-    def form_valid(self, form: Any) -> HttpResponse:
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         user, password = form.user, form.cleaned_data["new_password1"]
         keep = _session(self.request).pk
         accounts.change_own_password(actor=staff_of(user), user=user, password=password, keep=keep)
@@ -122,7 +123,7 @@ class PasswordPage(PasswordChangeView):
         return HttpResponseRedirect(self.get_success_url())
 
 
-def change_own_password(request: HttpRequest) -> HttpResponse:
+def own_password_page(request: HttpRequest) -> HttpResponse:
     """The page of one's own password."""
     return cast(HttpResponse, PasswordPage.as_view()(request))
 

@@ -13,9 +13,9 @@ from django.utils.crypto import constant_time_compare
 
 from authority.acting import staff_of
 from partner_platform.core import clock
+from staff.access.api_sessions import device_of
 from staff.services import sessions
 from staff.sessions.middleware import NAME, session_of
-from staff.sessions.proving import origin_of
 
 PENDING = "pending_sign_in"
 FINISH_WITHIN = dt.timedelta(minutes=10)
@@ -56,7 +56,7 @@ def finish(request: HttpRequest, user: User, *, with_factor: bool) -> str:
     """Sign the user in; returns where to go."""
     next_url = request.session.get(PENDING, {}).get("next", "")
     _leave(request)
-    session = sessions.open_session(user=user, origin=origin_of(request), with_factor=with_factor)
+    session = sessions.open_session(user=user, device=device_of(request), with_factor=with_factor)
     auth_login(request, user)
     request.session[NAME] = session.pk.hex
     request.session.set_expiry(dt.timedelta(hours=settings.STAFF_SESSION_HOURS))

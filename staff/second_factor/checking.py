@@ -9,8 +9,7 @@ from staff.second_factor import recovery, totp
 
 def is_required() -> bool:
     """Whether everybody of staff needs a second factor (`STAFF_SECOND_FACTOR`)."""
-    default = "optional" if settings.IS_SANDBOX else "required"
-    return getattr(settings, "STAFF_SECOND_FACTOR", default) == "required"
+    return bool(settings.STAFF_SECOND_FACTOR == "required")
 
 
 def has_second_factor(user: User) -> bool:

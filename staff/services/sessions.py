@@ -1,7 +1,6 @@
 """Sessions of the console: a row for each sign-in."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -11,44 +10,38 @@ from authority.acting import Staff, needs, staff_of
 from authority.rights import Right
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
+from staff.access.api_sessions import Device, end_api_sessions
+from staff.access.recording import record_failed_try, record_sign_in
 from staff.models import ConsoleSession
 from staff.services.whom import require_own, user_target
 
 SYSTEM = "system:console"
-NO_ACCOUNT = "staff:?"  # what was typed as a name may be a password, so an unknown name is not recorded
+DOOR = "console"  # in the audit trail; the other one is the API
+NO_ACCOUNT = "?"  # what was typed as a name may be a password, so an unknown name is not recorded
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a request comes from."""
-
-    address: str
-    user_agent: str
-
-
-def open_session(*, user: User, origin: Origin, with_factor: bool) -> ConsoleSession:
+def open_session(*, user: User, device: Device, with_factor: bool) -> ConsoleSession:
     """A session of the user, who has proved who they are just now."""
 
     def write() -> ConsoleSession:
         session = ConsoleSession(
             user=user,
-            address=origin.address[:64],
-            user_agent=origin.user_agent[:300],
+            address=device.address,
+            user_agent=device.user_agent,
             with_factor=with_factor,
         )
         session.save(force_insert=True)
-        after = {"session": session.pk.hex, "address": origin.address, "secondFactor": with_factor}
-        record_change(actor=staff_of(user), action="staff.signed_in", target=user_target(user), after=after)
+        how = {"door": DOOR, "withFactor": with_factor, "session": str(session.pk)}
+        record_sign_in(user, **how, address=device.address)
         return session
 
     return run_in_transaction(write)
 
 
-def record_failed_sign_in(*, user: User | None, origin: Origin, step: str) -> None:
+def record_failed_sign_in(*, user: User | None, device: Device, step: str) -> None:
     """A wrong password (`password`), a wrong factor (`second_factor`), or one of a step-up (`step_up`)."""
-    target = NO_ACCOUNT if user is None else user_target(user)
-    after = {"address": origin.address, "step": step}
-    run_in_transaction(lambda: record_change(actor=SYSTEM, action="staff.sign_in_failed", target=target, after=after))
+    name = NO_ACCOUNT if user is None else user.get_username()
+    run_in_transaction(lambda: record_failed_try(name, door=DOOR, step=step, address=device.address))
 
 
 def note_proved(*, session: ConsoleSession, with_factor: bool) -> None:
@@ -58,7 +51,7 @@ def note_proved(*, session: ConsoleSession, with_factor: bool) -> None:
         moment = clock.now()
         proved = {"proved_at": moment, "with_factor": session.with_factor or with_factor}
         if ConsoleSession.objects.filter(pk=session.pk, ended_at=None).update(**proved) == 1:
-            after = {"session": session.pk.hex, "secondFactor": with_factor}
+            after = {"door": DOOR, "session": str(session.pk), "withFactor": with_factor}
             user = session.user
             record_change(actor=staff_of(user), action="staff.proved_again", target=user_target(user), after=after)
             session.proved_at = moment
@@ -95,7 +88,8 @@ def expire_session(*, session: ConsoleSession, because: str) -> None:
 
 
 def end_sessions_of(*, user: User, actor: str, because: str, keep: UUID | None = None) -> None:
-    """End all sessions of the user but `keep`, in the caller's transaction, who has asked for the right."""
+    """End all sessions of the user but `keep`, of the console and of the API; who calls it has asked for the right."""
+    end_api_sessions(user=user, actor=actor, because=because)
     open_rows = ConsoleSession.objects.select_related("user").filter(user=user, ended_at=None)
     _end(open_rows.exclude(pk=keep) if keep else open_rows, actor=actor, because=because)
 
@@ -115,7 +109,7 @@ def _end(sessions: Iterable[ConsoleSession], *, actor: str, because: str) -> Non
                     actor=actor,
                     action="staff.session_ended",
                     target=user_target(session.user),
-                    after={"session": session.pk.hex, "because": because},
+                    after={"door": DOOR, "session": str(session.pk), "because": because},
                 )
                 for session in ended
             ]

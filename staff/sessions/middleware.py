@@ -29,7 +29,7 @@ class ConsoleSessionMiddleware:
         if request.path_info.startswith(CONSOLE):
             session = _open_session_of(request)
             setattr(request, NAME, session)
-            request.ask_again = partial(step_up.ask, request, session)  # type: ignore[attr-defined]
+            request.ask_again = partial(step_up.ask_or_go_on, request, session)  # type: ignore[attr-defined]
         return self.get_response(request)
 
 

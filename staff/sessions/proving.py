@@ -2,24 +2,17 @@
 and wrong ones recorded.
 """
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
-from audit.calls.client_address import client_address
 from staff.access import guessing
+from staff.access.api_sessions import device_of
 from staff.second_factor import has_second_factor, passkeys, verify
-from staff.services.sessions import Origin, record_failed_sign_in
+from staff.services.sessions import record_failed_sign_in
 
 CODE, PASSKEY, PASSWORD = "step_up_code", "step_up_passkey", "step_up_password"
 TOO_MANY = "Too many attempts. Try again in some minutes."
 WRONG = "This is not right, or it was used before."
-
-
-def origin_of(request: HttpRequest) -> Origin:
-    """The address and the browser that the request comes from."""
-    address = client_address(request.META, settings.TRUSTED_PROXIES) or ""
-    return Origin(address=address, user_agent=request.headers.get("User-Agent", "").replace("\x00", ""))
 
 
 def is_tried(request: HttpRequest) -> bool:
@@ -27,7 +20,7 @@ def is_tried(request: HttpRequest) -> bool:
     return any(name in request.POST for name in (CODE, PASSKEY, PASSWORD))
 
 
-def problem_with(request: HttpRequest, user: User, *, step: str) -> str:
+def problem_of_proof(request: HttpRequest, user: User, *, step: str) -> str:
     """Empty where the request proves that it is the user: by a second factor where they have one, else by the password.
 
     Otherwise what to say on the page. A wrong try is counted by `staff.access.guessing`, and recorded.
@@ -36,9 +29,9 @@ def problem_with(request: HttpRequest, user: User, *, step: str) -> str:
     if guessing.is_one_too_many(request, name):
         return TOO_MANY
     if not _is_proof(request, user):
-        record_failed_sign_in(user=user, origin=origin_of(request), step=step)
+        record_failed_sign_in(user=user, device=device_of(request), step=step)
         return WRONG
-    guessing.give_back(request, name)
+    guessing.forgive_try(request, name)
     return ""
 
 

@@ -15,7 +15,7 @@ WAS_OPENED = "step_up_page"  # the page was opened, no form was sent: go back to
 OURS = frozenset({"csrfmiddlewaretoken", WAS_OPENED, proving.CODE, proving.PASSKEY, proving.PASSWORD})
 
 
-def ask(request: HttpRequest, session: ConsoleSession | None) -> HttpResponse | None:
+def ask_or_go_on(request: HttpRequest, session: ConsoleSession | None) -> HttpResponse | None:
     """None where the session's person has proved lately who they are, or does so in this request; else the page."""
     if session is None:
         raise PermissionDenied
@@ -24,7 +24,7 @@ def ask(request: HttpRequest, session: ConsoleSession | None) -> HttpResponse | 
     problem = ""
     if request.method == "POST" and proving.is_tried(request):
         with_factor = has_second_factor(session.user)
-        problem = proving.problem_with(request, session.user, step="step_up")
+        problem = proving.problem_of_proof(request, session.user, step="step_up")
         if not problem:
             note_proved(session=session, with_factor=with_factor)
             return _go_on(request)

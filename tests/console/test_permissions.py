@@ -4,6 +4,7 @@ Each cell is a request through the whole stack. For each right that a row of the
 the rights there are but this one, and is refused; who has the named ones, and no other but to view, is not.
 """
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +14,16 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
+from eth_utils.address import to_checksum_address
 
 from audit.models import AuditEntry
 from authority.rights import Right
+from partner_platform.core import clock
 from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.secrets import crypto
 from partners.models import PartnerStatus
 from staff.console.urls import urlpatterns
-from staff.models import ConsoleSession
+from staff.models import ApiSession, ConsoleSession, StaffWallet
 from tests.console.permission_table import (
     ACTIONS,
     NOBODY,
@@ -105,6 +108,15 @@ def a_session() -> ConsoleSession:
     return ConsoleSession.objects.create(user=a_user())
 
 
+def a_wallet() -> StaffWallet:
+    address = to_checksum_address(f"0x{StaffWallet.objects.count() + 1:040x}")
+    return StaffWallet.objects.create(user=a_user(), address=address, linked_by="test")
+
+
+def an_api_session() -> ApiSession:
+    return ApiSession.objects.create(user=a_user(), means="password", ends_at=clock.now() + dt.timedelta(hours=1))
+
+
 def a_loan(status: str) -> Any:
     return ROWS.loan(ROWS.partner(), ROWS.position(), status=status)
 
@@ -123,6 +135,8 @@ TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "allow_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=False), {}),
     "refuse_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=True), {}),
     "revoke": lambda: (ApiKeyFactory.create(), {}),
+    "end_these": lambda: (an_api_session(), {}),
+    "delete_selected": lambda: (a_wallet(), {"post": "yes"}),
     "default_loans": lambda: (a_loan("ACTIVE"), {"reason": "bankrupt"}),
     "cure_loans": lambda: _asked(a_loan("DEFAULTED")),
 }
@@ -163,6 +177,8 @@ def rows_of(model: str) -> Any:
         "auth.user": a_user,
         "auth.group": a_group,
         "staff.consolesession": a_session,
+        "staff.staffwallet": a_wallet,
+        "staff.apisession": an_api_session,
         "partners.partner": PartnerFactory.create,
         "partners.apikey": ApiKeyFactory.create,
         "loans.partnerloan": lambda: a_loan("ACTIVE"),

@@ -68,7 +68,7 @@ def test_without_a_factor_where_none_is_required_the_password_signs_in(client: C
     assert (answer.status_code, answer["Location"]) == (302, "/console/")
     assert is_signed_in(client)
     session = ConsoleSession.objects.get()
-    assert (session.user, session.address, session.user_agent) == (ann, "203.0.113.9", "Firefox")
+    assert (session.user, session.address, session.user_agent) == (ann, "203.0.113.9", "Firefox\ufffd")
     assert session.with_factor is False
     entry = AuditEntry.objects.get()
     assert (entry.actor, entry.action, entry.target) == ("staff:ann", "staff.signed_in", "staff:ann")

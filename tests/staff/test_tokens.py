@@ -62,12 +62,17 @@ def test_an_access_token_costs_one_query(ann: User) -> None:
     assert len(queries.captured_queries) == 1
 
 
+def change_password(user: User) -> None:
+    user.set_password("another one indeed")
+    user.save()
+
+
 ENDS: dict[str, Callable[[User, ApiSession], object]] = {
     "signed out": lambda user, session: api_sessions.sign_out(session),
     "ended by staff": lambda user, session: api_sessions.end_api_sessions(user=user, actor=staff(), because="test"),
     "account closed": lambda user, session: User.objects.update(is_active=False),
     "no longer staff": lambda user, session: User.objects.update(is_staff=False),
-    "another password": lambda user, session: (user.set_password("another one indeed"), user.save()),
+    "another password": lambda user, session: change_password(user),
     "absolute end": lambda user, session: ApiSession.objects.update(ends_at=clock.now()),
     "session deleted": lambda user, session: ApiSession.objects.all().delete(),
 }

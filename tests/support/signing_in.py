@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.test import Client
 
+from partner_platform.core import clock
 from staff.access.api_sessions import Device, TokenPair, open_api_session
 
 PASSWORD = "a long password indeed"
@@ -34,6 +35,15 @@ def post(path: str, body: Any = None, *, token: str = "", address: str = ADDRESS
 def sign_in(username: str = "ann", password: str = PASSWORD, *, address: str = ADDRESS, **more: Any) -> Any:
     """`POST /auth/token`."""
     return post("/auth/token", {"username": username, "password": password, **more}, address=address)
+
+
+def sign_in_message(domain: str, address: str, nonce: str, chain_id: int) -> str:
+    """A good message of EIP-4361, issued now."""
+    return (
+        f"{domain} wants you to sign in with your Ethereum account:\n{address}\n\n\n"
+        f"URI: https://{domain}/auth/siwe/verify\nVersion: 1\nChain ID: {chain_id}\n"
+        f"Nonce: {nonce}\nIssued At: {clock.isoformat(clock.now())}"
+    )
 
 
 def outcome(answer: Any) -> tuple[int, str]:

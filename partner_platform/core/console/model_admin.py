@@ -61,20 +61,28 @@ class ConsoleAdmin(admin.ModelAdmin):
     dangerous_fields: frozenset[str] = frozenset()  # where the form changes one of them
     is_adding_dangerous = False
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         is_dangerous = request.method == "POST" and self.dangerous_actions.intersection(request.POST.getlist("action"))
         asked = ask_again(request) if is_dangerous else None
         return asked or super().changelist_view(request, extra_context)
 
-    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
         is_dangerous = request.method == "POST" and self.is_adding_dangerous and self.has_add_permission(request)
         asked = ask_again(request) if is_dangerous else None
-        return asked or super().add_view(request, *args, **kwargs)
+        return asked or super().add_view(request, form_url, extra_context)
 
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, object] | None = None,
+    ) -> HttpResponse:
         is_dangerous = request.method == "POST" and self._changes_dangerously(request, object_id)
         asked = ask_again(request) if is_dangerous else None
-        return asked or super().change_view(request, object_id, *args, **kwargs)
+        return asked or super().change_view(request, object_id, form_url, extra_context)
 
     def _changes_dangerously(self, request: HttpRequest, object_id: str) -> bool:
         row = self.get_object(request, unquote(object_id)) if self.dangerous_fields else None
