@@ -27,6 +27,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "staff.access.refused.RefusedStaffMiddleware",
     "partner_platform.core.instrumentation.request_metrics.AfterMiddleware",
 ]
 
