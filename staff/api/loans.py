@@ -38,7 +38,7 @@ class AnyLoansQuery(PartnerLoansQuery):
         max_length=64, trim_whitespace=False, required=False, default=None, help_text="A partner's id, exactly."
     )
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, object]:
+    def validate(self, attrs: dict[str, object]) -> dict[str, object]:
         """Raise where a text that means something with one partner only is looked for among all."""
         wrong = [name for name in PARTNERS_OWN if attrs[name] is not None and attrs["partnerId"] is None]
         if wrong:

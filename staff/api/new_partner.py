@@ -2,6 +2,8 @@
 
 # ruff: noqa: N815 - the contract's names
 
+from typing import Any
+
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -109,8 +111,8 @@ class NewPartnerViewSet(StaffViewSet):
     @idempotent(atomic=True, is_secret=True)
     def open(self, request: Request) -> Response:
         """Endpoint 9."""
-        body = validated(NewPartnerBody(data=request.data))
-        opened = services.create_partner(actor=actor_of(request), **terms.from_api(body))
+        values: dict[str, Any] = terms.from_api(validated(NewPartnerBody(data=request.data)))
+        opened = services.create_partner(actor=actor_of(request), **values)
         return Response(present_opened(opened), status=201)
 
 

@@ -7,7 +7,7 @@ The values go to the service as they came; a field here only says early, and by 
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
 from partner_platform.core.ethereum import ADDRESS_PATTERN
@@ -18,29 +18,35 @@ from partners import terms
 from partners.keys import LABEL_PATTERN
 from partners.models import PartnerTier, RepaymentFunding
 
-NAME = {"type": "string", "minLength": 1, "maxLength": 200, "examples": ["New Lending Platform"]}
-LABEL = {"type": "string", "pattern": f"^(?:pk_)?{LABEL_PATTERN}(?:_(?:live|sandbox)_?)?$", "examples": ["nlp"]}
-AMOUNT = {"type": "string", "pattern": "^[0-9]{1,19}$", "format": "usdc-base-units", "examples": ["50000000000"]}
-FEE = {"type": "integer", "minimum": 0, "maximum": BASIS_POINTS - 1}
-ADDRESS = {"type": "string", "pattern": f"^{ADDRESS_PATTERN}$", "format": "eip55-address"}
-OPTIONAL_ADDRESS = {"type": "string", "pattern": f"^(?:|{ADDRESS_PATTERN})$", "format": "eip55-address"}
-EMAIL = {"type": "string", "format": "email", "maxLength": 254}
-URL = {"type": "string", "pattern": "^(?:$|https://)", "maxLength": 500, "format": "webhook-url"}
-NETWORKS = {
+Schema = dict[str, object]
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 200, "examples": ["New Lending Platform"]}
+LABEL: Schema = {"type": "string", "pattern": f"^(?:pk_)?{LABEL_PATTERN}(?:_(?:live|sandbox)_?)?$"}
+AMOUNT: Schema = {
+    "type": "string",
+    "pattern": "^[0-9]{1,19}$",
+    "format": "usdc-base-units",
+    "examples": ["50000000000"],
+}
+FEE: Schema = {"type": "integer", "minimum": 0, "maximum": BASIS_POINTS - 1}
+ADDRESS: Schema = {"type": "string", "pattern": f"^{ADDRESS_PATTERN}$", "format": "eip55-address"}
+OPTIONAL_ADDRESS: Schema = {"type": "string", "pattern": f"^(?:|{ADDRESS_PATTERN})$", "format": "eip55-address"}
+EMAIL: Schema = {"type": "string", "format": "email", "maxLength": 254}
+URL: Schema = {"type": "string", "pattern": "^(?:$|https://)", "maxLength": 500, "format": "webhook-url"}
+NETWORKS: Schema = {
     "type": "array",
     "maxItems": terms.MAX_NETWORKS,
     "items": {"type": "string", "format": "ip-network", "examples": ["203.0.113.0/24"]},
 }
-FLAG = {"type": "boolean"}
+FLAG: Schema = {"type": "boolean"}
 
 
 class TermField(serializers.Field[Any, Any, Any, Any]):
     """A term by its name in `partners.terms.FIELDS`."""
 
-    def __init__(self, name: str, schema: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, name: str, schema: Schema, *, required: bool = True, help_text: str = "") -> None:
+        super().__init__(required=required, help_text=help_text)
         self._read = terms.FIELDS[name].read
-        extend_schema_field(schema)(self)
+        set_override(self, "field", schema)  # what `extend_schema_field` does to a class
 
     def to_internal_value(self, data: object) -> object:
         try:
@@ -53,25 +59,25 @@ class TermField(serializers.Field[Any, Any, Any, Any]):
         return value
 
 
-def _term(name: str, schema: dict[str, Any], **kwargs: Any) -> TermField:
-    return TermField(name, schema, required=False, **kwargs)
+def _term(name: str, schema: Schema, help_text: str = "") -> TermField:
+    return TermField(name, schema, required=False, help_text=help_text)
 
 
 class TermsBody(StrictSerializer):
     """Terms to change: only what is given is."""
 
     partnerName = _term("partner_name", NAME)
-    apiKeyPrefix = _term("key_label", LABEL, help_text="The `nlp` in `pk_nlp_live_…` of the keys made from now on.")
+    apiKeyPrefix = _term("key_label", LABEL, "The `nlp` in `pk_nlp_live_…` of the keys made from now on.")
     publicKey = _term("public_key", OPTIONAL_ADDRESS)
     tier = _term("tier", {"type": "string", "enum": PartnerTier.values})
-    dailyBorrowLimit = _term("daily_borrow_limit", AMOUNT, help_text="A UTC day's.")
-    totalBorrowLimit = _term("total_borrow_limit", AMOUNT, help_text="Outstanding at once.")
-    platformFeePercentage = _term("platform_fee_percentage", FEE, help_text="Basis points: 50 is 0.5 %.")
-    settlementAddress = _term("settlement_address", ADDRESS, help_text="Where all borrowed USDC goes.")
+    dailyBorrowLimit = _term("daily_borrow_limit", AMOUNT, "A UTC day's.")
+    totalBorrowLimit = _term("total_borrow_limit", AMOUNT, "Outstanding at once.")
+    platformFeePercentage = _term("platform_fee_percentage", FEE, "Basis points: 50 is 0.5 %.")
+    settlementAddress = _term("settlement_address", ADDRESS, "Where all borrowed USDC goes.")
     repaymentFunding = _term("repayment_funding", {"type": "string", "enum": RepaymentFunding.values})
     apiVersion = _term("api_version", {"type": "string", "enum": api_versions.names()})
-    webhookUrl = _term("webhook_url", URL, help_text="Empty: none.")
-    ipWhitelist = _term("ip_allow_list", NETWORKS, help_text="Addresses and CIDRs; empty: from anywhere.")
+    webhookUrl = _term("webhook_url", URL, "Empty: none.")
+    ipWhitelist = _term("ip_allow_list", NETWORKS, "Addresses and CIDRs; empty: from anywhere.")
     contactEmail = _term("contact_email", EMAIL)
     contactWallet = _term("contact_wallet", OPTIONAL_ADDRESS)
     kycVerified = _term("kyc_verified", FLAG)

@@ -81,7 +81,7 @@ def paginate(
     return Page(total=total, rows=rows, next=following)
 
 
-def _count(streams: Sequence[QuerySet[Any]], most: int | None) -> int:
+def _count(streams: Sequence[QuerySet[Model]], most: int | None) -> int:
     if most is None:
         return sum(stream.count() for stream in streams)
     if not most:
