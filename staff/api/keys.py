@@ -45,7 +45,7 @@ class NewKeyBody(StrictSerializer):
 
     scopes = serializers.ListField(
         child=OneOfField(choices=Scope.choices),
-        allow_empty=False,
+        min_length=1,
         required=False,
         help_text="Without it all but `manage`.",
     )
