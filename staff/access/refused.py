@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 WATCHED_PATHS = ("/admin/", "/auth/", "/console/")
 ACTION = "staff.refused"
-MAX_PATH = 300
+MAX_PATH, MAX_TARGET = 300, 120
 
 
 class RefusedStaffMiddleware:
@@ -44,10 +44,11 @@ def _record(request: HttpRequest) -> None:
     if user is None or not user.is_authenticated or not getattr(user, "is_staff", False):
         return
     error: Any = getattr(request, "platform_error", None)
+    who = f"{PREFIX}{user.get_username()}"
     record_change(
-        actor=f"{PREFIX}{user.get_username()}",
+        actor=who,
         action=ACTION,
-        target=f"user:{user.pk}",
+        target=who[:MAX_TARGET],
         after={
             "method": clean_text(request.method, 10),
             "path": clean_text(request.path, MAX_PATH),

