@@ -84,8 +84,11 @@ class ApiLog(AppendOnlyModel):
             models.Index(fields=["partner_id", "-timestamp", "-id"], name="apilog_partner_place"),
             models.Index(fields=["partner_id", "status_code", "-timestamp", "-id"], name="apilog_partner_status"),
             models.Index(fields=["partner_id", "endpoint", "-timestamp", "-id"], name="apilog_partner_endpoint"),
-            models.Index(fields=["success", "-timestamp"], name="apilog_success_time"),
-            models.Index(fields=["-timestamp"], name="apilog_time"),
+            models.Index(fields=["partner_id", "success", "-timestamp", "-id"], name="apilog_partner_success"),
+            models.Index(fields=["success", "-timestamp", "-id"], name="apilog_success_place"),
+            models.Index(fields=["status_code", "-timestamp", "-id"], name="apilog_status_place"),
+            models.Index(fields=["endpoint", "-timestamp", "-id"], name="apilog_endpoint_place"),
+            models.Index(fields=["-timestamp", "-id"], name="apilog_place"),
             models.Index(fields=["request_id"], name="apilog_request"),
             # A caller may use one id again and again, and others may use the same one.
             models.Index(fields=["client_request_id", "partner_id", "-timestamp", "-id"], name="apilog_client_place"),

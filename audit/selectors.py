@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from audit.models import ApiLog, ApiLogArchive, AuditBlock, AuditEntry, RefusedCalls
 from partner_platform.core import clock
-from partner_platform.core.web.pagination import Page, paginate, within_days
+from partner_platform.core.web.pagination import MOST_COUNTED, Page, paginate, within_days
 
 OWN_CALLS_DAYS = 30  # how far back a partner reads its own calls
 _NEWEST_FIRST = ("-timestamp", "-id")
@@ -69,6 +69,66 @@ def actors_of(action: str, *, targets: Sequence[str]) -> dict[str, str]:
     """Who did this last to each of the targets, by target; one that it was not done to is not among them."""
     entries = AuditEntry.objects.filter(target__in=list(targets), action=action).order_by("timestamp")
     return dict(entries.values_list("target", "actor"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSelection:
+    """Which calls, of one partner or of all: of whole UTC days, both included, and equal in what is not None.
+
+    `request_id` is ours; together with `partner_id` also the partner's own id of the call.
+    """
+
+    partner_id: str | None = None
+    success: bool | None = None
+    endpoint: str | None = None
+    status_code: int | None = None
+    request_id: str | None = None
+    start: dt.date | None = None
+    end: dt.date | None = None
+
+    @property
+    def scope(self) -> str:
+        """What a cursor of this selection belongs to; as JSON, for callers choose some of the texts."""
+        columns = (self.partner_id, self.success, self.endpoint, self.status_code, self.request_id)
+        return f"logs:{self.start}:{self.end}:{json.dumps(columns)}"
+
+
+def list_logs(selection: LogSelection, *, limit: int, offset: int, cursor: str | None) -> Page:
+    """A page of the calls, newest first; no more than `MOST_COUNTED` are counted."""
+    return paginate(
+        streams=logs_queries(selection),
+        scope=selection.scope,
+        limit=limit,
+        offset=offset,
+        cursor=cursor,
+        by="timestamp",
+        most_counted=MOST_COUNTED,
+    )
+
+
+def logs_queries(selection: LogSelection) -> list[QuerySet[ApiLog]]:
+    """The list's queries, merged by time; for the index tests too.
+
+    An index has the calls in the list's order for each of success, path and status, of one partner and of all; where
+    two of these are given, the rows of one are compared with the other. A request id of a caller's is not looked for
+    among all partners' calls: any number of callers may use the same.
+    """
+    calls: QuerySet[ApiLog] = ApiLog.objects.order_by(*_NEWEST_FIRST)
+    wanted = {
+        "partner_id": selection.partner_id,
+        "endpoint": selection.endpoint,
+        "status_code": selection.status_code,
+    }
+    calls = calls.filter(**{column: value for column, value in wanted.items() if value is not None})
+    if selection.success is not None:
+        calls = calls.filter(success__in=[selection.success])  # `success=False` would be NOT success, without an index
+    calls = within_days(calls, selection.start, selection.end, "timestamp")
+    if (asked := selection.request_id) is None:
+        return [calls]
+    ours = calls.filter(request_id=asked)
+    if selection.partner_id is None:
+        return [ours]
+    return [ours, calls.filter(client_request_id=asked).exclude(request_id=asked)]
 
 
 def changes_of(target: str) -> QuerySet[AuditEntry]:

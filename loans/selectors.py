@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from loans.models import LoanStatus, OaidCredit, PartnerLoan, Repayment, RepaymentStatus, SolvencyPosition
 from partner_platform.core.database.lookup import Listing, Lookup
 from partner_platform.core.errors import ErrorCode, NotFound
-from partner_platform.core.web.pagination import NEWEST_FIRST, Page, paginate, within_days
+from partner_platform.core.web.pagination import MOST_COUNTED, NEWEST_FIRST, Page, paginate, within_days
 from partners.models import Partner
 
 HISTORY_LENGTH = 100
@@ -118,9 +118,12 @@ def user_loans_query(*, partner: Partner, user_wallet: str, status: str | None) 
 
 @dataclass(frozen=True, kw_only=True)
 class LoanSelection:
-    """Which of a partner's loans: accepted on whole UTC days, both included, and equal in what is not None."""
+    """Which of a partner's loans, or of all: accepted on whole UTC days, both included, and equal in what is not None.
 
-    partner: Partner
+    The texts of the metadata are a partner's own: of all loans, no index has them.
+    """
+
+    partner: Partner | None
     status: str | None = None
     user_wallet: str | None = None
     partner_user_id: str | None = None
@@ -132,12 +135,33 @@ class LoanSelection:
     def scope(self) -> str:
         """What a cursor of this selection belongs to; as JSON, for a partner chooses some of the texts."""
         columns = (self.status, self.user_wallet, self.partner_user_id, self.loan_purpose)
-        return f"all-loans:{self.partner.pk}:{self.start}:{self.end}:{json.dumps(columns)}"
+        of = None if self.partner is None else self.partner.pk
+        return f"all-loans:{of}:{self.start}:{self.end}:{json.dumps(columns)}"
 
 
 def list_loans(selection: LoanSelection, *, limit: int, offset: int, cursor: str | None) -> Page:
     """A page of the selected loans, newest first."""
     return paginate(streams=[loans_query(selection)], scope=selection.scope, limit=limit, offset=offset, cursor=cursor)
+
+
+def list_any_loans(selection: LoanSelection, *, limit: int, offset: int, cursor: str | None) -> Page:
+    """The same for staff: no more than `MOST_COUNTED` loans are counted."""
+    return paginate(
+        streams=[loans_query(selection)],
+        scope=f"staff:{selection.scope}",
+        limit=limit,
+        offset=offset,
+        cursor=cursor,
+        most_counted=MOST_COUNTED,
+    )
+
+
+def loan_by_internal_id(internal_loan_id: str) -> PartnerLoan:
+    """The loan with this id, whichever partner's it is, or 404 `loan_not_found`."""
+    try:
+        return PartnerLoan.objects.get(internal_loan_id=uuid.UUID(internal_loan_id))
+    except (ValueError, PartnerLoan.DoesNotExist):
+        raise NotFound(ErrorCode.LOAN_NOT_FOUND, "Loan not found") from None
 
 
 def loans_query(selection: LoanSelection) -> QuerySet[PartnerLoan]:
@@ -154,7 +178,9 @@ def loans_query(selection: LoanSelection) -> QuerySet[PartnerLoan]:
         "loan_purpose": selection.loan_purpose,
     }
     given = {column: value for column, value in wanted.items() if value is not None}
-    found: QuerySet[PartnerLoan] = PartnerLoan.objects.filter(partner_id=selection.partner.pk, **given)
+    found: QuerySet[PartnerLoan] = PartnerLoan.objects.filter(**given)
+    if selection.partner is not None:
+        found = found.filter(partner_id=selection.partner.pk)
     return within_days(found.order_by(*NEWEST_FIRST), selection.start, selection.end)
 
 

@@ -28,6 +28,7 @@ MIDDLEWARE = [
     "staff.sessions.middleware.ConsoleSessionMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "staff.access.refused.RefusedStaffMiddleware",
     "partner_platform.core.instrumentation.request_metrics.AfterMiddleware",
 ]
 

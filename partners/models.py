@@ -117,7 +117,12 @@ class Partner(models.Model):
             ),
             models.UniqueConstraint(fields=["settlement_address"], name="partner_settlement_address_once"),
         ]
-        indexes = [models.Index(fields=["status", "tier"], name="partner_status_tier")]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="partner_time"),
+            models.Index(fields=["status", "-created_at", "-id"], name="partner_status_time"),
+            models.Index(fields=["tier", "-created_at", "-id"], name="partner_tier_time"),
+            models.Index(fields=["status", "tier", "-created_at", "-id"], name="partner_status_tier_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.partner_name} ({self.partner_id})"

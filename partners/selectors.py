@@ -2,9 +2,19 @@
 
 import unicodedata
 import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.db.models import QuerySet
 
 from partner_platform.core import clock
+from partner_platform.core.errors import ErrorCode, NotFound
+from partner_platform.core.web.pagination import NEWEST_FIRST, Page, paginate
+from partners import keys
 from partners.models import ApiKey, Partner, PartnerStatus
+
+MOST_KEYS = 100
 
 
 def partner_count() -> int:
@@ -23,6 +33,54 @@ def partners_in(*, status: str | None, tier: str | None) -> list[Partner]:
     wanted = {"status": status, "tier": tier}
     given = {column: value for column, value in wanted.items() if value is not None}
     return list(Partner.objects.filter(**given).order_by("partner_id"))
+
+
+def get_partner(partner_id: str) -> Partner:
+    """The partner with this public id, or 404 `partner_not_found`."""
+    found = by_partner_id(partner_id)
+    if found is None:
+        raise NotFound(ErrorCode.PARTNER_NOT_FOUND, "Partner not found")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartnerSelection:
+    """Which partners: equal in what is not None."""
+
+    status: str | None = None
+    tier: str | None = None
+
+    @property
+    def scope(self) -> str:
+        """What a cursor of this selection belongs to."""
+        return f"partners:{self.status}:{self.tier}"
+
+
+def list_partners(selection: PartnerSelection, *, limit: int, offset: int, cursor: str | None) -> Page:
+    """A page of the selected partners, newest first."""
+    return paginate(
+        streams=[partners_query(selection)], scope=selection.scope, limit=limit, offset=offset, cursor=cursor
+    )
+
+
+def partners_query(selection: PartnerSelection) -> "QuerySet[Partner]":
+    """The list's query, for the index tests too; an index has the rows of each selection in the list's order."""
+    wanted = {"status": selection.status, "tier": selection.tier}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    return Partner.objects.filter(**given).order_by(*NEWEST_FIRST)
+
+
+class Named(NamedTuple):
+    """What a partner is called."""
+
+    partner_id: str
+    partner_name: str
+
+
+def names_of(partner_keys: Iterable[uuid.UUID]) -> dict[uuid.UUID, Named]:
+    """What the partners with these primary keys are called. One query."""
+    rows = Partner.objects.filter(pk__in=set(partner_keys)).values_list("pk", "partner_id", "partner_name")
+    return {pk: Named(partner_id, name) for pk, partner_id, name in rows}
 
 
 def active_partners() -> list[Partner]:
@@ -54,6 +112,24 @@ def _as_read(name: str) -> str:
 def keys_of(partner: Partner) -> list[ApiKey]:
     """A partner's keys, newest first, revoked and expired ones included."""
     return list(ApiKey.objects.filter(partner_id=partner.pk).order_by("-created_at"))
+
+
+def newest_keys_of(partner: Partner) -> list[ApiKey]:
+    """The newest `MOST_KEYS` of a partner's keys, newest first, revoked and expired ones included."""
+    return list(ApiKey.objects.filter(partner_id=partner.pk).order_by("-created_at")[:MOST_KEYS])
+
+
+def get_key(*, partner: Partner, key_id: str) -> ApiKey:
+    """The partner's key with this id, live or not, or 404 `api_key_not_found`."""
+    try:
+        return ApiKey.objects.select_related("partner").get(pk=uuid.UUID(key_id), partner_id=partner.pk)
+    except (ValueError, ApiKey.DoesNotExist):
+        raise NotFound(ErrorCode.API_KEY_NOT_FOUND, "API key not found") from None
+
+
+def row_of_key(key: str) -> ApiKey:
+    """The row of a key."""
+    return ApiKey.objects.get(key_hash=keys.hash_key(key))
 
 
 def live_key_hashes() -> frozenset[str]:

@@ -3,11 +3,31 @@
 from rest_framework.routers import SimpleRouter
 
 from staff.api.approvals import ApprovalsViewSet
+from staff.api.audit_logs import AuditLogsViewSet
 from staff.api.auth import SignInViewSet, SignOutViewSet
+from staff.api.keys import PartnerKeysViewSet, RegenerationViewSet
+from staff.api.loan_status import LoanStatusViewSet
+from staff.api.loans import LoansViewSet
+from staff.api.new_partner import NewPartnerViewSet
+from staff.api.partner_secrets import PartnerSecretsViewSet
+from staff.api.partner_status import PartnerStatusViewSet
+from staff.api.partners import PartnersViewSet
+
+PARTNERS, LOANS = "admin/partners", "admin/loans"
 
 router = SimpleRouter(trailing_slash=False)
 router.register("auth", SignInViewSet, basename="sign-in")
 router.register("auth", SignOutViewSet, basename="sign-out")
 router.register("admin/approvals", ApprovalsViewSet, basename="approval")
+# Before the partners by id: what is a word in its place.
+router.register(PARTNERS, NewPartnerViewSet, basename="staff-new-partner")
+router.register(PARTNERS, AuditLogsViewSet, basename="staff-audit-logs")
+router.register(PARTNERS, PartnersViewSet, basename="staff-partners")
+router.register(PARTNERS, PartnerStatusViewSet, basename="staff-partner-status")
+router.register(PARTNERS, RegenerationViewSet, basename="staff-key-regeneration")
+router.register(PARTNERS, PartnerSecretsViewSet, basename="staff-partner-secrets")
+router.register(rf"{PARTNERS}/(?P<partner_id>[^/]+)/keys", PartnerKeysViewSet, basename="staff-partner-keys")
+router.register(LOANS, LoansViewSet, basename="staff-loans")
+router.register(LOANS, LoanStatusViewSet, basename="staff-loan-status")
 
 urlpatterns = router.urls

@@ -27,6 +27,14 @@ def get_endpoint(*, partner: Partner, endpoint_id: object) -> Endpoint:
     return found
 
 
+def endpoint_of_terms(partner: Partner) -> Endpoint:
+    """The endpoint that is the `webhookUrl` of the partner's terms, or 404 `endpoint_not_found`."""
+    found = next((endpoint for endpoint in live_endpoints(partner) if endpoint.is_partners_url), None)
+    if found is None:
+        raise NotFound(ErrorCode.ENDPOINT_NOT_FOUND, "The partner has no webhookUrl")
+    return found
+
+
 def get_delivery(*, partner: Partner, delivery_id: object) -> Delivery:
     """The partner's delivery with its endpoint, which may be deleted, or 404 `delivery_not_found`."""
     key = _uuid(delivery_id)
@@ -64,7 +72,7 @@ def list_deliveries(*, partner: Partner, chosen: DeliveryFilter, limit: int, cur
         limit=limit,
         offset=0,
         cursor=cursor,
-        is_counted=False,
+        most_counted=0,
     )
 
 

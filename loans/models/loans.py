@@ -117,6 +117,9 @@ class PartnerLoan(Proven):
             ),
         ]
         indexes = [
+            models.Index(fields=["-created_at", "-id"], name="loan_time"),
+            models.Index(fields=["status", "-created_at", "-id"], name="loan_status_time"),
+            models.Index(fields=["user_wallet", "-created_at", "-id"], name="loan_wallet_time"),
             models.Index(fields=["partner", "-created_at", "-id"], name="loan_partner_time"),
             models.Index(fields=["partner", "status", "-created_at", "-id"], name="loan_partner_status"),
             models.Index(fields=["partner", "user_wallet", "status", "-created_at", "-id"], name="loan_user_status"),

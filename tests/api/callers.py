@@ -2,8 +2,6 @@
 
 import base64
 import datetime as dt
-import hashlib
-import hmac
 import json
 import time
 import uuid
@@ -11,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.conf import settings
 from django.test import Client
 
 from partner_platform.core import clock
@@ -23,6 +20,7 @@ from partners.services import activate_partner, suspend_partner, update_partner
 from sandbox.world import SandboxPartner
 from tests.factories import ApiKeyFactory, open_lender
 from tests.support import request_signing
+from tests.support.staff_api import token_of
 
 ALLOWED, NOT_ALLOWED = "203.0.113.7", "198.51.100.7"
 SCOPES = tuple(Scope.values)
@@ -93,9 +91,9 @@ class Callers:
             "old signature": lambda call: self.send(call, right.key, signature=_sign(right.secret, call, age=301)),
             "replayed signature": self._replayed,
             "too many calls in flight": self._crowded,
-            "staff JWT": lambda call: self.send(call, json_web_token(staff, "ADMIN")),
-            "non-admin JWT": lambda call: self.send(call, json_web_token(non_admin, "VIEWER")),
-            "unsigned JWT": lambda call: self.send(call, json_web_token(staff, "ADMIN", algorithm="none")),
+            "staff JWT": lambda call: self.send(call, token_of(staff)),
+            "non-admin JWT": lambda call: self.send(call, token_of(non_admin)),
+            "unsigned JWT": lambda call: self.send(call, unsigned(token_of(staff))),
             "other partner": lambda call: self.send(call, other.key, signature=_sign(other.secret, call)),
         }
 
@@ -157,16 +155,10 @@ def open_partner(number: int, settlement: SandboxPartner) -> Identity:
     return Identity(set_signing_required(partner=partner, actor="test", required=True), key, secret)
 
 
-def json_web_token(user: Any, role: str, *, algorithm: str = "HS256") -> str:
-    """A token as the staff API will issue them, at worst signed with a secret that we know."""
-    now = int(time.time())
-    header = {"alg": algorithm, "typ": "JWT"}
-    claims = {"sub": str(user.pk), "username": user.username, "role": role, "iat": now, "exp": now + 600}
-    unsigned = f"{_base64url(json.dumps(header).encode())}.{_base64url(json.dumps(claims).encode())}"
-    if algorithm == "none":
-        return f"{unsigned}."
-    secret = settings.SECRET_KEY.encode()
-    return f"{unsigned}.{_base64url(hmac.new(secret, unsigned.encode(), hashlib.sha256).digest())}"
+def unsigned(token: str) -> str:
+    """A token of the same claims that says that it needs no signature."""
+    header = _base64url(json.dumps({"alg": "none", "typ": "JWT"}).encode())
+    return f"{header}.{token.split('.')[1]}."
 
 
 def _base64url(value: bytes) -> str:

@@ -1,12 +1,16 @@
 """What the tests of staff share."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django_redis import get_redis_connection
 
 from staff import second_factor
+from tests.staff.world import StaffWorld
 from tests.support.signing_in import member
 
 CODE = "492039"
@@ -39,3 +43,17 @@ def codes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(second_factor, "has_second_factor", lambda user: True)
     monkeypatch.setattr(second_factor, "verify", verify)
     return left
+
+
+@pytest.fixture
+def world(db: None) -> Iterator[StaffWorld]:
+    """A partner with keys, an endpoint and a loan, and an admin.
+
+    Within, the WSGI application leaves the test's connection open, as Django's test client does.
+    """
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield StaffWorld()
+    for signal in signals:
+        signal.connect(close_old_connections)

@@ -26,6 +26,7 @@ from partner_platform.core.text import json_text
 M = TypeVar("M", bound=Model)
 NEWEST_FIRST = ("-created_at", "-id")
 MAX_CURSOR = 512
+MOST_COUNTED = 10_000  # of a list that grows for ever: its total is this where it has as many, or more
 _SALT = "loans.pagination.cursor"  # a cursor outlives a deployment: never renamed
 
 
@@ -60,16 +61,17 @@ def paginate(
     offset: int,
     cursor: str | None,
     by: str = "created_at",
-    is_counted: bool = True,
+    most_counted: int | None = None,
 ) -> Page:
     """One page of several queries merged by time, each ordered by `NEWEST_FIRST`; `scope` names list and filters.
 
     `by` is the column that has a row's time, where it is called otherwise (the queries are ordered by that one then).
-    `is_counted=False`: `total` is 0, for lists too long to be counted. With a cursor the offset counts from there.
+    `most_counted`: no more rows of each query are counted than this, for lists that grow for ever; 0: `total` is 0.
+    With a cursor the offset counts from there.
     Raises 400 `invalid_request` for a cursor that is not this list's.
     """
     place = _decode(cursor, scope) if cursor else None
-    total = place.total if place else sum(stream.count() for stream in streams) if is_counted else 0
+    total = place.total if place else _count(streams, most_counted)
     if place:
         streams = [behind(stream, place, by) for stream in streams]
     rows = _merged(streams, offset, limit + 1, by)
@@ -77,6 +79,14 @@ def paginate(
     rows = rows[:limit]
     following = _encode(Place(getattr(rows[-1], by), rows[-1].pk, total), scope) if more else None
     return Page(total=total, rows=rows, next=following)
+
+
+def _count(streams: Sequence[QuerySet[Model]], most: int | None) -> int:
+    if most is None:
+        return sum(stream.count() for stream in streams)
+    if not most:
+        return 0
+    return min(sum(stream.order_by()[:most].count() for stream in streams), most)
 
 
 def behind(query: QuerySet[M], place: Place, by: str = "created_at") -> QuerySet[M]:
