@@ -180,6 +180,7 @@ REPAIRABLE = {
     "loan": lambda c: (PartnerLoan.objects.filter(partner_loan_id="b"), "interest_paid"),
     "partner": lambda c: (partner(c), "current_outstanding"),
     "day": lambda c: (PartnerDailyUsage.objects.filter(partner=c.partner), "borrowed"),
+    "repaid on a day": lambda c: (PartnerDailyUsage.objects.filter(partner=c.partner), "repaid"),
     "oaid": lambda c: (OaidCredit.objects.filter(reserved=0), "reserved"),
     "position": lambda c: (SolvencyPosition.objects.filter(total_partner_debt=5_000 * DOLLAR), "total_partner_debt"),
     "used": lambda c: (FundingTransfer.objects.all(), "used"),
@@ -315,7 +316,10 @@ class TestMotion:
         chain.mine()
         plant(PartnerLoan.objects.filter(partner_loan_id="a"), "platform_fee_charged")
 
-        assert [(finding.kind, finding.what) for finding in reconcile().findings] == [("account", "usdc")]
+        assert [(finding.kind, finding.what.partition(" ")[0]) for finding in reconcile().findings] == [
+            ("partner", "fees"),
+            ("account", "usdc"),
+        ]
 
 
 class TestQuickly:
