@@ -88,6 +88,7 @@ class ErrorCode(StrEnum):
     OAID_NOT_FOUND = "oaid_not_found"
     POSITION_NOT_FOUND = "position_not_found"
     LOAN_NOT_FOUND = "loan_not_found"
+    PARTNER_NOT_FOUND = "partner_not_found"
     REPAYMENT_NOT_FOUND = "repayment_not_found"
     ENDPOINT_NOT_FOUND = "endpoint_not_found"
     DELIVERY_NOT_FOUND = "delivery_not_found"

@@ -1,5 +1,8 @@
 """What every group of endpoints for staff shares."""
 
+# ruff: noqa: N815 - the contract's names
+
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
@@ -21,3 +24,9 @@ class StaffViewSet(ContractView, ViewSet):
 def actor_of(request: Request) -> Staff:
     """Who calls, with the rights of this moment."""
     return staff_of(request.user)
+
+
+class PartnerIdPath(serializers.Serializer):
+    """A partner's public id in a path: any text there that is no partner's is 404."""
+
+    partnerId = serializers.CharField(max_length=64)

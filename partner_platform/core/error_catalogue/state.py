@@ -23,6 +23,7 @@ STATE: dict[ErrorCode, Entry] = {
     ErrorCode.DELIVERY_NOT_FOUND: Entry(
         HTTPStatus.NOT_FOUND, "this partner has no such delivery", "Delivery not found"
     ),
+    ErrorCode.PARTNER_NOT_FOUND: Entry(HTTPStatus.NOT_FOUND, "there is no such partner", "Partner not found"),
     ErrorCode.API_KEY_NOT_FOUND: Entry(
         HTTPStatus.NOT_FOUND, "this partner has no such key that is live", "API key not found"
     ),
