@@ -16,12 +16,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from benchmarks.world import running_servers
 from sandbox import databases
 from sandbox.folder import PROJECT
 from sandbox.servers.ports import LOOPBACK
+
+if TYPE_CHECKING:
+    from partners.models import Partner
 
 LOANS, FEW = 1_000_000, 10_000
 MAX_RATIO = 1.3
@@ -82,14 +85,14 @@ def _turn(process: "subprocess.Popen[str]") -> dict[str, float]:
     assert process.stdin is not None
     process.stdin.write("turn\n")
     process.stdin.flush()
-    return {str(path): float(seconds) for path, seconds in _line(process).items()}
+    return _line(process)
 
 
-def _line(process: "subprocess.Popen[str]") -> dict[str, Any]:
+def _line(process: "subprocess.Popen[str]") -> dict[str, float]:
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("{"):
-            found: dict[str, Any] = json.loads(line)
+            found: dict[str, float] = json.loads(line)
             return found
     raise RuntimeError("the process of one size has ended")
 
@@ -110,7 +113,7 @@ def _serve(engine: str, loans: int) -> int:
     return 0
 
 
-def _seed(loans: int) -> Any:
+def _seed(loans: int) -> "Partner":
     from django.core.management import call_command
 
     from benchmarks.seed import furnish_world, seeded_models, seeded_partner

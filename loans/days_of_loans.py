@@ -4,8 +4,6 @@ The loan is as it was read before the change.
 """
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import Any
 
 from loans.models import LoanStatus, PartnerLoan
 from partner_platform.core import clock
@@ -33,14 +31,14 @@ def default_moved(loan: PartnerLoan, day: dt.date | None) -> list[DayMove]:
     ]
 
 
-def payment_undone(loan: PartnerLoan, restored: Mapping[str, Any], *, moment: int) -> list[DayMove]:
-    """A payment or a liquidation in a block of that time (seconds) was undone; `restored` are the loan's fields."""
-    former = restored.get("status", loan.status)
-    closed = (former == LoanStatus.REPAID) - (loan.status == LoanStatus.REPAID)
-    changes = {"repaid": restored["total_repaid"] - loan.total_repaid, "repaid_loans": closed}
+def payment_undone(
+    loan: PartnerLoan, *, moment: int, status: str, total_repaid: int, default_day: dt.date | None
+) -> list[DayMove]:
+    """A payment or a liquidation in a block of that time (seconds) was undone; the others are again the loan's."""
+    closed = (status == LoanStatus.REPAID) - (loan.status == LoanStatus.REPAID)
+    changes = {"repaid": total_repaid - loan.total_repaid, "repaid_loans": closed}
     day = clock.from_seconds(moment).date()
-    defaults = default_moved(loan, restored.get("default_day", loan.default_day))
-    return [DayMove(loan.partner_id, day, changes), *defaults]
+    return [DayMove(loan.partner_id, day, changes), *default_moved(loan, default_day)]
 
 
 def draw_undone(loan: PartnerLoan) -> list[DayMove]:

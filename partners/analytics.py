@@ -7,15 +7,16 @@ all partners it reads a row of each partner and day. Days are UTC days, the last
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from partner_platform.core import clock
 from partners.daily_figures import COLUMNS
 from partners.models import Partner, PartnerDailyUsage
 
 ONE_DAY = dt.timedelta(days=1)
+DayRows = QuerySet[PartnerDailyUsage, tuple[dt.date, *tuple[int, ...]]]  # a day and its figures
 
 
 class DayFigures(NamedTuple):
@@ -63,23 +64,23 @@ def analytics_of_all(*, days: int) -> Analytics:
     return Analytics(_every_day(all_days_query(days=days), days), active or 0)
 
 
-def partner_days_query(partner: Partner, *, days: int) -> Any:
+def partner_days_query(partner: Partner, *, days: int) -> DayRows:
     """The partner's rows of the period, for the index tests too."""
     return _rows(days).filter(partner_id=partner.pk).order_by("day").values_list("day", *COLUMNS)
 
 
-def all_days_query(*, days: int) -> Any:
+def all_days_query(*, days: int) -> DayRows:
     """The sums of all partners' rows of each day of the period, for the index tests too."""
     sums = {f"sum_{name}": Sum(name) for name in COLUMNS}
     return _rows(days).order_by("day").values_list("day").annotate(**sums)
 
 
-def _rows(days: int) -> Any:
+def _rows(days: int) -> QuerySet[PartnerDailyUsage]:
     today = clock.today()
     return PartnerDailyUsage.objects.filter(day__gt=today - days * ONE_DAY, day__lte=today)
 
 
-def _every_day(rows: Any, days: int) -> dict[dt.date, DayFigures]:
+def _every_day(rows: DayRows, days: int) -> dict[dt.date, DayFigures]:
     first = clock.today() - (days - 1) * ONE_DAY
     found = {first + number * ONE_DAY: NO_FIGURES for number in range(days)}
     return found | {day: DayFigures(*map(int, figures)) for day, *figures in rows}

@@ -8,7 +8,6 @@ sums that its loans have in `days`; only where these differ are the partner's da
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from django.db.models import Sum
 
@@ -32,7 +31,7 @@ class Activity:
     """Sums by partner and day. Keys may be as they are stored: `of_partners` converts them."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[Any, Any], list[int]] = {}
+        self._sums: dict[tuple[object, dt.date], list[int]] = {}
 
     def add(self, loan: LoanRecord, repayments: Iterable[RepaymentRecord]) -> None:
         """Add a loan with its repayments."""
@@ -41,14 +40,14 @@ class Activity:
                 self.count(loan.partner_id, as_day(repayment.settled_at), _REPAID, repayment.amount)
         self.count_loan(loan.partner_id, loan.status, loan.last_repayment_at, loan.default_day)
 
-    def count_loan(self, partner: Any, status: str, last_repayment_at: Any, default_day: Any) -> None:
+    def count_loan(self, partner: object, status: str, last_repayment_at: object, default_day: object) -> None:
         """Count the loan on the days on which it was repaid, and last defaulted."""
         if status == "REPAID" and last_repayment_at is not None:
             self.count(partner, as_day(last_repayment_at), _CLOSED, 1)
         if default_day is not None:
             self.count(partner, as_day(default_day), _DEFAULTED, 1)
 
-    def count(self, partner: Any, day: dt.date, figure: int, amount: int) -> None:
+    def count(self, partner: object, day: dt.date, figure: int, amount: int) -> None:
         """Add to one figure (an index of `BY_EVENT`) of a day."""
         sums = self._sums.get((partner, day))
         if sums is None:

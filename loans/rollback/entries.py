@@ -78,7 +78,13 @@ def _rollback_loan(entry: LedgerEntry, loan: PartnerLoan, before: dict[str, Any]
         changes |= in_flight
         status = changes.get("status", loan.status)
         kind = _TOLD[LedgerEntryKind(entry.kind)]
-        days = days_of_loans.payment_undone(loan, changes, moment=entry.moment)
+        days = days_of_loans.payment_undone(
+            loan,
+            moment=entry.moment,
+            status=status,
+            total_repaid=before["total_repaid"],
+            default_day=changes.get("default_day", loan.default_day),
+        )
         undone = [undone_change(loan, kind, status=status, moment=entry.moment, repayment_id=repayment_id, days=days)]
     PartnerLoan.objects.filter(pk=loan.pk).update(**changes, updated_at=clock.now())
     record_loan_changes(undone)

@@ -27,7 +27,6 @@ from loans.services.settle_borrow import settle_borrow
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.invariants import InvariantViolation
-from partners import daily_figures
 from partners.daily_figures import COLUMNS, DayMove, move_days
 from partners.models import Partner, PartnerDailyUsage
 from tests.core.concurrency import at_once
@@ -360,4 +359,4 @@ def test_a_figure_that_would_pass_below_zero_is_a_named_invariant_and_nothing_mo
 
 @pytest.mark.django_db
 def test_the_row_of_a_day_is_found_by_an_index() -> None:
-    assert_uses_index(daily_figures.PartnerDailyUsage.objects.filter(partner_id=UUID(int=1), day=DAY, repaid__gte=1))
+    assert_uses_index(PartnerDailyUsage.objects.filter(partner_id=UUID(int=1), day=DAY, repaid__gte=1))
