@@ -34,7 +34,7 @@ def default_moved(loan: PartnerLoan, day: dt.date | None) -> list[DayMove]:
 def payment_undone(
     loan: PartnerLoan, *, moment: int, status: str, total_repaid: int, default_day: dt.date | None
 ) -> list[DayMove]:
-    """A payment or a liquidation in a block of that time (seconds) was undone; the others are again the loan's."""
+    """A payment or liquidation in a block of that time (seconds) was undone; the others are what the loan is again."""
     closed = (status == LoanStatus.REPAID) - (loan.status == LoanStatus.REPAID)
     changes = {"repaid": total_repaid - loan.total_repaid, "repaid_loans": closed}
     day = clock.from_seconds(moment).date()
