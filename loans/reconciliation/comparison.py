@@ -162,7 +162,7 @@ class Comparing:
             known = before.get(key, days.no_sums())
             total[:] = [a + b - c for a, b, c in zip(total, values, known, strict=True)]
         partners = list(Partner.objects.order_by("partner_id"))
-        booked = figures_by_partner()
+        booked, agreeing = figures_by_partner(), []
         for partner in partners:
             if days.check_partner(partner, sums.get(partner.pk, days.no_sums())):
                 summed = days.recomputed_of_partner(partner.pk)
@@ -171,9 +171,11 @@ class Comparing:
                 total = days.by_partner(summed.items()).get(partner.pk, days.no_sums())
                 self.findings.add(days.check_partner(partner, total))
                 sums[partner.pk] = total
-            if booked.get(partner.pk, NO_FIGURES) != figures_of(sums.get(partner.pk, days.no_sums())):
+            if booked.get(partner.pk, NO_FIGURES) == figures_of(sums.get(partner.pk, days.no_sums())):
+                agreeing.append(partner)
+            else:
                 self._check_figures(partner)
-        self.findings.add(days.check_usage(self.days, partners, every=False))
+        self.findings.add(days.check_usage(self.days, agreeing, every=False))
 
     def _check_figures(self, partner: Partner) -> None:
         """The partner's figures by day do not add up: all of its days are summed again."""

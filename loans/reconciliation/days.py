@@ -34,7 +34,6 @@ PARTNER_COLUMNS = {
 # Which column of a usage row each is, of the day that the loans were accepted on.
 USAGE_COLUMNS = {"borrowed": "used", "drawn": "borrowed", "drawn_loans": "drawn_loans", "fees": "fees"}
 _USED, _OUTSTANDING, _BORROWED, _REPAID, _ACTIVE, _CLOSED, _DRAWN, _FEES, _DEFAULTED = range(len(FIGURES))
-TITLES = {"borrowed": "daily usage"}
 ONE_DAY = dt.timedelta(days=1)
 
 
@@ -224,15 +223,23 @@ def check_rows(
     partner: Partner, sums: Mapping[dt.date, Mapping[str, int]], columns: Sequence[str], *, every: bool
 ) -> list[BooksFinding]:
     """These columns of the partner's usage rows against the sums of their days; of all its rows where `every`."""
-    subject, found, left = f"partner:{partner.partner_id}", [], dict(sums)
+    found, left = [], dict(sums)
     rows = PartnerDailyUsage.objects.filter(partner_id=partner.pk)
     rows = rows if every else rows.filter(day__in=sorted(sums))
     for pk, day, *values in rows.order_by("day").values_list("pk", "day", *columns):
         right = left.pop(day, {})
         for name, value in zip(columns, values, strict=True):
-            what = f"{TITLES.get(name, name)} of {day}"
+            subject, what = _named(partner, name, day)
             found += column(subject, PartnerDailyUsage, pk, name, value, right.get(name, 0), what)
     for day, right in sorted(left.items()):  # of these there is no row
         for name in columns:
-            found += differs(subject, f"{TITLES.get(name, name)} of {day}", 0, right.get(name, 0))
+            subject, what = _named(partner, name, day)
+            found += differs(subject, what, 0, right.get(name, 0))
     return found
+
+
+def _named(partner: Partner, column: str, day: dt.date) -> tuple[str, str]:
+    """Subject and name: what a limit counts is the partner's, what only analytics show stops nobody."""
+    if column == "borrowed":
+        return f"partner:{partner.partner_id}", f"daily usage of {day}"
+    return f"analytics:{partner.partner_id}", f"{column} of {day}"

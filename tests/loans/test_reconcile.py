@@ -75,12 +75,12 @@ PLANTS: dict[str, Callable[..., Any]] = {
     "a partner's outstanding": lambda chain, a, b: (partner(a), "current_outstanding", "partner"),
     "what a partner borrowed": lambda chain, a, b: (partner(b), "total_borrowed", "partner"),
     "a partner's day": lambda chain, a, b: (day_of(a), "borrowed", "partner"),
-    "what was paid out of a day's": lambda chain, a, b: (day_of(a), "drawn", "partner"),
-    "a day's loans": lambda chain, a, b: (day_of(a), "drawn_loans", "partner"),
-    "a day's fees": lambda chain, a, b: (day_of(a), "fees", "partner"),
-    "what was repaid on a day": lambda chain, a, b: (day_of(a), "repaid", "partner"),
-    "the loans repaid on a day": lambda chain, a, b: (day_of(a), "repaid_loans", "partner"),
-    "the loans that defaulted on a day": lambda chain, a, b: (day_of(a), "defaulted_loans", "partner"),
+    "what was paid out of a day's": lambda chain, a, b: (day_of(a), "drawn", "analytics"),
+    "a day's loans": lambda chain, a, b: (day_of(a), "drawn_loans", "analytics"),
+    "a day's fees": lambda chain, a, b: (day_of(a), "fees", "analytics"),
+    "what was repaid on a day": lambda chain, a, b: (day_of(a), "repaid", "analytics"),
+    "the loans repaid on a day": lambda chain, a, b: (day_of(a), "repaid_loans", "analytics"),
+    "the loans that defaulted on a day": lambda chain, a, b: (day_of(a), "defaulted_loans", "analytics"),
     "an OAID's reservations": lambda chain, a, b: (
         OaidCredit.objects.filter(oaid_token_id=chain.users[1].oaid_token_id),
         "reserved",
@@ -130,7 +130,7 @@ def test_a_loans_wrong_fee_is_missed_on_the_platform_account_and_in_the_days_fee
         for finding in reconcile().findings
     ]
 
-    assert found == [("partner", "fees", -7), ("account", "usdc", 7)]
+    assert found == [("analytics", "fees", -7), ("account", "usdc", 7)]
 
 
 def test_ten_discrepancies_at_once_are_each_found_and_nothing_else(chain, history):
@@ -147,7 +147,7 @@ def test_ten_discrepancies_at_once_are_each_found_and_nothing_else(chain, histor
             ("partner", "current_outstanding"),
             ("partner", "total_borrowed"),
             ("partner", "daily usage"),
-            *(("partner", name) for name in COLUMNS),
+            *(("analytics", name) for name in COLUMNS),
             ("oaid", "reserved"),
             ("position", "total_partner_debt"),
             ("position", "debt"),

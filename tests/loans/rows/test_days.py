@@ -111,8 +111,8 @@ def test_usage_is_compared_by_day_and_a_day_without_a_row_has_none(world: BooksR
     found = [str(finding) for finding in days.check_usage(made, [owner], every=every)]
     assert found == [
         f"partner {owner.partner_id} daily usage of {DAY} is 70, adds up to 75",
-        f"partner {owner.partner_id} drawn of {DAY} is 60, adds up to 61",
-        f"partner {owner.partner_id} drawn_loans of {DAY} is 2, adds up to 3",
-        f"partner {owner.partner_id} fees of {DAY} is 3, adds up to 4",
+        f"analytics {owner.partner_id} drawn of {DAY} is 60, adds up to 61",
+        f"analytics {owner.partner_id} drawn_loans of {DAY} is 2, adds up to 3",
+        f"analytics {owner.partner_id} fees of {DAY} is 3, adds up to 4",
         f"partner {owner.partner_id} daily usage of {OTHER_DAY} is 0, adds up to 5",
     ]
