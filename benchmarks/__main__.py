@@ -6,7 +6,7 @@
 import subprocess
 import sys
 
-from benchmarks import audit, beside, databases, events, parts, reads, refusals, seed, settlement, webhooks
+from benchmarks import analytics, audit, beside, databases, events, parts, reads, refusals, seed, settlement, webhooks
 
 BENCHMARKS = {
     "settlement": settlement.main,
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "refusals": refusals.main,
     "parts": parts.main,
     "webhooks": webhooks.main,
+    "analytics": analytics.main,
 }
 
 

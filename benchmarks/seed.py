@@ -92,13 +92,13 @@ def _seed(loans: int, logs: int, engine: str) -> dict[str, str]:
     from chain.wallet.wallets import platform_wallet
 
     call_command("migrate", verbosity=0)
-    world = _furnish()
+    world = furnish_world()
     history = History(loans=loans, end=int(time.time()) - HOUR, last_block=FIRST_BLOCK - 1)
-    partners = [_partner(number) for number in range(history.partners)]
+    partners = [seeded_partner(number) for number in range(history.partners)]
     began = time.monotonic()
     wallet = platform_wallet(get_client())
     books = Books(history, partners, wallet, {**world.contracts, "executor": world.contracts["platformExecutor"]})
-    with without_indexes(_seeded_models()):
+    with without_indexes(seeded_models()):
         books.write()
         calls = Table(_api_log(), user_agent="bench/1.0")
         count = calls.insert(calls.row(**call) for call in api_logs(logs, partners, history.end, loans))
@@ -113,7 +113,8 @@ def _seed(loans: int, logs: int, engine: str) -> dict[str, str]:
     return world.environment()
 
 
-def _seeded_models() -> list[Any]:
+def seeded_models() -> list[Any]:
+    """Those with so many rows that their indexes are built afterwards."""
     from audit.models import ApiLog
     from chain.models import ChainEvent, ChainTransaction, FundingTransfer, Operation
     from loans.models import OaidCredit, PartnerLoan, Repayment, SolvencyPosition
@@ -130,7 +131,7 @@ def _api_log() -> Any:
     return ApiLog
 
 
-def _furnish() -> "World":
+def furnish_world() -> "World":
     """The sandbox's contracts, and the settings of this process pointed at them."""
     from django.conf import settings
 
@@ -142,7 +143,8 @@ def _furnish() -> "World":
     return world
 
 
-def _partner(number: int) -> Any:
+def seeded_partner(number: int) -> Any:
+    """A new partner whose limits nothing reaches."""
     from partners.services import create_partner
     from sandbox.keys import key_pair
 

@@ -1,9 +1,9 @@
 """A partner's figures, each from a running sum: two rows are read, however many loans there are."""
 
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from partner_platform.core import clock
+from partner_platform.core.money import percent
 from partners.models import Partner, PartnerDailyUsage
 
 
@@ -42,5 +42,4 @@ def borrowed_on_query(partner: Partner) -> Any:
 
 def utilization(outstanding: int, limit: int) -> str:
     """How much of the total limit is outstanding, in percent with one decimal: `5.0%`; `0.0%` without a limit."""
-    percent = Decimal(100 * outstanding) / limit if limit else Decimal(0)
-    return f"{percent.quantize(Decimal('0.1'), ROUND_HALF_UP)}%"
+    return percent(outstanding, limit)

@@ -144,18 +144,34 @@ class SettlementAddress(models.Model):
 
 
 class PartnerDailyUsage(models.Model):
-    """What a partner borrowed on one UTC day: accepted loans, less those that failed."""
+    """A partner's figures of one UTC day: what its daily limit counts, and what analytics add up.
+
+    `borrowed` is that of accepted loans, less those that failed (`partners.limits`); the others are those of
+    `partners.daily_figures`.
+    """
 
     id = UUIDPrimaryKey()
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="daily_usage")
     day = models.DateField()
     borrowed = BaseUnitsField(default=0)
+    # Of loans that were paid out, by the day they were accepted on.
+    drawn = BaseUnitsField(default=0)
+    drawn_loans = models.PositiveIntegerField(default=0)
+    fees = BaseUnitsField(default=0)
+    # By the day of the block: whoever paid, interest included; and the loans that a payment closed.
+    repaid = BaseUnitsField(default=0)
+    repaid_loans = models.PositiveIntegerField(default=0)
+    defaulted_loans = models.PositiveIntegerField(default=0)  # that last defaulted or were liquidated on the day
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["partner", "day"], name="partner_daily_usage_once"),
             models.CheckConstraint(condition=models.Q(borrowed__gte=0), name="partner_daily_usage_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(drawn__gte=0, fees__gte=0, repaid__gte=0), name="partner_daily_figures_not_negative"
+            ),
         ]
+        indexes = [models.Index(fields=["day"], name="partner_daily_usage_day")]
 
     def __str__(self) -> str:
         return f"{self.partner_id} {self.day}: {self.borrowed}"

@@ -2,6 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
+from staff.api.analytics import AnalyticsViewSet, PartnerAnalyticsViewSet
 from staff.api.approvals import ApprovalsViewSet
 from staff.api.audit_logs import AuditLogsViewSet
 from staff.api.auth import SignInViewSet, SignOutViewSet
@@ -29,5 +30,7 @@ router.register(PARTNERS, PartnerSecretsViewSet, basename="staff-partner-secrets
 router.register(rf"{PARTNERS}/(?P<partner_id>[^/]+)/keys", PartnerKeysViewSet, basename="staff-partner-keys")
 router.register(LOANS, LoansViewSet, basename="staff-loans")
 router.register(LOANS, LoanStatusViewSet, basename="staff-loan-status")
+router.register("admin/partners", PartnerAnalyticsViewSet, basename="staff-partner-analytics")
+router.register("admin/analytics", AnalyticsViewSet, basename="staff-analytics")
 
 urlpatterns = router.urls

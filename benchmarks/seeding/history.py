@@ -101,11 +101,14 @@ class Move:
 
 
 class History:
-    """The year: `moves` in the order of time. It ends at `end` (seconds), on the chain in block `last_block`."""
+    """The year: `moves` in the order of time. It ends at `end` (seconds), on the chain in block `last_block`.
 
-    def __init__(self, *, loans: int, end: int, last_block: int, seed: int = 7) -> None:
+    `partners`: so many lend; 0: as many as that many loans have.
+    """
+
+    def __init__(self, *, loans: int, end: int, last_block: int, seed: int = 7, partners: int = 0) -> None:
         self.loans, self.end, self.last_block = loans, end, last_block
-        self.partners = max(loans // LOANS_PER_PARTNER, 2)
+        self.partners = partners or max(loans // LOANS_PER_PARTNER, 2)
         self.blocks = max(loans * 2 // LOANS_PER_BLOCK, 100)
         self._random = random.Random(seed)  # noqa: S311 - a history, not a secret
         self._logs = [0] * self.blocks

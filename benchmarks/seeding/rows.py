@@ -28,7 +28,7 @@ class Books(ChainRows):
         super().__init__(wallet, addresses)
         self.history, self.partners = history, partners
         self._sums: dict[int, Counter[str]] = {number: Counter() for number in range(len(partners))}
-        self._days: Counter[tuple[int, dt.date]] = Counter()
+        self._days: dict[tuple[int, dt.date], Counter[str]] = {}
         self._keys: dict[int, uuid.UUID] = {}  # of the loans
         token = addresses["collateralToken"]
         self._loans = Table(PartnerLoan)
@@ -41,8 +41,8 @@ class Books(ChainRows):
         """Everything but the partners' sums and the wallet's counter, in the order of time."""
         for move in self.history.moves:
             self._write(move)
-        for (partner, day), borrowed in self._days.items():
-            row = self._usages.row(id=self._key(), partner_id=self.partners[partner].pk, day=day, borrowed=borrowed)
+        for (partner, day), figures in self._days.items():
+            row = self._usages.row(id=self._key(), partner_id=self.partners[partner].pk, day=day, **figures)
             self._put(self._usages, row)
         for table in self._waiting:
             self._flush(table)
@@ -153,6 +153,7 @@ class Books(ChainRows):
     def _write_payment(self, payment: SeededPayment, loan: SeededLoan, position: SeededPosition) -> None:
         pk, settled = self._key(), time_at(payment.place)
         operation = transfer = None
+        self._count(loan, settled.date(), repaid=payment.amount)
         tx_hash = self._hash()
         partner = self.partners[loan.partner]
         if payment.source in ("TRANSFER", "PULLED"):
@@ -197,7 +198,26 @@ class Books(ChainRows):
         sums["active_loans"] += loan.status in ("ACTIVE", "DEFAULTED")
         sums["repaid_loans"] += loan.status == "REPAID"
         if loan.status != "FAILED":
-            self._days[loan.partner, day] += loan.principal
+            self._count(loan, day, borrowed=loan.principal)
+        if loan.place:
+            self._count(loan, day, drawn=loan.principal, drawn_loans=1, fees=loan.fee)
+            self._count(loan, _last_time(loan).date(), repaid_loans=int(loan.status == "REPAID"))
+        if (defaulted := _default_day(loan)) is not None:
+            self._count(loan, defaulted, defaulted_loans=1)
+
+    def _count(self, loan: SeededLoan, day: dt.date, **figures: int) -> None:
+        self._days.setdefault((loan.partner, day), Counter()).update(figures)
+
+
+def _last_time(loan: SeededLoan) -> dt.datetime:
+    """Of its last payment, or of its draw."""
+    last = loan.payments[-1].place if loan.payments else loan.place
+    assert last is not None
+    return time_at(last)
+
+
+def _default_day(loan: SeededLoan) -> dt.date | None:
+    return _last_time(loan).date() if loan.status in ("DEFAULTED", "LIQUIDATED") and loan.place else None
 
 
 def _state_of(loan: SeededLoan, created: dt.datetime) -> dict[str, object]:
@@ -219,6 +239,7 @@ def _state_of(loan: SeededLoan, created: dt.datetime) -> dict[str, object]:
         "failure_reason": "the simulation said no" if loan.status == "FAILED" else "",
         "borrowed_at": time_at(loan.place) if loan.place else None,
         "defaulted_at": time_at(last) if loan.status == "DEFAULTED" and last else None,
+        "default_day": _default_day(loan),
         "last_repayment_at": time_at(last) if loan.payments and last else None,
         "updated_at": time_at(last) if last else created,
     }

@@ -191,7 +191,7 @@ class ReportsViewSet(PartnerViewSet):
             type=query["type"],
             status=query["status"],
         )
-        if _wants_csv(request):
+        if wants_csv(request):
             _refuse_pages(request.query_params)
             return _stream(transactions.csv_chunks(selection))
         page = transactions.list_transactions(
@@ -200,7 +200,8 @@ class ReportsViewSet(PartnerViewSet):
         return Response({**present_page(page, query), "transactions": page.rows})
 
 
-def _wants_csv(request: Request) -> bool:
+def wants_csv(request: Request) -> bool:
+    """Whether the caller prefers `text/csv` to JSON."""
     return request._request.get_preferred_type(["application/json", "text/csv"]) == "text/csv"  # noqa: SLF001 - Django's
 
 

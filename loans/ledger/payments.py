@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from events.kinds import EventType
+from loans import days_of_loans
 from loans.debt import schedules
 from loans.ledger.movement import Movement
 from loans.ledger.shares import AppliedPayment
@@ -20,6 +21,7 @@ from loans.states import require_transition
 from partner_platform.core import clock
 from partner_platform.core.invariants import InvariantViolation
 from partners import limits
+from partners.daily_figures import DayMove
 
 
 def book_payment(
@@ -55,7 +57,8 @@ def book_payment(
         closes_loan=status == LoanStatus.REPAID,
     )
     told = _paid_events(loan, status, terms.get("schedule", []), repayment_id, movement.timestamp)
-    return _payment_change(payment, source, status, told)
+    day = days_of_loans.paid(loan, paid_at, payment.paid, closes_loan=status == LoanStatus.REPAID)
+    return _payment_change(payment, source, status, told, day)
 
 
 def book_late_repayment(payment: AppliedPayment, movement: Movement, paid: int, *, repayment_id: UUID) -> LoanChange:
@@ -98,7 +101,7 @@ def _has_pending(loan: PartnerLoan) -> bool:
 
 
 def _payment_change(
-    payment: AppliedPayment, source: RepaymentSource, status: LoanStatus, told: list[LoanEvent]
+    payment: AppliedPayment, source: RepaymentSource, status: LoanStatus, told: list[LoanEvent], day: DayMove
 ) -> LoanChange:
     """The change; its action is the last event's: `loan.repaid`, `loan.cured` or `loan.repayment`."""
     loan = payment.loan
@@ -113,6 +116,7 @@ def _payment_change(
             "interest": str(payment.interest),
             "repaidBy": str(source),
         },
+        days=[day],
     )
 
 
@@ -165,7 +169,7 @@ def book_onchain_payment(payment: AppliedPayment, movement: Movement, *, source:
 
 def book_liquidation(payment: AppliedPayment, movement: Movement) -> LoanChange:
     """Write a loan's share of a liquidation: what it recovered is a repayment, interest first, the rest is lost."""
-    loan, told = payment.loan, []
+    loan, told, at = payment.loan, [], clock.from_seconds(movement.timestamp)
     lost_principal = loan.outstanding_principal - payment.principal
     if payment.paid:
         repayment = _create_onchain(payment, movement, RepaymentSource.LIQUIDATION)
@@ -181,7 +185,8 @@ def book_liquidation(payment: AppliedPayment, movement: Movement) -> LoanChange:
         "total_repaid": loan.total_repaid + payment.paid,
         "written_off_principal": lost_principal,
         "written_off_interest": payment.lost - lost_principal,
-        "last_repayment_at": clock.from_seconds(movement.timestamp) if payment.paid else loan.last_repayment_at,
+        "last_repayment_at": at if payment.paid else loan.last_repayment_at,
+        "default_day": at.date(),
         "repay_tx_hash": movement.tx_hash,
         "next_due_at": None,
         "untold_due_at": None,
@@ -193,6 +198,7 @@ def book_liquidation(payment: AppliedPayment, movement: Movement) -> LoanChange:
         status=LoanStatus.LIQUIDATED,
         events=[*told, LoanEvent(type=EventType.LOAN_LIQUIDATED, moment=movement.timestamp)],
         after={"recovered": str(payment.paid), "writtenOff": str(payment.lost), "txHash": movement.tx_hash},
+        days=[days_of_loans.paid(loan, at, payment.paid), *days_of_loans.default_moved(loan, at.date())],
     )
 
 

@@ -76,6 +76,8 @@ class PartnerLoan(Proven):
     untold_due_at = models.DateTimeField(null=True, blank=True)  # the same until `payment.due_soon` was recorded
     defaulted_at = models.DateTimeField(null=True, blank=True)
     default_reason = models.CharField(max_length=300, blank=True, default="")
+    # The UTC day on which it last defaulted or was liquidated, and is counted so; a cure leaves it.
+    default_day = models.DateField(null=True, blank=True)
     total_repaid = BaseUnitsField(default=0)
     platform_fee_charged = BaseUnitsField()
     platform_fee_paid = models.BooleanField(default=False)

@@ -56,6 +56,9 @@ class ReconciledDay(models.Model):
     repaid = BaseUnitsField()
     active_loans = models.PositiveIntegerField()
     repaid_loans = models.PositiveIntegerField()
+    drawn_loans = models.PositiveIntegerField(default=0)
+    fees = BaseUnitsField(default=0)  # of those that were drawn
+    defaulted_loans = models.PositiveIntegerField(default=0)  # that ever defaulted or were liquidated
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["partner", "day"], name="reconciled_day_once")]

@@ -18,6 +18,14 @@ from chain import selectors as chain_selectors
 from chain.models import ChainEvent
 from chain.reconciling import ReferenceBlock
 from loans.reconciliation import days, holdings, positions, records, reservations, transfers
+from loans.reconciliation.activity import (
+    NO_FIGURES,
+    Activity,
+    activity_of,
+    check_activity,
+    figures_by_partner,
+    figures_of,
+)
 from loans.reconciliation.days import Corrections, Days
 from loans.reconciliation.findings import Findings
 from loans.reconciliation.loans import check_loans
@@ -100,12 +108,14 @@ class Comparing:
 
     def compare_all(self) -> None:
         """Every row."""
-        self._compare_positions(None, self.days, since=-1)
+        activity = Activity()
+        self._compare_positions(None, self.days, since=-1, activity=activity)
         partners = list(Partner.objects.order_by("partner_id"))
         sums = days.by_partner(self.days.items())
         for partner in partners:
             self.findings.add(days.check_partner(partner, sums.get(partner.pk, days.no_sums())))
         self.findings.add(days.check_usage(self.days, partners, every=True))
+        self.findings.add(check_activity(activity, partners))
         for found in reservations.check_reservations():
             self.findings.add(found)
         if self.moment is None:
@@ -152,6 +162,7 @@ class Comparing:
             known = before.get(key, days.no_sums())
             total[:] = [a + b - c for a, b, c in zip(total, values, known, strict=True)]
         partners = list(Partner.objects.order_by("partner_id"))
+        booked, agreeing = figures_by_partner(), []
         for partner in partners:
             if days.check_partner(partner, sums.get(partner.pk, days.no_sums())):
                 summed = days.recomputed_of_partner(partner.pk)
@@ -159,9 +170,21 @@ class Comparing:
                 self.days.replace(summed)
                 total = days.by_partner(summed.items()).get(partner.pk, days.no_sums())
                 self.findings.add(days.check_partner(partner, total))
-        self.findings.add(days.check_usage(self.days, partners, every=False))
+                sums[partner.pk] = total
+            if booked.get(partner.pk, NO_FIGURES) == figures_of(sums.get(partner.pk, days.no_sums())):
+                agreeing.append(partner)
+            else:
+                self._check_figures(partner)
+        self.findings.add(days.check_usage(self.days, agreeing, every=False))
 
-    def _compare_positions(self, chosen: Collection[int] | None, sums: Days, *, since: int) -> None:
+    def _check_figures(self, partner: Partner) -> None:
+        """The partner's figures by day do not add up: all of its days are summed again."""
+        self.findings.add(days.check_usage(days.recomputed_of_partner(partner.pk), [partner], every=True))
+        self.findings.add(check_activity(activity_of(partner.pk), [partner]))
+
+    def _compare_positions(
+        self, chosen: Collection[int] | None, sums: Days, *, since: int, activity: Activity | None = None
+    ) -> None:
         """The positions (all without `chosen`) with their loans, repayments and events, in bounded numbers."""
         groups = PositionGroups(chosen)
         unapplied = _Unapplied(self.moment)
@@ -171,7 +194,7 @@ class Comparing:
         for group in groups:
             rows, loans = records.positions(group), records.loans(group)
             repayments = records.repayments([loan.pk for loan in loans])
-            found, by_position = check_loans(loans, repayments, sums)
+            found, by_position = check_loans(loans, repayments, sums, activity)
             self.findings.add(found)
             self.findings.add(positions.check_books(rows, by_position))
             seen = len(loans) + sum(map(len, repayments.values()))

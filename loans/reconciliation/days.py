@@ -7,7 +7,7 @@ repayments. Where a partner's figures then differ, all of its days are summed ag
 
 import datetime as dt
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Count, F, Sum
@@ -19,7 +19,10 @@ from partner_platform.core.database.rows import as_day, as_uuid
 from partners.models import Partner, PartnerDailyUsage
 
 Key = tuple[Any, Any]  # partner and day
-FIGURES = ("used", "outstanding", "borrowed", "repaid", "active_loans", "repaid_loans")
+FIGURES = (
+    *("used", "outstanding", "borrowed", "repaid", "active_loans", "repaid_loans"),
+    *("drawn_loans", "fees", "defaulted_loans"),
+)
 # Which figure of a partner each is.
 PARTNER_COLUMNS = {
     "current_outstanding": "outstanding",
@@ -28,7 +31,9 @@ PARTNER_COLUMNS = {
     "active_loans": "active_loans",
     "repaid_loans": "repaid_loans",
 }
-_USED, _OUTSTANDING, _BORROWED, _REPAID, _ACTIVE, _CLOSED = range(len(FIGURES))
+# Which column of a usage row each is, of the day that the loans were accepted on.
+USAGE_COLUMNS = {"borrowed": "used", "drawn": "borrowed", "drawn_loans": "drawn_loans", "fees": "fees"}
+_USED, _OUTSTANDING, _BORROWED, _REPAID, _ACTIVE, _CLOSED, _DRAWN, _FEES, _DEFAULTED = range(len(FIGURES))
 ONE_DAY = dt.timedelta(days=1)
 
 
@@ -50,11 +55,15 @@ class Days:
             sums[_OUTSTANDING] += outstanding
             if status != "PENDING":
                 sums[_BORROWED] += loan.principal_amount
+                sums[_DRAWN] += 1
+                sums[_FEES] += loan.platform_fee_charged
         sums[_REPAID] += repaid
         if status in ("ACTIVE", "DEFAULTED"):
             sums[_ACTIVE] += 1
         elif status == "REPAID":
             sums[_CLOSED] += 1
+        if loan.default_day is not None:
+            sums[_DEFAULTED] += 1
 
     def correct(self, other: "Days") -> None:
         """Add the sums of `other` to those days that are here too."""
@@ -131,12 +140,14 @@ def _sum_up(loans: Any, partner: uuid.UUID, days: Days) -> None:
     rows = loans.values_list("daily_usage_day", "status").annotate(
         loans=Count("pk"),
         principal=Sum("principal_amount"),
+        fees=Sum("platform_fee_charged"),
+        defaulted=Count("default_day"),
         repaid=Sum("total_repaid"),
         owed=Sum(F("principal_amount") - F("total_repaid") + F("interest_paid") - F("written_off_principal")),
     )
     sums: dict[dt.date, list[int]] = {}
     for day, status, *figures in rows:
-        count, principal, repaid, owed = (int(figure) for figure in figures)
+        count, principal, fees, defaulted, repaid, owed = (int(figure) for figure in figures)
         of_day = sums.setdefault(day, no_sums())
         is_failed, is_drawn = status == "FAILED", status not in ("PENDING", "FAILED")
         for index, value in (
@@ -146,6 +157,9 @@ def _sum_up(loans: Any, partner: uuid.UUID, days: Days) -> None:
             (_REPAID, repaid),
             (_ACTIVE, count * (status in ("ACTIVE", "DEFAULTED"))),
             (_CLOSED, count * (status == "REPAID")),
+            (_DRAWN, count * is_drawn),
+            (_FEES, fees * is_drawn),
+            (_DEFAULTED, defaulted),
         ):
             of_day[index] += value
     for day, of_day in sums.items():
@@ -190,25 +204,42 @@ def check_partner(partner: Partner, sums: list[int]) -> list[BooksFinding]:
 
 
 def check_usage(days: Days, partners: Iterable[Partner], *, every: bool) -> list[BooksFinding]:
-    """The usage rows of these days against their sums; of all days there are where `every`."""
-    by_owner: dict[uuid.UUID, dict[dt.date, int]] = {}
+    """What the usage rows of these days say of the loans accepted on them against their sums; of all days there are
+    where `every`.
+    """
+    by_owner: dict[uuid.UUID, dict[dt.date, dict[str, int]]] = {}
     for (owner, day), values in days.items():
-        by_owner.setdefault(owner, {})[day] = values[_USED]
+        named = dict(zip(FIGURES, values, strict=True))
+        by_owner.setdefault(owner, {})[day] = {column: named[figure] for column, figure in USAGE_COLUMNS.items()}
     return [
         finding
         for partner in partners
         if every or partner.pk in by_owner
-        for finding in _usage_of(partner, by_owner.get(partner.pk, {}), every=every)
+        for finding in check_rows(partner, by_owner.get(partner.pk, {}), tuple(USAGE_COLUMNS), every=every)
     ]
 
 
-def _usage_of(partner: Partner, used: dict[dt.date, int], *, every: bool) -> list[BooksFinding]:
-    subject, found = f"partner:{partner.partner_id}", []
+def check_rows(
+    partner: Partner, sums: Mapping[dt.date, Mapping[str, int]], columns: Sequence[str], *, every: bool
+) -> list[BooksFinding]:
+    """These columns of the partner's usage rows against the sums of their days; of all its rows where `every`."""
+    found, left = [], dict(sums)
     rows = PartnerDailyUsage.objects.filter(partner_id=partner.pk)
-    rows = rows if every else rows.filter(day__in=sorted(used))
-    for pk, day, borrowed in rows.order_by("day").values_list("pk", "day", "borrowed"):
-        what = f"daily usage of {day}"
-        found += column(subject, PartnerDailyUsage, pk, "borrowed", borrowed, used.pop(day, 0), what)
-    for day, amount in sorted(used.items()):  # of these there is no row
-        found += differs(subject, f"daily usage of {day}", 0, amount)
+    rows = rows if every else rows.filter(day__in=sorted(sums))
+    for pk, day, *values in rows.order_by("day").values_list("pk", "day", *columns):
+        right = left.pop(day, {})
+        for name, value in zip(columns, values, strict=True):
+            subject, what = _named(partner, name, day)
+            found += column(subject, PartnerDailyUsage, pk, name, value, right.get(name, 0), what)
+    for day, right in sorted(left.items()):  # of these there is no row
+        for name in columns:
+            subject, what = _named(partner, name, day)
+            found += differs(subject, what, 0, right.get(name, 0))
     return found
+
+
+def _named(partner: Partner, column: str, day: dt.date) -> tuple[str, str]:
+    """Subject and name: what a limit counts is the partner's, what only analytics show stops nobody."""
+    if column == "borrowed":
+        return f"partner:{partner.partner_id}", f"daily usage of {day}"
+    return f"analytics:{partner.partner_id}", f"{column} of {day}"

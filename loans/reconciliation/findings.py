@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-KINDS = ("loan", "repayment", "partner", "oaid", "position", "transfer", "wallet", "account")
+KINDS = ("loan", "repayment", "partner", "analytics", "oaid", "position", "transfer", "wallet", "account")
 MOST_NAMED = 1_000  # findings of one kind that are listed; the others are counted
 
 
@@ -22,7 +22,8 @@ class Repair:
 
 @dataclass(frozen=True)
 class BooksFinding:
-    """`subject` is `{kind}:{id}` (partner, position, loan, oaid, transfer, wallet, account), `what` the figure's name.
+    """`subject` is `{kind}:{id}` (partner, position, loan, oaid, transfer, wallet, account; analytics: a partner's
+    figures by day, which freeze nothing), `what` the figure's name.
 
     `booked` is what the books say, `actual` what the records or the chain add up to, both as text.
     """

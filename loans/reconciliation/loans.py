@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from loans.models import PartnerLoan
+from loans.reconciliation.activity import Activity
 from loans.reconciliation.days import Days
 from loans.reconciliation.findings import BooksFinding, column, differs
 from loans.reconciliation.records import LoanRecord, RepaymentRecord
@@ -13,6 +14,7 @@ from partner_platform.core.database.rows import ZERO_UINT256, as_uuid
 UNDRAWN = frozenset({"PENDING", "FAILED"})
 CLOSED = frozenset({"REPAID", "LIQUIDATED"})
 LIVE = frozenset({"ACTIVE", "DEFAULTED"})
+DEFAULTED = frozenset({"DEFAULTED", "LIQUIDATED"})  # these are counted on a day
 
 
 class Paid(NamedTuple):
@@ -36,9 +38,15 @@ class LoansOfPosition:
 
 
 def check_loans(
-    loans: Iterable[LoanRecord], repayments: Mapping[object, Sequence[RepaymentRecord]], days: Days
+    loans: Iterable[LoanRecord],
+    repayments: Mapping[object, Sequence[RepaymentRecord]],
+    days: Days,
+    activity: Activity | None = None,
 ) -> tuple[list[BooksFinding], dict[str, LoansOfPosition]]:
-    """The loans whose figures differ from their records; and the sums by position (its stored key)."""
+    """The loans whose figures differ from their records; and the sums by position (its stored key).
+
+    They are added to `days`, and to `activity` where one is given.
+    """
     findings: list[BooksFinding] = []
     by_position: dict[str, LoansOfPosition] = {}
     for loan in loans:
@@ -49,6 +57,8 @@ def check_loans(
         if not _agrees(loan, paid, outstanding):
             findings += _differences(loan, paid, outstanding)
         days.add(loan, outstanding, paid.amount)
+        if activity is not None:
+            activity.add(loan, own or ())
         if status not in UNDRAWN:
             sums = by_position.get(loan.solvency_position_id)
             if sums is None:
@@ -76,6 +86,7 @@ def _agrees(loan: LoanRecord, paid: Paid, outstanding: int) -> bool:
         and loan.outstanding_principal == outstanding
         and bool(loan.repayment_in_flight) == bool(paid.pending)
         and _is_closed_rightly(loan, outstanding)
+        and (loan.default_day is not None or loan.status not in DEFAULTED)
     )
 
 
@@ -98,6 +109,8 @@ def _differences(loan: LoanRecord, paid: Paid, outstanding: int) -> list[BooksFi
         found += differs(subject, "repayments in flight", int(bool(loan.repayment_in_flight)), paid.pending)
     if not _is_closed_rightly(loan, outstanding):
         found += differs(subject, "status", loan.status, f"a debt of {outstanding}")
+    if loan.status in DEFAULTED and loan.default_day is None:
+        found += differs(subject, "day of its default", None, loan.status)
     return found
 
 

@@ -47,6 +47,8 @@ class LoanRecord(NamedTuple):
     status: str
     repayment_in_flight: Any
     daily_usage_day: Any
+    last_repayment_at: Any
+    default_day: Any
     borrow_operation_id: Any
 
 
@@ -64,6 +66,7 @@ class RepaymentRecord(NamedTuple):
     platform_covered: int
     chain_order: int
     operation_id: Any
+    settled_at: Any
 
 
 class EventRecord(NamedTuple):

@@ -23,6 +23,7 @@ from loans.models import (
     RepaymentStatus,
     SolvencyPosition,
 )
+from loans.reconciliation.activity import BY_EVENT
 from loans.reconciliation.days import ONE_DAY, day_begins
 from loans.reconciliation.findings import BooksFinding, Repair
 from loans.states import REPAYABLE
@@ -100,11 +101,31 @@ def _of_partner(partner: Partner, column: str) -> int:
 
 
 def _of_day(usage: PartnerDailyUsage, column: str) -> int:
+    if column in BY_EVENT:
+        return _of_events(usage, column)
     accepted = day_begins(usage.day)
     loans = PartnerLoan.objects.filter(
         partner=usage.partner_id, created_at__gte=accepted - ONE_DAY, created_at__lt=accepted + 2 * ONE_DAY
     )
-    return _sum(loans.filter(daily_usage_day=usage.day).exclude(status=LoanStatus.FAILED), "principal_amount")
+    of_day = loans.filter(daily_usage_day=usage.day).exclude(status=LoanStatus.FAILED)
+    if column == "borrowed":
+        return _sum(of_day, "principal_amount")
+    drawn = of_day.exclude(status=LoanStatus.PENDING)
+    if column == "drawn_loans":
+        return drawn.count()
+    return _sum(drawn, "principal_amount" if column == "drawn" else "platform_fee_charged")
+
+
+def _of_events(usage: PartnerDailyUsage, column: str) -> int:
+    begins = day_begins(usage.day)
+    loans = PartnerLoan.objects.filter(partner=usage.partner_id)
+    if column == "defaulted_loans":
+        return loans.filter(default_day=usage.day).count()
+    if column == "repaid_loans":
+        paid = loans.filter(last_repayment_at__gte=begins, last_repayment_at__lt=begins + ONE_DAY)
+        return paid.filter(status=LoanStatus.REPAID).count()
+    settled = Repayment.objects.filter(partner=usage.partner_id, status=RepaymentStatus.SETTLED)
+    return _sum(settled.filter(settled_at__gte=begins, settled_at__lt=begins + ONE_DAY), "amount")
 
 
 def _of_oaid(credit: OaidCredit, column: str) -> int:

@@ -5,12 +5,14 @@ again. What others did is applied again when the watcher reads it. The partner i
 taken back from (`loan.undone`).
 """
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from chain import services as chain_services
 from chain.models import Operation
 from events.kinds import EventType
+from loans import days_of_loans
 from loans.chain_order import block_of
 from loans.funding import trusted
 from loans.ledger.entries import PART_FIELDS, loans_before, position_before, was_paid
@@ -33,6 +35,7 @@ from partner_platform.core import clock
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.invariants import InvariantViolation
 from partners import limits
+from partners.daily_figures import DayMove
 
 REASON = "a reorganization of the chain"
 _TOLD = {LedgerEntryKind.PAYMENT: EventType.LOAN_REPAYMENT, LedgerEntryKind.LIQUIDATION: EventType.LOAN_LIQUIDATED}
@@ -63,6 +66,8 @@ def _rollback_loan(entry: LedgerEntry, loan: PartnerLoan, before: dict[str, Any]
             changes.pop("status")  # staff marked or cured it since: that decision is kept
         elif before["status"] != loan.status:
             require_rollback(loan.status, before["status"])
+        if loan.status != LoanStatus.LIQUIDATED:
+            changes.pop("default_day", None)  # a payment changes none: it defaulted since
         limits.undo_repayment(
             partner_id=loan.partner_id,
             amount=loan.total_repaid - before["total_repaid"],
@@ -73,7 +78,14 @@ def _rollback_loan(entry: LedgerEntry, loan: PartnerLoan, before: dict[str, Any]
         changes |= in_flight
         status = changes.get("status", loan.status)
         kind = _TOLD[LedgerEntryKind(entry.kind)]
-        undone = [undone_change(loan, kind, status=status, moment=entry.moment, repayment_id=repayment_id)]
+        days = days_of_loans.payment_undone(
+            loan,
+            moment=entry.moment,
+            status=status,
+            total_repaid=before["total_repaid"],
+            default_day=changes.get("default_day", loan.default_day),
+        )
+        undone = [undone_change(loan, kind, status=status, moment=entry.moment, repayment_id=repayment_id, days=days)]
     PartnerLoan.objects.filter(pk=loan.pk).update(**changes, updated_at=clock.now())
     record_loan_changes(undone)
 
@@ -86,12 +98,13 @@ def undone_change(
     moment: int | None = None,
     repayment_id: UUID | None = None,
     action: str = "loan.undone",
+    days: Sequence[DayMove] = (),
 ) -> LoanChange:
     """That a reorg took back what an event of this kind told of the loan, as of `moment` (None: now)."""
     seconds = int(clock.now().timestamp()) if moment is None else moment
     more = {"undone": str(kind), "reason": REASON}
     event = LoanEvent(type=EventType.LOAN_UNDONE, moment=seconds, repayment_id=repayment_id, more=more)
-    return LoanChange(loan=loan, action=action, status=status, events=[event], after={"reason": REASON})
+    return LoanChange(loan=loan, action=action, status=status, events=[event], after={"reason": REASON}, days=days)
 
 
 def _counted(status: str, former: str) -> dict[str, int]:
@@ -146,6 +159,7 @@ def _rollback_draw(entry: LedgerEntry, loan: PartnerLoan) -> None:
         next_due_at=None,
         untold_due_at=None,
         defaulted_at=None,
+        default_day=None,
         draw_order=0,
         **NO_EVIDENCE,
         **dict.fromkeys((*PART_FIELDS, "interest_rate_bps"), 0),
@@ -157,4 +171,5 @@ def _rollback_draw(entry: LedgerEntry, loan: PartnerLoan) -> None:
     limits.undo_borrow(partner_id=loan.partner_id, amount=loan.principal_amount)
     chain_services.unacknowledge(operation_id=loan.borrow_operation_id)
     kind, status = EventType.LOAN_BORROWED, LoanStatus.PENDING
-    record_loan_changes([undone_change(loan, kind, status=status, moment=entry.moment)])
+    days = days_of_loans.draw_undone(loan)
+    record_loan_changes([undone_change(loan, kind, status=status, moment=entry.moment, days=days)])

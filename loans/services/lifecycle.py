@@ -17,6 +17,7 @@ from audit.selectors import changes_of
 from authority.acting import needs
 from authority.rights import Right
 from events.kinds import EventType
+from loans import days_of_loans
 from loans.debt import schedules
 from loans.ledger.payments import missed_events
 from loans.loan_changes import LoanChange, loan_target, record_loan_changes
@@ -35,7 +36,8 @@ def mark_defaulted(*, loan_id: UUID, actor: str, reason: str) -> PartnerLoan:
     reason = reason.strip()[:300]
     if not reason:
         raise BadRequest(ErrorCode.INVALID_REQUEST, "A default needs a reason", details={"reason": ["Required."]})
-    changes = {"defaulted_at": clock.now(), "default_reason": reason}
+    now = clock.now()
+    changes = {"defaulted_at": now, "default_day": now.date(), "default_reason": reason}
     kind = EventType.LOAN_DEFAULTED
     return _move(loan_id, LoanStatus.DEFAULTED, actor=actor, kind=kind, changes=changes, reason=reason)
 
@@ -87,7 +89,7 @@ def _mark(pk: UUID, now: dt.datetime) -> bool:
     defaults = marked.is_behind and marked.next_due_at is not None and marked.next_due_at + grace < now
     changes: dict[str, Any] = {"schedule": marked.schedule, "next_due_at": marked.next_due_at}
     if defaults:
-        changes |= {"status": LoanStatus.DEFAULTED, "defaulted_at": now}
+        changes |= {"status": LoanStatus.DEFAULTED, "defaulted_at": now, "default_day": now.date()}
         require_transition(loan.status, LoanStatus.DEFAULTED)
     elif marked.schedule == loan.schedule:
         return False
@@ -104,6 +106,7 @@ def _mark(pk: UUID, now: dt.datetime) -> bool:
         status=LoanStatus.DEFAULTED if defaults else LoanStatus.ACTIVE,
         events=told,
         after={"missed": sum(entry["status"] == schedules.MISSED for entry in marked.schedule)},
+        days=days_of_loans.default_moved(loan, now.date()) if defaults else [],
     )
     record_loan_changes([change])
     return True
@@ -138,14 +141,16 @@ def _move(
         mine = PartnerLoan.objects.filter(pk=loan_id, status=loan.status, default_reason=loan.default_reason)
         if mine.update(status=status, updated_at=clock.now(), **changes) != 1:
             raise BadRequest(ErrorCode.INVALID_REQUEST, "Loan changed meanwhile", retry_after=1)
-        event = LoanEvent(type=kind)
-        record_loan_changes(
-            [
-                LoanChange(
-                    loan=loan, action=str(kind), status=status, events=[event], actor=actor, after={"reason": reason}
-                )
-            ]
+        change = LoanChange(
+            loan=loan,
+            action=str(kind),
+            status=status,
+            events=[LoanEvent(type=kind)],
+            actor=actor,
+            after={"reason": reason},
+            days=days_of_loans.default_moved(loan, changes.get("default_day", loan.default_day)),
         )
+        record_loan_changes([change])
         return PartnerLoan.objects.get(pk=loan_id)
 
     return run_in_transaction(move)

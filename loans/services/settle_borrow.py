@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from chain.models import Operation, OperationState
 from events.kinds import EventType
+from loans import days_of_loans
 from loans.debt import schedules
 from loans.ledger.apply import apply_draws
 from loans.ledger.movement import Movement, failure_evidence, movement_of
@@ -124,4 +125,5 @@ def _paid_out(draw: Draw) -> LoanChange:
         status=LoanStatus.ACTIVE,
         events=[LoanEvent(type=EventType.LOAN_BORROWED, moment=draw.movement.timestamp)],
         after={"txHash": draw.movement.tx_hash},
+        days=[days_of_loans.drawn(draw.loan)],
     )

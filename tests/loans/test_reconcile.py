@@ -15,6 +15,7 @@ from loans.models import OaidCredit, PartnerLoan, ReconciliationRun, SolvencyPos
 from loans.reconciliation import own_events
 from loans.reconciliation.run import reconcile
 from loans.services import follow
+from partners.daily_figures import COLUMNS
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.factories import DOLLAR
 from tests.support.actors import repay_on_chain, set_interest_rate, transfer_usdc
@@ -59,6 +60,11 @@ def partner(client: Any) -> Any:
     return Partner.objects.filter(pk=client.partner.pk)
 
 
+def day_of(client: Any) -> Any:
+    """The usage row of the day on which the partner borrowed; payments made others."""
+    return PartnerDailyUsage.objects.filter(partner=client.partner, borrowed__gt=0)
+
+
 def plant(rows: Any, name: str, change: int = 7) -> Callable[[], None]:
     return lambda: rows.update(**{name: F(name) + change})
 
@@ -68,7 +74,13 @@ PLANTS: dict[str, Callable[..., Any]] = {
     "what a loan repaid": lambda chain, a, b: (loan("b"), "total_repaid", "loan"),
     "a partner's outstanding": lambda chain, a, b: (partner(a), "current_outstanding", "partner"),
     "what a partner borrowed": lambda chain, a, b: (partner(b), "total_borrowed", "partner"),
-    "a partner's day": lambda chain, a, b: (PartnerDailyUsage.objects.filter(partner=a.partner), "borrowed", "partner"),
+    "a partner's day": lambda chain, a, b: (day_of(a), "borrowed", "partner"),
+    "what was paid out of a day's": lambda chain, a, b: (day_of(a), "drawn", "analytics"),
+    "a day's loans": lambda chain, a, b: (day_of(a), "drawn_loans", "analytics"),
+    "a day's fees": lambda chain, a, b: (day_of(a), "fees", "analytics"),
+    "what was repaid on a day": lambda chain, a, b: (day_of(a), "repaid", "analytics"),
+    "the loans repaid on a day": lambda chain, a, b: (day_of(a), "repaid_loans", "analytics"),
+    "the loans that defaulted on a day": lambda chain, a, b: (day_of(a), "defaulted_loans", "analytics"),
     "an OAID's reservations": lambda chain, a, b: (
         OaidCredit.objects.filter(oaid_token_id=chain.users[1].oaid_token_id),
         "reserved",
@@ -78,7 +90,6 @@ PLANTS: dict[str, Callable[..., Any]] = {
     "a position's debt at the pool": lambda chain, a, b: (position(chain), "pool_principal", "position"),
     "a wallet's nonce": lambda chain, a, b: (PlatformWallet.objects.all(), "next_nonce", "wallet"),
     "a transfer's use": lambda chain, a, b: (FundingTransfer.objects.all(), "used", "transfer"),
-    "the fees on the platform account": lambda chain, a, b: (loan("a"), "platform_fee_charged", "account"),
 }
 
 
@@ -111,6 +122,17 @@ def test_each_planted_discrepancy_is_found_and_nothing_else(chain, history, what
     assert int(report.findings[0].booked) - int(report.findings[0].actual) == 7
 
 
+def test_a_loans_wrong_fee_is_missed_on_the_platform_account_and_in_the_days_fees(chain, history):
+    plant(loan("a"), "platform_fee_charged")()
+
+    found = [
+        (finding.kind, finding.what.partition(" ")[0], int(finding.booked) - int(finding.actual))
+        for finding in reconcile().findings
+    ]
+
+    assert found == [("analytics", "fees", -7), ("account", "usdc", 7)]
+
+
 def test_ten_discrepancies_at_once_are_each_found_and_nothing_else(chain, history):
     for build in PLANTS.values():
         rows, column, _ = build(chain, *history)
@@ -125,12 +147,12 @@ def test_ten_discrepancies_at_once_are_each_found_and_nothing_else(chain, histor
             ("partner", "current_outstanding"),
             ("partner", "total_borrowed"),
             ("partner", "daily usage"),
+            *(("analytics", name) for name in COLUMNS),
             ("oaid", "reserved"),
             ("position", "total_partner_debt"),
             ("position", "debt"),
             ("wallet", "next_nonce"),
             ("transfer", "used"),
-            ("account", "usdc"),
         ]
     )
 

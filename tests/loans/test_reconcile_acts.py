@@ -62,10 +62,17 @@ class TestMoreThanAreNamed:
         report = twice(chain, freeze=True)
 
         assert (report.finding_count, ReconciliationRun.objects.get(number=2).found_by_kind) == (
-            7,
-            {"loan": 4, "partner": 1, "wallet": 1, "account": 1},
+            8,
+            {"loan": 4, "partner": 1, "analytics": 1, "wallet": 1, "account": 1},
         )
-        assert [finding.kind for finding in report.findings] == ["loan", "loan", "partner", "wallet", "account"]
+        assert [finding.kind for finding in report.findings] == [
+            "loan",
+            "loan",
+            "partner",
+            "analytics",
+            "wallet",
+            "account",
+        ]
         assert PlatformWallet.objects.get().status == WalletStatus.FROZEN
         assert Partner.objects.get().status == PartnerStatus.SUSPENDED
 

@@ -24,6 +24,7 @@ from loans.reconciliation import freezing, repairs
 from loans.reconciliation import run as module
 from loans.reconciliation.run import due_run, reconcile
 from loans.services import follow
+from partners.daily_figures import COLUMNS
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.factories import DOLLAR
 from tests.support import books
@@ -176,10 +177,12 @@ class TestTwoRuns:
         assert mine.get().frozen is False
 
 
+USAGE = ("borrowed", *COLUMNS)
 REPAIRABLE = {
     "loan": lambda c: (PartnerLoan.objects.filter(partner_loan_id="b"), "interest_paid"),
     "partner": lambda c: (partner(c), "current_outstanding"),
     "day": lambda c: (PartnerDailyUsage.objects.filter(partner=c.partner), "borrowed"),
+    "repaid on a day": lambda c: (PartnerDailyUsage.objects.filter(partner=c.partner), "repaid"),
     "oaid": lambda c: (OaidCredit.objects.filter(reserved=0), "reserved"),
     "position": lambda c: (SolvencyPosition.objects.filter(total_partner_debt=5_000 * DOLLAR), "total_partner_debt"),
     "used": lambda c: (FundingTransfer.objects.all(), "used"),
@@ -315,7 +318,10 @@ class TestMotion:
         chain.mine()
         plant(PartnerLoan.objects.filter(partner_loan_id="a"), "platform_fee_charged")
 
-        assert [(finding.kind, finding.what) for finding in reconcile().findings] == [("account", "usdc")]
+        assert [(finding.kind, finding.what.partition(" ")[0]) for finding in reconcile().findings] == [
+            ("analytics", "fees"),
+            ("account", "usdc"),
+        ]
 
 
 class TestQuickly:
@@ -364,6 +370,39 @@ class TestQuickly:
             ("loan", "total_repaid"),
             ("partner", "total_borrowed"),
         ]
+
+    def test_each_wrong_figure_of_a_day_is_found_once_and_each_is_repaired(self, chain, client, settle):
+        reconcile()
+        client.repay(20 * DOLLAR, "b")
+        settle()
+        day = PartnerDailyUsage.objects.filter(partner=client.partner, borrowed__gt=0)
+        right = day.values(*USAGE).get()
+        for name in USAGE:
+            plant(day, name)
+
+        report = reconcile(quick=True)
+
+        assert not report.is_full
+        assert sorted((finding.kind, finding.what.partition(" of ")[0]) for finding in report.findings) == sorted(
+            ("partner", "daily usage") if name == "borrowed" else ("analytics", name) for name in USAGE
+        )
+        chain.mine()
+        assert len(reconcile(repair=True).repaired) == len(USAGE)
+        assert day.values(*USAGE).get() == right
+
+    def test_a_wrong_figure_of_a_partner_that_nothing_moved_of_is_found_quickly_too(self, chain, client):
+        reconcile()
+        plant(PartnerDailyUsage.objects.filter(partner=client.partner, borrowed__gt=0), "defaulted_loans")
+        chain.mine()
+        report = reconcile(quick=True)
+        assert (report.is_full, [finding.what.partition(" of ")[0] for finding in report.findings]) == (
+            False,
+            ["defaulted_loans"],
+        )
+        chain.mine()
+        report = reconcile(freeze=True)
+        assert ([finding.kind for finding in report.findings], report.frozen) == (["analytics"], [])
+        assert partner(client).get().status == PartnerStatus.ACTIVE
 
     def test_the_account_is_compared_by_the_sums_of_the_last_run_and_what_came_since(self, chain, client, settle):
         reconcile()

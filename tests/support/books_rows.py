@@ -165,6 +165,11 @@ class BooksRows:
                 self.repayment(loan, 1_000, status="SETTLED", funding=FundingSource.TRANSFER, funding_transfer=transfer)
 
 
+def usage_of(partner: Partner, day: dt.date = DAY) -> Any:
+    """The key of the partner's usage row of the day."""
+    return PartnerDailyUsage.objects.get(partner=partner, day=day).pk
+
+
 def pool_log(pool: str, position_id: int, principal: int, accrued: int, rate: int, index: int = 3) -> Row:
     """The pool's `DebtUpdated`, as an operation keeps it."""
     topics = [DEBT_UPDATED_TOPIC, uint_topic(position_id)]

@@ -13,12 +13,10 @@ from loans.services.settle_borrow import Draw, activate_all, settle_borrow
 from partner_platform.core.clock import isoformat
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.invariants import InvariantViolation
-from partners.models import PartnerDailyUsage
 from tests.loans.rows.conftest import POOL
 from tests.support.books_rows import (
     BLOCK,
     BLOCK_HASH,
-    DAY,
     MOMENT,
     TIME,
     BooksRows,
@@ -27,14 +25,11 @@ from tests.support.books_rows import (
     pool_log,
     proven_by,
     told,
+    usage_of,
 )
 
 ORDER = order_of(BLOCK, 3)
 RATE = 500
-
-
-def usage_of(partner: Any) -> Any:
-    return PartnerDailyUsage.objects.get(partner=partner, day=DAY).pk
 
 
 def credit_of(position: Any) -> Any:
@@ -51,7 +46,7 @@ def test_a_first_draw_is_active_and_its_reservation_is_the_chains(world: BooksRo
     position = world.position(reserved=1_700)
     OaidCredit.objects.filter(pk=credit_of(position)).update(settled_block=block_before)
     operation = world.operation(outcome_logs=[pool_log(POOL, position.position_id, 1_000, 0, RATE)])
-    loan = world.loan(partner, position, 1_000, "PENDING", operation=operation)
+    loan = world.loan(partner, position, 1_000, "PENDING", operation=operation, platform_fee_charged=5)
 
     changes, (entry,) = changed_by(lambda: settle_borrow(loan, operation))
 
@@ -79,6 +74,7 @@ def test_a_first_draw_is_active_and_its_reservation_is_the_chains(world: BooksRo
         },
         credit_of(position): landed,
         partner.pk: {"total_borrowed": 1_050, "active_loans": 3},
+        usage_of(partner): {"drawn": 1_000, "drawn_loans": 1, "fees": 5},
     }
     assert (entry["kind"], entry["amount"], entry["loan_id"]) == ("DRAW", 1_000, loan.pk)
     assert (entry["position_id"], entry["order"], entry["moment"]) == (position.position_id, ORDER, MOMENT)
@@ -192,12 +188,14 @@ def test_draws_of_two_partners_are_written_together_each_with_its_own(world: Boo
 
     assert changes[first.pk] == {"total_borrowed": 500, "active_loans": 2}
     assert changes[second.pk] == {"total_borrowed": 200, "active_loans": 1}
+    assert changes[usage_of(first)] == {"drawn": 500, "drawn_loans": 2}
+    assert changes[usage_of(second)] == {"drawn": 200, "drawn_loans": 1}
     assert {changes[draw.loan.pk]["borrow_tx_hash"] for draw in draws} == {draw.operation.tx_hash for draw in draws}
     assert [changes[draw.loan.pk]["bearing_principal"] for draw in draws] == [100, 200, 400]
     assert {(row["position_id"], row["amount"]) for row in made} == {
         (draw.movement.position_id, draw.loan.principal_amount) for draw in draws
     }
-    assert len(changes) == 3 * 3 + 2
+    assert len(changes) == 3 * 3 + 2 + 2
     assert sorted(target for _, target, _, _ in told()) == sorted(
         f"loan:{draw.loan.internal_loan_id}" for draw in draws
     )

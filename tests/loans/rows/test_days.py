@@ -9,12 +9,13 @@ from loans.models import PartnerLoan
 from loans.reconciliation import days
 from loans.reconciliation.days import Corrections, Days
 from loans.reconciliation.records import LoanRecord
+from partners.models import PartnerDailyUsage
 from tests.support.books_rows import DAY, BooksRows
 
 OTHER_DAY = dt.date(2026, 1, 6)
-# used, outstanding, borrowed, repaid, active loans, repaid loans
-OF_DAY = [1_000 + 500 + 4_000 + 16_000, 700 + 16_000, 1_000 + 500 + 4_000, 310 + 505 + 1_000, 1, 1]
-OF_OTHER_DAY = [2_000, 2_000, 2_000, 0, 1, 0]
+# used, outstanding, borrowed, repaid, active loans, repaid loans, drawn loans, fees, defaulted loans
+OF_DAY = [1_000 + 500 + 4_000 + 16_000, 700 + 16_000, 1_000 + 500 + 4_000, 310 + 505 + 1_000, 1, 1, 3, 5 + 2 + 20, 2]
+OF_OTHER_DAY = [2_000, 2_000, 2_000, 0, 1, 0, 1, 10, 1]
 
 
 @pytest.fixture
@@ -23,14 +24,15 @@ def partner(world: BooksRows) -> Any:
     partner, position = world.partner(), world.position()
 
     def lend(principal: int, status: str, **fields: Any) -> PartnerLoan:
-        return world.loan(partner, position, principal, status, **fields)
+        return world.loan(partner, position, principal, status, platform_fee_charged=principal // 200, **fields)
 
-    lend(1_000, "ACTIVE", outstanding_principal=700, total_repaid=310, interest_paid=10)
+    lend(1_000, "ACTIVE", default_day=DAY, outstanding_principal=700, total_repaid=310, interest_paid=10)
     lend(500, "REPAID", total_repaid=505, interest_paid=5)
-    lend(4_000, "LIQUIDATED", total_repaid=1_000, written_off_principal=3_000)
+    lend(4_000, "LIQUIDATED", total_repaid=1_000, written_off_principal=3_000, default_day=OTHER_DAY)
     lend(16_000, "PENDING")
     lend(32_000, "FAILED")
-    PartnerLoan.objects.filter(pk=lend(2_000, "DEFAULTED").pk).update(daily_usage_day=OTHER_DAY)
+    defaulted = lend(2_000, "DEFAULTED", default_day=OTHER_DAY)
+    PartnerLoan.objects.filter(pk=defaulted.pk).update(daily_usage_day=OTHER_DAY)
     return partner
 
 
@@ -47,7 +49,7 @@ def test_the_database_adds_up_the_days_that_are_asked_for(partner: Any) -> None:
 
 def test_a_day_without_loans_is_nothing(partner: Any) -> None:
     empty = (partner.pk, dt.date(2026, 1, 9))
-    assert dict(days.recomputed([empty]).items()) == {empty: [0, 0, 0, 0, 0, 0]}
+    assert dict(days.recomputed([empty]).items()) == {empty: [0] * 9}
 
 
 def test_all_days_of_a_partner(partner: Any) -> None:
@@ -80,32 +82,37 @@ def test_what_the_loans_own_figures_lack_of_its_records(
     loan = world.loan(world.partner(), world.position(), 1_000, status, total_repaid=310, interest_paid=10)
     corrections = Corrections()
     corrections.add(record(loan), outstanding, repaid)
-    assert dict(corrections.items()) == ({(loan.partner_id, DAY): lacking} if lacking else {})
+    assert dict(corrections.items()) == ({(loan.partner_id, DAY): [*lacking, 0, 0, 0]} if lacking else {})
 
 
 def test_corrections_are_added_to_the_days_that_are_there_alone(partner: Any) -> None:
     made, more = days.recomputed([(partner.pk, DAY)]), Days()
-    more.set((partner.pk, DAY), [1, 2, 3, 4, 5, 6])
-    more.set((partner.pk, OTHER_DAY), [7] * 6)
+    added = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    more.set((partner.pk, DAY), added)
+    more.set((partner.pk, OTHER_DAY), [7] * 9)
     made.correct(more)
-    assert dict(made.items()) == {(partner.pk, DAY): [a + b for a, b in zip(OF_DAY, [1, 2, 3, 4, 5, 6], strict=True)]}
+    assert dict(made.items()) == {(partner.pk, DAY): [a + b for a, b in zip(OF_DAY, added, strict=True)]}
 
 
 def test_days_are_taken_over_from_others(partner: Any) -> None:
     made, other = days.recomputed([(partner.pk, DAY)]), Days()
-    other.set((partner.pk, DAY), [0] * 6)
+    other.set((partner.pk, DAY), [0] * 9)
     made.replace(other)
-    assert dict(made.items()) == {(partner.pk, DAY): [0] * 6}
+    assert dict(made.items()) == {(partner.pk, DAY): [0] * 9}
 
 
 @pytest.mark.parametrize("every", [False, True])
 def test_usage_is_compared_by_day_and_a_day_without_a_row_has_none(world: BooksRows, every: bool) -> None:
     owner = world.partner(borrowed=70)
+    PartnerDailyUsage.objects.filter(partner=owner).update(drawn=60, drawn_loans=2, fees=3)
     made, third = Days(), dt.date(2026, 1, 7)
-    for day, used in ((DAY, 75), (OTHER_DAY, 5), (third, 0)):
-        made.set((owner.pk, day), [used, 0, 0, 0, 0, 0])
+    for day, used, drawn, loans, fees in ((DAY, 75, 61, 3, 4), (OTHER_DAY, 5, 0, 0, 0), (third, 0, 0, 0, 0)):
+        made.set((owner.pk, day), [used, 0, drawn, 0, 0, 0, loans, fees, 0])
     found = [str(finding) for finding in days.check_usage(made, [owner], every=every)]
     assert found == [
         f"partner {owner.partner_id} daily usage of {DAY} is 70, adds up to 75",
+        f"analytics {owner.partner_id} drawn of {DAY} is 60, adds up to 61",
+        f"analytics {owner.partner_id} drawn_loans of {DAY} is 2, adds up to 3",
+        f"analytics {owner.partner_id} fees of {DAY} is 3, adds up to 4",
         f"partner {owner.partner_id} daily usage of {OTHER_DAY} is 0, adds up to 5",
     ]

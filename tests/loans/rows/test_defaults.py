@@ -69,12 +69,14 @@ def test_a_missed_instalment_is_marked_and_told_once(world: BooksRows) -> None:
 def test_a_loan_is_in_default_once_the_grace_has_passed(world: BooksRows, moment: dt.datetime, defaulted: bool) -> None:
     loan = due_loan(world, NOW, "MISSED", "MISSED", "MISSED")
 
-    changes, _ = changed_by(lambda: mark_overdue(now=moment))
+    changes, made = changed_by(lambda: mark_overdue(now=moment))
 
     if not defaulted:
         assert changes == {}
         return
-    assert changes == {loan.pk: {"status": "DEFAULTED", "defaulted_at": moment, "updated_at": NOW}}
+    marked = {"status": "DEFAULTED", "defaulted_at": moment, "default_day": moment.date(), "updated_at": NOW}
+    assert changes == {loan.pk: marked}
+    assert [(row["day"], row["defaulted_loans"]) for row in made] == [(moment.date(), 1)]
     figures = {"status": "ACTIVE", "outstandingPrincipal": "900"}
     after = {"status": "DEFAULTED", "missed": 3}
     assert told() == [("loan.defaulted", f"loan:{loan.internal_loan_id}", figures, after)]
@@ -164,10 +166,11 @@ def test_staff_marks_a_default_and_cures_it(world: BooksRows) -> None:
     loan = world.loan(world.partner(), world.position(), 900)
     reason = "z" * 299 + "xy"
 
-    changes, _ = changed_by(lambda: mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason=f"  {reason} "))
+    changes, made = changed_by(lambda: mark_defaulted(loan_id=loan.pk, actor=staff("ann"), reason=f"  {reason} "))
 
-    kept = "z" * 299 + "x"
-    assert changes == {loan.pk: {"status": "DEFAULTED", "defaulted_at": NOW, "default_reason": kept, "updated_at": NOW}}
+    kept, of_default = "z" * 299 + "x", {"defaulted_at": NOW, "default_day": NOW.date()}
+    assert changes == {loan.pk: {"status": "DEFAULTED", **of_default, "default_reason": kept, "updated_at": NOW}}
+    assert [(row["day"], row["defaulted_loans"]) for row in made] == [(NOW.date(), 1)]
     changes, _ = changed_by(lambda: cure(loan_id=loan.pk, actor=staff("bob"), reason=reason))
     assert changes == {loan.pk: {"status": "ACTIVE", "defaulted_at": None, "default_reason": ""}}
     figures = [{"status": status, "outstandingPrincipal": "900"} for status in ("ACTIVE", "DEFAULTED")]

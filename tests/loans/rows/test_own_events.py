@@ -172,7 +172,9 @@ def test_a_full_run_takes_what_is_final_by_its_place_and_a_quick_one_no_more_tha
 ) -> None:
     begun: list[tuple[Any, int]] = []
     monkeypatch.setattr(
-        Comparing, "_compare_positions", lambda _self, chosen, _sums, *, since: begun.append((chosen, since))
+        Comparing,
+        "_compare_positions",
+        lambda _self, chosen, _sums, *, since, activity=None: begun.append((chosen, since)),
     )
     Comparing(None, 0).compare_all()
     assert begun == [(None, -1)]

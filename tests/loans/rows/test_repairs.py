@@ -11,7 +11,7 @@ from loans.models import FundingSource, OaidCredit, PartnerLoan, RepaymentSource
 from loans.reconciliation import repairs
 from loans.reconciliation.findings import BooksFinding, Repair
 from partners.models import Partner, PartnerDailyUsage
-from tests.support.books_rows import DAY, BooksRows, everything
+from tests.support.books_rows import DAY, TIME, BooksRows, everything
 
 WRONG = 77
 
@@ -24,6 +24,12 @@ SUMS = [
     ("partner", "active_loans", 2),
     ("partner", "repaid_loans", 1),
     ("usage", "borrowed", 1_000 + 500 + 4_000 + 16_000),  # the one in default was accepted on another day
+    ("usage", "drawn", 1_000 + 500 + 4_000),
+    ("usage", "drawn_loans", 3),
+    ("usage", "fees", 5 + 2 + 20),
+    ("usage", "repaid", 505 + 1_000),  # the other payment was made on another day
+    ("usage", "repaid_loans", 1),
+    ("usage", "defaulted_loans", 1),  # accepted on another day
     ("credit", "reserved", 16_000),
     ("position", "total_partner_debt", 700 + 2_000),
     ("position", "loans_principal", 700 + 2_000),
@@ -42,23 +48,28 @@ def rows(world: BooksRows) -> dict[str, Any]:
     partner, position = world.partner(), world.position()
 
     def lend(principal: int, status: str, **fields: Any) -> PartnerLoan:
-        return world.loan(partner, position, principal, status, **fields)
+        return world.loan(partner, position, principal, status, platform_fee_charged=principal // 200, **fields)
 
     def pay(loan: PartnerLoan, amount: int, principal: int, **fields: Any) -> None:
-        settled = {"status": "SETTLED", "principal_paid": principal, "interest_paid": amount - principal}
+        settled = {
+            "status": "SETTLED",
+            "principal_paid": principal,
+            "interest_paid": amount - principal,
+            "settled_at": TIME,
+        }
         world.repayment(loan, amount, **{**settled, **fields})
 
     transfer = world.transfer(5_000, WRONG)
     funded = {"funding": FundingSource.TRANSFER, "funding_transfer": transfer}
-    loan, repaid = lend(1_000, "ACTIVE"), lend(500, "REPAID")
     other_day = dt.date(2026, 1, 6)
+    loan, repaid = lend(1_000, "ACTIVE", default_day=other_day), lend(500, "REPAID", last_repayment_at=TIME)
     PartnerDailyUsage.objects.create(partner=partner, day=other_day, borrowed=2_000)
-    elsewhen = lend(2_000, "DEFAULTED")
+    elsewhen = lend(2_000, "DEFAULTED", default_day=DAY)
     PartnerLoan.objects.filter(pk=elsewhen.pk).update(daily_usage_day=other_day)
-    liquidated = lend(4_000, "LIQUIDATED", written_off_principal=3_000)
+    liquidated = lend(4_000, "LIQUIDATED", written_off_principal=3_000, last_repayment_at=TIME)
     lend(16_000, "PENDING")
     failed = lend(32_000, "FAILED")
-    pay(loan, 310, 300)
+    pay(loan, 310, 300, settled_at=TIME + dt.timedelta(hours=12))
     pay(repaid, 505, 500, **funded)
     pay(liquidated, 1_000, 1_000, repaid_by=RepaymentSource.LIQUIDATION)
     world.repayment(loan, 250, platform_covered=2, **funded)

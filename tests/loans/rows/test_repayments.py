@@ -27,6 +27,7 @@ from tests.loans.rows.conftest import EXECUTOR, NOW, POOL
 from tests.support.books_rows import (
     BLOCK,
     BLOCK_HASH,
+    DAY,
     MOMENT,
     TIME,
     BooksRows,
@@ -36,6 +37,7 @@ from tests.support.books_rows import (
     proven_by,
     repaid_log,
     told,
+    usage_of,
 )
 
 ORDER = order_of(BLOCK, 3)
@@ -106,6 +108,7 @@ def test_a_part_that_was_pulled(world: BooksRows) -> None:
             "ledger_order": ORDER,
         },
         partner.pk: {"current_outstanding": 1_200, "total_repaid": 320},
+        usage_of(partner): {"repaid": 300},
     }
     assert history(loan) == [SettledPayment(300, TIME, operation.tx_hash, "PARTNER", ORDER)]
     assert (entry["kind"], entry["amount"], entry["loan_id"], entry["order"]) == ("PAYMENT", 300, None, ORDER)
@@ -681,10 +684,13 @@ def test_a_liquidation_pays_each_loan_its_share_and_writes_the_rest_off(world: B
         "total_repaid": 330,
         "written_off_principal": 2_970,
         "last_repayment_at": TIME,
+        "default_day": DAY,
         "repay_tx_hash": "0x" + "ab" * 32,
         "updated_at": NOW,
         **proven_by("0x" + "ab" * 32),
     }
+    assert changes[usage_of(partner)] == {"repaid": 330, "defaulted_loans": 1}
+    assert changes[usage_of(other)] == {"repaid": 110, "defaulted_loans": 1}
     assert history(large) == [SettledPayment(330, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
     assert history(small) == [SettledPayment(110, TIME, "0x" + "ab" * 32, "LIQUIDATION", ORDER)]
     assert (changes[small.pk]["total_repaid"], changes[small.pk]["next_due_at"]) == (110, None)
@@ -742,6 +748,7 @@ def test_a_liquidation_that_recovered_nothing_makes_no_repayment(world: BooksRow
         "bearing_principal": 0,
         "outstanding_principal": 0,
         "written_off_principal": 1_000,
+        "default_day": DAY,
         "repay_tx_hash": "0x" + "ab" * 32,
         "updated_at": NOW,
         **proven_by("0x" + "ab" * 32),

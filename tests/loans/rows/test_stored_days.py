@@ -9,7 +9,7 @@ from loans.reconciliation.stored_runs import _store_days
 from tests.support.books_rows import DAY, BooksRows
 
 OTHER_DAY = dt.date(2026, 1, 6)
-OF_DAY, OF_OTHER_DAY = [21, 16, 5, 3, 1, 2], [7, 7, 7, 0, 1, 0]
+OF_DAY, OF_OTHER_DAY = [21, 16, 5, 3, 1, 2, 3, 4, 1], [7, 7, 7, 0, 1, 0, 1, 2, 0]
 
 
 def kept() -> dict[dt.date, tuple[uuid.UUID, list[int]]]:
