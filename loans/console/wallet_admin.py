@@ -1,7 +1,5 @@
 """Wallets in the console: the block list, and the last outcome of each wallet's screening."""
 
-from typing import Any
-
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -69,13 +67,13 @@ class UserWalletAdmin(OneTimeAdmin):
     def has_unblock_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(Right.UNBLOCK_WALLETS)
 
-    def save_model(self, request: HttpRequest, obj: UserWallet, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: UserWallet, form: BlockForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
         values = form.cleaned_data
         row = block_wallet(wallet=values["wallet"], actor=staff_of(request.user), reason=values["reason"])
         obj.__dict__.update(row.__dict__)
 
-    def log_addition(self, request: HttpRequest, obj: object, message: object) -> Any:
+    def log_addition(self, request: HttpRequest, obj: object, message: object) -> None:  # type: ignore[override]
         """Write nothing: the audit trail has the entry."""
 
     def response_add(self, request: HttpRequest, obj: UserWallet, post_url_continue: str | None = None) -> HttpResponse:

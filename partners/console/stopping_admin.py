@@ -1,6 +1,6 @@
 """Stopping in the console: a partner, wholly or for borrowing alone, and new borrows of all of them."""
 
-from typing import Any
+from collections.abc import Callable
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -80,9 +80,9 @@ class BorrowingPauseAdmin(ReadOnlyAdmin, OneTimeAdmin):
     def has_resume_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(Right.RESUME_BORROWING)
 
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         pause.ensure_pause_row()  # an action needs a row to be chosen
-        return super().changelist_view(request, *args, **kwargs)
+        return super().changelist_view(request, extra_context)
 
     @admin.action(description="Pause: take no new borrows (with a reason)", permissions=["pause"])
     def pause_new_borrows(self, request: HttpRequest, queryset: QuerySet[BorrowingPause]) -> None:
@@ -92,7 +92,7 @@ class BorrowingPauseAdmin(ReadOnlyAdmin, OneTimeAdmin):
     def resume_new_borrows(self, request: HttpRequest, queryset: QuerySet[BorrowingPause]) -> None:
         self._decide(request, pause.resume_borrowing, "New borrows are taken.")
 
-    def _decide(self, request: HttpRequest, decide: Any, done: str) -> None:
+    def _decide(self, request: HttpRequest, decide: Callable[..., BorrowingPause], done: str) -> None:
         try:
             decide(actor=staff_of(request.user), reason=request.POST.get("reason", ""))
         except BadRequest as error:

@@ -9,22 +9,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from authority.rights import Right
+from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery, present_page
 from loans.models import UserWallet
 from loans.stopping.wallets import block_wallet, blocked_wallets, unblock_wallet
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import ErrorCode
-from partner_platform.core.openapi.fields import Address, BaseUnits, Count, Timestamp
-from partner_platform.core.openapi.operations import BODY_ERRORS, Caller, OperationDoc, ResponseDoc, described
+from partner_platform.core.openapi.fields import Address, BaseUnits, Success, Timestamp
+from partner_platform.core.openapi.operations import BODY_ERRORS, Caller, Link, OperationDoc, ResponseDoc, described
 from partner_platform.core.web.pagination import paginate
-from partner_platform.core.web.serializers import AddressInputField, DigitsField, StrictCharField, StrictSerializer
+from partner_platform.core.web.serializers import AddressInputField, StrictCharField, StrictSerializer
 from partners.api.common import returned, validated
 from partners.models import BorrowingPause
 from partners.rules import MAX_REASON
 from partners.selectors import borrowing_pause
 from partners.stopping.pause import pause_borrowing, resume_borrowing
 from staff.api.common import StaffViewSet, actor_of
-
-MAX_LIMIT, DEFAULT_LIMIT = 100, 10
 
 
 class WhyBody(StrictSerializer):
@@ -49,14 +48,6 @@ class WalletPath(serializers.Serializer):
     """A wallet in a path, in any case."""
 
     wallet = Address()
-
-
-class BlockListQuery(StrictSerializer):
-    """Which part of the list."""
-
-    limit = DigitsField(min_value=1, max_value=MAX_LIMIT, required=False, default=DEFAULT_LIMIT)
-    offset = DigitsField(min_value=0, required=False, default=0)
-    cursor = StrictCharField(required=False, default=None)
 
 
 class BorrowingState(serializers.Serializer):
@@ -85,14 +76,17 @@ class BlockedWallet(serializers.Serializer):
     reason = serializers.CharField()
 
 
-class BlockedWallets(serializers.Serializer):
-    """A part of the list, what was blocked last first."""
+class BlockedWalletPage(PageFields):
+    """Blocked wallets, what was blocked last first."""
 
-    total = Count()
-    limit = Count()
-    offset = Count()
-    next = serializers.CharField(allow_null=True, help_text="The cursor of the next part.")
     wallets = BlockedWallet(many=True)
+
+
+class UnblockedWallet(serializers.Serializer):
+    """A wallet that is off the list."""
+
+    success = Success()
+    wallet = Address()
 
 
 _OPEN = {"isPaused": False, "since": None, "by": None, "reason": None}
@@ -115,16 +109,19 @@ GET_STATE = OperationDoc(
     id="getPlatformState",
     tag="Staff",
     caller=Caller.STAFF,
+    is_limited=False,
     summary="Whether new borrows are taken",
+    description="Right: `staff.view_partners`.",
     answers=(returned("The state", PlatformState, _STATE),),
 )
 PAUSE = OperationDoc(
     id="pauseBorrowing",
     tag="Staff",
     caller=Caller.STAFF,
+    is_limited=False,
     summary="Take no new borrows from anybody",
     description="Borrows are 503 `borrowing_paused`; repayments, reads and what was accepted go on. When it is "
-    "answered, no borrow is accepted any more. Paused already: the reason is added.",
+    "answered, no borrow is accepted any more. Paused already: the reason is added. Right: `staff.pause_borrowing`.",
     body=WhyBody,
     body_examples=_WHY,
     answers=(returned("Paused", PlatformState, {**_STATE, "borrowing": _PAUSED}),),
@@ -134,7 +131,9 @@ RESUME = OperationDoc(
     id="resumeBorrowing",
     tag="Staff",
     caller=Caller.STAFF,
+    is_limited=False,
     summary="Take new borrows again",
+    description="Right: `staff.resume_borrowing`.",
     body=WhyBody,
     body_examples=_WHY,
     answers=(returned("Taken again", PlatformState, {**_STATE, "borrowing": {**_PAUSED, "isPaused": False}}),),
@@ -144,13 +143,16 @@ LIST_BLOCKED = OperationDoc(
     id="listBlockedWallets",
     tag="Staff",
     caller=Caller.STAFF,
+    is_limited=False,
     summary="The wallets to which no loans are made",
-    query=BlockListQuery,
+    description="Right: `staff.view_loans`.",
+    query=PageQuery,
     answers=(
         returned(
-            "The wallets",
-            BlockedWallets,
-            {"total": 1, "limit": DEFAULT_LIMIT, "offset": 0, "next": None, "wallets": [_BLOCKED]},
+            "A page of wallets",
+            BlockedWalletPage,
+            {**PAGE_EXAMPLE, "wallets": [_BLOCKED]},
+            links={"NextPage": Link(operation="listBlockedWallets", parameters={"cursor": "$response.body#/next"})},
         ),
     ),
 )
@@ -158,9 +160,10 @@ BLOCK = OperationDoc(
     id="blockWallet",
     tag="Staff",
     caller=Caller.STAFF,
+    is_limited=False,
     summary="Make no more loans to a wallet",
     description="Whichever partner it comes by: 403 `wallet_refused`. What it owes can be repaid. Blocked already: the "
-    "reason is added.",
+    "reason is added. Right: `staff.block_wallets`.",
     body=BlockBody,
     body_examples={"block": {"wallet": _BLOCKED["wallet"], "reason": _BLOCKED["reason"]}},
     answers=(ResponseDoc(status=201, when="It is blocked", body=BlockedWallet, example=_BLOCKED),),
@@ -170,10 +173,12 @@ UNBLOCK = OperationDoc(
     id="unblockWallet",
     tag="Staff",
     caller=Caller.STAFF,
+    is_limited=False,
     summary="Lend to a blocked wallet again",
+    description="Right: `staff.unblock_wallets`.",
     path=WalletPath,
     query=UnblockQuery,
-    answers=(ResponseDoc(status=204, when="It is off the list", body=None, example=None),),
+    answers=(returned("It is off the list", UnblockedWallet, {"success": True, "wallet": _BLOCKED["wallet"]}),),
     errors=(ErrorCode.WALLET_NOT_BLOCKED,),
 )
 
@@ -206,27 +211,17 @@ class PlatformStateViewSet(StaffViewSet):
 class BlockedWalletsViewSet(StaffViewSet):
     """The block list of wallets."""
 
+    required_right = Right.VIEW_LOANS
+    rights = {"create": Right.BLOCK_WALLETS, "destroy": Right.UNBLOCK_WALLETS}
     lookup_url_kwarg = "wallet"
     lookup_value_regex = "[^/]+"
-
-    @property
-    def required_right(self) -> Right:  # type: ignore[override]
-        return {"create": Right.BLOCK_WALLETS, "destroy": Right.UNBLOCK_WALLETS}.get(self.action, Right.VIEW_LOANS)
 
     @described(LIST_BLOCKED)
     def list(self, request: Request) -> Response:
         """What was blocked last first."""
-        asked = validated(BlockListQuery(data=request.query_params.dict()))
-        page = paginate(streams=[blocked_wallets()], scope="blocked wallets", is_counted=True, by="blocked_at", **asked)
-        return Response(
-            {
-                "total": page.total,
-                "limit": asked["limit"],
-                "offset": asked["offset"],
-                "next": page.next,
-                "wallets": [present_blocked(row) for row in page.rows],
-            }
-        )
+        asked = validated(PageQuery(data=request.query_params))
+        page = paginate(streams=[blocked_wallets()], scope="blocked wallets", by="blocked_at", **asked)
+        return Response({**present_page(page, asked), "wallets": [present_blocked(row) for row in page.rows]})
 
     @described(BLOCK)
     def create(self, request: Request) -> Response:
@@ -239,8 +234,8 @@ class BlockedWalletsViewSet(StaffViewSet):
     def destroy(self, request: Request, wallet: str) -> Response:
         """Take a wallet off the list."""
         reason = validated(UnblockQuery(data=request.query_params.dict()))["reason"]
-        unblock_wallet(wallet=wallet, actor=actor_of(request), reason=reason)
-        return Response(status=204)
+        row = unblock_wallet(wallet=wallet, actor=actor_of(request), reason=reason)
+        return Response({"success": True, "wallet": row.address})
 
 
 def present_state(pause: BorrowingPause) -> dict[str, object]:

@@ -8,7 +8,10 @@ from partners.stopping import pause
 
 
 class Command(BaseCommand):
-    help = "Refuse new borrows of all partners with 503 borrowing_paused. Repayments, reads and the settlement of what was accepted go on."
+    help = (
+        "Refuse new borrows of all partners with 503 borrowing_paused. Repayments, reads and the settlement of what "
+        "was accepted go on."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--reason", required=True, help="for those who come after you")

@@ -10,8 +10,8 @@ from partners.models import SuspensionScope
 
 class Command(BaseCommand):
     help = (
-        "Refuse a partner's calls, or its borrows alone, from now on. A borrow being accepted at this moment is refused too; "
-        "loans in flight still settle."
+        "Refuse a partner's calls, or its borrows alone, from now on. A borrow being accepted at this moment is "
+        "refused too; loans in flight still settle."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
