@@ -90,13 +90,14 @@ def test_a_pause_or_a_suspension_since_authentication_is_counted_again_in_the_tr
         ],
     )
 
+    codes: list[str] = []
+
     def stop_and_reserve(*args: Any, **kwargs: Any) -> Any:
-        stop()
+        stops[len(codes)]()
         return reserve(*args, **kwargs)
 
     monkeypatch.setattr(reservations, "reserve_and", stop_and_reserve)
-    codes = []
-    for stop in stops:
+    for _ in range(len(stops)):
         codes.append(lender.borrow(chain.users[0], 100).json()["code"])
         pause.resume_borrowing(actor=ANN, reason="why")
         services.activate_partner(partner=lender.partner, actor=ANN)
@@ -173,7 +174,7 @@ def test_what_cannot_be_blocked_or_unblocked_is_named():
             with pytest.raises(BadRequest) as refused:
                 change(wallet=wallet, actor=ANN, reason=reason)
             assert list(refused.value.details) == [field]
-    with pytest.raises(NotFound, match="^The wallet is not on the block list$"):
+    with pytest.raises(NotFound, match=r"^The wallet is not on the block list$"):
         wallets.unblock_wallet(wallet=WALLET, actor=ANN, reason="why")
     assert not UserWallet.objects.exists()
     assert not AuditEntry.objects.exists()
@@ -249,7 +250,7 @@ def test_a_wallet_is_screened_once_in_hours_and_each_outcome_is_in_the_trail(cha
 
 
 def test_a_wallet_that_the_service_refuses_is_refused_as_any_other_and_the_outcome_is_kept(chain, lender, screened):
-    service.says = lambda wallet: screened.append(wallet) or Screening(True, "case 7")  # type: ignore
+    service.says = lambda wallet: screened.append(wallet) or Screening(True, "case 7")  # type: ignore[attr-defined, func-returns-value]
     assert refused_alike(lender, wanted(chain.users[0])) == REFUSED
     assert screened == [chain.users[0].wallet]
     row = UserWallet.objects.get()
