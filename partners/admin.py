@@ -47,7 +47,7 @@ class PartnerAdmin(SuspensionActions, OneTimeAdmin):
         "partner_id",
         "partner_name",
         "status",
-        "suspension_scope",
+        "suspended_for",
         "status_reason",
         "tier",
         "daily_limit",
@@ -84,7 +84,7 @@ class PartnerAdmin(SuspensionActions, OneTimeAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Partner | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
-        fixed = ("partner_id", "status", "suspension_scope", "status_reason", "former_settlement_addresses")
+        fixed = ("partner_id", "status", "suspended_for", "status_reason", "former_settlement_addresses")
         return (*fixed, "signing_required", "signature_v1_allowed", *SUMS, "created_by", "created_at", "last_used_at")
 
     def get_inlines(self, request: HttpRequest, obj: Partner | None) -> list[Any]:

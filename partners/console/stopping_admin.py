@@ -13,7 +13,7 @@ from partner_platform.core.errors import BadRequest
 from partners import services
 from partners.console.one_time_forms import OneTimeAdmin, ReasonForm
 from partners.console.shown_once import ask_to_activate
-from partners.models import BorrowingPause, Partner, SuspensionScope
+from partners.models import BorrowingPause, Partner, PartnerStatus, SuspensionScope
 from partners.stopping import pause
 
 
@@ -24,6 +24,10 @@ class SuspensionActions(ConsoleAdmin):
 
     def has_suspend_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(Right.SUSPEND_PARTNERS)
+
+    @admin.display(description="suspended for")
+    def suspended_for(self, partner: Partner) -> str:
+        return str(partner.suspension_scope) if partner.status == PartnerStatus.SUSPENDED else "-"
 
     @admin.action(description="Suspend: refuse their calls", permissions=["suspend"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
