@@ -10,7 +10,7 @@ class PartnersConfig(AppConfig):
     def ready(self) -> None:
         from partner_platform.core import metrics
         from partner_platform.core.web import turning_away
-        from partners import receivers  # noqa: F401 - receivers connect themselves
+        from partners import receivers, selectors  # noqa: F401 - receivers connect themselves
         from partners.approvals import approved
         from partners.notices import mail
         from partners.refusals import refusal_limits
@@ -20,3 +20,4 @@ class PartnersConfig(AppConfig):
         metrics.read_at_scrape(
             "mail_oldest_unsent_seconds", "How long the oldest e-mail waits to be sent", mail.oldest_unsent_seconds
         )
+        metrics.read_at_scrape("borrowing_paused", "1 while new borrows are paused", selectors.is_borrowing_paused)

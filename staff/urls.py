@@ -13,6 +13,7 @@ from staff.api.new_partner import NewPartnerViewSet
 from staff.api.partner_secrets import PartnerSecretsViewSet
 from staff.api.partner_status import PartnerStatusViewSet
 from staff.api.partners import PartnersViewSet
+from staff.api.stopping import BlockedWalletsViewSet, PlatformStateViewSet
 
 PARTNERS, LOANS = "admin/partners", "admin/loans"
 
@@ -32,5 +33,7 @@ router.register(LOANS, LoansViewSet, basename="staff-loans")
 router.register(LOANS, LoanStatusViewSet, basename="staff-loan-status")
 router.register("admin/partners", PartnerAnalyticsViewSet, basename="staff-partner-analytics")
 router.register("admin/analytics", AnalyticsViewSet, basename="staff-analytics")
+router.register("admin/platform", PlatformStateViewSet, basename="staff-platform")
+router.register("admin/blocked-wallets", BlockedWalletsViewSet, basename="staff-blocked-wallets")
 
 urlpatterns = router.urls

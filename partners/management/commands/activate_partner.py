@@ -5,6 +5,7 @@ from django.core.management.base import CommandError, CommandParser
 from authority.commands import StaffCommand, add_reason_option
 from partners import services
 from partners.management.support import PARTNER_ID_HELP, require_partner, status_json
+from partners.rules import status_of
 
 
 class Command(StaffCommand):
@@ -19,6 +20,8 @@ class Command(StaffCommand):
         self.require_right_of(services.activate_partner)
         shown = require_partner(partner_id)
         if shown.status_reason and not yes:
-            raise CommandError(f"It is {shown.status}, because {shown.status_reason}. Say --yes where that is settled.")
+            raise CommandError(
+                f"It is {status_of(shown)}, because {shown.status_reason}. Say --yes where that is settled."
+            )
         partner = services.activate_partner(partner=shown, actor=self.actor, seen=shown.status_changes)
         self.show(status_json(partner), f"{partner.partner_id} is active.")
