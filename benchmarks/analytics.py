@@ -145,10 +145,12 @@ def _calls(partner_id: str) -> dict[str, str]:
 def _headers() -> dict[str, str]:
     from django.contrib.auth.models import User
 
-    from staff.access.tokens import new_access_token
+    from staff.access.api_sessions import Device, open_api_session
 
     user = User.objects.create_superuser("bench", "bench@example.com")
-    return {"Authorization": f"Bearer {new_access_token(user)}"}
+    device = Device("127.0.0.1", "bench")
+    pair = open_api_session(user=user, means="password", with_factor=False, device=device)
+    return {"Authorization": f"Bearer {pair.access}"}
 
 
 def _seconds(path: str, headers: dict[str, str]) -> float:

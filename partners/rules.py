@@ -50,6 +50,11 @@ def status_of(partner: Partner) -> str:
     return f"{partner.status} for {partner.suspension_scope}" if is_narrow else str(partner.status)
 
 
+def scope_of(partner: Partner) -> str | None:
+    """The scope of its suspension; None where it is not suspended."""
+    return str(partner.suspension_scope) if partner.status == PartnerStatus.SUSPENDED else None
+
+
 def require_allowed_address(partner: Partner, address: str | None) -> None:
     """Raise 403 `ip_not_allowed` where the partner named its addresses and this is none of them."""
     if partner.ip_allow_list and not is_within(address, partner.ip_allow_list):

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('chain', '0010_transfers_of_a_sender'),
-        ('loans', '0016_transfers_told'),
+        ('loans', '0017_days_of_the_past'),
         ('partners', '0015_stopping'),
     ]
 

@@ -7,8 +7,8 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('chain', '0010_transfers_of_a_sender'),
-        ('loans', '0016_transfers_told'),
-        ('partners', '0018_staff_lists'),
+        ('loans', '0018_user_wallets'),
+        ('partners', '0019_staff_lists'),
     ]
 
     operations = [

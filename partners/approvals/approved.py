@@ -16,6 +16,7 @@ def register_partner_kinds() -> None:
         (sensitive.TERMS, "Change a partner's terms", _change_terms),
         (sensitive.CREATION, "Open a partner", _create),
         (sensitive.ACTIVATION, "Activate a partner", _activate),
+        (sensitive.NARROWING, "Let a suspended partner read and repay", _narrow),
         (sensitive.FORMER_ADDRESS, "Note a former settlement address", _note_former),
         (sensitive.NEW_KEY, "Create an API key", _create_key),
         (sensitive.ROTATED_KEY, "Rotate an API key", _rotate_key),
@@ -52,6 +53,12 @@ def _create(arguments: Arguments, actor: Staff, prepared: object) -> Secrets:
 def _activate(arguments: Arguments, actor: Staff, prepared: object) -> Secrets:
     seen: Any = arguments["seen"]
     services.activate_partner(partner=_partner(arguments), actor=actor, seen=seen)
+    return {}
+
+
+def _narrow(arguments: Arguments, actor: Staff, prepared: object) -> Secrets:
+    given: Any = arguments
+    services.narrow_suspension(partner=_partner(arguments), actor=actor, reason=given["reason"], seen=given["seen"])
     return {}
 
 

@@ -13,10 +13,11 @@ from authority.rights import Right
 from partner_platform.core import clock
 from partner_platform.core.money import format_dollars
 from partners import selectors, terms
-from partners.models import Partner, PartnerStatus, PartnerTier, RepaymentFunding
+from partners.models import Partner, PartnerStatus, PartnerTier, RepaymentFunding, SuspensionScope
 from partners.rules import is_live
 
 TERMS, CREATION, ACTIVATION = "partner.terms", "partner.create", "partner.activate"
+NARROWING = "partner.narrow_suspension"
 FORMER_ADDRESS, NEW_KEY, ROTATED_KEY = "partner.former_address", "api_key.create", "api_key.rotate"
 # What lending depends on: a decision about one of them is made in view of the others.
 DEPENDED_ON = (
@@ -89,6 +90,23 @@ def require_for_activation(before: Partner, *, seen: int | None, actor: str) -> 
         after={"status": str(PartnerStatus.ACTIVE)},
         arguments={"partnerId": before.partner_id, "seen": seen},
         impact=f"{impact_on(before)}; {_terms_at_a_glance(before)}",
+        basis={**_basis(before), "statusChanges": before.status_changes},
+    )
+    require_approval(change, actor=actor)
+
+
+def require_for_narrowing(before: Partner, *, reason: str, seen: int | None, actor: str) -> None:
+    """Ask for letting a suspended partner read and repay."""
+    if not is_approval_asked_of(actor):
+        return
+    change = SensitiveChange(
+        kind=NARROWING,
+        target=_target(before.partner_id),
+        rights=(Right.ACTIVATE_PARTNERS,),
+        before={"scope": str(before.suspension_scope), "reason": before.status_reason},
+        after={"scope": str(SuspensionScope.BORROWING)},
+        arguments={"partnerId": before.partner_id, "reason": reason, "seen": seen},
+        impact=impact_on(before),
         basis={**_basis(before), "statusChanges": before.status_changes},
     )
     require_approval(change, actor=actor)

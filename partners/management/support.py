@@ -6,6 +6,7 @@ from partner_platform.core.clock import isoformat
 from partner_platform.core.management.output import both_units
 from partners import selectors, terms
 from partners.models import ApiKey, Partner
+from partners.rules import scope_of
 
 SANDBOX_ACTOR = "system:sandbox"  # who opened the demo partners
 SAVE_IT = "Save this API key securely. It will not be shown again!"
@@ -26,6 +27,7 @@ def status_json(partner: Partner) -> dict[str, object]:
     return {
         "partnerId": partner.partner_id,
         "status": str(partner.status),
+        "suspensionScope": scope_of(partner),
         "statusReason": partner.status_reason or None,
     }
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("partners", "0014_mail_lease_and_key_expiry")]
+    dependencies = [("partners", "0015_stopping")]
 
     operations = [
         *(

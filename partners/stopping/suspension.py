@@ -13,6 +13,7 @@ from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from partner_platform.core.text.wording import joined
+from partners.approvals import sensitive
 from partners.models import Partner, PartnerStatus, SuspensionScope
 from partners.notices import events as notices
 from partners.rules import status_of
@@ -61,6 +62,7 @@ def narrow_suspension(*, partner: Partner, actor: str, reason: str = "", seen: i
             raise BadRequest(ErrorCode.INVALID_REQUEST, message, details={"status": before.status})
         if before.suspension_scope == SuspensionScope.BORROWING:
             return before
+        sensitive.require_for_narrowing(before, reason=reason, seen=seen, actor=actor)
         reasons = joined(before.status_reason, reason) if reason else before.status_reason
         return set_status(
             before,

@@ -6,7 +6,8 @@ from rest_framework import serializers
 
 from partner_platform.core.clock import isoformat
 from partner_platform.core.openapi.fields import Address, BaseUnits, Count, Success, Timestamp
-from partners.models import Partner, PartnerStatus, PartnerTier, RepaymentFunding
+from partners.models import Partner, PartnerStatus, PartnerTier, RepaymentFunding, SuspensionScope
+from partners.rules import scope_of
 from staff.api.common import EXAMPLE_PARTNER_ID
 
 
@@ -18,6 +19,11 @@ class StaffPartner(serializers.Serializer):
     apiKeyPrefix = serializers.CharField(help_text="The `nlp` in `pk_nlp_live_…`; of each key: `…/keys`.")
     publicKey = Address(allow_null=True)
     status = serializers.ChoiceField(choices=PartnerStatus.values)
+    suspensionScope = serializers.ChoiceField(
+        choices=SuspensionScope.values,
+        allow_null=True,
+        help_text="Of one that is suspended. BORROWING: it still reads and repays.",
+    )
     statusReason = serializers.CharField(allow_null=True)
     tier = serializers.ChoiceField(choices=PartnerTier.values)
     dailyBorrowLimit = BaseUnits()
@@ -57,6 +63,7 @@ PARTNER_EXAMPLE = {
     "apiKeyPrefix": "nlp",
     "publicKey": None,
     "status": "ACTIVE",
+    "suspensionScope": None,
     "statusReason": None,
     "tier": "BASIC",
     "dailyBorrowLimit": "50000000000",
@@ -93,6 +100,7 @@ def present_partner(partner: Partner) -> dict[str, object]:
         "apiKeyPrefix": partner.key_label,
         "publicKey": partner.public_key or None,
         "status": partner.status,
+        "suspensionScope": scope_of(partner),
         "statusReason": partner.status_reason or None,
         "tier": partner.tier,
         "dailyBorrowLimit": str(partner.daily_borrow_limit),

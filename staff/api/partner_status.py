@@ -1,5 +1,6 @@
 """Endpoints 12 and 13: suspend a partner, let it act again."""
 
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +19,7 @@ from partner_platform.core.web.serializers import StrictCharField, StrictSeriali
 from partners import selectors, services
 from partners.api.common import returned, validated
 from partners.idempotency.view import idempotent
+from partners.models import SuspensionScope
 from staff.api.common import PartnerIdPath, StaffViewSet, actor_of
 from staff.api.partner_object import CHANGED_EXAMPLE, PARTNER_EXAMPLE, ChangedPartner, present_changed
 from webhooks.api.fields import NoBody
@@ -26,7 +28,14 @@ MAX_REASON = 200
 
 
 class SuspendBody(StrictSerializer):
-    """Why the partner is suspended."""
+    """Why the partner is suspended, and from what."""
+
+    scope = serializers.ChoiceField(
+        choices=SuspensionScope.values,
+        required=False,
+        default=SuspensionScope.ALL,
+        help_text="BORROWING: only its borrows are refused; it still reads and repays.",
+    )
 
     reason = StrictCharField(
         max_length=MAX_REASON, required=False, allow_blank=True, default="", help_text="For staff and the audit trail."
@@ -45,14 +54,23 @@ SUSPEND_PARTNER = OperationDoc(
     headers=(headers.IDEMPOTENCY_KEY,),
     body=SuspendBody,
     is_body_required=False,
-    body_examples={"plan": {}, "withReason": {"reason": "Its keys were published."}},
+    body_examples={
+        "plan": {},
+        "withReason": {"reason": "Its keys were published."},
+        "borrowing": {"scope": "BORROWING", "reason": "Its books are late."},
+    },
     answers=(
         returned(
             "The partner is suspended",
             ChangedPartner,
             {
                 "success": True,
-                "partner": {**PARTNER_EXAMPLE, "status": "SUSPENDED", "statusReason": "Its keys were published."},
+                "partner": {
+                    **PARTNER_EXAMPLE,
+                    "status": "SUSPENDED",
+                    "suspensionScope": "ALL",
+                    "statusReason": "Its keys were published.",
+                },
             },
         ),
     ),
@@ -85,7 +103,7 @@ class PartnerStatusViewSet(StaffViewSet):
         """Endpoint 12."""
         body = validated(SuspendBody(data=request.data))
         partner = selectors.get_partner(partner_id)
-        after = services.suspend_partner(partner=partner, actor=actor_of(request), reason=body["reason"])
+        after = services.suspend_partner(partner=partner, actor=actor_of(request), **body)
         return Response(present_changed(after))
 
     @action(detail=True, methods=["post"], required_right=Right.ACTIVATE_PARTNERS)

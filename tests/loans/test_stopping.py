@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -26,6 +26,7 @@ from partners import services
 from partners.stopping import pause
 from tests.factories import DOLLAR
 from tests.support.acting import staff
+from tests.support.commands import type_command
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -190,13 +191,13 @@ def test_what_cannot_be_blocked_or_unblocked_is_named():
 
 
 def test_the_commands(capsys):
-    call_command("block_wallet", WALLET.lower(), "--reason=on a list")
+    type_command("block_wallet", WALLET.lower(), "--reason=on a list")
     assert [row.block_reason for row in wallets.blocked_wallets()] == ["on a list"]
     with pytest.raises(CommandError, match=r"^the wallet: Must be an address"):
-        call_command("block_wallet", "0x1", "--reason=why")
-    call_command("unblock_wallet", WALLET, "--reason=off the list")
+        type_command("block_wallet", "0x1", "--reason=why")
+    type_command("unblock_wallet", WALLET, "--reason=off the list")
     with pytest.raises(CommandError, match=r"^The wallet is not on the block list$"):
-        call_command("unblock_wallet", WALLET, "--reason=off the list")
+        type_command("unblock_wallet", WALLET, "--reason=off the list")
     assert capsys.readouterr().out == f"{WALLET} is blocked.\n{WALLET} is not blocked any more.\n"
 
 

@@ -31,9 +31,10 @@ def partner() -> Partner:
     return Partner.objects.get(pk=row.pk)
 
 
-SHOWN = {
+SHOWN: dict[str, object] = {
     "partnerId": "partner_xyz_lending_001",
     "status": "ACTIVE",
+    "suspensionScope": None,
     "statusReason": None,
     "partnerName": "XYZ Lending",
     "apiKeyPrefix": "xyz",

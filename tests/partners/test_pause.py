@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
@@ -21,6 +20,7 @@ from partners.stopping import pause
 from partners.tasks import carry_pause
 from tests.factories import DOLLAR, PartnerFactory, open_lender
 from tests.support.acting import staff
+from tests.support.commands import type_command
 
 ADDRESS = "0x580F5b09765E71D64613c8F4403234f8790DD7D3"
 
@@ -188,9 +188,9 @@ def test_health_and_metrics_tell_it_and_call_it_healthy() -> None:
 @pytest.mark.django_db
 def test_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     PartnerFactory.create()
-    call_command("pause_borrowing", "--reason=a drill")
+    type_command("pause_borrowing", "--reason=a drill")
     assert (flags(), selectors.borrowing_pause().reason) == ({True}, "a drill")
-    call_command("resume_borrowing", "--reason=it is over")
+    type_command("resume_borrowing", "--reason=it is over")
     assert flags() == {False}
     assert capsys.readouterr().out == "New borrows are paused, of every partner.\nNew borrows are taken.\n"
 

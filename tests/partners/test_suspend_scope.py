@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.test import Client
 
@@ -21,6 +21,7 @@ from partners.models import OutgoingMail, Partner, PartnerStatus, SuspensionScop
 from partners.rules import require_active, status_of
 from tests.factories import DOLLAR, PartnerFactory, partner_with_key
 from tests.support.acting import staff
+from tests.support.commands import type_command
 
 BORROWING, ALL = SuspensionScope.BORROWING, SuspensionScope.ALL
 BORROW = {"oaidTokenId": 1, "userWallet": "0x" + "ab" * 20, "borrowAmount": "5000000", "partnerLoanId": "l-1"}
@@ -181,16 +182,16 @@ def test_a_borrow_that_is_being_accepted_is_refused_or_was_accepted_before(scope
 @pytest.mark.django_db
 def test_the_commands_take_and_name_the_scope(capsys: pytest.CaptureFixture[str]) -> None:
     partner = PartnerFactory.create(partner_id="partner_a")
-    call_command("suspend_partner", "partner_a", "--scope=BORROWING", "--reason=a drill")
+    type_command("suspend_partner", "partner_a", "--scope=BORROWING", "--reason=a drill")
     assert state(partner) == ("SUSPENDED", "BORROWING", "a drill")
-    call_command("suspend_partner", "partner_a")
+    type_command("suspend_partner", "partner_a")
     with pytest.raises(CommandError, match=r"^--scope: The partner is suspended for ALL"):
-        call_command("suspend_partner", "partner_a", "--scope=BORROWING")
+        type_command("suspend_partner", "partner_a", "--scope=BORROWING")
     with pytest.raises(CommandError, match=r"^It is SUSPENDED, because a drill\. Say --yes"):
-        call_command("narrow_suspension", "partner_a")
-    call_command("narrow_suspension", "partner_a", "--yes")
+        type_command("narrow_suspension", "partner_a")
+    type_command("narrow_suspension", "partner_a", "--yes")
     with pytest.raises(CommandError, match=r"^It is SUSPENDED for BORROWING, because a drill\. Say --yes"):
-        call_command("activate_partner", "partner_a")
+        type_command("activate_partner", "partner_a")
     assert capsys.readouterr().out.splitlines() == [
         "partner_a is suspended for borrowing.",
         "partner_a is suspended.",

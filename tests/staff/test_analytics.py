@@ -12,10 +12,10 @@ from loans.models import LoanStatus
 from partner_platform.core import clock
 from partners import analytics
 from partners.models import Partner, PartnerDailyUsage
-from staff.access.tokens import new_access_token
 from tests.factories import LoanFactory, PartnerFactory
 from tests.support.acting import group_of
 from tests.support.planner import assert_uses_index
+from tests.support.signing_in import tokens_of
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +38,7 @@ def headers() -> dict[str, str]:
 def headers_of(username: str, *roles: str) -> dict[str, str]:
     user = User.objects.create_user(username, is_staff=True)
     user.groups.add(*(group_of(role) for role in roles))
-    return {"Authorization": f"Bearer {new_access_token(user)}"}
+    return {"Authorization": f"Bearer {tokens_of(user).access}"}
 
 
 def count(partner: Partner, days_ago: int, **figures: int) -> None:

@@ -8,8 +8,8 @@ from django.test import Client
 from authority.acting import Staff, staff_of
 from authority.models import Approval
 from authority.roles import Role
-from staff.access.tokens import new_access_token
 from tests.support.acting import group_of
+from tests.support.signing_in import tokens_of
 
 
 def person(username: str, *roles: str, email: str | None = None) -> User:
@@ -35,7 +35,7 @@ class StaffApi:
     """The staff API as one person calls it."""
 
     def __init__(self, user: User) -> None:
-        self.headers = {"Authorization": f"Bearer {new_access_token(user)}"}
+        self.headers = {"Authorization": f"Bearer {tokens_of(user).access}"}
 
     def get(self, path: str, **query: str) -> Any:
         return Client().get(path, query, headers=self.headers)

@@ -8,8 +8,8 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.test import Client
 
-from staff.access.tokens import new_access_token
 from tests.support.acting import group_of
+from tests.support.signing_in import tokens_of
 
 _numbers = itertools.count(1)
 
@@ -24,7 +24,7 @@ def make_user(*roles: str, **columns: Any) -> User:
 
 def token_of(user: User) -> str:
     """An access token of the user's."""
-    return new_access_token(user)
+    return tokens_of(user).access
 
 
 @cache

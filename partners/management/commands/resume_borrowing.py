@@ -1,21 +1,18 @@
 """`manage.py resume_borrowing`: take new borrows again."""
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
-from partner_platform.core.errors import BadRequest
-from partners.management.support import ACTOR, command_error
+from authority.commands import StaffCommand
 from partners.stopping import pause
 
 
-class Command(BaseCommand):
+class Command(StaffCommand):
     help = "Take new borrows of all partners again."
+    field_options = {"reason": "--reason"}
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--reason", required=True, help="for those who come after you")
 
-    def handle(self, *args: object, reason: str, **options: object) -> None:
-        try:
-            pause.resume_borrowing(actor=ACTOR, reason=reason)
-        except BadRequest as error:
-            raise command_error(error, {"reason": "--reason"}) from error
-        self.stdout.write("New borrows are taken.")
+    def act(self, *, reason: str, **options: object) -> None:
+        pause.resume_borrowing(actor=self.actor, reason=reason)
+        self.show({"borrowing": "taken"}, "New borrows are taken.")

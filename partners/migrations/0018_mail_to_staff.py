@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('partners', '0014_mail_lease_and_key_expiry'),
+        ('partners', '0017_daily_figures'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('partners', '0014_mail_lease_and_key_expiry'),
+        ('partners', '0018_mail_to_staff'),
     ]
 
     operations = [
