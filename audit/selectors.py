@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -62,6 +63,12 @@ def own_calls_queries(selection: CallSelection) -> list[QuerySet[ApiLog]]:
     if (asked := selection.request_id) is None:
         return [calls]
     return [calls.filter(request_id=asked), calls.filter(client_request_id=asked).exclude(request_id=asked)]
+
+
+def actors_of(action: str, *, targets: Sequence[str]) -> dict[str, str]:
+    """Who did this last to each of the targets, by target; one that it was not done to is not among them."""
+    entries = AuditEntry.objects.filter(target__in=list(targets), action=action).order_by("timestamp")
+    return dict(entries.values_list("target", "actor"))
 
 
 def changes_of(target: str) -> QuerySet[AuditEntry]:

@@ -88,5 +88,10 @@ SEEN_WITH: dict[Right, frozenset[str]] = {
     Right.VIEW_API_LOGS: frozenset({"audit.view_apilog", "audit.view_refusedcalls", "audit.view_apilogarchive"}),
     Right.VIEW_AUDIT_TRAIL: frozenset({"audit.view_auditentry", "audit.view_auditblock"}),
     Right.VIEW_APPROVALS: frozenset({"authority.view_approval", "authority.view_glassbreak"}),
-    Right.VIEW_STAFF: frozenset({"auth.view_user", "auth.view_group"}),
+    Right.VIEW_STAFF: frozenset(
+        {
+            *("auth.view_user", "auth.view_group"),
+            *("staff.view_consolesession", "staff.view_apisession", "staff.view_staffwallet"),
+        }
+    ),
 }

@@ -25,6 +25,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "staff.sessions.middleware.ConsoleSessionMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "partner_platform.core.instrumentation.request_metrics.AfterMiddleware",
@@ -33,6 +34,14 @@ MIDDLEWARE = [
 ROOT_URLCONF = "partner_platform.urls"
 WSGI_APPLICATION = "partner_platform.wsgi.application"
 APPEND_SLASH = True  # for the console only; API paths carry no trailing slash and match before it matters
+
+# --- Pages -------------------------------------------------------------------------------------------------------
+SESSION_ENGINE = "partner_platform.core.console.sessions"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+STATIC_URL = "/static/"
+WHITENOISE_AUTOREFRESH = False
 
 # --- Celery: another interface; a task only says when, the database says what is due ---------------------------
 CELERY_TASK_IGNORE_RESULT = True
@@ -63,6 +72,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "sweep-sign-ins": {"task": "staff.tasks.sweep_sign_ins", "schedule": 600.0, "options": {"expires": 600}},
     "send-mail": {"task": "partners.tasks.send_mail", "schedule": 30.0, "options": {"expires": 30}},
     "follow-chain": {"task": "loans.tasks.follow_chain", "schedule": 2.0, "options": {"expires": 2}},
     "watch-loans": {"task": "loans.tasks.watch_loans", "schedule": 60.0, "options": {"expires": 60}},
@@ -99,8 +109,15 @@ REST_FRAMEWORK = {
     "COERCE_DECIMAL_TO_STRING": True,
 }
 
-# Access tokens of the staff API; refresh tokens are rows of ours, so the library issues none.
-SIMPLE_JWT = {"ACCESS_TOKEN_LIFETIME": dt.timedelta(minutes=10), "ALGORITHM": "HS256"}
+# Access tokens of the staff API; refresh tokens are rows of ours, so the library issues none. `settings` adds the key.
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": dt.timedelta(minutes=10),
+    "ALGORITHM": "HS256",
+    "ISSUER": "partner-platform",
+    "AUDIENCE": "partner-platform-staff",
+    "USER_ID_CLAIM": "sub",
+    "LEEWAY": 5,  # seconds that the clocks of two web servers may differ
+}
 
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",

@@ -16,6 +16,7 @@ from partner_platform.core.database.url import database_from_url
 from partner_platform.core.ethereum import configured_address
 from partner_platform.core.networks import require_networks
 from partner_platform.core.secrets import crypto
+from partner_platform.core.secrets.derived import signing_key_of_tokens
 from partner_platform.fixed_settings import *  # noqa: F403
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -35,6 +36,9 @@ PLATFORM_ENVIRONMENT = env.str("PLATFORM_ENVIRONMENT", default="live")
 if PLATFORM_ENVIRONMENT not in ("live", "sandbox"):
     raise environ.ImproperlyConfigured("PLATFORM_ENVIRONMENT must be live or sandbox")
 IS_SANDBOX = PLATFORM_ENVIRONMENT == "sandbox"
+
+# Access tokens of staff are signed with a key that serves for nothing else.
+SIMPLE_JWT = {**SIMPLE_JWT, "SIGNING_KEY": signing_key_of_tokens(SECRET_KEY)}  # noqa: F405
 
 # Stored secrets are encrypted with the first key and readable with all of them.
 FIELD_ENCRYPTION_KEYS = crypto.require_keys(env.list("FIELD_ENCRYPTION_KEYS"))
@@ -221,6 +225,25 @@ REFUSED_CALL_ROWS = env.int("REFUSED_CALL_ROWS", default=300)
 if min(*RATE_LIMITS.values(), RATE_LIMIT_REFUSED, REFUSED_CALL_ROWS) < 1:
     raise environ.ImproperlyConfigured("Each RATE_LIMIT_… and REFUSED_CALL_ROWS must be at least 1")
 
+# --- Staff ---------------------------------------------------------------------------------------------------------
+# Whether an account without a second factor may sign in.
+STAFF_SECOND_FACTOR = env.str("STAFF_SECOND_FACTOR", default="optional" if IS_SANDBOX else "required")
+if STAFF_SECOND_FACTOR not in ("required", "optional"):
+    raise environ.ImproperlyConfigured("STAFF_SECOND_FACTOR must be required or optional")
+# The domains (host, with a port that is not the default) that messages of Sign-In with Ethereum may name; empty: none.
+STAFF_SIGN_IN_DOMAINS = env.list("STAFF_SIGN_IN_DOMAINS", default=[])
+# A session of the console ends so many hours after the sign-in, and after so many minutes without use; so many minutes
+# after somebody proved who they are the console asks again before something dangerous.
+STAFF_SESSION_HOURS = env.int("STAFF_SESSION_HOURS", default=12)
+STAFF_SESSION_IDLE_MINUTES = env.int("STAFF_SESSION_IDLE_MINUTES", default=30)
+STAFF_STEP_UP_MINUTES = env.int("STAFF_STEP_UP_MINUTES", default=10)
+if min(STAFF_SESSION_HOURS, STAFF_SESSION_IDLE_MINUTES, STAFF_STEP_UP_MINUTES) < 1:
+    raise environ.ImproperlyConfigured("STAFF_SESSION_… and STAFF_STEP_UP_MINUTES must be at least 1")
+# The domain that passkeys belong to, and the origins of the console's pages; without a domain none are offered.
+STAFF_PASSKEY_RP_ID = env.str("STAFF_PASSKEY_RP_ID", default="localhost" if IS_SANDBOX else "")
+_origin = "http://localhost:8000" if IS_SANDBOX else f"https://{STAFF_PASSKEY_RP_ID}"
+STAFF_PASSKEY_ORIGINS = env.list("STAFF_PASSKEY_ORIGINS", default=[_origin])
+
 # --- Threads of a web process --------------------------------------------------------------------------------------
 WEB_THREADS = env.int("WEB_THREADS", default=32)  # as many as its server is started with
 PARTNER_THREADS = env.int("PARTNER_THREADS", default=max(WEB_THREADS * 3 // 4, 1))  # for calls of one partner
@@ -249,22 +272,16 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 SECURE_COOKIES = not IS_SANDBOX
 SESSION_COOKIE_SECURE = SECURE_COOKIES
 CSRF_COOKIE_SECURE = SECURE_COOKIES
-SESSION_COOKIE_HTTPONLY = True
-SESSION_ENGINE = "partner_platform.core.console.sessions"
 SECURE_SSL_REDIRECT = env.bool("DJANGO_SECURE_SSL_REDIRECT", default=not IS_SANDBOX)
 SECURE_REDIRECT_EXEMPT = [r"^metrics$"]  # Prometheus asks each process's own port, inside the network
 SECURE_HSTS_SECONDS = 0 if IS_SANDBOX else env.int("DJANGO_HSTS_SECONDS", default=31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not IS_SANDBOX
 SECURE_HSTS_PRELOAD = not IS_SANDBOX
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
-SECURE_REFERRER_POLICY = "same-origin"
-X_FRAME_OPTIONS = "DENY"
 
-STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "partner_platform" / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = IS_SANDBOX
-WHITENOISE_AUTOREFRESH = False
 
 LOGGING: dict[str, Any] = {
     "version": 1,

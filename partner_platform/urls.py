@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import include, path
 
-from partner_platform import api_docs, console, health, scraping
+from partner_platform import api_docs, health, scraping
 from partner_platform.core.web import exception_handler
 
 handler400 = exception_handler.bad_request
@@ -29,6 +29,6 @@ urlpatterns = [
     path("openapi.json", api_docs.Schema.as_view()),
     path("docs", api_docs.swagger),
     path("docs/redoc", api_docs.redoc),
-    path("console/login/", console.login),
+    path("console/", include("staff.console.urls")),
     path("console/", admin.site.urls),
 ]

@@ -14,7 +14,7 @@ from partner_platform.core.console.model_admin import ReadOnlyInline
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import format_dollars
 from partner_platform.core.postponed import Postponed
-from partners import credentials, services, settlement_addresses
+from partners import credentials, services, settlement_addresses, terms
 from partners.console import sent_forms
 from partners.console.forms import PartnerForm
 from partners.console.key_admin import ApiKeyAdmin
@@ -40,6 +40,15 @@ class ApiKeyInline(ReadOnlyInline):
 class PartnerAdmin(OneTimeAdmin):
     form = PartnerForm
     asks_first = ("activate",)
+    is_adding_dangerous = True  # it makes a key
+    dangerous_fields = terms.DANGEROUS
+    dangerous_actions = frozenset(
+        {
+            *("activate", "rotate_key_now", "rotate_key_with_grace"),
+            *("rotate_signing_secret", "rotate_signing_secret_with_grace", "stop_requiring_signing"),
+            "allow_signature_v1",
+        }
+    )
     only_to_send = (TOKEN, "same_name", "reason")
     inlines = [ApiKeyInline]
     list_display = (

@@ -194,5 +194,9 @@ FIELDS: dict[str, Field] = {
     "kyc_verified": Field("kycVerified", _flag, right=Right.MANAGE_ONBOARDING),
     "contract_signed": Field("contractSigned", _flag, right=Right.MANAGE_ONBOARDING),
 }
+# The console asks again who it is before one of these is changed: money depends on it, or a secret is made.
+DANGEROUS = frozenset(name for name, field in FIELDS.items() if field.right is not Right.CHANGE_PARTNERS) | {
+    "webhook_url"
+}
 AMOUNTS = frozenset({"daily_borrow_limit", "total_borrow_limit"})
 FIELD_NAMES = {field.api_name: name for name, field in FIELDS.items()}

@@ -17,7 +17,9 @@ from authority.roles import Role
 from partners import config_file, services
 from partners.management.support import SANDBOX_ACTOR
 from partners.models import Partner, Scope
+from sandbox.keys import key_pair
 from sandbox.world import ADMIN, STAFF, Accounts, World
+from staff.access.wallets import link_wallet, user_of_wallet
 
 
 def partner_ids(config: Path) -> list[str]:
@@ -38,6 +40,7 @@ def open_accounts(*, config: Path, world: World, known: Accounts) -> Accounts:
     """
     api_keys = _import_partners(config, world, known.api_keys)
     password = _admin_password(known.admin_password)
+    _link_admins_wallet()
     connections.close_all()
     return Accounts(api_keys, password, known.staff)
 
@@ -80,6 +83,13 @@ def _forget_urls(partners: Iterable[Partner], urls: Collection[str | None]) -> N
     for partner in partners:
         if partner.webhook_url and partner.webhook_url in urls:
             services.update_partner(partner=partner, actor=SANDBOX_ACTOR, webhook_url="")
+
+
+def _link_admins_wallet() -> None:
+    """The staff user may sign in with the wallet whose private key `state.json` has."""
+    address = key_pair("admin").address
+    if user_of_wallet(address) is None:
+        link_wallet(user=User.objects.get(username=ADMIN), address=address, actor=SANDBOX_ACTOR)
 
 
 def _admin_password(known: str) -> str:

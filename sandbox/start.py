@@ -16,6 +16,7 @@ from sandbox.world import Accounts, World
 
 CONFIG = PROJECT / "configs" / "partner_platforms.json"
 DEFAULT_RPC_PORT = 8545
+HOSTS = ("127.0.0.1", "localhost", "[::1]")  # by which the sandbox is called
 # Reads at the finalized block, two behind the head, need these: a saved chain keeps the state of its head only.
 BLOCKS_AFTER_RESTART = 3
 READY_SECONDS = 60.0
@@ -123,7 +124,7 @@ class Sandbox:
         self.values = {
             "DJANGO_SECRET_KEY": last.get("DJANGO_SECRET_KEY") or files.new_django_secret(),
             "FIELD_ENCRYPTION_KEYS": last.get("FIELD_ENCRYPTION_KEYS") or files.new_encryption_key(),
-            "DJANGO_ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
+            "DJANGO_ALLOWED_HOSTS": ",".join(HOSTS),
             "PLATFORM_ENVIRONMENT": "sandbox",
             "DATABASE_URL": databases.database_url(self.engine, self.folder, self.database_port),
             "REDIS_URL": f"redis://{LOOPBACK}:{self.redis_port}/0",
@@ -132,6 +133,7 @@ class Sandbox:
             "PROMETHEUS_MULTIPROC_DIR": str(self.folder.metrics),
             "API_LOG_ARCHIVE_DIR": str(self.folder.archive),
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",  # a partner's receiver runs on this machine
+            "STAFF_SIGN_IN_DOMAINS": ",".join(f"{host}{port}" for host in HOSTS for port in (f":{self.port}", "")),
             "EMAIL_URL": self.folder.mail_url,
             "APPROVALS": "required" if self.options.approvals else "off",
             # With a block per transaction an idle chain stands still, and nothing is wrong.

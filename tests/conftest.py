@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
 from django.core.cache import cache
 from django_redis import get_redis_connection
 
@@ -20,8 +21,13 @@ from sandbox.servers.process import Server
 from sandbox.world import World
 from tests import parallel
 from tests.support.chain import SLOTS_IN_EPOCH, STATES_IN_MEMORY, Chain
+from tests.support.console import open_session_of_test_client
 
 COUNTS: pytest.StashKey[Counter[str]] = pytest.StashKey()
+
+
+# `Client.force_login` and `Client.login` sign in past the console's pages, which alone open sessions.
+user_logged_in.connect(open_session_of_test_client)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -21,6 +21,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django_redis import get_redis_connection
+from eth_account import Account
+from eth_account.messages import encode_defunct
 
 from audit.models import ApiLog, AuditEntry
 from chain.lending import readings
@@ -29,11 +31,14 @@ from partner_platform.core.secrets import crypto
 from partners import credentials, keys
 from partners.access import signing
 from partners.models import ApiKey, Partner, Scope
+from sandbox.keys import key_pair
+from staff.access.wallets import link_wallet
 from tests.factories import open_lender
 from tests.support import request_signing
 from tests.support.chain import Chain
 from tests.support.consent import authorization_for
 from tests.support.console import act, send
+from tests.support.signing_in import sign_in_message
 from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,6 +108,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
     console, shown = _console(traces, partner)
     signature = _calls(traces, chain, key, shown["signing secret"], partner, settings)
     own = _own_settings(traces, key)
+    sign_ins = _sign_ins(traces, settings)
     _pages(traces, console)
     traces.add("log", log.getvalue())
     _dump_database(traces)
@@ -114,6 +120,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(
         "its random part": key.rsplit("_", 1)[1],
         **shown,
         **own,
+        **sign_ins,
         "webhook secret": WEBHOOK_SECRET,
         **_forms_of("endpoint's secret", ENDPOINT_SECRET),
         **_forms_of("endpoint's former secret", FORMER_SECRET),
@@ -224,6 +231,47 @@ def _calls(traces: Traces, chain: Chain, key: str, signing_secret: str, partner:
     credentials.set_signing_required(partner=partner, actor="test", required=False)
     _without_chain_and_redis(post, get, borrow, settings)
     return str(authorization["signature"])
+
+
+def _sign_ins(traces: Traces, settings: Any) -> dict[str, str]:
+    """Staff sign in to the API, right and wrong; the answers that show tokens are no traces."""
+    settings.STAFF_SIGN_IN_DOMAINS = ["admin.example.com"]
+    client, otp = Client(raise_request_exception=False), "planted-otp-61"
+    admin_key = key_pair("admin")
+    link_wallet(user=User.objects.get(username="ann"), address=admin_key.address, actor="system:test")
+
+    def post(path: str, body: Any, **headers: str) -> Any:
+        return client.post(path, json.dumps(body), "application/json", headers=headers)
+
+    def traced(path: str, body: Any, **headers: str) -> Any:
+        return traces.answer(f"POST {path}", post(path, body, **headers))
+
+    password = {"username": "ann", "password": PASSWORD}
+    first = post("/auth/token", {**password, "otp": otp}).json()
+    second = post("/auth/token/refresh", {"refresh": first["refresh"]}).json()
+    nonce = traced("/auth/siwe/nonce", {}).json()["nonce"]
+    text = sign_in_message("admin.example.com", admin_key.address, nonce, settings.CHAIN_ID)
+    signature = "0x" + Account.sign_message(encode_defunct(text=text), admin_key.private_key).signature.hex()
+    assert post("/auth/siwe/verify", {"message": text, "signature": signature, "otp": otp}).status_code == 200
+    assert traced("/auth/siwe/verify", {"message": text, "signature": signature, "otp": otp}).status_code == 401
+    assert traced("/auth/token", {**password, "password": "x" + PASSWORD, "otp": otp}).status_code == 401
+    traced("/auth/token", {"username": "ann", "password": [PASSWORD], "otp": [otp], "note": first["refresh"]})
+    for token in (first["refresh"], second["refresh"], second["access"]):
+        traced("/auth/token", {**password, "password": "x", token: token, "refresh": token})
+        traced(f"/nowhere/{token}", {}, **{"User-Agent": token, "Referer": token, "X-Request-Id": token})
+        traced(f"/partners/loan/{token}", {"note": token, "refresh": token, "access": token, "otp": otp})
+        traced("/auth/logout", {}, Authorization=token)
+        traced("/auth/logout", {}, Authorization=f"Bearer {token}x")
+    assert traced("/auth/logout", {}, Authorization=f"Bearer {second['access']}").status_code == 200
+    assert traced("/auth/token/refresh", {"refresh": first["refresh"]}).status_code == 401
+    return {
+        "one-time code": otp,
+        "signature of a sign-in": signature,
+        "refresh token": first["refresh"],
+        "second refresh token": second["refresh"],
+        "access token": first["access"],
+        "second access token": second["access"],
+    }
 
 
 def _own_settings(traces: Traces, key: str) -> dict[str, str]:

@@ -21,6 +21,8 @@ _SECRET_NAME = re.compile(
 )
 # Names that hold one of those words and no secret.
 _HARMLESS_NAMES = frozenset({"oaidtokenid", "tokenid", "tokentype", "collateraltoken", "publickey", "apikeyprefix"})
+# Names of secrets that would be found in too many other names: what staff sign in with.
+_SECRET_NAMES = frozenset({"otp", "access", "refresh"})
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # PostgreSQL refuses NUL, and UTF-8 lone surrogates
 _MAX_INTEGER = 2**63 - 1
 
@@ -40,7 +42,7 @@ def clean_text(text: object, limit: int = MAX_TEXT) -> str:
 def is_secret_name(name: str) -> bool:
     """True where a field of this name must not be stored."""
     letters = re.sub(r"[^a-z0-9]", "", name.lower())
-    return letters not in _HARMLESS_NAMES and _SECRET_NAME.search(letters) is not None
+    return letters in _SECRET_NAMES or (letters not in _HARMLESS_NAMES and _SECRET_NAME.search(letters) is not None)
 
 
 def _value(value: object, depth: int) -> object:

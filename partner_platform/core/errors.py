@@ -73,6 +73,8 @@ class ErrorCode(StrEnum):
     MISSING_TOKEN = "missing_token"  # noqa: S105 - the name of an error
     INVALID_TOKEN = "invalid_token"  # noqa: S105 - the name of an error
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of an error
+    INVALID_CREDENTIALS = "invalid_credentials"
+    SECOND_FACTOR_REQUIRED = "second_factor_required"
     MISSING_SCOPE = "missing_scope"
     PARTNER_NOT_ACTIVE = "partner_not_active"
     CONSENT_REQUIRED = "consent_required"
@@ -120,6 +122,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     RATE_LIMITED = "rate_limited"
     ADDRESS_RATE_LIMITED = "address_rate_limited"
+    TOO_MANY_SIGN_INS = "too_many_sign_ins"
     CONCURRENCY_LIMITED = "concurrency_limited"
     INTERNAL_ERROR = "internal_error"
     CHAIN_UNAVAILABLE = "chain_unavailable"

@@ -92,6 +92,8 @@ def _exposure(values: Mapping[str, Any]) -> Iterator[str]:
     for name in ("TRUSTED_PROXIES", "METRICS_NETWORKS"):
         if any(_is_everywhere(network) for network in values[name]):
             yield f"{name} has a network that is (nearly) everybody's"
+    if values["STAFF_SECOND_FACTOR"] != "required":
+        yield "STAFF_SECOND_FACTOR is optional: whoever has a password of staff is in"
     if values["WEBHOOK_ALLOWED_NETWORKS"]:
         yield "WEBHOOK_ALLOWED_NETWORKS is not empty: partners' URLs could reach networks that are not public"
     for origin in values["CSRF_TRUSTED_ORIGINS"]:

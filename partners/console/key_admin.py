@@ -26,6 +26,7 @@ class ApiKeyAdmin(OneTimeAdmin):
     search_fields = ("prefix", "partner__partner_id")
     ordering = ("-created_at",)
     actions = ("revoke",)
+    is_adding_dangerous = True
     form = NewKeyForm
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 Each client address (IPv6: each /64) gets `RATE_LIMIT_REFUSED` refusals a minute with the real reason, each with its row
 in the call log. After that the address gets 429 `address_rate_limited` without a query or a round trip, and
-`audit.calls.refused_calls` only counts. A call with a valid key always passes, from that address too, because honest
-partners share addresses with others (`partners.refusals.live_keys`).
+`audit.calls.refused_calls` only counts. A call with a valid key, or with an access token of staff that we signed,
+always passes, from that address too, because honest callers share addresses with others
+(`partners.refusals.known_callers`).
 
 An attack from many addresses stays within the limit of each. So when all refused callers together have used up the
 call log rows that a process has for them in a minute, this process turns away every call without a valid key, except to
@@ -33,7 +34,7 @@ from audit.calls.client_address import client_address
 from partner_platform.core import metrics
 from partner_platform.core.errors import ErrorCode, PlatformError, TooManyRequests
 from partner_platform.core.web import exception_handler
-from partners.refusals import live_keys
+from partners.refusals import known_callers
 from partners.refusals.counting import counted_subject, refusals
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -43,6 +44,7 @@ EXEMPT = frozenset({"/health/live", "/health/ready", "/metrics"})
 EXEMPT_BELOW = ("/console/", "/static/")
 # Paths that need no key; a test compares them with the OpenAPI schema.
 PUBLIC = frozenset({"/", "/openapi.json", "/docs", "/docs/redoc"})
+PUBLIC |= {"/auth/token", "/auth/token/refresh", "/auth/siwe/nonce", "/auth/siwe/verify"}
 PUBLIC_BELOW = ("/partners/public/",)
 
 refused = metrics.counter(
@@ -61,7 +63,7 @@ def refusal_from_memory(meta: Mapping[str, object], path: str) -> PlatformError 
         return None
     subject = _subject(meta)
     seconds = _seconds(subject, path)
-    return _turned_away(subject, seconds) if seconds and not live_keys.may_have_live_key(meta) else None
+    return _turned_away(subject, seconds) if seconds and not known_callers.may_be_known_caller(meta) else None
 
 
 class TurnAwayMiddleware:
@@ -76,7 +78,7 @@ class TurnAwayMiddleware:
             return self.get_response(request)
         subject = _subject(request.META)
         seconds = _seconds(subject, request.path_info)
-        if not seconds or live_keys.has_live_key(request.META):
+        if not seconds or known_callers.is_known_caller(request.META):
             return self.get_response(request)
         return exception_handler.refused(request, _turned_away(subject, seconds))
 
@@ -96,7 +98,7 @@ class CountRefusalsMiddleware:
         counted_as = f"{subject} {_partner_id(request)}" if is_known else subject
         verdict = refusals.count(counted_as, is_partners=is_known)
         # An unknown path asks for no key: a caller with a valid key there still counts as a partner.
-        if verdict.has_row or (not is_known and live_keys.has_live_key(request.META)):
+        if verdict.has_row or (not is_known and known_callers.is_known_caller(request.META)):
             refused.labels(record="logged").inc()
             return response
         refused.labels(record="counted").inc()

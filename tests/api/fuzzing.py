@@ -46,6 +46,7 @@ BEYOND_THE_SCHEMA = (
     "Must be within the last 90 days and not in the future.",
     "Give since or after: one of the two.",
     "Not a cursor of this feed: begin again without one.",
+    "Is not a message of EIP-4361.",
 )
 
 addresses = st.binary(min_size=20, max_size=20).map(to_checksum_address)

@@ -42,6 +42,7 @@ READ, BORROW, REPAY, WEBHOOKS, MANAGE = (
 )  # a partner's endpoint, and the scope that its key needs
 PUBLIC = "public"  # a key is not looked at: everybody is answered alike, and the call is logged as nobody's
 OPEN = "open"  # the same, outside the API: not logged
+SIGNED_IN = "signed in"  # for staff with an access token: none of these callers has one; not logged
 HIDDEN = "hidden"  # for those who run the platform: to everybody else there is no such path; not logged
 
 
@@ -63,6 +64,8 @@ class Row:
             return self.right, ""
         if self.kind == HIDDEN:
             return NOT_FOUND
+        if self.kind == SIGNED_IN:
+            return (401, "missing_token") if caller == "no key" else (401, "invalid_token")
         if caller == OTHER_PARTNER:
             assert self.other_partner is not None, self
             return self.other_partner
@@ -114,6 +117,11 @@ TABLE = (
     Row("POST", "/partners/my/signing-secret/rotate", MANAGE, 200, ITS_OWN, changes_its_own=True),
     Row("GET HEAD", "/partners/public/oaid/<oaid_token_id>/credit-line", PUBLIC, 200),
     Row("GET HEAD", "/partners/public/position/<position_id>/details", PUBLIC, 200),
+    Row("POST", "/auth/token", OPEN, 400),  # without a body: tests/staff/test_sign_in.py has who comes in
+    Row("POST", "/auth/token/refresh", OPEN, 400),
+    Row("POST", "/auth/siwe/nonce", OPEN, 200),
+    Row("POST", "/auth/siwe/verify", OPEN, 400),
+    Row("POST", "/auth/logout", SIGNED_IN, 401),
     Row("GET HEAD", "/health/live", OPEN, 200),
     Row("GET HEAD", "/health/ready", OPEN, 200),
     Row("GET HEAD", "/openapi.json", OPEN, 200),

@@ -8,8 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django_redis import get_redis_connection
+from eth_account import Account
+from eth_account.messages import encode_defunct
 from schemathesis.checks import not_a_server_error
 
 from chain.lending import readings
@@ -21,8 +24,12 @@ from partner_platform.core.web.middleware import MAX_BODY_BYTES
 from partner_platform.health import readiness
 from partners.idempotency.records import Use, claimed, fingerprint_of
 from partners.models import ApiKey, PartnerStatus
+from partners.refusals.counting import refusals
+from sandbox.keys import key_pair
+from staff.access.wallets import link_wallet
 from tests.api import fuzzing
 from tests.api.fuzzing import World
+from tests.support.signing_in import PASSWORD, member, sign_in_message, tokens_of
 from tests.webhooks.making import delivery_of, numbered_events
 from webhooks.models import Endpoint
 
@@ -37,6 +44,9 @@ REQUESTS, PLATFORM = "GET /partners/my/requests", "GET /partners/platform"
 EVENTS, TRANSFERS = "GET /partners/my/events", "GET /partners/my/transfers"
 CREDIT_LINE = "GET /partners/public/oaid/{oaidTokenId}/credit-line"
 POSITION = "GET /partners/public/position/{positionId}/details"
+SIGN_IN, REFRESH, SIGN_OUT = "POST /auth/token", "POST /auth/token/refresh", "POST /auth/logout"
+NONCE, WALLET = "POST /auth/siwe/nonce", "POST /auth/siwe/verify"
+OF_SIGN_IN = (SIGN_IN, REFRESH, WALLET)
 LIVE, READY, SCHEMA = "GET /health/live", "GET /health/ready", "GET /openapi.json"
 
 OF_LOANS = (BORROW, PREVIEW, TYPED_DATA, REPAY, REPAYMENT, LOAN, PAYOFF, LOANS, ALL_LOANS)
@@ -98,6 +108,11 @@ class Caller:
             DELETE_KEY: nobodys("keyId"),
             CREDIT_LINE: {"path_parameters": {"oaidTokenId": str(user.oaid_token_id)}},
             POSITION: {"path_parameters": {"positionId": str(user.position_id)}},
+            SIGN_IN: {"body": {"username": "ann", "password": PASSWORD}},
+            REFRESH: {"body": {"refresh": "rt_x"}},
+            WALLET: {"body": {"message": "", "signature": "0x" + "00" * 65}},
+            NONCE: {},
+            SIGN_OUT: {},
             LIVE: {},
             READY: {},
             SCHEMA: {},
@@ -131,6 +146,7 @@ def test_every_status_of_the_schema_is_answered_as_the_schema_tells(world: World
     _the_life_of_a_loan(call)
     _webhooks(call)
     _credentials(call)
+    _sign_ins(call, settings)
     _refusals(call)
     _limits(call, settings)
     with _no_chain(settings):
@@ -144,6 +160,7 @@ def test_every_status_of_the_schema_is_answered_as_the_schema_tells(world: World
     world.counts["statuses answered as documented"] = len(call.seen)
     # A lost database is answered 503 by every partner operation (tests/core/test_errors.py); here it stays up.
     not_here = {(label, 503) for label in OF_PARTNERS if label not in (*REFUSED_WITHOUT_REDIS, *SETTINGS)}
+    not_here |= {(label, 503) for label in (*OF_SIGN_IN, SIGN_OUT)}
     assert {(label, status) for label, status in call.documented - call.seen if status != 500} == not_here
 
 
@@ -226,6 +243,32 @@ def _credentials(call: Caller) -> None:
     call(DELETE_KEY, 204, path_parameters={"keyId": str(in_use.pk)})
 
 
+def _sign_ins(call: Caller, settings: Any) -> None:
+    """Staff sign in in both ways, refresh and sign out."""
+    settings.STAFF_SIGN_IN_DOMAINS = ["admin.example.com"]
+    pair = key_pair("admin")
+    link_wallet(user=member("ann"), address=pair.address, actor="system:test")
+    tokens = call(SIGN_IN, 200)
+    call(SIGN_IN, 401, body={"username": "ann", "password": "wrong"})
+    call(REFRESH, 200, body={"refresh": tokens["refresh"]})
+    call(REFRESH, 401)
+    text = sign_in_message("admin.example.com", pair.address, call(NONCE, 200)["nonce"], settings.CHAIN_ID)
+    signature = "0x" + Account.sign_message(encode_defunct(text=text), pair.private_key).signature.hex()
+    access = call(WALLET, 200, body={"message": text, "signature": signature})["access"]
+    call(WALLET, 401, body={"message": text, "signature": signature})
+    call(SIGN_OUT, 200, headers={"Authorization": f"Bearer {access}"})
+    for label in (*OF_SIGN_IN, NONCE, SIGN_OUT):
+        call(label, 400, query={"limt": 1}, headers={"Authorization": f"Bearer {tokens_of(User.objects.get()).access}"})
+    for label in OF_SIGN_IN:
+        call(label, 413, body={"text": "x" * MAX_BODY_BYTES})
+        call(label, 415, headers={"Content-Type": "text/plain"})
+    call(SIGN_OUT, 401, headers={})
+    settings.RATE_LIMIT_REFUSED, limit = 1, settings.RATE_LIMIT_REFUSED
+    call(SIGN_OUT, 429, headers={})
+    settings.RATE_LIMIT_REFUSED = limit
+    refusals.forget()
+
+
 def _while_in_flight(call: Caller, label: str, path: str, body: object, **parts: Any) -> None:
     """The same request with the same key, while the first is being answered."""
     use = Use(f"partner:{call.world.lender.partner.pk}", "POST", path, "in-flight", fingerprint_of(body))
@@ -277,7 +320,7 @@ def _refusals(call: Caller) -> None:
 def _limits(call: Caller, settings: Any) -> None:
     limits = settings.RATE_LIMITS
     settings.RATE_LIMITS = {**limits, "ENTERPRISE": 1, "PUBLIC": 1}
-    for label in (*OF_PARTNERS, CREDIT_LINE, POSITION, SCHEMA):
+    for label in (*OF_PARTNERS, *OF_SIGN_IN, NONCE, CREDIT_LINE, POSITION, SCHEMA):
         call(label, 429)  # many calls came within this minute
     settings.RATE_LIMITS = limits
     cache.clear()

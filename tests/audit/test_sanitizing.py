@@ -33,6 +33,9 @@ JSON = st.recursive(
         "x-signature",
         "userAuthorization",
         "mnemonic",
+        "otp",
+        "access",
+        "refresh",
     ],
 )
 def test_what_is_named_like_a_secret_is_masked_at_any_depth(name: str) -> None:
@@ -45,7 +48,7 @@ def test_an_ordinary_borrow_is_kept_as_it_is() -> None:
         "userWallet": "0x7d650b01Ea0700F7553d9260A76546ab1A97A1D7",
         "borrowAmount": "5000000000",
         "partnerLoanId": "loan-1",
-        "metadata": {"purpose": "invoice", "score": 0.5, "new": True, "note": None},
+        "metadata": {"purpose": "invoice", "score": 0.5, "new": True, "note": None, "footprint": 1, "accessible": True},
     }
     assert sanitize(body) == body
 

@@ -29,12 +29,11 @@ LOOK_ONLY = Pages()
 
 # model                          what opens its forms
 PAGES = {
-    "auth.user": Pages(
-        add=rights("auth.add_user", "auth.change_user"),
-        change=rights("auth.change_user"),
-        delete=rights("auth.delete_user"),
-    ),
-    "auth.group": Pages(add=SUPERUSER, change=SUPERUSER, delete=SUPERUSER),
+    "auth.user": Pages(add=rights(Right.MANAGE_STAFF), change=rights(Right.MANAGE_STAFF)),
+    "auth.group": LOOK_ONLY,
+    "staff.consolesession": LOOK_ONLY,
+    "staff.staffwallet": Pages(add=SUPERUSER, delete=SUPERUSER),
+    "staff.apisession": LOOK_ONLY,
     "partners.partner": Pages(add=rights(Right.CREATE_PARTNERS), change=rights(Right.CHANGE_PARTNERS)),
     "partners.apikey": Pages(add=rights(Right.CREATE_API_KEYS)),
     "partners.outgoingmail": LOOK_ONLY,
@@ -63,11 +62,17 @@ PAGES = {
 HANDLE_KEYS = rights(Right.CREATE_API_KEYS)
 ROTATE_SECRETS = rights(Right.ROTATE_SECRETS)
 MARK_LOANS = rights(Right.MARK_LOANS)
+MANAGE_STAFF = rights(Right.MANAGE_STAFF)
 
 # model, action                                             what lets somebody run it, beside seeing the list
 ACTIONS = {
-    ("auth.user", "delete_selected"): rights("auth.delete_user"),
-    ("auth.group", "delete_selected"): SUPERUSER,
+    ("auth.user", "close_accounts"): MANAGE_STAFF,
+    ("auth.user", "reopen_accounts"): MANAGE_STAFF,
+    ("auth.user", "reset_second_factors"): MANAGE_STAFF,
+    ("auth.user", "end_their_sessions"): MANAGE_STAFF,
+    ("staff.consolesession", "end_sessions"): MANAGE_STAFF,
+    ("staff.staffwallet", "delete_selected"): SUPERUSER,
+    ("staff.apisession", "end_these"): MANAGE_STAFF,
     ("partners.partner", "suspend"): rights(Right.SUSPEND_PARTNERS),
     ("partners.partner", "activate"): rights(Right.ACTIVATE_PARTNERS),
     ("partners.partner", "require_signing"): ROTATE_SECRETS,
@@ -89,7 +94,20 @@ PAGES_OF_THEIR_OWN = {
     # The services ask for the rights of the change: tests/staff/test_approvals_console.py
     "authority_approval_decide": rights("authority.view_approval"),
     "authority_glassbreak_decide": rights("authority.view_glassbreak"),
+    "auth_user_access_review": rights(Right.VIEW_STAFF),
+    "auth_user_access_review_csv": rights(Right.VIEW_STAFF),
     "partners_partner_sent": rights(),  # of staff, to who sent the form: tests/console/test_sent_once.py
 }
 # Of the site itself, to every member of staff.
 SITE_PAGES = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "app_list"}
+# Of `staff.console`: to everybody, and to every member of staff for their own account.
+OPEN_PAGES = {"console_login", "console_factor", "console_enrol", "console_logout"}
+OWN_PAGES = {
+    "own_account",
+    "own_password",
+    "own_factor_add",
+    "own_app_remove",
+    "own_passkey_remove",
+    "own_codes_renew",
+    "own_session_end",
+}

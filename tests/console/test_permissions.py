@@ -4,6 +4,7 @@ Each cell is a request through the whole stack. For each right that a row of the
 the rights there are but this one, and is refused; who has the named ones, and no other but to view, is not.
 """
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -13,15 +14,21 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
+from eth_utils.address import to_checksum_address
 
 from audit.models import AuditEntry
 from authority.rights import Right
+from partner_platform.core import clock
 from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.secrets import crypto
 from partners.models import PartnerStatus
+from staff.console.urls import urlpatterns
+from staff.models import ApiSession, ConsoleSession, StaffWallet
 from tests.console.permission_table import (
     ACTIONS,
     NOBODY,
+    OPEN_PAGES,
+    OWN_PAGES,
     PAGES,
     PAGES_OF_THEIR_OWN,
     SITE_PAGES,
@@ -97,13 +104,30 @@ def a_group() -> Group:
     return Group.objects.create(name=f"group-{Group.objects.count()}")
 
 
+def a_session() -> ConsoleSession:
+    return ConsoleSession.objects.create(user=a_user())
+
+
+def a_wallet() -> StaffWallet:
+    address = to_checksum_address(f"0x{StaffWallet.objects.count() + 1:040x}")
+    return StaffWallet.objects.create(user=a_user(), address=address, linked_by="test")
+
+
+def an_api_session() -> ApiSession:
+    return ApiSession.objects.create(user=a_user(), means="password", ends_at=clock.now() + dt.timedelta(hours=1))
+
+
 def a_loan(status: str) -> Any:
     return ROWS.loan(ROWS.partner(), ROWS.position(), status=status)
 
 
 # What an action is run on, and what its form says beside.
 TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
-    "delete_selected": lambda: (None, {"post": "yes"}),
+    "close_accounts": lambda: (a_user(), {}),
+    "reopen_accounts": lambda: (User.objects.create(username=new_token(), is_active=False), {}),
+    "reset_second_factors": lambda: (a_user(), {}),
+    "end_their_sessions": lambda: (a_session().user, {}),
+    "end_sessions": lambda: (a_session(), {}),
     "suspend": lambda: (PartnerFactory.create(), {}),
     "activate": lambda: _asked(PartnerFactory.create(status=PartnerStatus.SUSPENDED)),
     "require_signing": lambda: (PartnerFactory.create(signing_secret=crypto.encrypt("sk")), {}),
@@ -111,6 +135,8 @@ TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "allow_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=False), {}),
     "refuse_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=True), {}),
     "revoke": lambda: (ApiKeyFactory.create(), {}),
+    "end_these": lambda: (an_api_session(), {}),
+    "delete_selected": lambda: (a_wallet(), {"post": "yes"}),
     "default_loans": lambda: (a_loan("ACTIVE"), {"reason": "bankrupt"}),
     "cure_loans": lambda: _asked(a_loan("DEFAULTED")),
 }
@@ -120,16 +146,13 @@ def _asked(row: Any) -> tuple[Any, dict[str, str]]:
     return row, {"confirmed": "yes", f"seen_{row.pk}": "0"}
 
 
-def target_of(model: str, action: str) -> tuple[Any, dict[str, str]]:
-    row, more = TARGETS.get(action, lambda: (PartnerFactory.create(), {}))()
-    if row is None:
-        row = a_user() if model == "auth.user" else a_group()
-    return row, more
+def target_of(action: str) -> tuple[Any, dict[str, str]]:
+    return TARGETS.get(action, lambda: (PartnerFactory.create(), {}))()
 
 
 def run(client: Client, model: str, action: str) -> bool:
     """Run the action on a row made for it; whether anything was done."""
-    row, more = target_of(model, action)
+    row, more = target_of(action)
     data = {"action": action, "_selected_action": [str(row.pk)], "index": "0", "form_token": new_token(), **more}
     before = AuditEntry.objects.count(), type(row).objects.count()
     client.post(reverse(f"admin:{model.replace('.', '_')}_changelist"), data)
@@ -153,6 +176,9 @@ def rows_of(model: str) -> Any:
     makers: dict[str, Callable[[], Any]] = {
         "auth.user": a_user,
         "auth.group": a_group,
+        "staff.consolesession": a_session,
+        "staff.staffwallet": a_wallet,
+        "staff.apisession": an_api_session,
         "partners.partner": PartnerFactory.create,
         "partners.apikey": ApiKeyFactory.create,
         "loans.partnerloan": lambda: a_loan("ACTIVE"),
@@ -242,62 +268,12 @@ def test_a_password_is_set_by_superusers_only() -> None:
     assert target.check_password("another long password")
 
 
-GRANTS = {"is_superuser": "on", "is_staff": "on", "is_active": "on", "username": "eve", "password": "x"}
-
-
-def test_who_may_change_users_corrects_names_and_grants_nothing_not_even_to_himself() -> None:
-    staff, superuser = Staff(), User.objects.create_superuser("ann", "ann@platform.example", "a long password indeed")
-    client = staff.having(frozenset({"auth.view_user", "auth.change_user"}))
-    himself = User.objects.get(username="staff-0")
-    left = User.objects.create(username="left", is_active=False, is_staff=True)
-    group, right = a_group(), Permission.objects.first()
-    assert right is not None
-    form = {**GRANTS, "groups": [str(group.pk)], "user_permissions": [str(right.pk)]}
-    dates = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
-    for user in (himself, left):
-        path = reverse("admin:auth_user_change", args=[user.pk])
-        assert "id_is_superuser" not in client.get(path).content.decode()
-        before = User.objects.filter(pk=user.pk).values().get()
-        answer = client.post(path, {**form, **dates, "first_name": "Eve", "last_name": "", "email": "eve@x.example"})
-        assert answer.status_code == 302
-        after = User.objects.filter(pk=user.pk).values().get()
-        assert after == {**before, "first_name": "Eve", "email": "eve@x.example"}
-        assert user.groups.count() == 0
-        assert set(user.user_permissions.values_list("codename", flat=True)) <= {"view_user", "change_user"}
-
-    path = reverse("admin:auth_user_change", args=[superuser.pk])
-    assert client.get(path).status_code == 200
-    assert client.post(path, {**form, **dates, "email": "eve@x.example"}).status_code == 403
-    assert User.objects.get(pk=superuser.pk).email == "ann@platform.example"
-
-
-def test_an_account_that_no_superuser_opens_may_do_nothing() -> None:
-    client = Staff().having(frozenset({"auth.view_user", "auth.add_user", "auth.change_user"}))
-    form = {
-        "username": "new",
-        "usable_password": "true",
-        "password1": "a quite long one",
-        "password2": "a quite long one",
-    }
-    assert client.post(reverse("admin:auth_user_add"), {**form, **GRANTS, "username": "new"}).status_code == 302
-    created = User.objects.get(username="new")
-    assert (created.is_staff, created.is_superuser, created.get_all_permissions()) == (False, False, set())
-
-
-def test_nobody_but_a_superuser_deletes_a_superuser() -> None:
-    superuser, other = User.objects.create_superuser("ann"), a_user()
-    client = Staff().having(frozenset({"auth.view_user", "auth.delete_user"}))
-    data = {"action": "delete_selected", "_selected_action": [str(superuser.pk), str(other.pk)], "index": "0"}
-    assert client.post(reverse("admin:auth_user_delete", args=[superuser.pk]), {"post": "yes"}).status_code == 403
-    assert client.post(reverse("admin:auth_user_changelist"), {**data, "post": "yes"}).status_code == 403
-    assert User.objects.filter(pk__in=[superuser.pk, other.pk]).count() == 2
-
-
-def test_a_superuser_grants() -> None:
-    client = Staff().having(SUPERUSER or NO_RIGHT)
-    target, group = a_user(), a_group()
-    form = {"username": target.username, "is_active": "on", "is_staff": "on", "groups": [str(group.pk)]}
-    dates = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
-    assert client.post(reverse("admin:auth_user_change", args=[target.pk]), {**form, **dates}).status_code == 302
-    target.refresh_from_db()
-    assert (target.is_staff, list(target.groups.all())) == (True, [group])
+def test_every_page_beside_those_of_the_admin_is_in_the_table_and_one_of_ones_own_account_is_for_staff() -> None:
+    assert {pattern.name for pattern in urlpatterns} == OPEN_PAGES | OWN_PAGES
+    stranger, who_left = Client(), Client()
+    who_left.force_login(User.objects.create(username="left"))
+    for pattern in urlpatterns:
+        if pattern.name in OWN_PAGES:
+            path = reverse(pattern.name, args=[new_token()] if ":" in str(pattern.pattern) else [])
+            for client in (stranger, who_left):
+                assert [is_refused(client, path), client.get(path).status_code] == [True, 302], path

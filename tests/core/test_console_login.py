@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client, RequestFactory
 from django_redis import get_redis_connection
 
-from partner_platform import console
+from staff.access import guessing
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,7 @@ def refused(tries: int, address: str, name: str = "ann") -> int:
     """How many of so many tries are refused: only counted, for the form's page takes its time."""
     data = {"username": name, "password": "wrong"}
     requests = (RequestFactory().post(LOGIN, data, REMOTE_ADDR=address) for _ in range(tries))
-    return sum(console._is_limited(request) for request in requests)
+    return sum(guessing.is_one_too_many(request, name) for request in requests)
 
 
 def test_the_eleventh_try_of_an_address_is_refused_even_with_the_right_password() -> None:
@@ -89,9 +89,14 @@ def test_addresses_of_one_ipv6_network_are_one_address() -> None:
 
 
 def test_a_name_is_one_in_all_its_spellings_and_another_is_another() -> None:
-    assert {console.account_name(spelling) for spelling in SPELLINGS} == {"ann"}
-    assert console.account_name("ann e") == "ann e"
-    assert console.account_name("\x00ann") != "ann"
+    assert {guessing.account_name(spelling) for spelling in SPELLINGS} == {"ann"}
+    assert guessing.account_name("ann e") == "ann e"
+    assert guessing.account_name("\x00ann") != "ann"
+
+
+def test_a_try_that_was_right_counts_for_nobody() -> None:
+    assert [attempt(PASSWORD).status_code for _ in range(11)] == [302] * 11
+    assert statuses(11) == {200: 10, 429: 1}
 
 
 def test_without_redis_staff_come_in(settings: Any) -> None:

@@ -15,7 +15,8 @@ from partners.models import ApiKey, Partner, Scope
 from sandbox import cli, summary
 from sandbox.keys import key_pair
 from sandbox.platform import open_accounts, open_staff
-from sandbox.world import Accounts, SandboxPartner, SandboxUser, World
+from sandbox.world import ADMIN, Accounts, SandboxPartner, SandboxUser, World
+from staff.models import StaffWallet
 from webhooks.models import Endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,6 +44,15 @@ def test_a_demo_partner_has_no_url_of_somebody_else_and_its_key_every_scope(worl
     assert [partner.webhook_url for partner in Partner.objects.all()] == [""] * 2
     assert not Endpoint.objects.exists()
     assert [key.scopes for key in ApiKey.objects.all()] == [Scope.values] * 2
+
+
+def test_the_staff_user_may_sign_in_with_the_wallet_whose_key_the_state_has(world: World) -> None:
+    for _ in range(2):  # a restart changes nothing
+        open_accounts(config=CONFIG, world=world, known=NOBODY)
+
+    wallet = StaffWallet.objects.get()
+    assert (wallet.user.get_username(), wallet.address) == (ADMIN, key_pair("admin").address)
+    assert wallet.linked_by == SANDBOX_ACTOR
 
 
 def test_a_sandbox_of_before_loses_the_files_url_and_keeps_its_own(world: World) -> None:

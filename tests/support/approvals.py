@@ -8,7 +8,7 @@ from django.test import Client
 from authority.acting import Staff, staff_of
 from authority.models import Approval
 from authority.roles import Role
-from staff.access.tokens import new_access_token
+from staff.access.api_sessions import Device, open_api_session
 from tests.support.acting import group_of
 
 
@@ -35,7 +35,9 @@ class StaffApi:
     """The staff API as one person calls it."""
 
     def __init__(self, user: User) -> None:
-        self.headers = {"Authorization": f"Bearer {new_access_token(user)}"}
+        device = Device("203.0.113.7", "tests")
+        tokens = open_api_session(user=user, means="password", with_factor=True, device=device)
+        self.headers = {"Authorization": f"Bearer {tokens.access}"}
 
     def get(self, path: str, **query: str) -> Any:
         return Client().get(path, query, headers=self.headers)

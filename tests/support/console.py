@@ -5,6 +5,8 @@ import re
 import uuid
 from typing import Any
 
+from django.contrib.auth.models import User
+from django.http import HttpRequest
 from django.test import Client
 
 # What staff types into the form of a new partner: $50,000 a day, $200,000 in all, a fee of 0.75 %.
@@ -21,6 +23,15 @@ NEW_PARTNER = {
 }
 
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
+
+
+def open_session_of_test_client(*, request: HttpRequest, user: User, **_: object) -> None:
+    """A session such as the console opens, for a test client that is logged in without its pages."""
+    if request.method is not None:  # of the console itself
+        return
+    from staff.models import ConsoleSession  # models are not loaded when pytest reads its plugins
+
+    request.session["console_session"] = ConsoleSession.objects.create(user=user, with_factor=True).pk.hex
 
 
 def hidden_fields(page: Any) -> dict[str, list[str]]:

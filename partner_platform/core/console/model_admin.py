@@ -13,6 +13,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.filters import ListFilter
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList, ChangeListSearchForm
 from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db import DataError
@@ -20,6 +21,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from partner_platform.core.console.site import NUL
+from partner_platform.core.console.step_up import ask_again
 from partner_platform.core.postponed import Postponed
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,40 @@ class ConsoleAdmin(admin.ModelAdmin):
     """Every model of the console is registered with a class made of this one."""
 
     view_on_site = False
+    # Before these the person proves again who they are (`step_up`).
+    dangerous_actions: frozenset[str] = frozenset()
+    dangerous_fields: frozenset[str] = frozenset()  # where the form changes one of them
+    is_adding_dangerous = False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
+        is_dangerous = request.method == "POST" and self.dangerous_actions.intersection(request.POST.getlist("action"))
+        asked = ask_again(request) if is_dangerous else None
+        return asked or super().changelist_view(request, extra_context)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        is_dangerous = request.method == "POST" and self.is_adding_dangerous and self.has_add_permission(request)
+        asked = ask_again(request) if is_dangerous else None
+        return asked or super().add_view(request, form_url, extra_context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, object] | None = None,
+    ) -> HttpResponse:
+        is_dangerous = request.method == "POST" and self._changes_dangerously(request, object_id)
+        asked = ask_again(request) if is_dangerous else None
+        return asked or super().change_view(request, object_id, form_url, extra_context)
+
+    def _changes_dangerously(self, request: HttpRequest, object_id: str) -> bool:
+        row = self.get_object(request, unquote(object_id)) if self.dangerous_fields else None
+        if row is None or not self.has_change_permission(request, row):
+            return False  # nothing is changed
+        form = self.get_form(request, row, change=True)(request.POST, request.FILES, instance=row)
+        return not self.dangerous_fields.isdisjoint(form.changed_data)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Whether the address may filter by `lookup`: where a filter of the list does."""

@@ -3,8 +3,9 @@
 The engines differ in the contrib apps' keys (numbers on SQL, ObjectIds on MongoDB), so two processes do it, each with
 the settings of its own database: the one writes lines, the other reads them. A line is a JSON object of `model` and
 `rows`, a row is its fields as `value_to_string` gives them, JSON as it is. Keys that the database generates are
-generated anew, with the references to them; what `migrate` itself makes (content types, permissions) is matched by
-natural key. Sessions are not copied: they name their user by a key that may be another user's in the target.
+generated anew, with the references to them; what `migrate` itself makes (content types, permissions, groups) is
+matched by natural key. Sessions are not copied: they name their user by a key that may be another user's in the
+target.
 """
 
 import json
@@ -26,6 +27,7 @@ Row = dict[str, Any]
 NATURAL_KEYS = {
     "contenttypes.contenttype": ("app_label", "model"),
     "auth.permission": ("content_type_id", "codename"),
+    "auth.group": ("name",),
 }
 LEFT_BEHIND = {"sessions.session"}
 

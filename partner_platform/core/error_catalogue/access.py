@@ -36,10 +36,26 @@ ACCESS: dict[ErrorCode, Entry] = {
         HTTPStatus.UNAUTHORIZED, "no `Authorization: Bearer` with an access token was sent", "Missing access token"
     ),
     ErrorCode.INVALID_TOKEN: Entry(
-        HTTPStatus.UNAUTHORIZED, "the access token is not ours, or its account is closed", "Invalid access token"
+        HTTPStatus.UNAUTHORIZED,
+        "the access or refresh token is not ours, its session has ended, or its account is closed: sign in",
+        "Invalid access token",
     ),
     ErrorCode.EXPIRED_TOKEN: Entry(
-        HTTPStatus.UNAUTHORIZED, "the access token's time is over: refresh it", "The access token has expired"
+        HTTPStatus.UNAUTHORIZED,
+        "the token's time is over: refresh an access token, sign in where it is the refresh token",
+        "The access token has expired",
+    ),
+    ErrorCode.INVALID_CREDENTIALS: Entry(
+        HTTPStatus.UNAUTHORIZED,
+        "name, password, signed message or `otp` is wrong, or the account is closed",
+        "Name, password or second factor is wrong",
+    ),
+    ErrorCode.SECOND_FACTOR_REQUIRED: Entry(
+        HTTPStatus.UNAUTHORIZED,
+        "the first factor is right and the call has no `otp`, or the account has no second factor yet and needs one; "
+        "`details.hasSecondFactor` says which",
+        "The second factor is missing: send otp",
+        {"hasSecondFactor": True},
     ),
     ErrorCode.PARTNER_NOT_ACTIVE: Entry(
         HTTPStatus.FORBIDDEN, "the partner is suspended or inactive", "Partner account is suspended"

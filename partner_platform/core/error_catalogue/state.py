@@ -154,6 +154,12 @@ STATE: dict[ErrorCode, Entry] = {
         "Too many calls without a valid API key were refused; calls with one still pass",
         retry_after=7,
     ),
+    ErrorCode.TOO_MANY_SIGN_INS: Entry(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too many wrong attempts to sign in came from the client address, or for the account",
+        "Too many attempts to sign in. Try again in some minutes",
+        retry_after=300,
+    ),
     ErrorCode.CONCURRENCY_LIMITED: Entry(
         HTTPStatus.TOO_MANY_REQUESTS,
         "too many calls of the partner are being answered at this moment; the request changed nothing",

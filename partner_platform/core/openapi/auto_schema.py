@@ -19,6 +19,8 @@ from partner_platform.core.web.serializers import StrictSerializer
 SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
     Caller.ANYBODY: [],
     Caller.PARTNER: [{"apiKey": []}, {"apiKey": [], "signatureTime": [], "signature": []}],
+    Caller.STAFF: [{"accessToken": []}],
+    Caller.SIGNED_IN: [{"accessToken": []}],
 }
 _ALWAYS_RETRYABLE = frozenset({429, 503})
 

@@ -56,6 +56,12 @@ ERROR = {
 }
 SECURITY_SCHEMES = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "`pk_{partner}_{live|sandbox}_{32 characters}`"},
+    "accessToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The access token of a member of staff, ten minutes long (`POST /auth/token`)",
+    },
     "signatureTime": {
         "type": "apiKey",
         "in": "header",

@@ -22,6 +22,7 @@ class Caller(Enum):
     ANYBODY = "anybody"
     PARTNER = "partner"
     STAFF = "staff"
+    SIGNED_IN = "signed in"  # of staff, with whatever rights
 
 
 # What every endpoint with an API key can answer, before it looks at what is asked (`partners.access.authentication`).
@@ -57,6 +58,7 @@ STAFF_ERRORS = (
     ErrorCode.INTERNAL_ERROR,
     ErrorCode.DATABASE_UNAVAILABLE,
 )
+SIGNED_IN_ERRORS = tuple(code for code in STAFF_ERRORS if code != ErrorCode.RIGHT_MISSING)
 PUBLIC_ERRORS = (ErrorCode.RATE_LIMITED, ErrorCode.ADDRESS_RATE_LIMITED, ErrorCode.INTERNAL_ERROR)
 BODY_ERRORS = (ErrorCode.INVALID_REQUEST, ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.UNSUPPORTED_MEDIA_TYPE)
 IDEMPOTENCY_ERRORS = (ErrorCode.IDEMPOTENCY_KEY_IN_USE, ErrorCode.IDEMPOTENCY_KEY_REUSED)
@@ -106,7 +108,11 @@ class OperationDoc:
     @property
     def all_errors(self) -> tuple[ErrorCode, ...]:
         """Every error code that the operation can return, each once."""
-        of_callers = {Caller.PARTNER: PARTNER_ERRORS, Caller.STAFF: STAFF_ERRORS}
+        of_callers = {
+            Caller.PARTNER: PARTNER_ERRORS,
+            Caller.STAFF: STAFF_ERRORS,
+            Caller.SIGNED_IN: SIGNED_IN_ERRORS,
+        }
         common = of_callers.get(self.caller, PUBLIC_ERRORS if self.is_limited else ())
         return tuple(dict.fromkeys((*common, *self.errors)))
 

@@ -1,7 +1,7 @@
 """Masks keys and secrets in log lines, error responses and the log of calls.
 
-They are known by their form (`partners.keys`, `partners.access.signing`, `webhooks.secrets`), wherever a caller put
-one: path, header, the name of a field, an exception's text.
+They are known by their form (`partners.keys`, `partners.access.signing`, `webhooks.secrets`, the tokens of
+`staff.access`), wherever a caller put one: path, header, the name of a field, an exception's text.
 """
 
 import logging
@@ -12,12 +12,13 @@ from partner_platform.core.text.printable import escaped
 
 MASK = "***"
 _KEY = re.compile(r"[ps]k_[A-Za-z0-9]{1,64}_(?:live|sandbox)_[A-Za-z0-9]+|whsec_[A-Za-z0-9+/=_-]+", re.IGNORECASE)
+_TOKEN = re.compile(r"rt_[A-Za-z0-9_-]{40,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _BEARER = re.compile(r"bearer\s+\S+", re.IGNORECASE)
 
 
 def mask_keys(text: str) -> str:
-    """Text without API keys, signing and webhook secrets, and bearer tokens."""
-    return _BEARER.sub(f"Bearer {MASK}", _KEY.sub(MASK, text))
+    """Text without API keys, signing and webhook secrets, refresh, access and bearer tokens."""
+    return _BEARER.sub(f"Bearer {MASK}", _TOKEN.sub(MASK, _KEY.sub(MASK, text)))
 
 
 def mask_json(value: object) -> object:
