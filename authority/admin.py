@@ -14,6 +14,7 @@ from authority.approvals import deciding, glass
 from authority.approvals.kinds import title_of
 from authority.models import Approval, ApprovalStatus, GlassBreak
 from partner_platform.core.console.model_admin import ReadOnlyAdmin
+from partner_platform.core.console.step_up import ask_again
 from partner_platform.core.errors import PlatformError
 
 PAGE = "admin/authority/decide.html"
@@ -47,6 +48,8 @@ class DecisionAdmin(ReadOnlyAdmin):
         chosen = request.POST.get("decision", "")
         if request.method != "POST" or chosen not in dict(self.decisions):
             return back
+        if asked := ask_again(request):
+            return asked
         try:
             said, secrets = self.decide(chosen)(pk, staff_of(request.user), request.POST.get("reason", ""))
         except PlatformError as error:

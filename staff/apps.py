@@ -9,6 +9,8 @@ class StaffConfig(AppConfig):
 
     def ready(self) -> None:
         from partners.refusals import known_callers
+        from staff import approved
         from staff.access import tokens
 
+        approved.register_staff_kinds()
         known_callers.recognized_by(tokens.is_ours)

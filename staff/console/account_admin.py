@@ -24,6 +24,7 @@ from partner_platform.core.console.model_admin import ConsoleAdmin, ReadOnlyAdmi
 from partner_platform.core.console.step_up import ask_again
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest, Forbidden
+from partner_platform.core.postponed import Postponed
 from staff import access_review
 from staff.models import ConsoleSession
 from staff.services import accounts, factors, sessions
@@ -97,6 +98,9 @@ class StaffAdmin(ConsoleAdmin, auth_admin.UserAdmin):
             return view()
         try:
             response: HttpResponse = run_in_transaction(view)
+        except Postponed as postponed:
+            self.message_user(request, postponed.message, messages.WARNING)
+            return HttpResponseRedirect(request.get_full_path())
         except (BadRequest, Forbidden) as error:
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())

@@ -12,6 +12,7 @@ from authority.rights import Right
 from authority.roles import Role
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest, ErrorCode
+from staff.services.granting import require_for_rights
 from staff.services.sessions import end_sessions_of
 from staff.services.whom import require_not_own, require_other, require_own, require_superuser, user_target
 
@@ -106,6 +107,7 @@ def change_rights(*, actor: str, user: User, is_staff: bool, is_superuser: bool,
         after = {"staff": is_staff, "superuser": is_superuser, "roles": wanted}
         if before == after:
             return
+        require_for_rights(stored, before, after, actor=actor)
         User.objects.filter(pk=user.pk).update(is_staff=is_staff, is_superuser=is_superuser)
         stored.groups.set([_group(role) for role in wanted])
         record_change(actor=actor, action="staff.rights_changed", target=user_target(user), before=before, after=after)
