@@ -44,8 +44,10 @@ def test_an_access_token_passes_at_a_flooded_address_without_a_query_more_and_a_
     pair = tokens_of(ann)
     flood()
     forged = changed(pair.access, platform.SECRET_KEY)
+    of_another_kind = changed(pair.access, str(platform.SIMPLE_JWT["SIGNING_KEY"]), token_type="refresh")
     with CaptureQueriesContext(connection) as queries:
         assert get("/nowhere", forged) == TURNED_AWAY
+        assert get("/nowhere", of_another_kind) == TURNED_AWAY
         assert get("/nowhere", f"{pair.access}x") == TURNED_AWAY
         assert get("/nowhere", pair.access) == NOT_FOUND
     assert queries.captured_queries == []
