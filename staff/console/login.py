@@ -118,8 +118,6 @@ def enrol(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, ENROL_PAGE, context, headers=NO_STORE)
 
 
-@never_cache
-@csrf_protect
 def logout(request: HttpRequest) -> HttpResponse:
     """Django's own, and the end of the session's row."""
     session = session_of(request)

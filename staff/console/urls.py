@@ -18,7 +18,7 @@ urlpatterns = [
     path("login/", login.login, name="console_login"),
     path("login/factor/", login.factor, name="console_factor"),
     path("login/enrol/", login.enrol, name="console_enrol"),
-    path("logout/", login.logout, name="console_logout"),
+    _of_staff("logout/", login.logout, "console_logout"),
     _of_staff("password_change/", own_account.own_password_page, "own_password"),
     _of_staff("account/", own_account.own_account, "own_account"),
     _of_staff("account/factors/add/", own_account.add_own_factor, "own_factor_add"),

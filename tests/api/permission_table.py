@@ -138,6 +138,8 @@ TABLE = (
 CONSOLE_LOGIN = "/console/login/?next="
 CONSOLE_EXCEPTIONS: dict[str, Answer] = {
     "/console/login/": (200, ""),
+    "/console/login/factor/": (302, "/console/login/"),  # to the first step
+    "/console/login/enrol/": (302, "/console/login/"),
     "/console/logout/": (302, "/console/"),
 }
 CONSOLE_ASKED_BY_EVERYBODY = ("/console/", "/console/partners/partner/")
