@@ -12,8 +12,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = (
-    *("audit", "benchmarks", "chain", "events", "loans", "partner_platform", "partners", "sandbox"),
-    *("tests", "tools", "webhooks"),
+    *("audit", "authority", "benchmarks", "chain", "events", "loans", "partner_platform", "partners", "sandbox"),
+    *("staff", "tests", "tools", "webhooks"),
 )
 FOLDERS = (*PACKAGES, "configs", "docs", "requirements", "templates")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
