@@ -4,6 +4,7 @@ import unicodedata
 import uuid
 
 from partner_platform.core import clock
+from partner_platform.core.errors import ErrorCode, NotFound
 from partners.models import ApiKey, Partner, PartnerStatus
 
 
@@ -16,6 +17,14 @@ def by_partner_id(partner_id: str, *columns: str) -> Partner | None:
     """The partner with the public id `partner_xyz_lending_001`, None where there is none; `columns`: only these."""
     found = Partner.objects.filter(partner_id=partner_id)
     return (found.only(*columns) if columns else found).first()
+
+
+def get_partner(partner_id: str) -> Partner:
+    """The partner with this public id, or 404 `partner_not_found`."""
+    found = by_partner_id(partner_id)
+    if found is None:
+        raise NotFound(ErrorCode.PARTNER_NOT_FOUND, "Partner not found")
+    return found
 
 
 def active_partners() -> list[Partner]:

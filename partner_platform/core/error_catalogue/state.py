@@ -23,8 +23,15 @@ STATE: dict[ErrorCode, Entry] = {
     ErrorCode.DELIVERY_NOT_FOUND: Entry(
         HTTPStatus.NOT_FOUND, "this partner has no such delivery", "Delivery not found"
     ),
+    ErrorCode.PARTNER_NOT_FOUND: Entry(HTTPStatus.NOT_FOUND, "there is no such partner", "Partner not found"),
     ErrorCode.API_KEY_NOT_FOUND: Entry(
         HTTPStatus.NOT_FOUND, "this partner has no such key that is live", "API key not found"
+    ),
+    ErrorCode.DOCUMENT_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "the partner's onboarding has no such document", "Document not found"
+    ),
+    ErrorCode.CONTACT_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "the partner's onboarding has no such contact", "Contact not found"
     ),
     ErrorCode.METHOD_NOT_ALLOWED: Entry(
         HTTPStatus.METHOD_NOT_ALLOWED, "the path does not take this method", 'Method "PUT" not allowed.'

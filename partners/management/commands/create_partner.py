@@ -69,9 +69,11 @@ class Command(BaseCommand):
         names = (*terms.FIELDS, "partner_id")
         values = {name: options[name] for name in names if options.get(name) is not None}
         try:
-            partner, key, webhook_secret = services.create_partner(actor=ACTOR, scopes=options["scopes"], **values)
+            opened = services.create_partner(actor=ACTOR, scopes=options["scopes"], **values)
         except BadRequest as error:
             raise command_error(error, OPTIONS) from error
-        self.stdout.write(f"Partner: {partner.partner_id} ({partner.partner_name})\nAPI key: {key}\n{SAVE_IT}")
+        partner, key, webhook_secret = opened
+        self.stdout.write(f"Partner: {partner.partner_id} ({partner.partner_name})")
+        self.stdout.write(f"API key: {key}\n{SAVE_IT}" if key is not None else opened.warning)
         if webhook_secret is not None:
             self.stdout.write(f"Webhook secret: {webhook_secret}\n{SAVE_IT.replace('API key', 'webhook secret')}")

@@ -88,16 +88,20 @@ class Command(BaseCommand):
             imported = config_file.import_entries(entries, actor=ACTOR, agreed=agreed)
         except config_file.BadConfigFile as error:
             raise _nothing_imported(error.problems) from error
-        for partner, key, webhook_secret in imported.created:
-            self.stdout.write(f"{partner.partner_id}: created\n  API key: {key}")
+        for opened in imported.created:
+            partner, key, webhook_secret = opened
+            self.stdout.write(f"{partner.partner_id}: created")
+            self.stdout.write(f"  API key: {key}" if key is not None else f"  {opened.warning}")
             if webhook_secret is not None:
                 self.stdout.write(f"  Webhook secret: {webhook_secret}")
         for partner in imported.updated:
             self.stdout.write(f"{partner.partner_id}: terms updated")
             if partner.partner_id in imported.webhook_secrets:
                 self.stdout.write(f"  Webhook secret: {imported.webhook_secrets[partner.partner_id]}")
-        if imported.created or imported.webhook_secrets:
-            what = "these API keys" if imported.created else "these secrets"
+        has_keys = any(opened.api_key is not None for opened in imported.created)
+        has_secrets = imported.webhook_secrets or any(opened.webhook_secret for opened in imported.created)
+        if has_keys or has_secrets:
+            what = "these API keys" if has_keys else "these secrets"
             self.stdout.write(SAVE_IT.replace("this API key", what).replace("It will", "They will"))
 
 
