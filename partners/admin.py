@@ -17,6 +17,9 @@ from partner_platform.core.money import format_dollars
 from partners import credentials, services, settlement_addresses
 from partners.console import sent_forms
 from partners.console.forms import PartnerForm
+from partners.console.key_admin import ApiKeyAdmin
+from partners.console.mail_admin import OutgoingMailAdmin
+from partners.console.onboarding_admin import DocumentAdmin, NoteAdmin, OnboardingAdmin
 from partners.console.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
 from partners.console.shown_once import ask_to_activate, show_outcome
 from partners.models import ApiKey, Partner

@@ -38,6 +38,9 @@ PAGES = {
     "partners.partner": Pages(add=rights(Right.CREATE_PARTNERS), change=rights(Right.CHANGE_PARTNERS)),
     "partners.apikey": Pages(add=rights(Right.CREATE_API_KEYS)),
     "partners.outgoingmail": LOOK_ONLY,
+    "partners.onboarding": LOOK_ONLY,
+    "partners.onboardingdocument": LOOK_ONLY,
+    "partners.onboardingnote": LOOK_ONLY,
     "loans.partnerloan": LOOK_ONLY,
     "loans.solvencyposition": LOOK_ONLY,
     "loans.oaidcredit": LOOK_ONLY,
@@ -60,6 +63,7 @@ PAGES = {
 
 HANDLE_KEYS = rights(Right.CREATE_API_KEYS)
 ROTATE_SECRETS = rights(Right.ROTATE_SECRETS)
+MANAGE_ONBOARDING = rights(Right.MANAGE_ONBOARDING)
 MARK_LOANS = rights(Right.MARK_LOANS)
 
 # model, action                                             what lets somebody run it, beside seeing the list
@@ -77,6 +81,9 @@ ACTIONS = {
     ("partners.partner", "rotate_signing_secret"): ROTATE_SECRETS,
     ("partners.partner", "rotate_signing_secret_with_grace"): ROTATE_SECRETS,
     ("partners.apikey", "revoke"): rights(Right.REVOKE_API_KEYS),
+    ("partners.onboarding", "to_next_stage"): MANAGE_ONBOARDING,
+    ("partners.onboardingdocument", "accept"): MANAGE_ONBOARDING,
+    ("partners.onboardingdocument", "reject"): MANAGE_ONBOARDING,
     ("loans.partnerloan", "default_loans"): MARK_LOANS,
     ("loans.partnerloan", "cure_loans"): MARK_LOANS,
 }

@@ -19,6 +19,7 @@ from authority.rights import Right
 from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.secrets import crypto
 from partners.models import PartnerStatus
+from partners.onboarding.models import Onboarding, OnboardingDocument
 from tests.console.permission_table import (
     ACTIONS,
     NOBODY,
@@ -101,6 +102,18 @@ def a_loan(status: str) -> Any:
     return ROWS.loan(ROWS.partner(), ROWS.position(), status=status)
 
 
+def an_onboarding() -> Onboarding:
+    """With all that its next stage needs."""
+    partner = PartnerFactory.create()
+    said = {"company_name": "Lender GmbH", "use_case": "Cars", "expected_monthly_volume": 1}
+    return Onboarding.objects.create(id=partner.pk, partner=partner, **said)
+
+
+def a_document() -> OnboardingDocument:
+    partner = PartnerFactory.create()
+    return OnboardingDocument.objects.create(partner=partner, kind="OTHER", reference="x", sha256="9f" * 32)
+
+
 # What an action is run on, and what its form says beside.
 TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "delete_selected": lambda: (None, {"post": "yes"}),
@@ -111,6 +124,9 @@ TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "allow_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=False), {}),
     "refuse_signature_v1": lambda: (PartnerFactory.create(signature_v1_allowed=True), {}),
     "revoke": lambda: (ApiKeyFactory.create(), {}),
+    "to_next_stage": lambda: (an_onboarding(), {}),
+    "accept": lambda: (a_document(), {}),
+    "reject": lambda: (a_document(), {}),
     "default_loans": lambda: (a_loan("ACTIVE"), {"reason": "bankrupt"}),
     "cure_loans": lambda: _asked(a_loan("DEFAULTED")),
 }
