@@ -64,10 +64,8 @@ def create_partner(
     scopes: Iterable[str] | None = None,
     **values: object,
 ) -> Opened:
-    """Open a partner, make its first API key, and with a `webhook_url` its first endpoint.
-
-    Where onboarding is required (`partners.onboarding.rule`) it is INACTIVE, at APPLIED and without a key, whatever
-    `status` says.
+    """Open a partner, make its first API key, and with a `webhook_url` its first endpoint. Where onboarding is required
+    it is INACTIVE, at APPLIED and without a key (`partners.onboarding.rule`).
 
     `values` are the fields of `partners.terms.FIELDS`, amounts as strings of base units. Without `partner_id` one is
     made of label and number: `partner_nlp_003`. The key has the `scopes`, by default those of `all_scopes`.
@@ -75,7 +73,6 @@ def create_partner(
     """
     cleaned = terms.clean_terms(values, partial=False)
     given_id, status = _clean_identity(partner_id, status)
-    status = onboarding_rule.status_when_opened(status)
     chosen = credentials.clean_scopes(all_scopes() if scopes is None else scopes)
     address = cleaned["settlement_address"]
     settlement_addresses.require_free(address, partner_id=None)
@@ -232,7 +229,7 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
             problems[name] = [str(error)]
     if problems:
         raise invalid_fields(problems)
-    return partner_id, status
+    return partner_id, onboarding_rule.status_when_opened(status)
 
 
 def _first_key(partner: Partner) -> keys.NewKey | None:

@@ -1,7 +1,7 @@
 """Keeping what a rollback takes back of a loan, in its transaction: statements have it as two lines."""
 
 import datetime as dt
-from typing import Any
+from collections.abc import Mapping
 
 from loans.models import LedgerEntry, LedgerEntryKind, PartnerLoan, UndoneMovement
 from partner_platform.core import clock
@@ -13,7 +13,7 @@ def keep_undone_draw(entry: LedgerEntry, loan: PartnerLoan) -> None:
     _keep(entry, loan, moved_at, principal=loan.principal_amount, fee=loan.platform_fee_charged)
 
 
-def keep_undone_payment(entry: LedgerEntry, loan: PartnerLoan, before: dict[str, Any]) -> None:
+def keep_undone_payment(entry: LedgerEntry, loan: PartnerLoan, before: Mapping[str, int]) -> None:
     """What a payment or a liquidation did to the loan: the difference of its figures to those from `before` it."""
     paid = loan.total_repaid - before["total_repaid"]
     interest = loan.interest_paid - before["interest_paid"]

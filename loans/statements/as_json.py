@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from loans.statements.lines import Line
+from loans.statements.lines import BalanceLine
 from loans.statements.statement import Statement
 from partner_platform.core.clock import isoformat
 
@@ -42,7 +42,7 @@ def json_chunks(statement: Statement) -> Iterator[str]:
     yield "".join([*piece, "], ", json.dumps(tail)[1:]])
 
 
-def present_line(line: Line, balance: int) -> dict[str, object]:
+def present_line(line: BalanceLine, balance: int) -> dict[str, object]:
     """The fields of `loans.api.statements.StatementLine`; `balance` is that behind the line."""
     return {
         "date": isoformat(line.moment),

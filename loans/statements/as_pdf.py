@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
-from loans.statements.lines import Line
+from loans.statements.lines import BalanceLine
 from loans.statements.statement import Statement
 from partner_platform.core.clock import isoformat
 from partner_platform.core.errors import BadRequest, ErrorCode
@@ -69,7 +69,7 @@ def _tail(pdf: FPDF, statement: Statement) -> None:
         _say(pdf, f"{name} {format_dollars(amount)}")
 
 
-def _shown(line: Line, balance: int) -> list[str]:
+def _shown(line: BalanceLine, balance: int) -> list[str]:
     kind = f"UNDONE {line.undoes}" if line.undoes else str(line.kind)
     return [
         (isoformat(line.moment) or "")[:19].replace("T", " "),

@@ -60,7 +60,7 @@ class Booked:
 
 
 @dataclass(frozen=True)
-class Line:
+class BalanceLine:
     """A line; `undoes` is what kind of line an UNDONE one takes back."""
 
     moment: dt.datetime
@@ -78,7 +78,7 @@ class Line:
         return self.undoes or self.kind
 
 
-def lines_of(booked: Booked) -> Iterator[Line]:
+def balance_lines(booked: Booked) -> Iterator[BalanceLine]:
     """The movement's lines."""
     parts = {
         _PRINCIPAL[booked.kind]: booked.principal,
@@ -89,7 +89,7 @@ def lines_of(booked: Booked) -> Iterator[Line]:
     for kind, figure in parts.items():
         amount = -figure if booked.is_undone else figure
         if amount:
-            yield Line(
+            yield BalanceLine(
                 moment=booked.moment,
                 kind=LineKind.UNDONE if booked.is_undone else kind,
                 undoes=kind if booked.is_undone else None,
@@ -111,7 +111,7 @@ class Totals:
     interest: int = 0  # of `repaid`
     written_off: int = 0
 
-    def add(self, line: Line) -> None:
+    def add(self, line: BalanceLine) -> None:
         kind = line.counts_as
         if kind == LineKind.BORROW:
             self.borrowed += line.amount

@@ -9,7 +9,7 @@ import datetime as dt
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet, Sum
@@ -30,25 +30,29 @@ from partners.models import Partner
 
 PAGE = 500  # rows of each stream in memory at a time
 
-Stream = tuple[str, QuerySet[Any], Callable[[list[Any]], Iterable[Booked]]]
+M = TypeVar("M", PartnerLoan, Repayment, UndoneMovement)
 
 
 def booked_in(partner: Partner, month: Month) -> Iterator[Booked]:
-    """The movements of the month in the order of their moments."""
+    """The movements of the month in the order of their moments; of one moment as they stand here."""
     streams = [
-        _in_pages(query.filter(**{f"{by}__gte": month.begins, f"{by}__lt": month.ends}), by, read)
-        for by, query, read in _streams(partner)
+        _in_pages(drawn_query(partner), "borrowed_at", month, lambda rows: map(_drawn, rows)),
+        _in_pages(undone_query(partner), "moved_at", month, partial(_undone, is_undone=False)),
+        _in_pages(settled_query(partner), "settled_at", month, _settled),
+        _in_pages(liquidated_query(partner), "liquidated_at", month, lambda rows: map(_lost, rows)),
+        _in_pages(undone_query(partner), "undone_at", month, partial(_undone, is_undone=True)),
     ]
     yield from heapq.merge(*streams, key=lambda booked: booked.moment)
 
 
-def queries_of(partner: Partner, month: Month) -> list[QuerySet[Any]]:
-    """The queries of `booked_in`, for the index tests too: the first page, and one behind it."""
-    found = []
-    for by, query, _ in _streams(partner):
-        within = query.filter(**{f"{by}__gte": month.begins, f"{by}__lt": month.ends}).order_by(by, "id")
-        found += [within[:PAGE], _after(within, by, month.begins, partner.pk)[:PAGE]]
-    return found
+def in_month(query: QuerySet[M], by: str, month: Month) -> QuerySet[M]:
+    """The rows whose moment `by` is in the month, in their order, which an index has."""
+    return query.filter(**{f"{by}__gte": month.begins, f"{by}__lt": month.ends}).order_by(by, "id")
+
+
+def after_place(query: QuerySet[M], by: str, moment: dt.datetime, key: UUID) -> QuerySet[M]:
+    """The rows behind a place; the first condition is served by the index, the second drops rows of its moment."""
+    return query.filter(**{f"{by}__gte": moment}).filter(Q(**{f"{by}__gt": moment}) | Q(id__gt=key))
 
 
 def balance_before(partner: Partner, moment: dt.datetime) -> int:
@@ -93,30 +97,16 @@ def undone_query(partner: Partner) -> QuerySet[UndoneMovement]:
     return UndoneMovement.objects.filter(partner_id=partner.pk)
 
 
-def _streams(partner: Partner) -> list[Stream]:
-    """In the order of the lines of one moment."""
-    return [
-        ("borrowed_at", drawn_query(partner), lambda rows: map(_drawn, rows)),
-        ("moved_at", undone_query(partner), partial(_undone, is_undone=False)),
-        ("settled_at", settled_query(partner), _settled),
-        ("liquidated_at", liquidated_query(partner), lambda rows: map(_lost, rows)),
-        ("undone_at", undone_query(partner), partial(_undone, is_undone=True)),
-    ]
-
-
-def _in_pages(query: QuerySet[Any], by: str, read: Callable[[list[Any]], Iterable[Booked]]) -> Iterator[Booked]:
-    query = query.order_by(by, "id")
+def _in_pages(
+    query: QuerySet[M], by: str, month: Month, read: Callable[[list[M]], Iterable[Booked]]
+) -> Iterator[Booked]:
+    query = in_month(query, by, month)
     rows = list(query[:PAGE])
     while rows:
         yield from read(rows)
         if len(rows) < PAGE:
             return
-        rows = list(_after(query, by, getattr(rows[-1], by), rows[-1].pk)[:PAGE])
-
-
-def _after(query: QuerySet[Any], by: str, moment: dt.datetime, key: UUID) -> QuerySet[Any]:
-    """The rows behind a place; the first condition is served by the index, the second drops rows of its moment."""
-    return query.filter(**{f"{by}__gte": moment}).filter(Q(**{f"{by}__gt": moment}) | Q(id__gt=key))
+        rows = list(after_place(query, by, getattr(rows[-1], by), rows[-1].pk)[:PAGE])
 
 
 def _drawn(loan: PartnerLoan) -> Booked:
@@ -184,7 +174,7 @@ def _block(order: int) -> int | None:
     return block_of(order) if order else None
 
 
-def _sum(query: QuerySet[Any], column: str) -> int:
+def _sum(query: QuerySet[M], column: str) -> int:
     return int(query.aggregate(sum=Sum(column))["sum"] or 0)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from loans.statements.lines import Line, Totals, lines_of
+from loans.statements.lines import BalanceLine, Totals, balance_lines
 from loans.statements.months import Month, read_month
 from loans.statements.reading import balance_before, booked_in, is_undecided, pending_principal
 from partner_platform.core import clock
@@ -26,10 +26,10 @@ class Statement:
     balance: int
     totals: Totals = field(default_factory=Totals)
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[BalanceLine]:
         """The lines by time, to be read once; after each `balance` is the balance behind it."""
         for booked in booked_in(self.partner, self.month):
-            for line in lines_of(booked):
+            for line in balance_lines(booked):
                 self.balance += line.change
                 self.totals.add(line)
                 yield line

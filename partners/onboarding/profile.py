@@ -5,7 +5,7 @@ Errors use the contract's camelCase names.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypedDict
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -17,15 +17,22 @@ MAX_OWNERS = 50
 MAX_TEXT = 4_000
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
-_OWNER = {"name", "country", "shareBasisPoints"}
+
+
+class Owner(TypedDict):
+    """A beneficial owner, by the contract's names; `country` is ISO 3166."""
+
+    name: str
+    country: str
+    shareBasisPoints: int
 
 
 def clean_fields(
-    values: Mapping[str, object], readers: Mapping[str, tuple[str, Callable[[Any], Any]]]
-) -> dict[str, Any]:
+    values: Mapping[str, object], readers: Mapping[str, tuple[str, Callable[[object], object]]]
+) -> dict[str, object]:
     """The values by model field name, each as its reader reads it; `readers`: contract's name and reader by field."""
     problems: dict[str, list[str]] = {name: ["Unknown field."] for name in values if name not in readers}
-    cleaned: dict[str, Any] = {}
+    cleaned: dict[str, object] = {}
     for name, (api_name, read) in readers.items():
         if name in values:
             try:
@@ -92,7 +99,7 @@ def _volume(value: object) -> int:
     return int(value)
 
 
-def _owners(value: object) -> list[dict[str, Any]]:
+def _owners(value: object) -> list[Owner]:
     if not isinstance(value, list) or len(value) > MAX_OWNERS:
         raise ValueError(f"Must be a list of at most {MAX_OWNERS} owners.")
     owners = [_owner(item) for item in value]
@@ -101,9 +108,9 @@ def _owners(value: object) -> list[dict[str, Any]]:
     return owners
 
 
-def _owner(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict) or set(value) != _OWNER:
-        raise ValueError(f"Each must have {', '.join(sorted(_OWNER))}.")
+def _owner(value: object) -> Owner:
+    if not isinstance(value, dict) or set(value) != set(Owner.__annotations__):
+        raise ValueError(f"Each must have {', '.join(Owner.__annotations__)}.")
     country, share = value["country"], value["shareBasisPoints"]
     if not isinstance(country, str) or not _COUNTRY.fullmatch(country):
         raise ValueError("country must be two capital letters (ISO 3166).")
@@ -112,7 +119,7 @@ def _owner(value: object) -> dict[str, Any]:
     return {"name": short_text(200)(value["name"]), "country": country, "shareBasisPoints": share}
 
 
-PROFILE: dict[str, tuple[str, Callable[[Any], Any]]] = {
+PROFILE: dict[str, tuple[str, Callable[[object], object]]] = {
     "company_name": ("companyName", short_text(200)),
     "use_case": ("useCase", long_text),
     "expected_monthly_volume": ("expectedMonthlyVolume", _volume),

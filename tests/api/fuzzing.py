@@ -31,6 +31,8 @@ SETTLED_LATER = 202
 # 400s of requests that the JSON Schema calls valid: fields that depend on each other, what metadata holds, cursors.
 BEYOND_THE_SCHEMA = (
     "Is before startDate.",
+    "Must be a month such as 2026-10.",
+    "Has not begun.",
     "Required with numberOfInstallments.",
     "More than the loan can be divided into.",
     "Must be at most 8 KiB.",
@@ -46,6 +48,10 @@ BEYOND_THE_SCHEMA = (
     "Must be within the last 90 days and not in the future.",
     "Give since or after: one of the two.",
     "Not a cursor of this feed: begin again without one.",
+    "Must be 1 to 200 printable characters.",
+    "Must be an e-mail address.",
+    "Is a partner's own word: give partnerId too.",
+    "2 keys are live; revoke one first.",
 )
 
 addresses = st.binary(min_size=20, max_size=20).map(to_checksum_address)
@@ -57,6 +63,7 @@ schemathesis.openapi.format(
     "recent-time",
     st.integers(60, 60**2 * 24 * 80).map(lambda seconds: clock.isoformat(clock.now() - dt.timedelta(seconds=seconds))),
 )
+schemathesis.openapi.format("ip-network", st.ip_addresses(v=4).map(str))
 schemathesis.openapi.format("uint256", st.integers(0, MAX_UINT256).map(str))
 
 
@@ -81,10 +88,10 @@ class World:
     def make_sensible(self, case: Any) -> None:
         """Most valid borrows are for an OAID that exists, of an amount that it has; the others stay as they are."""
         path = case.operation.path
-        if not _is_valid(case) or not isinstance(case.body, dict):
+        if not is_valid_by_schema(case) or not isinstance(case.body, dict):
             return
         body = case.body = copy.deepcopy(case.body)  # Hypothesis may hold the one it made
-        _write_integers_as_such(body)
+        write_integers_as_such(body)
         if not path.startswith(("/partners/borrow", "/partners/repay")):
             return
         chance = zlib.crc32(body["partnerLoanId"].encode())
@@ -108,18 +115,18 @@ class World:
         case.validate_response(response, headers=self.headers, additional_checks=checks)
 
 
-def _write_integers_as_such(body: dict[str, Any]) -> None:
+def write_integers_as_such(body: dict[str, Any]) -> None:
     """`5.0` is an integer to JSON Schema; to us it is a fraction, and refused."""
     for name, value in body.items():
         if isinstance(value, dict) and name != "metadata":
-            _write_integers_as_such(value)
+            write_integers_as_such(value)
         elif isinstance(value, float) and value.is_integer():
             body[name] = int(value)
 
 
 def is_refused_for_its_substance(ctx: Any, response: Any, case: Any) -> None:
     """A check: what the schema calls valid is never 400 `invalid_request`, but for what no schema can say."""
-    if not _is_valid(case) or response.status_code != 400:
+    if not is_valid_by_schema(case) or response.status_code != 400:
         return
     body = response.json()
     problems = [text for texts in _leaves(body["details"]) for text in texts]
@@ -134,7 +141,7 @@ def _leaves(details: Any) -> list[list[str]]:
     return found
 
 
-def _is_valid(case: Any) -> bool:
+def is_valid_by_schema(case: Any) -> bool:
     return case.meta is not None and case.meta.generation.mode.is_positive
 
 
@@ -146,11 +153,15 @@ def strictly(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def load() -> Any:
-    """The schema, on the WSGI application of this process."""
+def load(*, is_covered: bool = True) -> Any:
+    """The schema, on the WSGI application of this process.
+
+    `is_covered`: besides what Hypothesis draws, each constraint of the schema is kept to and broken once.
+    """
     # Keys and signatures are the permission matrix's; here calls have a good key, and `ignored_auth` tries without.
     generation = GenerationConfig(max_examples=EXAMPLES, with_security_parameters=False)
     project = ProjectConfig(generation=generation)
+    project.phases.coverage.enabled = is_covered
     # What a refusal of substance is we check ourselves, by its code.
     project.checks.positive_data_acceptance.expected_statuses = ["2xx", "400", "401", "403", "404", "409", "422"]
     config = schemathesis.Config(seed=SEED, projects=ProjectsConfig(default=project))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 Answer = tuple[int, str]  # HTTP status, and the `code` of the error envelope (empty: not an error)
 
+STAFF_API = "/admin/"  # has a table of its own, `tests/staff/permission_table.py`
+
 # What they are told on an endpoint for partners.
 REFUSED: dict[str, Answer] = {
     "no key": (401, "missing_api_key"),

@@ -12,7 +12,7 @@ from tests.api.fuzzing import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-schema = fuzzing.load()
+schema = fuzzing.load().exclude(tag="Staff")  # tests/staff/test_fuzz.py has those
 
 
 @schema.parametrize()

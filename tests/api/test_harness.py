@@ -92,7 +92,7 @@ def test_valid_data_that_is_refused_fails(world: World, monkeypatch: Any) -> Non
     operation = fuzzing.load().find_operation_by_label("GET /partners/my/transactions")
     case = operation.Case(query={"limit": 0})
     response = case.call(headers=world.headers)
-    monkeypatch.setattr(fuzzing, "_is_valid", lambda _: True)
+    monkeypatch.setattr(fuzzing, "is_valid_by_schema", lambda _: True)
 
     with pytest.raises(AssertionError, match="Valid by the schema and refused"):
         fuzzing.is_refused_for_its_substance(None, response, case)

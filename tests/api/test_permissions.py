@@ -38,6 +38,7 @@ from tests.api.permission_table import (
     OTHER_PARTNER,
     PUBLIC,
     REFUSED,
+    STAFF_API,
     TABLE,
     Row,
 )
@@ -255,7 +256,8 @@ def _wrong_log(world: World, row: Row, caller: str, ids: list[str], logged_befor
 def test_every_endpoint_has_its_row_and_every_row_its_endpoint() -> None:
     rows = [(method, row.path) for row in TABLE for method in row.methods.split()]
     assert len(rows) == len(set(rows))
-    without_row, without_endpoint = endpoints() - set(rows), set(rows) - endpoints()
+    ours = {(method, path) for method, path in endpoints() if not path.startswith(STAFF_API)}
+    without_row, without_endpoint = ours - set(rows), set(rows) - ours
     assert not without_row, f"add to tests/api/permission_table.py: {sorted(without_row)}"
     assert not without_endpoint, f"take out of tests/api/permission_table.py: {sorted(without_endpoint)}"
 
@@ -263,7 +265,7 @@ def test_every_endpoint_has_its_row_and_every_row_its_endpoint() -> None:
 def test_an_unknown_path_is_not_found_whoever_asks(chain: Chain) -> None:
     world = World(chain)
     for caller in CALLERS:
-        for path in ("/partners/nowhere", "/partners", "/admin/partners", "/partners/loan/old-loan/"):
+        for path in ("/partners/nowhere", "/partners", "/admin/nowhere", "/partners/loan/old-loan/"):
             answer = world.callers.answers[caller](Call("GET", path, b"", "read"))
             assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), (caller, path)
 

@@ -30,6 +30,7 @@ WEBHOOK_HEADERS = {  # the plan's, and those of Standard Webhooks
     "XWebhookTimestamp": "X-Webhook-Timestamp",
     "XWebhookSignature": "X-Webhook-Signature",
 }
+APPS = ("partner_platform", "partners", "loans", "chain", "audit", "events", "webhooks", "authority", "staff")
 SCHEMA = document.make_document()
 OPERATIONS = {
     f"{method.upper()} {path}": operation
@@ -107,12 +108,16 @@ def _camel(name: str) -> str:
 def test_every_operation_tells_who_may_call_and_has_an_id_a_summary_and_a_tag_of_the_list() -> None:
     tags = {tag["name"] for tag in SCHEMA["tags"]}
 
-    assert len({operation["operationId"] for operation in OPERATIONS.values()}) == len(OPERATIONS) == 35
+    assert len({operation["operationId"] for operation in OPERATIONS.values()}) == len(OPERATIONS)
     for name, operation in OPERATIONS.items():
         assert operation["summary"], name
         assert set(operation["tags"]) <= tags, name
-        is_open = not name.partition(" ")[2].startswith("/partners/") or "/public/" in name
+        path = name.partition(" ")[2]
+        is_open = not path.startswith(("/partners/", "/admin/")) or "/public/" in path
         assert (operation["security"] == []) is is_open, name
+        is_staffs = path.startswith("/admin/")
+        assert (operation["security"] == [{"staffToken": []}]) is is_staffs, name
+        assert (operation["tags"] == ["Staff"]) is is_staffs, name
 
 
 def test_every_answer_has_an_example_and_every_example_fits_its_schema() -> None:
@@ -214,7 +219,7 @@ def test_the_catalogue_has_the_status_that_each_error_is_raised_with() -> None:
     raised = re.compile(r"\b(" + "|".join(statuses) + r")\(\s*ErrorCode\.([A-Z_]+)")
     found = [
         (code, statuses[kind])
-        for folder in ("partner_platform", "partners", "loans", "chain", "audit", "events", "webhooks")
+        for folder in APPS
         for path in (PROJECT / folder).rglob("*.py")
         for kind, code in raised.findall(path.read_text())
     ]

@@ -36,7 +36,7 @@ from loans.statements import as_json, as_pdf, reading
 from loans.statements.as_csv import csv_statement
 from loans.statements.as_json import json_chunks
 from loans.statements.as_pdf import pdf_bytes
-from loans.statements.lines import Line, LineKind
+from loans.statements.lines import BalanceLine, LineKind
 from loans.statements.months import month_at, read_month
 from loans.statements.statement import Statement, open_statement
 from partner_platform.core import clock
@@ -159,12 +159,12 @@ def story(db: None, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Stor
     return Story(monkeypatch)
 
 
-def read(partner: Partner, month: str) -> tuple[Statement, list[Line]]:
+def read(partner: Partner, month: str) -> tuple[Statement, list[BalanceLine]]:
     statement = open_statement(partner, month)
     return statement, list(statement.lines())
 
 
-def told(lines: list[Line]) -> list[tuple[str, str | None, int, int]]:
+def told(lines: list[BalanceLine]) -> list[tuple[str, str | None, int, int]]:
     return [(line.kind, line.undoes, line.amount, line.change) for line in lines]
 
 
@@ -452,8 +452,17 @@ def test_a_large_month_is_read_in_pages_and_its_queries_are_found_in_order_by_an
     with django_assert_max_num_queries(10):  # three pages of loans, one of each other stream, the sums before
         lines = list(reading.booked_in(story.partner, month_at(moment)))
     assert sorted(line.partner_loan_id for line in lines) == sorted(loan.partner_loan_id for loan in loans)
-    for query in reading.queries_of(story.partner, month_at(moment)):
-        assert_uses_index(query)
+    queries: list[tuple[Any, str]] = [
+        (reading.drawn_query(story.partner), "borrowed_at"),
+        (reading.settled_query(story.partner), "settled_at"),
+        (reading.liquidated_query(story.partner), "liquidated_at"),
+        (reading.undone_query(story.partner), "moved_at"),
+        (reading.undone_query(story.partner), "undone_at"),
+    ]
+    for query, by in queries:
+        found = reading.in_month(query, by, month_at(moment))
+        assert_uses_index(found[:500])
+        assert_uses_index(reading.after_place(found, by, moment, story.partner.pk)[:500])
 
 
 # --- the API and the command ---

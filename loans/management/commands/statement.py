@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -29,13 +29,13 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=FORMATS, default="json")
         parser.add_argument("--output", type=Path, help="a file; default: standard output (not for a PDF)")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        output: Path | None = options["output"]
-        if options["format"] == "pdf" and output is None:
+    def handle(self, *args: object, **options: object) -> None:
+        output, form = cast(Path | None, options["output"]), str(options["format"])
+        if form == "pdf" and output is None:
             raise CommandError("A PDF needs --output FILE.")
         try:
-            statement = open_statement(require_partner(options["partner_id"]), options["month"])
-            pieces = _pieces(statement, options["format"])
+            statement = open_statement(require_partner(str(options["partner_id"])), str(options["month"]))
+            pieces = _pieces(statement, form)
             if output is None:
                 for piece in pieces:
                     self.stdout.write(piece.decode(), ending="")
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         except OSError as error:
             raise CommandError(f"{output}: {error.strerror}") from error
-        self.stdout.write(f"{output}: the statement of {statement.month}, {options['format'].upper()}")
+        self.stdout.write(f"{output}: the statement of {statement.month}, {form.upper()}")
 
 
 def _pieces(statement: Statement, form: str) -> Iterator[bytes]:
