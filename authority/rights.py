@@ -57,6 +57,9 @@ SEEN_WITH: dict[Right, frozenset[str]] = {
             "partners.view_settlementaddress",
             "partners.view_partnerdailyusage",
             "partners.view_borrowingpause",
+            "partners.view_onboarding",
+            "partners.view_onboardingdocument",
+            "partners.view_onboardingnote",
         }
     ),
     Right.VIEW_LOANS: frozenset(

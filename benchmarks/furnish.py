@@ -44,7 +44,7 @@ def _open_user(number: int, contracts: dict[str, str], literal: str) -> SandboxU
 
 def create_bench_partner(world: World) -> str:
     """The partner's API key."""
-    return create_partner(
+    key = create_partner(
         actor="system:bench",
         partner_name="Bench",
         key_label="bench",
@@ -55,6 +55,8 @@ def create_bench_partner(world: World) -> str:
         settlement_address=world.partners[0].settlement_address,
         contact_email="bench@example.com",
     ).api_key
+    assert key is not None, "the benchmark runs in a sandbox"
+    return key
 
 
 def send_dust(world: World) -> None:

@@ -166,6 +166,12 @@ if min(EVENTS_KEEP_DAYS, WEBHOOK_DELIVERIES_KEEP_DAYS, WEBHOOK_ATTEMPTS_KEEP_DAY
         "EVENTS_KEEP_DAYS, WEBHOOK_DELIVERIES_KEEP_DAYS and WEBHOOK_ATTEMPTS_KEEP_DAYS must be at least 1"
     )
 
+# --- Partners ------------------------------------------------------------------------------------------------------
+# Whether a partner must be onboarded before it may act (docs/onboarding.md).
+ONBOARDING = env.str("ONBOARDING", default="off" if IS_SANDBOX else "required")
+if ONBOARDING not in ("required", "off"):
+    raise environ.ImproperlyConfigured("ONBOARDING must be required or off")
+
 # --- Loans ---------------------------------------------------------------------------------------------------------
 # Whether each borrow must carry the user's signature (docs/consent.md).
 BORROW_CONSENT = env.str("BORROW_CONSENT", default="optional" if IS_SANDBOX else "required")

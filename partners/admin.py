@@ -19,12 +19,21 @@ from partners.console import sent_forms
 from partners.console.forms import PartnerForm
 from partners.console.key_admin import ApiKeyAdmin
 from partners.console.mail_admin import OutgoingMailAdmin
+from partners.console.onboarding_admin import DocumentAdmin, NoteAdmin, OnboardingAdmin
 from partners.console.one_time_forms import TOKEN, OneTimeAdmin, acting_staff, to_outcome
 from partners.console.shown_once import ask_to_activate, show_outcome
 from partners.console.stopping_admin import BorrowingPauseAdmin, SuspensionActions
 from partners.models import ApiKey, Partner
 
-__all__ = ["ApiKeyAdmin", "BorrowingPauseAdmin", "OutgoingMailAdmin", "PartnerAdmin"]
+__all__ = [
+    "ApiKeyAdmin",
+    "BorrowingPauseAdmin",
+    "DocumentAdmin",
+    "NoteAdmin",
+    "OnboardingAdmin",
+    "OutgoingMailAdmin",
+    "PartnerAdmin",
+]
 
 SUMS = ("current_outstanding_dollars", "total_borrowed_dollars", "total_repaid_dollars", "utilisation")
 
@@ -138,13 +147,16 @@ class PartnerAdmin(SuspensionActions, OneTimeAdmin):
         obj.__dict__.update(opened.partner.__dict__)
         made = {"API key": opened.api_key, "webhook secret": opened.webhook_secret}
         secrets = {kind: secret for kind, secret in made.items() if secret is not None}
-        sent_forms.keep_secret(
-            form.cleaned_data[TOKEN],
-            partner=obj,
-            secret=" ".join(secrets.values()),
-            what=f"{obj} was opened.",
-            kind=" and ".join(secrets),
-        )
+        if opened.api_key is None:
+            self.message_user(request, f"{obj} was opened. {opened.warning}.", messages.WARNING)
+        if secrets:
+            sent_forms.keep_secret(
+                form.cleaned_data[TOKEN],
+                partner=obj,
+                secret=" ".join(secrets.values()),
+                what=f"{obj} was opened.",
+                kind=" and ".join(secrets),
+            )
 
     def _change(self, request: HttpRequest, partner: Partner, token: uuid.UUID, changed: dict[str, object]) -> None:
         """Write the terms; the secret of a first `webhook_url` is kept until it is shown."""
@@ -154,12 +166,16 @@ class PartnerAdmin(SuspensionActions, OneTimeAdmin):
             sent_forms.keep_secret(token, partner=partner, secret=secret, what=what, kind="webhook secret")
 
     def response_change(self, request: HttpRequest, obj: Partner) -> HttpResponse:
-        token = uuid.UUID(request.POST[TOKEN])
-        form = sent_forms.sent_form(token, sent_by=request.user.get_username())
-        return to_outcome(token) if form is not None and form.kind else super().response_change(request, obj)
+        return self._shown_once(request) or super().response_change(request, obj)
 
     def response_add(self, request: HttpRequest, obj: Partner, post_url_continue: str | None = None) -> HttpResponse:
-        return to_outcome(uuid.UUID(request.POST[TOKEN]))
+        return self._shown_once(request) or super().response_add(request, obj, post_url_continue)
+
+    def _shown_once(self, request: HttpRequest) -> HttpResponse | None:
+        """Redirect to what the form created; None where that is no secret."""
+        token = uuid.UUID(request.POST[TOKEN])
+        form = sent_forms.sent_form(token, sent_by=request.user.get_username())
+        return to_outcome(token) if form is not None and form.kind else None
 
     @admin.action(description="Activate", permissions=["activate"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:

@@ -21,6 +21,7 @@ from partners import keys, selectors
 from partners.access import signing
 from partners.approvals import sensitive
 from partners.models import ApiKey, Partner, Scope, all_scopes
+from partners.onboarding.rule import require_onboarded
 from partners.rules import is_live, require_grace_hours
 
 MAX_LIVE_KEYS = 2
@@ -33,7 +34,8 @@ def create_api_key(
     """Make one more API key, with these scopes, until `expires_at`; returns it. At most two keys are live.
 
     Without `scopes` it has those of `all_scopes`, which `manage` is not among.
-    Raises 400 `invalid_request` for an unknown scope, none at all, a time that has passed, or a third key.
+    Raises 400 `invalid_request` for an unknown scope, none at all, a time that has passed, or a third key, and
+    `onboarding_incomplete` for a partner that may not have one yet.
     """
     chosen = clean_scopes(all_scopes() if scopes is None else scopes)
     now = clock.now()
@@ -43,6 +45,7 @@ def create_api_key(
 
     def create() -> None:
         serialize_changes(partner)
+        require_onboarded(Partner.objects.get(pk=partner.pk))
         if sum(is_live(key, now) for key in selectors.keys_of(partner)) >= MAX_LIVE_KEYS:
             raise invalid_fields({"apiKey": [f"{MAX_LIVE_KEYS} keys are live; revoke one first."]})
         sensitive.require_for_new_key(partner, scopes=chosen, expires_at=expires_at, actor=actor)

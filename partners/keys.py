@@ -17,6 +17,8 @@ SECRET_LENGTH = 32
 PREFIX_LENGTH = 16
 MAX_KEY_LENGTH = 64  # the longest possible key has 3 + 12 + 1 + 7 + 1 + 32 = 56 characters
 
+SAVE_KEY = "Save this API key securely. It will not be shown again!"
+
 ALPHABET = string.ascii_lowercase + string.digits
 _LABEL = re.compile(LABEL_PATTERN)
 _KEY = re.compile(rf"pk_({LABEL_PATTERN})_({'|'.join(ENVIRONMENTS)})_([a-z0-9]{{{SECRET_LENGTH}}})", re.ASCII)

@@ -4,8 +4,8 @@ A `Partner` carries its terms (limits, fee, settlement address) and the running 
 against; those sums move only by the guarded updates in `partners.limits`. An `ApiKey` is stored as its SHA-256; the key
 itself is returned once, in the response that created it. Invariants (M1, M4): `current_outstanding` never passes
 `total_borrow_limit` by a borrow, a day's `borrowed` never passes `daily_borrow_limit`, and both equal what the loans
-add up to. A `SettlementAddress` is one partner's for ever (M3). Amounts are USDC base units. Source: plan, Partner
-schema.
+add up to. A `SettlementAddress` is one partner's for ever (M3). How far a new partner is stands in
+`partners.onboarding.models`. Amounts are USDC base units. Source: plan, Partner schema.
 """
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from partner_platform.core import clock
 from partner_platform.core.fields import AddressField, BaseUnitsField, EncryptedField, UUIDPrimaryKey
 from partner_platform.core.money import BASIS_POINTS
 from partner_platform.core.web import api_versions
+from partners.onboarding import models as onboarding  # noqa: F401 - Django finds an app's models here
 
 
 class PartnerStatus(models.TextChoices):

@@ -22,6 +22,8 @@ from partners import credentials, keys, selectors, settlement_addresses, terms
 from partners.approvals import sensitive
 from partners.models import Partner, PartnerStatus, all_scopes
 from partners.notices import events as notices
+from partners.onboarding import rule as onboarding_rule
+from partners.onboarding.checks import FLAGS, note_checks
 from partners.rules import is_live, require_grace_hours
 from partners.signals import webhook_url_changed
 from partners.stopping import pause
@@ -46,12 +48,25 @@ LIMITS = ("daily_borrow_limit", "total_borrow_limit")
 
 class Opened(NamedTuple):
     """A new partner, and its secrets, which are kept nowhere in clear: its API key, and for its webhookUrl, if it has
-    one, what webhooks are signed with.
+    one, what webhooks are signed with. Where onboarding is required there is no key yet.
     """
 
     partner: Partner
-    api_key: str
+    api_key: str | None
     webhook_secret: str | None
+
+    @property
+    def stage(self) -> str:
+        """The stage of onboarding that it begins at."""
+        return str(onboarding_rule.onboarding_of(self.partner).stage)
+
+    @property
+    def warning(self) -> str:
+        """To save the key, or, where there is none, what is missing before there is one."""
+        if self.api_key is not None:
+            return keys.SAVE_KEY
+        missing = onboarding_rule.missing_to_act(self.partner)
+        return f"The partner is not active and has no API key yet. Missing: {', '.join(missing)}"
 
 
 @needs(Right.CREATE_PARTNERS)
@@ -63,7 +78,8 @@ def create_partner(
     scopes: Iterable[str] | None = None,
     **values: object,
 ) -> Opened:
-    """Open a partner, make its first API key, and with a `webhook_url` its first endpoint.
+    """Open a partner, make its first API key, and with a `webhook_url` its first endpoint. Where onboarding is required
+    it is INACTIVE, at APPLIED and without a key (`partners.onboarding.rule`).
 
     `values` are the fields of `partners.terms.FIELDS`, amounts as strings of base units. Without `partner_id` one is
     made of label and number: `partner_nlp_003`. The key has the `scopes`, by default those of `all_scopes`.
@@ -80,10 +96,10 @@ def create_partner(
         candidate = given_id or f"partner_{cleaned['key_label']}_{number + attempt:03d}"
         if selectors.by_partner_id(candidate) is None:
             partner = Partner(partner_id=candidate, status=status, created_by=actor, **cleaned)
-            new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
+            new_key = _first_key(partner)
             try:
                 webhook_secret = run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, given_id, chosen, actor))  # type: ignore[misc]
-                return Opened(partner, new_key.key, webhook_secret)
+                return Opened(partner, new_key.key if new_key else None, webhook_secret)
             except IntegrityError:
                 # Another request took the id or the address between our check and the insert. Inside a caller's
                 # transaction nothing can be retried.
@@ -135,6 +151,7 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> str | Non
             before=terms.as_audited(before, changed),
             after=terms.as_audited(read.get(pk=partner.pk), changed),
         )
+        note_checks(partner, changed, actor=actor)
         if former := {name: getattr(before, name) for name in LIMITS if name in changed}:
             notices.tell_changed_limits(partner.pk, former)
         return _announce_webhook_url(partner, changed["webhook_url"], actor) if "webhook_url" in changed else None
@@ -152,7 +169,7 @@ def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -
     """Let a suspended or inactive partner act again.
 
     `seen` is the `status_changes` that a person was shown: 400 `invalid_request` where the status or its reason changed
-    since.
+    since. 400 `onboarding_incomplete` names what it lacks, where onboarding is required.
     """
 
     def activate() -> Partner:
@@ -160,6 +177,7 @@ def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -
         if before.status == PartnerStatus.ACTIVE:
             return before
         require_as_shown(before, seen)
+        onboarding_rule.require_onboarded(before)
         sensitive.require_for_activation(before, seen=seen, actor=actor)
         return set_status(before, PartnerStatus.ACTIVE, "", actor=actor, action="partner.activated")
 
@@ -170,7 +188,8 @@ def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -
 def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str:
     """Make and return a new API key; the one in use is revoked at once, or expires `grace_hours` (0 to 168) from now.
 
-    It has the scopes of the one in use. At most two keys are live: older ones are revoked at once in any case.
+    It has the scopes of the one in use. At most two keys are live: older ones are revoked at once in any case. Raises
+    400 `onboarding_incomplete` for a partner that may not have one yet.
     """
     require_grace_hours(grace_hours)
     new_key = keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
@@ -178,6 +197,7 @@ def rotate_api_key(*, partner: Partner, actor: str, grace_hours: int = 0) -> str
     def rotate() -> None:
         now = clock.now()
         credentials.serialize_changes(partner)
+        onboarding_rule.require_onboarded(Partner.objects.get(pk=partner.pk))
         sensitive.require_for_rotation(partner, grace_hours=grace_hours, actor=actor)
         live = [key for key in selectors.keys_of(partner) if is_live(key, now)]
         kept_for_grace = live[:1] if grace_hours else []
@@ -206,21 +226,34 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
             problems[name] = [str(error)]
     if problems:
         raise invalid_fields(problems)
-    return partner_id, status
+    return partner_id, onboarding_rule.status_when_opened(status)
 
 
-def _insert(partner: Partner, new_key: keys.NewKey, given_id: str | None, scopes: list[str], actor: str) -> str | None:
+def _first_key(partner: Partner) -> keys.NewKey | None:
+    if onboarding_rule.is_onboarding_required():
+        return None
+    return keys.generate(partner.key_label, settings.PLATFORM_ENVIRONMENT)
+
+
+def _insert(
+    partner: Partner, new_key: keys.NewKey | None, given_id: str | None, scopes: list[str], actor: str
+) -> str | None:
     """In a transaction; returns the secret of its first endpoint, where it has one."""
     sensitive.require_for_creation(partner, given_id=given_id, scopes=scopes, actor=actor)
     partner.borrowing_paused = pause.join_platform()
     partner.save(force_insert=True)
     settlement_addresses.claim_address(partner.settlement_address, partner_id=partner.pk)
-    credentials.add_key(partner, new_key, scopes=scopes)
+    onboarding_rule.open_onboarding(partner)
+    note_checks(partner, {name: True for name in FLAGS if getattr(partner, name)}, actor=actor)
+    first_key = {}
+    if new_key is not None:
+        credentials.add_key(partner, new_key, scopes=scopes)
+        first_key = {"firstApiKeyPrefix": new_key.prefix}
     record_change(
         actor=actor,
         action="partner.created",
         target=_target(partner),
-        after={**terms.as_audited(partner), "status": partner.status, "firstApiKeyPrefix": new_key.prefix},
+        after={**terms.as_audited(partner), "status": partner.status, **first_key},
     )
     return _announce_webhook_url(partner, partner.webhook_url, actor) if partner.webhook_url else None
 

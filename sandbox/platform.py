@@ -67,7 +67,7 @@ def _import_partners(config: Path, world: World, known_keys: dict[str, str]) -> 
     entries = [{**_without(entry, "webhookUrl"), "settlementAddress": addresses[entry["partnerId"]]} for entry in read]
     imported = config_file.import_entries(entries, actor=SANDBOX_ACTOR, scopes=Scope.values)
     _forget_urls(imported.updated + imported.unchanged, {entry.get("webhookUrl") for entry in read})
-    keys = {partner.partner_id: key for partner, key, _ in imported.created}
+    keys = {partner.partner_id: key for partner, key, _ in imported.created if key is not None}
     for partner in imported.updated + imported.unchanged:
         key = known_keys.get(partner.partner_id)
         keys[partner.partner_id] = key or services.rotate_api_key(partner=partner, actor=SANDBOX_ACTOR)

@@ -10,9 +10,12 @@ from staff.api.keys import PartnerKeysViewSet, RegenerationViewSet
 from staff.api.loan_status import LoanStatusViewSet
 from staff.api.loans import LoansViewSet
 from staff.api.new_partner import NewPartnerViewSet
+from staff.api.onboarding import OnboardingViewSet
+from staff.api.onboarding_records import OnboardingRecordsViewSet
 from staff.api.partner_secrets import PartnerSecretsViewSet
 from staff.api.partner_status import PartnerStatusViewSet
 from staff.api.partners import PartnersViewSet
+from staff.api.statements import PartnerStatementsViewSet
 from staff.api.stopping import BlockedWalletsViewSet, PlatformStateViewSet
 
 PARTNERS, LOANS = "admin/partners", "admin/loans"
@@ -35,5 +38,8 @@ router.register("admin/partners", PartnerAnalyticsViewSet, basename="staff-partn
 router.register("admin/analytics", AnalyticsViewSet, basename="staff-analytics")
 router.register("admin/platform", PlatformStateViewSet, basename="staff-platform")
 router.register("admin/blocked-wallets", BlockedWalletsViewSet, basename="staff-blocked-wallets")
+router.register("admin/partners", OnboardingViewSet, basename="staff-onboarding")
+router.register("admin/partners", OnboardingRecordsViewSet, basename="staff-onboarding-records")
+router.register("admin/partners", PartnerStatementsViewSet, basename="staff-statements")
 
 urlpatterns = router.urls

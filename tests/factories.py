@@ -65,8 +65,9 @@ def open_lender(settlement_address: str, *, number: int = 0, **terms: Any) -> tu
         "settlement_address": settlement_address,
         "contact_email": "dev@lender.example",
     }
-    partner, key, _ = create_partner(actor="test", **{**lender, **terms})
-    return partner, key
+    opened = create_partner(actor="test", **{**lender, **terms})
+    assert opened.api_key is not None
+    return opened.partner, opened.api_key
 
 
 class OperationFactory(DjangoModelFactory[Operation]):

@@ -15,6 +15,7 @@ from loans.api.repay import RepayViewSet
 from loans.api.repayments import RepaymentsViewSet
 from loans.api.reports import ReportsViewSet
 from loans.api.requests import RequestsViewSet
+from loans.api.statements import StatementsViewSet
 from loans.api.transfers import TransfersViewSet
 from loans.api.user_loans import UserLoansViewSet
 
@@ -35,5 +36,6 @@ class LoanViewSet(
     RequestsViewSet,
     PlatformViewSet,
     TransfersViewSet,
+    StatementsViewSet,
 ):
     """Borrow, repay and read, for an authenticated partner."""

@@ -33,7 +33,7 @@ PART_FIELDS = ("bearing_principal", "accrued_scaled", "prior_principal", "prior_
 PAYMENT_FIELDS = (
     *("status", "outstanding_principal", "interest_paid", "total_repaid", "written_off_principal"),
     *("written_off_interest", "last_repayment_at", "repay_tx_hash", "schedule", "next_due_at", "untold_due_at"),
-    *("defaulted_at", "default_day", "evidence_order", "evidence_tx_hash", "evidence_block_hash"),
+    *("defaulted_at", "default_day", "liquidated_at", "evidence_order", "evidence_tx_hash", "evidence_block_hash"),
 )
 
 

@@ -184,6 +184,7 @@ def book_liquidation(payment: AppliedPayment, movement: Movement) -> LoanChange:
         "interest_paid": loan.interest_paid + payment.interest,
         "total_repaid": loan.total_repaid + payment.paid,
         "written_off_principal": lost_principal,
+        "liquidated_at": clock.from_seconds(movement.timestamp),
         "written_off_interest": payment.lost - lost_principal,
         "last_repayment_at": at if payment.paid else loan.last_repayment_at,
         "default_day": at.date(),

@@ -21,6 +21,7 @@ from loans.models.loans import (
 )
 from loans.models.positions import OaidCredit, SolvencyPosition
 from loans.models.reconciliation import ReconciledDay, ReconciliationRun
+from loans.models.undone import UndoneMovement
 from loans.models.wallets import UserWallet
 
 __all__ = [
@@ -41,5 +42,6 @@ __all__ = [
     "RepaymentSource",
     "RepaymentStatus",
     "SolvencyPosition",
+    "UndoneMovement",
     "UserWallet",
 ]

@@ -68,6 +68,7 @@ class PartnerLoan(Proven):
     draw_order = models.PositiveBigIntegerField(default=0)  # where on the chain it was drawn: block and log
     interest_paid = BaseUnitsField(default=0)
     written_off_principal = BaseUnitsField(default=0)  # lost in a liquidation
+    liquidated_at = models.DateTimeField(null=True, blank=True)  # block time of that
     written_off_interest = BaseUnitsField(default=0)
     loan_duration = models.PositiveIntegerField(null=True, blank=True)  # seconds from the draw to the last due date
     number_of_installments = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -136,6 +137,8 @@ class PartnerLoan(Proven):
             models.Index(
                 fields=["partner", "loan_purpose", "status", "-created_at", "-id"], name="loan_purpose_status"
             ),
+            models.Index(fields=["partner", "borrowed_at", "id"], name="loan_partner_drawn"),
+            models.Index(fields=["partner", "liquidated_at", "id"], name="loan_partner_liquidated"),
         ]
 
     def __str__(self) -> str:
@@ -179,6 +182,7 @@ class Repayment(Proven):
             models.Index(fields=["partner", "-created_at", "-id"], name="repayment_partner_time"),
             models.Index(fields=["partner", "status", "-created_at", "-id"], name="repayment_partner_status"),
             models.Index(fields=["status", "funding"], name="repayment_in_flight"),
+            models.Index(fields=["partner", "status", "settled_at", "id"], name="repayment_partner_settled"),
         ]
 
     def __str__(self) -> str:

@@ -30,6 +30,7 @@ from loans.models import (
 )
 from loans.objects.events import LoanEvent
 from loans.positions import credit
+from loans.rollback.undone import keep_undone_draw, keep_undone_payment
 from loans.states import REPAYABLE, require_rollback
 from partner_platform.core import clock
 from partner_platform.core.errors import ErrorCode
@@ -62,6 +63,7 @@ def _rollback_position_row(entry: LedgerEntry) -> None:
 def _rollback_loan(entry: LedgerEntry, loan: PartnerLoan, before: dict[str, Any]) -> None:
     changes, undone = dict(before), []
     if was_paid(before):
+        keep_undone_payment(entry, loan, before)
         if loan.status in REPAYABLE and before["status"] in REPAYABLE and loan.default_reason:
             changes.pop("status")  # staff marked or cured it since: that decision is kept
         elif before["status"] != loan.status:
@@ -167,6 +169,7 @@ def _rollback_draw(entry: LedgerEntry, loan: PartnerLoan) -> None:
     )
     if moved != 1:
         raise InvariantViolation(f"M2: loan {loan.internal_loan_id} was repaid before it was undone")
+    keep_undone_draw(entry, loan)
     credit.restore_reservation(loan.oaid_token_id, loan.principal_amount)
     limits.undo_borrow(partner_id=loan.partner_id, amount=loan.principal_amount)
     chain_services.unacknowledge(operation_id=loan.borrow_operation_id)

@@ -25,10 +25,10 @@ from partner_platform.core.web.serializers import StrictSerializer, WholeNumberF
 from partners import credentials, own_keys
 from partners.api.common import PartnerViewSet, audit_actor, partner_of, returned, validated
 from partners.idempotency.view import idempotent
+from partners.keys import SAVE_KEY
 from partners.models import ApiKey, Scope
 from partners.rules import MAX_GRACE_HOURS
 
-SAVE_KEY = "Save this API key securely. It will not be shown again!"
 SAVE_SECRET = "Save this signing secret securely. It will not be shown again!"  # noqa: S105 - a sentence about one
 
 

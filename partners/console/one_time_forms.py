@@ -130,7 +130,11 @@ class OneTimeAdmin(ConsoleAdmin):
         def run() -> None:
             sent_forms.keep_secret(token, partner=partner, secret=make(), what=what, kind=kind)
 
-        run_in_transaction(run)
+        try:
+            run_in_transaction(run)
+        except BadRequest as error:  # the partner may not have one yet
+            self.message_user(request, f"{partner}: {error.message}", messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
         return to_outcome(token)
 
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("partners", "0015_stopping")]
+    dependencies = [("partners", "0016_onboarding")]
 
     operations = [
         *(

@@ -31,6 +31,8 @@ SETTLED_LATER = 202
 # 400s of requests that the JSON Schema calls valid: fields that depend on each other, what metadata holds, cursors.
 BEYOND_THE_SCHEMA = (
     "Is before startDate.",
+    "Must be a month such as 2026-10.",
+    "Has not begun.",
     "Required with numberOfInstallments.",
     "More than the loan can be divided into.",
     "Must be at most 8 KiB.",

@@ -101,6 +101,7 @@ TABLE = (
     Row("GET HEAD", "/partners/my/stats", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/transactions", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/transfers", READ, 200, ITS_OWN),
+    Row("GET HEAD", "/partners/my/statements/<month>", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/events", READ, 200, ITS_OWN),
     Row("GET HEAD", "/partners/my/webhooks", READ, 200, ITS_OWN),
     Row("POST", "/partners/my/webhooks", WEBHOOKS, 201, (201, ""), changes_its_own=True),

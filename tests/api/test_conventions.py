@@ -51,6 +51,7 @@ def example(world: World, path: str) -> str:
         "position_id": user.position_id,
         "user_wallet": user.wallet,
         "partner_loan_id": "loan-1",
+        "month": "2026-01",
         **dict.fromkeys(("endpoint_id", "delivery_id", "key_id"), "9f0c1d3e-6a54-4c0f-8d6b-3b1f0f3f5a10"),
         "repayment_id": "9f0c1d3e-6a54-4c0f-8d6b-3b1f0f3f5a10",
     }

@@ -101,6 +101,7 @@ class World:
             "<endpoint_id>": self.endpoint.pk,
             "<delivery_id>": self.delivery.pk,
             "<key_id>": self.spare_key.pk,
+            "<month>": clock.today().strftime("%Y-%m"),
             "<user_wallet>": self.user.wallet,
             "<oaid_token_id>": self.user.oaid_token_id,
             "<position_id>": self.user.position_id,

@@ -42,6 +42,7 @@ STATS, REPAYMENT = "GET /partners/my/stats", "GET /partners/repayments/{repaymen
 PREVIEW, ALL_LOANS = "POST /partners/borrow/preview", "GET /partners/loans"
 REQUESTS, PLATFORM = "GET /partners/my/requests", "GET /partners/platform"
 EVENTS, TRANSFERS = "GET /partners/my/events", "GET /partners/my/transfers"
+STATEMENT = "GET /partners/my/statements/{month}"
 CREDIT_LINE = "GET /partners/public/oaid/{oaidTokenId}/credit-line"
 POSITION = "GET /partners/public/position/{positionId}/details"
 SIGN_IN, REFRESH, SIGN_OUT = "POST /auth/token", "POST /auth/token/refresh", "POST /auth/logout"
@@ -62,7 +63,7 @@ ROTATE_SIGNING = f"POST {MY}/signing-secret/rotate"
 SETTINGS = (NEW_WEBHOOK, CHANGE, DELETE, TEST, ROTATE, RESEND, RETRY, ROTATE_KEY, DELETE_KEY, ROTATE_SIGNING)
 WITH_BODY = (NEW_WEBHOOK, CHANGE, RESEND, ROTATE_KEY, ROTATE_SIGNING)
 OF_PARTNERS = (
-    *(*OF_LOANS, TRANSACTIONS, STATS, REQUESTS, PLATFORM, EVENTS, TRANSFERS),
+    *(*OF_LOANS, TRANSACTIONS, STATS, REQUESTS, PLATFORM, EVENTS, TRANSFERS, STATEMENT),
     *(WEBHOOKS, WEBHOOK, DELIVERIES, DELIVERY, KEYS, *SETTINGS),
 )
 MONEY = (BORROW, REPAY)
@@ -96,6 +97,7 @@ class Caller:
             PLATFORM: {},
             EVENTS: {},
             TRANSFERS: {},
+            STATEMENT: {"path_parameters": {"month": f"{clock.now():%Y-%m}"}},
             REPAYMENT: {"path_parameters": {"repaymentId": str(uuid.uuid4())}},
             **{label: {} for label in (WEBHOOKS, DELIVERIES, KEYS)},
             NEW_WEBHOOK: {"body": {"url": "https://lender.example/hooks"}},
@@ -175,6 +177,7 @@ def _the_life_of_a_loan(call: Caller) -> None:
     assert call(BORROW, 201, headers=once)["txHash"].startswith("0x")
     for label in (LOAN, PAYOFF, LOANS, TRANSACTIONS, ALL_LOANS, REQUESTS):
         call(label, 200)
+    _statement(call)
     rows = call(TRANSACTIONS, 200, headers={**call.world.headers, "Accept": "text/csv"}).decode().splitlines()
     assert [row.split(",")[1:4] for row in rows] == [
         ["type", "partnerLoanId", "amount"],
@@ -193,6 +196,15 @@ def _the_life_of_a_loan(call: Caller) -> None:
         other = {**call.good[label]["body"], "partnerLoanId": "loan-2"}
         kind = label.rsplit("/", 1)[1]
         call(label, 422, body=other, headers={**call.world.headers, "Idempotency-Key": f"{kind}-1"})
+
+
+def _statement(call: Caller) -> None:
+    headers = call.world.headers
+    assert [line["kind"] for line in call(STATEMENT, 200)["lines"]] == ["BORROW", "FEE"]
+    rows = call(STATEMENT, 200, headers={**headers, "Accept": "text/csv"}).decode().splitlines()
+    assert [row.split(",")[1] for row in rows[:4]] == ["kind", "OPENING", "BORROW", "FEE"]
+    assert call(STATEMENT, 200, headers={**headers, "Accept": "application/pdf"}).startswith(b"%PDF")
+    call(STATEMENT, 404, path_parameters={"month": "a/b"})
 
 
 def nobodys(name: str) -> dict[str, dict[str, str]]:

@@ -40,6 +40,9 @@ PAGES = {
     "authority.approval": LOOK_ONLY,
     "authority.glassbreak": LOOK_ONLY,
     "partners.borrowingpause": LOOK_ONLY,
+    "partners.onboarding": LOOK_ONLY,
+    "partners.onboardingdocument": LOOK_ONLY,
+    "partners.onboardingnote": LOOK_ONLY,
     "loans.partnerloan": LOOK_ONLY,
     "loans.solvencyposition": LOOK_ONLY,
     "loans.oaidcredit": LOOK_ONLY,
@@ -63,6 +66,7 @@ PAGES = {
 
 HANDLE_KEYS = rights(Right.CREATE_API_KEYS)
 ROTATE_SECRETS = rights(Right.ROTATE_SECRETS)
+MANAGE_ONBOARDING = rights(Right.MANAGE_ONBOARDING)
 MARK_LOANS = rights(Right.MARK_LOANS)
 MANAGE_STAFF = rights(Right.MANAGE_STAFF)
 
@@ -91,6 +95,9 @@ ACTIONS = {
     ("partners.partner", "rotate_signing_secret"): ROTATE_SECRETS,
     ("partners.partner", "rotate_signing_secret_with_grace"): ROTATE_SECRETS,
     ("partners.apikey", "revoke"): rights(Right.REVOKE_API_KEYS),
+    ("partners.onboarding", "to_next_stage"): MANAGE_ONBOARDING,
+    ("partners.onboardingdocument", "accept"): MANAGE_ONBOARDING,
+    ("partners.onboardingdocument", "reject"): MANAGE_ONBOARDING,
     ("loans.partnerloan", "default_loans"): MARK_LOANS,
     ("loans.partnerloan", "cure_loans"): MARK_LOANS,
 }

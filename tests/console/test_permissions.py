@@ -24,6 +24,7 @@ from partner_platform.core.console.model_admin import ConsoleAdmin
 from partner_platform.core.ethereum import parse_address
 from partner_platform.core.secrets import crypto
 from partners.models import BorrowingPause, PartnerStatus
+from partners.onboarding.models import Onboarding, OnboardingDocument
 from partners.selectors import PAUSE_ID
 from staff.console.urls import urlpatterns
 from staff.models import ApiSession, ConsoleSession, StaffWallet
@@ -124,6 +125,18 @@ def a_loan(status: str) -> Any:
     return ROWS.loan(ROWS.partner(), ROWS.position(), status=status)
 
 
+def an_onboarding() -> Onboarding:
+    """With all that its next stage needs."""
+    partner = PartnerFactory.create()
+    said = {"company_name": "Lender GmbH", "use_case": "Cars", "expected_monthly_volume": 1}
+    return Onboarding.objects.create(id=partner.pk, partner=partner, **said)
+
+
+def a_document() -> OnboardingDocument:
+    partner = PartnerFactory.create()
+    return OnboardingDocument.objects.create(partner=partner, kind="OTHER", reference="x", sha256="9f" * 32)
+
+
 # What an action is run on, and what its form says beside.
 TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "close_accounts": lambda: (a_user(), {}),
@@ -144,6 +157,9 @@ TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "revoke": lambda: (ApiKeyFactory.create(), {}),
     "end_these": lambda: (an_api_session(), {}),
     "delete_selected": lambda: (a_wallet(), {"post": "yes"}),
+    "to_next_stage": lambda: (an_onboarding(), {}),
+    "accept": lambda: (a_document(), {}),
+    "reject": lambda: (a_document(), {}),
     "default_loans": lambda: (a_loan("ACTIVE"), {"reason": "bankrupt"}),
     "cure_loans": lambda: _asked(a_loan("DEFAULTED")),
 }

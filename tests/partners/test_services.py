@@ -40,6 +40,7 @@ def live_keys(partner: Partner) -> int:
 def test_a_new_partner_gets_the_plans_id_clean_terms_and_one_key() -> None:
     PartnerFactory.create_batch(2)
     partner, key, _ = services.create_partner(actor=staff("ann"), **TERMS)
+    assert key is not None
     row = Partner.objects.get(partner_id="partner_nlp_003")
     assert row == partner
     assert (row.settlement_address, row.contact_email) == (ADDRESS, "api@newplatform.com")
@@ -57,6 +58,7 @@ def test_no_key_is_in_any_audit_entry() -> None:
     services.suspend_partner(partner=partner, actor=staff("bob"))
     services.activate_partner(partner=partner, actor=staff("bob"))
     services.update_partner(partner=partner, actor=staff("bob"), tier="PREMIUM")
+    assert first is not None
     entries = list(AuditEntry.objects.order_by("timestamp"))
     assert sorted(entry.action for entry in entries) == [
         "partner.activated",

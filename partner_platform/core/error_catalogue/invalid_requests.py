@@ -116,4 +116,10 @@ INVALID_REQUESTS: dict[ErrorCode, Entry] = {
         "Loan was refused by the chain: NotOperator",
         {"internalLoanId": "7c3f4b1e-52a6-4d8e-9a58-0f6f1d0e2b11", "reason": "NotOperator"},
     ),
+    ErrorCode.ONBOARDING_INCOMPLETE: Entry(
+        HTTPStatus.BAD_REQUEST,
+        "the partner lacks something before it may act; `details.missing` says what",
+        "Onboarding is not complete: kycVerified, contractSigned, stage LIVE",
+        {"missing": ["kycVerified", "contractSigned", "stage LIVE"], "stage": "KYC"},
+    ),
 }

@@ -31,6 +31,12 @@ STATE: dict[ErrorCode, Entry] = {
     ErrorCode.WALLET_NOT_BLOCKED: Entry(
         HTTPStatus.NOT_FOUND, "the wallet is not on the block list", "The wallet is not on the block list"
     ),
+    ErrorCode.DOCUMENT_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "the partner's onboarding has no such document", "Document not found"
+    ),
+    ErrorCode.CONTACT_NOT_FOUND: Entry(
+        HTTPStatus.NOT_FOUND, "the partner's onboarding has no such contact", "Contact not found"
+    ),
     ErrorCode.METHOD_NOT_ALLOWED: Entry(
         HTTPStatus.METHOD_NOT_ALLOWED, "the path does not take this method", 'Method "PUT" not allowed.'
     ),

@@ -70,8 +70,10 @@ class Command(StaffCommand):
     def act(self, *args: Any, **options: Any) -> None:
         names = (*terms.FIELDS, "partner_id")
         values = {name: options[name] for name in names if options.get(name) is not None}
-        partner, key, webhook_secret = services.create_partner(actor=self.actor, scopes=options["scopes"], **values)
-        lines = [f"Partner: {partner.partner_id} ({partner.partner_name})\nAPI key: {key}\n{SAVE_IT}"]
+        opened = services.create_partner(actor=self.actor, scopes=options["scopes"], **values)
+        partner, key, webhook_secret = opened
+        lines = [f"Partner: {partner.partner_id} ({partner.partner_name})"]
+        lines.append(f"API key: {key}\n{SAVE_IT}" if key is not None else opened.warning)
         if webhook_secret is not None:
             lines.append(f"Webhook secret: {webhook_secret}\n{SAVE_IT.replace('API key', 'webhook secret')}")
         self.show({**status_json(partner), "apiKey": key, "webhookSecret": webhook_secret}, *lines)

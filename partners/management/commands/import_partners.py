@@ -106,16 +106,20 @@ class Command(StaffCommand):
             return
         for partner_id, waits in self.waiting.items():
             self.say(f"{partner_id}: {waiting_sentence(waits)}")
-        for partner, key, webhook_secret in imported.created:
-            self.say(f"{partner.partner_id}: created\n  API key: {key}")
+        for opened in imported.created:
+            partner, key, webhook_secret = opened
+            self.say(f"{partner.partner_id}: created")
+            self.say(f"  API key: {key}" if key is not None else f"  {opened.warning}")
             if webhook_secret is not None:
                 self.say(f"  Webhook secret: {webhook_secret}")
         for partner in imported.updated:
             self.say(f"{partner.partner_id}: terms updated")
             if partner.partner_id in imported.webhook_secrets:
                 self.say(f"  Webhook secret: {imported.webhook_secrets[partner.partner_id]}")
-        if imported.created or imported.webhook_secrets:
-            what = "these API keys" if imported.created else "these secrets"
+        has_keys = any(opened.api_key is not None for opened in imported.created)
+        has_secrets = imported.webhook_secrets or any(opened.webhook_secret for opened in imported.created)
+        if has_keys or has_secrets:
+            what = "these API keys" if has_keys else "these secrets"
             self.say(SAVE_IT.replace("this API key", what).replace("It will", "They will"))
 
     def _import_all(self, entries: list[dict[str, object]], agreed: list[config_file.Planned]) -> config_file.Imported:
