@@ -1,4 +1,6 @@
-"""What each change of a loan changes of its partner's figures by day, and on which (`partners.daily_figures`). Pure.
+"""What each change of a loan changes of its partner's figures by day, and on which. Pure.
+
+The figures are `partners.figures.daily_figures`.
 
 The loan is as it was read before the change.
 """
@@ -7,7 +9,7 @@ import datetime as dt
 
 from loans.models import LoanStatus, PartnerLoan
 from partner_platform.core import clock
-from partners.daily_figures import DayMove
+from partners.figures.daily_figures import DayMove
 
 
 def drawn(loan: PartnerLoan, *, times: int = 1) -> DayMove:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from audit.services import Change, record_changes
 from loans.models import PartnerLoan
 from loans.objects.events import LoanEvent, record_loan_events
-from partners.daily_figures import DayMove, move_days
+from partners.figures.daily_figures import DayMove, move_days
 
 
 def loan_target(loan: PartnerLoan) -> str:

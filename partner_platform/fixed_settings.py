@@ -1,9 +1,29 @@
 """The settings that no environment variable changes; `settings` takes all of them over.
 
-Middleware, Celery's way of running tasks and their schedule, the REST framework, the schema, passwords, language.
+Templates, middleware, Celery's way of running tasks and their schedule, the REST framework, the schema, passwords,
+language, what is logged how.
 """
 
 import datetime as dt
+from pathlib import Path
+from typing import Any
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
 
 MIDDLEWARE = [
     "audit.calls.forwarding.ForwardedHeadersMiddleware",
@@ -141,3 +161,23 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "partner_platform.core.context.RequestIdFilter"}},
+    "formatters": {
+        "line": {
+            "()": "partner_platform.core.secrets.masking.MaskingFormatter",
+            "format": "{asctime} {levelname:<7} {name} [{request_id}] {message}",
+            "style": "{",
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery": {"level": "WARNING"},
+        "web3": {"level": "WARNING"},
+        "urllib3": {"level": "ERROR"},
+    },
+}

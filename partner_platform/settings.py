@@ -5,9 +5,6 @@ start without them.
 lists every variable. Settings that no variable changes are in `fixed_settings`.
 """
 
-from pathlib import Path
-from typing import Any
-
 import environ
 
 from partner_platform.core import live
@@ -18,8 +15,7 @@ from partner_platform.core.networks import require_networks
 from partner_platform.core.secrets import crypto
 from partner_platform.core.secrets.derived import signing_key_of_tokens
 from partner_platform.fixed_settings import *  # noqa: F403
-
-BASE_DIR = Path(__file__).resolve().parent.parent
+from partner_platform.fixed_settings import BASE_DIR, LOGGING, SIMPLE_JWT
 
 env = environ.Env()
 if env_file := env.str("ENV_FILE", default=""):
@@ -38,7 +34,7 @@ if PLATFORM_ENVIRONMENT not in ("live", "sandbox"):
 IS_SANDBOX = PLATFORM_ENVIRONMENT == "sandbox"
 
 # Access tokens of staff are signed with a key that serves for nothing else.
-SIMPLE_JWT = {**SIMPLE_JWT, "SIGNING_KEY": signing_key_of_tokens(SECRET_KEY)}  # noqa: F405
+SIMPLE_JWT = {**SIMPLE_JWT, "SIGNING_KEY": signing_key_of_tokens(SECRET_KEY)}
 
 # Stored secrets are encrypted with the first key and readable with all of them.
 FIELD_ENCRYPTION_KEYS = crypto.require_keys(env.list("FIELD_ENCRYPTION_KEYS"))
@@ -69,21 +65,6 @@ INSTALLED_APPS = [
     "webhooks",
     "staff",
     "sandbox",
-]
-
-TEMPLATES: list[dict[str, Any]] = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-            ]
-        },
-    }
 ]
 
 # --- Stores --------------------------------------------------------------------------------------------------------
@@ -302,26 +283,7 @@ STATICFILES_DIRS = [BASE_DIR / "partner_platform" / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = IS_SANDBOX
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "partner_platform.core.context.RequestIdFilter"}},
-    "formatters": {
-        "line": {
-            "()": "partner_platform.core.secrets.masking.MaskingFormatter",
-            "format": "{asctime} {levelname:<7} {name} [{request_id}] {message}",
-            "style": "{",
-        },
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {
-        "django.request": {"level": "ERROR"},
-        "celery": {"level": "WARNING"},
-        "web3": {"level": "WARNING"},
-        "urllib3": {"level": "ERROR"},
-    },
-}
+LOGGING = {**LOGGING, "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")}}
 
 if not IS_SANDBOX:
     live.require_safe(globals())

@@ -178,7 +178,7 @@ class PartnerDailyUsage(models.Model):
     """A partner's figures of one UTC day: what its daily limit counts, and what analytics add up.
 
     `borrowed` is that of accepted loans, less those that failed (`partners.limits`); the others are those of
-    `partners.daily_figures`.
+    `partners.figures.daily_figures`.
     """
 
     id = UUIDPrimaryKey()

@@ -21,7 +21,7 @@ from loans.states import require_transition
 from partner_platform.core import clock
 from partner_platform.core.invariants import InvariantViolation
 from partners import limits
-from partners.daily_figures import DayMove
+from partners.figures.daily_figures import DayMove
 
 
 def book_payment(

@@ -1,5 +1,5 @@
-"""What a partner's usage rows say of payments and defaults, by the day of each (`partners.daily_figures`), against the
-loans and repayments themselves.
+"""What a partner's usage rows (`partners.figures.daily_figures`) say of payments and defaults, by the day of each, against
+the loans and repayments themselves.
 
 A full comparison adds up every day as it reads the rows. A quick one compares what a partner's rows add up to with the
 sums that its loans have in `days`; only where these differ are the partner's days added up again.
@@ -16,7 +16,7 @@ from loans.reconciliation.days import FIGURES, check_rows
 from loans.reconciliation.findings import BooksFinding
 from loans.reconciliation.records import LoanRecord, RepaymentRecord
 from partner_platform.core.database.rows import as_day, as_uuid
-from partners.daily_figures import COLUMNS
+from partners.figures.daily_figures import COLUMNS
 from partners.models import Partner, PartnerDailyUsage
 
 BY_EVENT = ("repaid", "repaid_loans", "defaulted_loans")

@@ -36,7 +36,7 @@ from partner_platform.core import clock
 from partner_platform.core.errors import ErrorCode
 from partner_platform.core.invariants import InvariantViolation
 from partners import limits
-from partners.daily_figures import DayMove
+from partners.figures.daily_figures import DayMove
 
 REASON = "a reorganization of the chain"
 _TOLD = {LedgerEntryKind.PAYMENT: EventType.LOAN_REPAYMENT, LedgerEntryKind.LIQUIDATION: EventType.LOAN_LIQUIDATED}

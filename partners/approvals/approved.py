@@ -46,8 +46,9 @@ def _create(arguments: Arguments, actor: Staff, prepared: object) -> Secrets:
         scopes=given["scopes"],
         **terms.from_api(given["terms"]),
     )
-    secrets = {"partnerId": opened.partner.partner_id, "apiKey": opened.api_key}
-    return secrets | ({} if opened.webhook_secret is None else {"webhookSecret": opened.webhook_secret})
+    made = {"apiKey": opened.api_key, "webhookSecret": opened.webhook_secret}
+    secrets = {name: secret for name, secret in made.items() if secret is not None}
+    return {"partnerId": opened.partner.partner_id, **secrets}
 
 
 def _activate(arguments: Arguments, actor: Staff, prepared: object) -> Secrets:

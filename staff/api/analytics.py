@@ -19,9 +19,10 @@ from partner_platform.core.money import percent
 from partner_platform.core.openapi.fields import BaseUnits, Count
 from partner_platform.core.openapi.operations import CSV, Caller, OperationDoc, ResponseDoc, described
 from partner_platform.core.web.serializers import OneOfField
-from partners import analytics, selectors
-from partners.analytics import Analytics
+from partners import selectors
 from partners.api.common import returned, validated
+from partners.figures import analytics
+from partners.figures.analytics import Analytics
 from staff.api.common import PartnerIdPath, StaffViewSet
 
 PERIODS = {"7d": 7, "30d": 30, "90d": 90, "365d": 365}

@@ -27,7 +27,7 @@ from loans.services.settle_borrow import settle_borrow
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.invariants import InvariantViolation
-from partners.daily_figures import COLUMNS, DayMove, move_days
+from partners.figures.daily_figures import COLUMNS, DayMove, move_days
 from partners.models import Partner, PartnerDailyUsage
 from tests.core.concurrency import at_once
 from tests.factories import PartnerFactory

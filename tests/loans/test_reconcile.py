@@ -15,7 +15,7 @@ from loans.models import OaidCredit, PartnerLoan, ReconciliationRun, SolvencyPos
 from loans.reconciliation import own_events
 from loans.reconciliation.run import reconcile
 from loans.services import follow
-from partners.daily_figures import COLUMNS
+from partners.figures.daily_figures import COLUMNS
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.factories import DOLLAR
 from tests.support.actors import repay_on_chain, set_interest_rate, transfer_usdc

@@ -24,7 +24,7 @@ from loans.reconciliation import freezing, repairs
 from loans.reconciliation import run as module
 from loans.reconciliation.run import due_run, reconcile
 from loans.services import follow
-from partners.daily_figures import COLUMNS
+from partners.figures.daily_figures import COLUMNS
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from tests.factories import DOLLAR
 from tests.support import books

@@ -44,11 +44,11 @@ from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.ethereum import parse_address
 from partners.models import ApiKey, Partner
-from staff.access.tokens import new_access_token
 from tests.factories import ApiKeyFactory, LoanFactory, PartnerFactory
 from tests.support.acting import group_of
 from tests.support.books_rows import BooksRows, pool_log, repaid_log
 from tests.support.planner import assert_uses_index
+from tests.support.signing_in import tokens_of
 
 pytestmark = pytest.mark.django_db
 
@@ -500,7 +500,7 @@ def test_staff_with_the_right_read_any_partners_month(story: Story) -> None:
     for role in ("auditor", "viewer"):
         user = User.objects.create(username=role, is_staff=True)
         user.groups.add(group_of(role))
-        headers = {"Authorization": f"Bearer {new_access_token(user)}"}
+        headers = {"Authorization": f"Bearer {tokens_of(user).access}"}
         path = f"/admin/partners/{story.partner.partner_id}/statements/{OCTOBER}"
         answers[role] = Client().get(path, headers=headers)
         if role == "auditor":

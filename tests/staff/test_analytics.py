@@ -10,7 +10,7 @@ from django.test import Client
 
 from loans.models import LoanStatus
 from partner_platform.core import clock
-from partners import analytics
+from partners.figures import analytics
 from partners.models import Partner, PartnerDailyUsage
 from tests.factories import LoanFactory, PartnerFactory
 from tests.support.acting import group_of

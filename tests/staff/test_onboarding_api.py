@@ -12,9 +12,9 @@ from audit.models import AuditEntry
 from partners import services
 from partners.models import Partner
 from partners.onboarding.models import Onboarding, OnboardingContact, OnboardingDocument, OnboardingNote
-from staff.access.tokens import new_access_token
 from tests.factories import PartnerFactory
 from tests.support.acting import group_of, staff
+from tests.support.signing_in import tokens_of
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ class Caller:
     def __init__(self, role: str) -> None:
         self.user = User.objects.create(username=f"{role}-person", is_staff=True)
         self.user.groups.add(group_of(role))
-        self.headers = {"Authorization": f"Bearer {new_access_token(self.user)}"}
+        self.headers = {"Authorization": f"Bearer {tokens_of(self.user).access}"}
 
     def __call__(self, method: str, path: str, body: Mapping[str, object] | None = None, **headers: str) -> Any:
         data = {} if body is None else {"data": body, "content_type": "application/json"}

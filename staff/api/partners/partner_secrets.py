@@ -25,7 +25,7 @@ from partners.api.common import returned, validated
 from partners.api.credentials import SAVE_SECRET, GraceBody
 from partners.idempotency.view import idempotent
 from staff.api.common import PartnerIdPath, StaffViewSet, actor_of
-from staff.api.partners import SAVE_WEBHOOK_SECRET
+from staff.api.partners.partners import SAVE_WEBHOOK_SECRET
 from webhooks import selectors as webhook_selectors
 from webhooks.api.fields import NoBody
 from webhooks.services import endpoints

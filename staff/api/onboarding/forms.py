@@ -18,7 +18,7 @@ from partner_platform.core.openapi.operations import (
 from partner_platform.core.web.serializers import OneOfField, StrictCharField, StrictSerializer
 from partners.api.common import returned
 from partners.onboarding.models import DocumentKind, Verdict
-from staff.api.onboarding import OnboardingPath
+from staff.api.onboarding.stages import OnboardingPath
 
 
 class DocumentPath(OnboardingPath):

@@ -23,8 +23,9 @@ from partner_platform.core.openapi.operations import (
 from partner_platform.core.web.serializers import OneOfField, StrictSerializer
 from partners import credentials, selectors, services
 from partners.api.common import returned, validated
-from partners.api.credentials import SAVE_KEY, GraceBody
+from partners.api.credentials import GraceBody
 from partners.idempotency.view import idempotent
+from partners.keys import SAVE_KEY
 from partners.models import ApiKey, Scope, all_scopes
 from partners.rules import is_live
 from staff.api.common import PartnerIdPath, StaffViewSet, actor_of

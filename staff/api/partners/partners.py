@@ -24,9 +24,9 @@ from partners.api.common import returned, validated
 from partners.idempotency.view import idempotent
 from partners.models import PartnerStatus, PartnerTier
 from partners.selectors import PartnerSelection
-from staff.api.clashes import again_after_clash
 from staff.api.common import PartnerIdPath, StaffViewSet, actor_of
-from staff.api.partner_object import (
+from staff.api.partners.clashes import again_after_clash
+from staff.api.partners.partner_object import (
     CHANGED_EXAMPLE,
     PARTNER_EXAMPLE,
     ChangedPartner,
@@ -34,7 +34,7 @@ from staff.api.partner_object import (
     present_changed,
     present_partner,
 )
-from staff.api.term_fields import TermsBody
+from staff.api.partners.term_fields import TermsBody
 
 SAVE_WEBHOOK_SECRET = "Save this webhook secret securely. It will not be shown again!"  # noqa: S105 - a sentence
 

@@ -23,13 +23,13 @@ from partner_platform.core.openapi.operations import (
 )
 from partners import services, terms
 from partners.api.common import validated
-from partners.api.credentials import SAVE_KEY
 from partners.idempotency.view import idempotent
+from partners.keys import SAVE_KEY
 from partners.models import PartnerStatus, PartnerTier
 from partners.services import Opened
-from staff.api.clashes import again_after_clash
 from staff.api.common import EXAMPLE_PARTNER_ID, StaffViewSet, actor_of
-from staff.api.term_fields import NewPartnerBody
+from staff.api.partners.clashes import again_after_clash
+from staff.api.partners.term_fields import NewPartnerBody
 
 
 class OpenedPartner(serializers.Serializer):

@@ -18,8 +18,8 @@ from partners.idempotency.view import idempotent
 from partners.onboarding import records
 from partners.onboarding.models import OnboardingContact, OnboardingDocument, OnboardingNote
 from staff.api.common import actor_of
-from staff.api.onboarding import OnboardingViews
-from staff.api.onboarding_forms import (
+from staff.api.onboarding.stages import OnboardingViews
+from staff.api.onboarding.stages.forms import (
     ADD_CONTACT,
     ADD_DOCUMENT,
     ADD_NOTE,

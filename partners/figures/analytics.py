@@ -1,7 +1,7 @@
 """Endpoint 15's figures: a partner's, or those of all partners, of the last days and of each of them.
 
-Read from a row a day (`partners.daily_figures`), so that an answer costs the same however many loans there are; over
-all partners it reads a row of each partner and day. Days are UTC days, the last is today.
+Read from a row a day (`partners.figures.daily_figures`), so that an answer costs the same however many loans there
+are; over all partners it reads a row of each partner and day. Days are UTC days, the last is today.
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from django.db.models import QuerySet, Sum
 
 from partner_platform.core import clock
-from partners.daily_figures import COLUMNS
+from partners.figures.daily_figures import COLUMNS
 from partners.models import Partner, PartnerDailyUsage
 
 ONE_DAY = dt.timedelta(days=1)

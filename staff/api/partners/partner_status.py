@@ -21,7 +21,7 @@ from partners.api.common import returned, validated
 from partners.idempotency.view import idempotent
 from partners.models import SuspensionScope
 from staff.api.common import PartnerIdPath, StaffViewSet, actor_of
-from staff.api.partner_object import CHANGED_EXAMPLE, PARTNER_EXAMPLE, ChangedPartner, present_changed
+from staff.api.partners.partner_object import CHANGED_EXAMPLE, PARTNER_EXAMPLE, ChangedPartner, present_changed
 from webhooks.api.fields import NoBody
 
 MAX_REASON = 200

@@ -1,0 +1,1 @@
+"""Onboarding: a partner's stages, documents, contacts and notes."""

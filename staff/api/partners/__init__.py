@@ -1,0 +1,1 @@
+"""Partners, their keys and secrets: opening, changing, stopping, the list."""
