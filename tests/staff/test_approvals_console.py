@@ -1,5 +1,6 @@
 """Approvals in the console and by a command: a form says that its change waits, a page of its own decides."""
 
+import datetime as dt
 from io import StringIO
 from typing import Any
 
@@ -11,8 +12,10 @@ from pytest_django.fixtures import Settings
 
 from authority.models import Approval, GlassBreak
 from authority.roles import Role
+from partner_platform.core import clock
 from partners import keys, services
 from partners.models import ApiKey, Partner, PartnerStatus, SentForm
+from staff.models import ConsoleSession
 from tests.factories import DOLLAR, ApiKeyFactory, PartnerFactory
 from tests.partners.test_admin import KEY, change_form
 from tests.support import console as support
@@ -161,3 +164,17 @@ def test_a_command_shows_the_change_and_approves_or_rejects_it_as_somebody(ann: 
 
     limits = {partner.pk: partner.daily_borrow_limit // DOLLAR for partner in Partner.objects.all()}
     assert limits == {first.pk: 2_000, second.pk: 1_000}
+
+
+def test_who_decides_proves_again_who_they_are_where_that_was_some_time_ago(ann: Client, bob: Client) -> None:
+    partner = PartnerFactory.create(status=PartnerStatus.SUSPENDED)
+    more: dict[str, Any] = {"confirmed": "yes", f"seen_{partner.pk}": "0"}
+    support.act(ann, PARTNERS, "activate", partner, **more)
+    row = the_approval()
+    bob.get("/console/")
+    ConsoleSession.objects.update(proved_at=clock.now() - dt.timedelta(hours=1))
+
+    page = decide(bob, row, "approve")
+
+    assert "step_up_password" in page.content.decode()
+    assert (the_approval().status, Partner.objects.get().status) == ("WAITING", PartnerStatus.SUSPENDED)
