@@ -12,7 +12,6 @@ from django.urls import path
 from authority.rights import Right
 from partner_platform.core.console.model_admin import ReadOnlyInline
 from partner_platform.core.errors import BadRequest
-from partner_platform.core.money import format_dollars
 from partner_platform.core.postponed import Postponed
 from partners import credentials, services, settlement_addresses, terms
 from partners.console import sent_forms
@@ -21,6 +20,7 @@ from partners.console.key_admin import ApiKeyAdmin
 from partners.console.mail_admin import OutgoingMailAdmin
 from partners.console.onboarding_admin import DocumentAdmin, NoteAdmin, OnboardingAdmin
 from partners.console.one_time_forms import TOKEN, OneTimeAdmin, acting_staff, to_outcome
+from partners.console.partner_columns import SUMS, PartnerColumns
 from partners.console.shown_once import ask_to_activate, show_outcome
 from partners.console.stopping_admin import BorrowingPauseAdmin, SuspensionActions
 from partners.models import ApiKey, Partner
@@ -35,8 +35,6 @@ __all__ = [
     "PartnerAdmin",
 ]
 
-SUMS = ("current_outstanding_dollars", "total_borrowed_dollars", "total_repaid_dollars", "utilisation")
-
 
 class ApiKeyInline(ReadOnlyInline):
     """A partner's keys, without the keys themselves."""
@@ -47,7 +45,7 @@ class ApiKeyInline(ReadOnlyInline):
 
 
 @admin.register(Partner)
-class PartnerAdmin(SuspensionActions, OneTimeAdmin):
+class PartnerAdmin(SuspensionActions, PartnerColumns, OneTimeAdmin):
     form = PartnerForm
     asks_first = ("activate", "narrow_suspension")
     is_adding_dangerous = True  # it makes a key
@@ -279,29 +277,3 @@ class PartnerAdmin(SuspensionActions, OneTimeAdmin):
     def former_settlement_addresses(self, partner: Partner) -> str:
         """Former addresses stay reserved for this partner."""
         return ", ".join(settlement_addresses.addresses_of(partner)[1:]) or "-"
-
-    @admin.display(description="daily limit", ordering="daily_borrow_limit")
-    def daily_limit(self, partner: Partner) -> str:
-        return format_dollars(partner.daily_borrow_limit)
-
-    @admin.display(description="total limit", ordering="total_borrow_limit")
-    def total_limit(self, partner: Partner) -> str:
-        return format_dollars(partner.total_borrow_limit)
-
-    @admin.display(description="outstanding", ordering="current_outstanding")
-    def current_outstanding_dollars(self, partner: Partner) -> str:
-        return format_dollars(partner.current_outstanding)
-
-    @admin.display(description="total borrowed")
-    def total_borrowed_dollars(self, partner: Partner) -> str:
-        return format_dollars(partner.total_borrowed)
-
-    @admin.display(description="total repaid")
-    def total_repaid_dollars(self, partner: Partner) -> str:
-        return format_dollars(partner.total_repaid)
-
-    @admin.display(description="utilisation")
-    def utilisation(self, partner: Partner) -> str:
-        """Outstanding by total limit, rounded down: 100 % only where nothing is left."""
-        tenths = partner.current_outstanding * 1000 // max(partner.total_borrow_limit, 1)
-        return f"{tenths // 10}.{tenths % 10} %"

@@ -96,10 +96,8 @@ def create_partner(
         candidate = given_id or f"partner_{cleaned['key_label']}_{number + attempt:03d}"
         if selectors.by_partner_id(candidate) is None:
             partner = Partner(partner_id=candidate, status=status, created_by=actor, **cleaned)
-            new_key = _first_key(partner)
             try:
-                webhook_secret = run_in_transaction(lambda p=partner, k=new_key: _insert(p, k, given_id, chosen, actor))  # type: ignore[misc]
-                return Opened(partner, new_key.key if new_key else None, webhook_secret)
+                return _open(partner, given_id, chosen, actor)
             except IntegrityError:
                 # Another request took the id or the address between our check and the insert. Inside a caller's
                 # transaction nothing can be retried.
@@ -227,6 +225,12 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
     if problems:
         raise invalid_fields(problems)
     return partner_id, onboarding_rule.status_when_opened(status)
+
+
+def _open(partner: Partner, given_id: str | None, scopes: list[str], actor: str) -> Opened:
+    new_key = _first_key(partner)
+    webhook_secret = run_in_transaction(lambda: _insert(partner, new_key, given_id, scopes, actor))
+    return Opened(partner, new_key.key if new_key else None, webhook_secret)
 
 
 def _first_key(partner: Partner) -> keys.NewKey | None:

@@ -8,13 +8,13 @@ from staff.api.audit_logs import AuditLogsViewSet
 from staff.api.auth import SignInViewSet, SignOutViewSet
 from staff.api.loan_status import LoanStatusViewSet
 from staff.api.loans import LoansViewSet
+from staff.api.onboarding.records import OnboardingRecordsViewSet
 from staff.api.onboarding.stages import OnboardingViewSet
-from staff.api.onboarding.stages.records import OnboardingRecordsViewSet
 from staff.api.partners.keys import PartnerKeysViewSet, RegenerationViewSet
-from staff.api.partners.partners import PartnersViewSet
 from staff.api.partners.new_partner import NewPartnerViewSet
 from staff.api.partners.partner_secrets import PartnerSecretsViewSet
 from staff.api.partners.partner_status import PartnerStatusViewSet
+from staff.api.partners.partners import PartnersViewSet
 from staff.api.statements import PartnerStatementsViewSet
 from staff.api.stopping import BlockedWalletsViewSet, PlatformStateViewSet
 

@@ -1,5 +1,5 @@
-"""What a partner's usage rows (`partners.figures.daily_figures`) say of payments and defaults, by the day of each, against
-the loans and repayments themselves.
+"""What a partner's usage rows (`partners.figures.daily_figures`) say of payments and defaults, by the day of each,
+against the loans and repayments themselves.
 
 A full comparison adds up every day as it reads the rows. A quick one compares what a partner's rows add up to with the
 sums that its loans have in `days`; only where these differ are the partner's days added up again.

@@ -18,8 +18,7 @@ from partners.idempotency.view import idempotent
 from partners.onboarding import records
 from partners.onboarding.models import OnboardingContact, OnboardingDocument, OnboardingNote
 from staff.api.common import actor_of
-from staff.api.onboarding.stages import OnboardingViews
-from staff.api.onboarding.stages.forms import (
+from staff.api.onboarding.forms import (
     ADD_CONTACT,
     ADD_DOCUMENT,
     ADD_NOTE,
@@ -33,6 +32,7 @@ from staff.api.onboarding.stages.forms import (
     DocumentBody,
     NoteBody,
 )
+from staff.api.onboarding.stages import OnboardingViews
 
 M = TypeVar("M", bound=Model)
 

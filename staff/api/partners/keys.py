@@ -28,6 +28,7 @@ from partners.idempotency.view import idempotent
 from partners.keys import SAVE_KEY
 from partners.models import ApiKey, Scope, all_scopes
 from partners.rules import is_live
+from staff.api.approvals import WAITING
 from staff.api.common import PartnerIdPath, StaffViewSet, actor_of
 from webhooks.api.fields import MomentField
 
@@ -119,7 +120,10 @@ REGENERATE_KEY = OperationDoc(
     body=GraceBody,
     is_body_required=False,
     body_examples={"plan": {}, "inADay": {"gracePeriodHours": 24}},
-    answers=(returned("The new key", RegeneratedKey, {"success": True, "apiKey": _NEW_KEY, "warning": OLD_KEY_GONE}),),
+    answers=(
+        returned("The new key", RegeneratedKey, {"success": True, "apiKey": _NEW_KEY, "warning": OLD_KEY_GONE}),
+        WAITING,
+    ),
     errors=(*BODY_ERRORS, *IDEMPOTENCY_ERRORS, ErrorCode.PARTNER_NOT_FOUND),
 )
 LIST_PARTNERS_KEYS = OperationDoc(
@@ -152,6 +156,7 @@ ADD_KEY = OperationDoc(
             AddedKey,
             {"success": True, "apiKey": _NEW_KEY, "warning": SAVE_KEY, "key": {**_KEY_EXAMPLE, "lastUsedAt": None}},
         ),
+        WAITING,
     ),
     errors=(*BODY_ERRORS, *IDEMPOTENCY_ERRORS, ErrorCode.PARTNER_NOT_FOUND),
 )

@@ -26,7 +26,9 @@ from partners.api.common import validated
 from partners.idempotency.view import idempotent
 from partners.keys import SAVE_KEY
 from partners.models import PartnerStatus, PartnerTier
+from partners.onboarding.models import OnboardingStage
 from partners.services import Opened
+from staff.api.approvals import WAITING
 from staff.api.common import EXAMPLE_PARTNER_ID, StaffViewSet, actor_of
 from staff.api.partners.clashes import again_after_clash
 from staff.api.partners.term_fields import NewPartnerBody
@@ -39,6 +41,9 @@ class OpenedPartner(serializers.Serializer):
     partnerName = serializers.CharField()
     status = serializers.ChoiceField(choices=PartnerStatus.values)
     tier = serializers.ChoiceField(choices=PartnerTier.values)
+    stage = serializers.ChoiceField(
+        choices=OnboardingStage.values, required=False, help_text="Of its onboarding, where that is required."
+    )
 
 
 class PartnerCreated(serializers.Serializer):
@@ -46,7 +51,7 @@ class PartnerCreated(serializers.Serializer):
 
     success = Success()
     partner = OpenedPartner()
-    apiKey = serializers.CharField()
+    apiKey = serializers.CharField(allow_null=True, help_text="null: onboarding is required first.")
     webhookSecret = serializers.CharField(required=False, help_text="Where a `webhookUrl` was given.")
     warning = serializers.CharField()
 
@@ -97,6 +102,7 @@ CREATE_PARTNER = OperationDoc(
                 )
             },
         ),
+        WAITING,
     ),
     errors=(*BODY_ERRORS, *IDEMPOTENCY_ERRORS),
 )
@@ -126,8 +132,9 @@ def present_opened(opened: Opened) -> dict[str, object]:
             "partnerName": partner.partner_name,
             "status": partner.status,
             "tier": partner.tier,
+            **({"stage": opened.stage} if opened.api_key is None else {}),
         },
         "apiKey": opened.api_key,
         **({} if opened.webhook_secret is None else {"webhookSecret": opened.webhook_secret}),
-        "warning": SAVE_KEY,
+        "warning": opened.warning,
     }

@@ -20,6 +20,7 @@ from partners import selectors, services
 from partners.api.common import returned, validated
 from partners.idempotency.view import idempotent
 from partners.models import SuspensionScope
+from staff.api.approvals import WAITING
 from staff.api.common import PartnerIdPath, StaffViewSet, actor_of
 from staff.api.partners.partner_object import CHANGED_EXAMPLE, PARTNER_EXAMPLE, ChangedPartner, present_changed
 from webhooks.api.fields import NoBody
@@ -85,7 +86,7 @@ ACTIVATE_PARTNER = OperationDoc(
     description="Right: `staff.activate_partners`.",
     path=PartnerIdPath,
     headers=(headers.IDEMPOTENCY_KEY,),
-    answers=(returned("The partner is active", ChangedPartner, CHANGED_EXAMPLE),),
+    answers=(returned("The partner is active", ChangedPartner, CHANGED_EXAMPLE), WAITING),
     errors=(ErrorCode.IDEMPOTENCY_KEY_IN_USE, ErrorCode.PARTNER_NOT_FOUND),
 )
 

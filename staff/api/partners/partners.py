@@ -24,6 +24,7 @@ from partners.api.common import returned, validated
 from partners.idempotency.view import idempotent
 from partners.models import PartnerStatus, PartnerTier
 from partners.selectors import PartnerSelection
+from staff.api.approvals import WAITING
 from staff.api.common import PartnerIdPath, StaffViewSet, actor_of
 from staff.api.partners.clashes import again_after_clash
 from staff.api.partners.partner_object import (
@@ -102,7 +103,7 @@ UPDATE_PARTNER = OperationDoc(
     headers=(headers.IDEMPOTENCY_KEY,),
     body=TermsBody,
     body_examples={"plan": {"dailyBorrowLimit": "75000000000", "totalBorrowLimit": "300000000000", "tier": "PREMIUM"}},
-    answers=(returned("The partner as it is now", UpdatedPartner, CHANGED_EXAMPLE),),
+    answers=(returned("The partner as it is now", UpdatedPartner, CHANGED_EXAMPLE), WAITING),
     errors=(*BODY_ERRORS, *IDEMPOTENCY_ERRORS, ErrorCode.PARTNER_NOT_FOUND),
 )
 

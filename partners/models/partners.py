@@ -1,12 +1,4 @@
-"""Partners: who may lend through the platform, within which limits, with which keys.
-
-A `Partner` carries its terms (limits, fee, settlement address) and the running sums that the limits are checked
-against; those sums move only by the guarded updates in `partners.limits`. An `ApiKey` is stored as its SHA-256; the key
-itself is returned once, in the response that created it. Invariants (M1, M4): `current_outstanding` never passes
-`total_borrow_limit` by a borrow, a day's `borrowed` never passes `daily_borrow_limit`, and both equal what the loans
-add up to. A `SettlementAddress` is one partner's for ever (M3). How far a new partner is stands in
-`partners.onboarding.models`. Amounts are USDC base units. Source: plan, Partner schema.
-"""
+"""A partner, its addresses and its figures of each day; the platform's pause of new borrows."""
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator
@@ -16,7 +8,6 @@ from partner_platform.core import clock
 from partner_platform.core.fields import AddressField, BaseUnitsField, EncryptedField, UUIDPrimaryKey
 from partner_platform.core.money import BASIS_POINTS
 from partner_platform.core.web import api_versions
-from partners.onboarding import models as onboarding  # noqa: F401 - Django finds an app's models here
 
 
 class PartnerStatus(models.TextChoices):
@@ -45,21 +36,6 @@ class RepaymentFunding(models.TextChoices):
 
     PROVEN = "PROVEN"
     TRUSTED = "TRUSTED"
-
-
-class Scope(models.TextChoices):
-    """What an API key may do."""
-
-    READ = "read"
-    BORROW = "borrow"
-    REPAY = "repay"
-    WEBHOOKS = "webhooks"  # write endpoints, rotate their secrets, send events again
-    MANAGE = "manage"  # rotate the partner's own keys and signing secret
-
-
-def all_scopes() -> list[str]:
-    """The scopes of a key that was not narrowed; `manage` is given on purpose only."""
-    return [scope for scope in Scope.values if scope != Scope.MANAGE]
 
 
 def signature_v1_by_default() -> bool:
@@ -206,103 +182,3 @@ class PartnerDailyUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.partner_id} {self.day}: {self.borrowed}"
-
-
-class ApiKey(models.Model):
-    """An API key, stored as its SHA-256 (hex); `prefix`, its first 16 characters, is shown to people."""
-
-    id = UUIDPrimaryKey()
-    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="api_keys")
-    key_hash = models.CharField(max_length=64, unique=True)
-    prefix = models.CharField(max_length=16)
-    created_at = models.DateTimeField(default=clock.now)
-    scopes = models.JSONField(default=all_scopes)
-    expires_at = models.DateTimeField(null=True, blank=True)  # set when made, or by a rotation with grace
-    revoked_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["partner", "created_at"], name="apikey_partner"),
-            models.Index(fields=["revoked_at", "expires_at"], name="apikey_expiry"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.prefix}…"
-
-
-class IdempotencyKey(models.Model):
-    """What an `Idempotency-Key` was used for (`partners.idempotency.records`).
-
-    `id` is made of caller, method, path and key. `subject_id` is what the request made (a loan, a repayment); `answer`
-    or `sealed_answer` is the JSON of the first answer, and `status_code` is 0 until there is one.
-    """
-
-    id = UUIDPrimaryKey()
-    caller = models.CharField(max_length=80)  # partner:{id} or staff:{id}
-    method = models.CharField(max_length=10)
-    path = models.CharField(max_length=300)
-    key = models.CharField(max_length=255)
-    fingerprint = models.CharField(max_length=64)  # SHA-256 of the body
-    subject_id = models.UUIDField(null=True, blank=True)
-    status_code = models.PositiveSmallIntegerField(default=0)
-    answer = models.TextField(blank=True, default="")
-    sealed_answer = EncryptedField()  # in place of `answer` where that holds a secret
-    headers = models.JSONField(default=dict)
-    created_at = models.DateTimeField(default=clock.now)
-    expires_at = models.DateTimeField()
-
-    class Meta:
-        indexes = [models.Index(fields=["expires_at"], name="idempotency_expiry")]
-
-    def __str__(self) -> str:
-        return f"{self.key} of {self.caller}"
-
-
-class SentForm(models.Model):
-    """A console form that was submitted: each can be submitted once, and a secret it created is shown once.
-
-    `id` is the random token that the form carried. `secret` is kept until it was shown or ten minutes have passed
-    (`partners.console.sent_forms`).
-    """
-
-    id = UUIDPrimaryKey()
-    sent_by = models.CharField(max_length=200)  # the user's name
-    partner = models.ForeignKey(Partner, null=True, on_delete=models.PROTECT, related_name="+")
-    what = models.CharField(max_length=300, blank=True, default="")  # a sentence about what was done
-    kind = models.CharField(max_length=40, blank=True, default="")  # of secret, such as "API key"
-    secret = EncryptedField()
-    shown_at = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(default=clock.now)
-
-    class Meta:
-        indexes = [models.Index(fields=["created_at"], name="sentform_time")]
-
-    def __str__(self) -> str:
-        return f"{self.id} by {self.sent_by}"
-
-
-class OutgoingMail(models.Model):
-    """An e-mail to a partner's contact, or without a partner to a member of staff, written in the transaction of what
-    it tells of and sent afterwards.
-
-    `once` is what it is about: the same is told once (`partners.notices.mail`).
-    """
-
-    id = UUIDPrimaryKey()
-    partner = models.ForeignKey(Partner, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    once = models.CharField(max_length=120, unique=True)
-    recipient = models.EmailField()
-    subject = models.CharField(max_length=200)
-    text = models.TextField()
-    attempts = models.PositiveIntegerField(default=0)
-    due_at = models.DateTimeField(null=True, blank=True, default=clock.now)  # of the next try; None: sent or given up
-    sent_at = models.DateTimeField(null=True, blank=True)
-    last_error = models.CharField(max_length=300, blank=True, default="")
-    created_at = models.DateTimeField(default=clock.now)
-
-    class Meta:
-        indexes = [models.Index(fields=["due_at"], name="mail_due")]
-
-    def __str__(self) -> str:
-        return f"{self.subject} to {self.recipient}"
