@@ -58,8 +58,10 @@ class PasswordStep(LoginView):
         return HttpResponseRedirect(pending.finish(self.request, user, with_factor=False))
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        user = User.objects.filter(username=form.cleaned_data.get("username", "")).first()
-        sessions.record_failed_sign_in(user=user, device=device_of(self.request), step="password")
+        typed = form.cleaned_data
+        if typed.get("username") and typed.get("password"):  # an empty form is no try
+            user = User.objects.filter(username=typed["username"]).first()
+            sessions.record_failed_sign_in(user=user, device=device_of(self.request), step="password")
         return super().form_invalid(form)
 
 
@@ -81,7 +83,7 @@ def factor(request: HttpRequest) -> HttpResponse:
     """The second step of who has a second factor."""
     user = pending.pending_user(request)
     if user is None or not has_second_factor(user):
-        return _from_the_start()
+        return _from_the_start(request)
     problem = ""
     if request.method == "POST":
         problem = proving.problem_of_proof(request, user, step="second_factor")
@@ -89,7 +91,7 @@ def factor(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(pending.finish(request, user, with_factor=True))
         pending.note_wrong(request)
         if pending.pending_user(request) is None:
-            return _from_the_start()
+            return _from_the_start(request)
     context = {**_context(request, "Second factor"), **proving.fields_for(user), "problem": problem}
     status = 429 if problem == proving.TOO_MANY else 200
     return TemplateResponse(request, FACTOR_PAGE, context, status=status, headers=NO_STORE)
@@ -103,7 +105,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
     """The second step of who must have a second factor and has none: adds one, then signs in."""
     user = pending.pending_user(request)
     if user is None or has_second_factor(user):
-        return _from_the_start()
+        return _from_the_start(request)
     problem = ""
     if request.method == "POST":
         try:
@@ -126,8 +128,9 @@ def logout(request: HttpRequest) -> HttpResponse:
     return admin.site.logout(request)
 
 
-def _from_the_start() -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:login"))
+def _from_the_start(request: HttpRequest) -> HttpResponse:
+    """There is no first step that this could follow."""
+    return HttpResponseRedirect(reverse("admin:index" if admin.site.has_permission(request) else "admin:login"))
 
 
 def _context(request: HttpRequest, title: str) -> dict[str, object]:

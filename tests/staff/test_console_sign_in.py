@@ -215,6 +215,7 @@ def test_a_sign_in_that_began_ends_after_ten_minutes_and_with_the_password_or_th
 def test_a_wrong_password_is_recorded_and_what_was_typed_as_an_unknown_name_is_not(client: Client, ann: User) -> None:
     give_password(client, password="wrong")
     give_password(client, username="my secret password")
+    client.post(LOGIN, {"username": "ann"})
     entries = AuditEntry.objects.filter(action="staff.sign_in_failed").order_by("timestamp")
     assert [entry.target for entry in entries] == ["staff:ann", "staff:?"]
     assert all("password" not in entry.target and "wrong" not in str(entry.after) for entry in entries)
