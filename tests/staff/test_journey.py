@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 
 from audit.models import AuditEntry
+from partners import settlement_addresses
 from partners.models import ApiKey, IdempotencyKey, Partner
 from tests.staff.world import PLANS_PARTNER, StaffWorld
 from tests.support.staff_api import StaffApi
@@ -170,6 +171,23 @@ def test_a_bad_term_is_named_and_nothing_is_opened(world: StaffWorld) -> None:
     answer = world.api.post("/admin/partners/create", taken)
     said = f"Belongs to {world.partner.partner_id}, now or formerly."
     assert (answer.status_code, answer.json()["details"]) == (400, {"settlementAddress": [said]})
+    assert Partner.objects.count() == 1
+
+
+def test_an_address_that_another_takes_at_the_same_moment_is_named_and_no_bug(
+    world: StaffWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, looks = settlement_addresses.require_free, []
+
+    def look(address: str, **whose: Any) -> None:
+        looks.append(address)
+        if len(looks) > 1:  # at the first look it was free
+            really(address, **whose)
+
+    monkeypatch.setattr(settlement_addresses, "require_free", look)
+    taken = {**PLANS_PARTNER, "settlementAddress": world.partner.settlement_address}
+    answer = world.api.post("/admin/partners/create", taken, **{"Idempotency-Key": "opening-1"})
+    assert (answer.status_code, list(answer.json()["details"]), len(looks)) == (400, ["settlementAddress"], 2)
     assert Partner.objects.count() == 1
 
 
