@@ -56,7 +56,10 @@ def _move(partner_id: uuid.UUID, day: dt.date, changes: Mapping[str, int]) -> No
     moved = {name: F(name) + change for name, change in changes.items()}
     if of_day.filter(**at_least).update(**moved) == 1:
         return
-    if at_least or of_day.exists():
+    if at_least:
         raise InvariantViolation(f"M4: partner {partner_id}: the figures of {day} could not move by {dict(changes)}")
+    if of_day.exists():  # PostgreSQL shows what another transaction committed since
+        of_day.update(**moved)
+        return
     with again_if_taken():
         PartnerDailyUsage.objects.create(partner_id=partner_id, day=day, **changes)
