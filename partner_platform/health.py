@@ -121,7 +121,7 @@ class _Readiness:
             try:
                 if time.monotonic() >= self._until:
                     found = {"database": _state(_database), "redis": _state(_redis), "chain": _state(_chain)}
-                    self._states = {**found, "borrowing": _borrowing()}
+                    self._states = {**found, "borrowing": _borrowing() if found["database"] == "ok" else "unknown"}
                     self._until = time.monotonic() + KEPT_SECONDS
             finally:
                 self._lock.release()

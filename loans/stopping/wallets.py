@@ -102,8 +102,12 @@ def exposure_of(user_wallet: str) -> int:
 
     One query. A loan that failed, was repaid or was liquidated owes nothing.
     """
-    mine = PartnerLoan.objects.filter(user_wallet=user_wallet, status__in=[str(status) for status in _OPEN])
-    return mine.aggregate(total=Sum("outstanding_principal"))["total"] or 0
+    return open_loans(user_wallet).aggregate(total=Sum("outstanding_principal"))["total"] or 0
+
+
+def open_loans(user_wallet: str) -> QuerySet[PartnerLoan]:
+    """The loans of the wallet that may owe something, accepted ones included."""
+    return PartnerLoan.objects.filter(user_wallet=user_wallet, status__in=[str(status) for status in _OPEN])
 
 
 def ensure_wallet(user_wallet: str) -> None:
