@@ -55,6 +55,7 @@ SEEN_WITH: dict[Right, frozenset[str]] = {
             "partners.view_apikey",
             "partners.view_settlementaddress",
             "partners.view_partnerdailyusage",
+            "partners.view_borrowingpause",
         }
     ),
     Right.VIEW_LOANS: frozenset(
@@ -65,6 +66,7 @@ SEEN_WITH: dict[Right, frozenset[str]] = {
             "loans.view_oaidcredit",
             "loans.view_ledgerentry",
             "loans.view_reconciliationrun",
+            "loans.view_userwallet",
         }
     ),
     Right.VIEW_SETTLEMENT: frozenset(

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from uuid import uuid4
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -12,6 +11,7 @@ from django.template.response import TemplateResponse
 
 from authority.acting import staff_of
 from authority.rights import Right
+from loans.console.wallet_admin import UserWalletAdmin
 from loans.models import LedgerEntry, OaidCredit, PartnerLoan, ReconciliationRun, Repayment, SolvencyPosition
 from loans.positions.health import warning_factor_bps
 from loans.services.lifecycle import cure, mark_defaulted, times_defaulted
@@ -19,7 +19,16 @@ from partner_platform.core.collateral import LIQUIDATION_BPS
 from partner_platform.core.console.model_admin import ReadOnlyAdmin, ReadOnlyInline
 from partner_platform.core.errors import BadRequest
 from partner_platform.core.money import BASIS_POINTS, format_dollars
-from partners.console.one_time_forms import OneTimeActionForm, OneTimeAdmin
+from partners.console.one_time_forms import OneTimeAdmin, ReasonForm
+
+__all__ = [
+    "LedgerEntryAdmin",
+    "OaidCreditAdmin",
+    "PartnerLoanAdmin",
+    "ReconciliationRunAdmin",
+    "SolvencyPositionAdmin",
+    "UserWalletAdmin",
+]
 
 CURE_PAGE = "admin/loans/partnerloan/cure.html"
 
@@ -28,12 +37,6 @@ class RepaymentInline(ReadOnlyInline):
     model = Repayment
     fields = ("created_at", "amount", "status", "funding", "repaid_by", "tx_hash", "failure_reason")
     readonly_fields = fields
-
-
-class ReasonForm(OneTimeActionForm):
-    """Why: asked beside the action."""
-
-    reason = forms.CharField(max_length=300, required=False)
 
 
 @admin.register(PartnerLoan)

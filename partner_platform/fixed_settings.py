@@ -63,6 +63,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "carry-pause": {"task": "partners.tasks.carry_pause", "schedule": 10.0, "options": {"expires": 10}},
     "send-mail": {"task": "partners.tasks.send_mail", "schedule": 30.0, "options": {"expires": 30}},
     "follow-chain": {"task": "loans.tasks.follow_chain", "schedule": 2.0, "options": {"expires": 2}},
     "watch-loans": {"task": "loans.tasks.watch_loans", "schedule": 60.0, "options": {"expires": 60}},

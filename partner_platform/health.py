@@ -29,12 +29,17 @@ class Health(serializers.Serializer):
 
 
 class Readiness(serializers.Serializer):
-    """The state of what the service needs: `ok`, or `unavailable:` and the kind of the failure."""
+    """The state of what the service needs: `ok`, or `unavailable:` and the kind of the failure. Whether it takes new
+    borrows says nothing of its health.
+    """
 
     status = serializers.ChoiceField(choices=["ok", "unavailable"])
     database = serializers.CharField()
     redis = serializers.CharField()
     chain = serializers.CharField()
+    borrowing = serializers.ChoiceField(
+        choices=["open", "paused", "unknown"], help_text="`paused`: by the platform's staff. `unknown`: no database."
+    )
 
 
 class _HealthView(ContractView):
@@ -75,7 +80,7 @@ class Ready(_HealthView):
                     status=200,
                     when="All of them do",
                     body=Readiness,
-                    example={"status": "ok", **dict.fromkeys(DEPENDENCIES, "ok")},
+                    example={"status": "ok", **dict.fromkeys(DEPENDENCIES, "ok"), "borrowing": "open"},
                 ),
                 ResponseDoc(
                     status=503,
@@ -86,6 +91,7 @@ class Ready(_HealthView):
                         "database": "ok",
                         "redis": "unavailable: ConnectionError",
                         "chain": "ok",
+                        "borrowing": "open",
                     },
                 ),
             ),
@@ -93,7 +99,7 @@ class Ready(_HealthView):
     )
     def get(self, request: Request) -> Response:
         checks = readiness.states()
-        healthy = all(state == "ok" for state in checks.values())
+        healthy = all(checks[name] == "ok" for name in DEPENDENCIES)
         return Response({"status": "ok" if healthy else "unavailable", **checks}, status=200 if healthy else 503)
 
 
@@ -110,11 +116,12 @@ class _Readiness:
         self._until = 0.0
 
     def states(self) -> dict[str, str]:
-        """Each dependency's state."""
+        """Each dependency's state, and under `borrowing` whether new borrows are taken."""
         if time.monotonic() >= self._until and self._lock.acquire(blocking=not self._states):
             try:
                 if time.monotonic() >= self._until:
-                    self._states = {"database": _state(_database), "redis": _state(_redis), "chain": _state(_chain)}
+                    found = {"database": _state(_database), "redis": _state(_redis), "chain": _state(_chain)}
+                    self._states = {**found, "borrowing": _borrowing() if found["database"] == "ok" else "unknown"}
                     self._until = time.monotonic() + KEPT_SECONDS
             finally:
                 self._lock.release()
@@ -137,6 +144,15 @@ def _database() -> None:
     from partners.selectors import partner_count
 
     partner_count()
+
+
+def _borrowing() -> str:
+    from partners.selectors import is_borrowing_paused
+
+    try:
+        return "paused" if is_borrowing_paused() else "open"
+    except Exception:  # noqa: BLE001 - whatever it is, `database` tells
+        return "unknown"
 
 
 def _redis() -> None:

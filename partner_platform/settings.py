@@ -175,6 +175,17 @@ if not BORROW_CONSENT_VERSIONS or not set(BORROW_CONSENT_VERSIONS) <= {"1", "2"}
 MIN_BORROW = env.int("MIN_BORROW", default=1_000_000)
 if MIN_BORROW < 1:
     raise environ.ImproperlyConfigured("MIN_BORROW must be at least 1")
+# The most that all partners together lend to one wallet, in base units; empty: as much as its credit allows.
+WALLET_EXPOSURE_CAP = int(env.str("WALLET_EXPOSURE_CAP", default="") or 0) or None
+# Who is asked whether a wallet may borrow: the dotted path of a callable (docs/stopping.md); empty: nobody.
+WALLET_SCREENING = env.str("WALLET_SCREENING", default="")
+WALLET_SCREENING_URL = env.str("WALLET_SCREENING_URL", default="")
+WALLET_SCREENING_TOKEN = env.str("WALLET_SCREENING_TOKEN", default="")
+WALLET_SCREENING_HOURS = env.int("WALLET_SCREENING_HOURS", default=24)  # so long an outcome counts
+WALLET_SCREENING_TIMEOUT_SECONDS = env.float("WALLET_SCREENING_TIMEOUT_SECONDS", default=5.0)
+WALLET_SCREENING_REQUIRED = env.bool("WALLET_SCREENING_REQUIRED", default=True)  # False: borrows go on without it
+if (WALLET_EXPOSURE_CAP or 1) < 1 or WALLET_SCREENING_HOURS < 1 or WALLET_SCREENING_TIMEOUT_SECONDS <= 0:
+    raise environ.ImproperlyConfigured("WALLET_EXPOSURE_CAP and WALLET_SCREENING_… must be positive")
 LOAN_DEFAULT_GRACE_SECONDS = env.int("LOAN_DEFAULT_GRACE_SECONDS", default=7 * 86_400)  # after a missed due date
 LOAN_DUE_SOON_SECONDS = env.int("LOAN_DUE_SOON_SECONDS", default=3 * 86_400)  # so long before a due date it is told
 HEALTH_WARNING_MARGIN_BPS = env.int("HEALTH_WARNING_MARGIN_BPS", default=1_000)  # how near liquidation is warned about

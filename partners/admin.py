@@ -21,9 +21,10 @@ from partners.console.key_admin import ApiKeyAdmin
 from partners.console.mail_admin import OutgoingMailAdmin
 from partners.console.one_time_forms import TOKEN, OneTimeAdmin, to_outcome
 from partners.console.shown_once import ask_to_activate, show_outcome
+from partners.console.stopping_admin import BorrowingPauseAdmin, SuspensionActions
 from partners.models import ApiKey, Partner
 
-__all__ = ["ApiKeyAdmin", "OutgoingMailAdmin", "PartnerAdmin"]
+__all__ = ["ApiKeyAdmin", "BorrowingPauseAdmin", "OutgoingMailAdmin", "PartnerAdmin"]
 
 SUMS = ("current_outstanding_dollars", "total_borrowed_dollars", "total_repaid_dollars", "utilisation")
 
@@ -37,15 +38,16 @@ class ApiKeyInline(ReadOnlyInline):
 
 
 @admin.register(Partner)
-class PartnerAdmin(OneTimeAdmin):
+class PartnerAdmin(SuspensionActions, OneTimeAdmin):
     form = PartnerForm
-    asks_first = ("activate",)
+    asks_first = ("activate", "narrow_suspension")
     only_to_send = (TOKEN, "same_name")
     inlines = [ApiKeyInline]
     list_display = (
         "partner_id",
         "partner_name",
         "status",
+        "suspended_for",
         "status_reason",
         "tier",
         "daily_limit",
@@ -59,6 +61,8 @@ class PartnerAdmin(OneTimeAdmin):
     ordering = ("partner_id",)
     actions = (
         "suspend",
+        "suspend_borrowing",
+        "narrow_suspension",
         "activate",
         "rotate_key_now",
         "rotate_key_with_grace",
@@ -80,7 +84,7 @@ class PartnerAdmin(OneTimeAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Partner | None = None) -> tuple[str, ...]:
         if obj is None:
             return ()
-        fixed = ("partner_id", "status", "status_reason", "former_settlement_addresses")
+        fixed = ("partner_id", "status", "suspended_for", "status_reason", "former_settlement_addresses")
         return (*fixed, "signing_required", "signature_v1_allowed", *SUMS, "created_by", "created_at", "last_used_at")
 
     def get_inlines(self, request: HttpRequest, obj: Partner | None) -> list[Any]:
@@ -95,9 +99,6 @@ class PartnerAdmin(OneTimeAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False  # loans and audit entries refer to partners for ever: suspend them instead
-
-    def has_suspend_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(Right.SUSPEND_PARTNERS)
 
     def has_activate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(Right.ACTIVATE_PARTNERS)
@@ -150,12 +151,6 @@ class PartnerAdmin(OneTimeAdmin):
 
     def response_add(self, request: HttpRequest, obj: Partner, post_url_continue: str | None = None) -> HttpResponse:
         return to_outcome(uuid.UUID(request.POST[TOKEN]))
-
-    @admin.action(description="Suspend: refuse their calls", permissions=["suspend"])
-    def suspend(self, request: HttpRequest, queryset: QuerySet[Partner]) -> None:
-        for partner in queryset.order_by("pk"):
-            services.suspend_partner(partner=partner, actor=staff_of(request.user))
-            self.message_user(request, f"{partner} is suspended.", messages.SUCCESS)
 
     @admin.action(description="Activate", permissions=["activate"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Partner]) -> HttpResponse | None:

@@ -31,7 +31,7 @@ from partner_platform.core.money import format_dollars
 from partners.models import Partner, PartnerDailyUsage, PartnerStatus
 from partners.notices.events import tell_limit_used
 from partners.notices.limit_marks import LimitType, LimitUse, Remaining, amounts_between_marks
-from partners.rules import require_active
+from partners.rules import require_active, require_borrowing
 
 MAX_LOOKS = 5
 
@@ -66,7 +66,8 @@ def reserve_limits(
 
     `daily_limit` and `total` (`total_of`) are the limits as the caller last read them (with the authenticated partner);
     they save a query each and are never trusted: a limit that changed since is read again. Raises `Forbidden` (partner
-    not active, daily limit, total limit, looked at in this order), which must leave the transaction.
+    not active), `Unavailable` (borrowing paused), `Forbidden` (daily limit, total limit), looked at in this order; it
+    must leave the transaction.
     """
     _require_positive(amount)
     expected = daily_limit
@@ -201,7 +202,9 @@ def _at_least(counted: Mapping[str, int]) -> dict[str, int]:
 
 
 def _take_from_partner(partner_id: uuid.UUID, amount: int, *, daily_limit: int, seen: LimitUse | None) -> bool:
-    mine = Partner.objects.filter(pk=partner_id, status=PartnerStatus.ACTIVE, daily_borrow_limit=daily_limit)
+    mine = Partner.objects.filter(
+        pk=partner_id, status=PartnerStatus.ACTIVE, borrowing_paused=False, daily_borrow_limit=daily_limit
+    )
     taken = {"current_outstanding": F("current_outstanding") + amount}
     between = amounts_between_marks(seen.limit, seen.marks_reached) if seen else None
     if seen and between and seen.used + amount < between[1]:
@@ -249,6 +252,7 @@ def _tell_day(partner: Partner, rise: int, day: dt.date) -> None:
 def _refuse(partner: Partner, amount: int, borrowed_today: Callable[[], int]) -> None:
     """Raise what stands against the amount now, in the plan's order; return where nothing does."""
     require_active(partner)
+    require_borrowing(partner)
     daily_remaining = partner.daily_borrow_limit - borrowed_today()
     if amount > daily_remaining:
         raise _daily_limit_exceeded(daily_remaining)

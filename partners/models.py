@@ -24,6 +24,13 @@ class PartnerStatus(models.TextChoices):
     INACTIVE = "INACTIVE"
 
 
+class SuspensionScope(models.TextChoices):
+    """What a suspended partner is refused: every call, or borrowing alone, so that it still reads and repays."""
+
+    ALL = "ALL"
+    BORROWING = "BORROWING"
+
+
 class PartnerTier(models.TextChoices):
     BASIC = "BASIC"
     PREMIUM = "PREMIUM"
@@ -68,12 +75,18 @@ class Partner(models.Model):
     key_label = models.CharField(max_length=20, help_text="The {partner} in pk_{partner}_{env}_…")
     public_key = AddressField(blank=True, default="", help_text="The partner's Ethereum address, optional")
     status = models.CharField(max_length=10, choices=PartnerStatus, default=PartnerStatus.ACTIVE)
+    suspension_scope = models.CharField(  # of a partner that is not suspended it is ALL
+        max_length=10, choices=SuspensionScope, default=SuspensionScope.ALL, editable=False
+    )
     status_reason = models.CharField(max_length=300, blank=True, default="", editable=False)
     status_changes = models.PositiveBigIntegerField(default=0, editable=False)  # counted, as are those of a wallet
     tier = models.CharField(max_length=10, choices=PartnerTier, default=PartnerTier.BASIC)
     daily_borrow_limit = BaseUnitsField(help_text="USDC base units a UTC day")
     total_borrow_limit = BaseUnitsField(help_text="USDC base units outstanding at once")
     current_outstanding = BaseUnitsField(default=0, editable=False)
+    # The platform's pause of new borrows, on each partner's row because the update that reserves a borrow's limits
+    # demands it there (`partners.stopping.pause`).
+    borrowing_paused = models.BooleanField(default=False, editable=False)
     platform_fee_percentage = models.PositiveIntegerField(
         default=50, validators=[MaxValueValidator(BASIS_POINTS - 1)], help_text="Basis points: 50 is 0.5 %"
     )
@@ -121,6 +134,23 @@ class Partner(models.Model):
 
     def __str__(self) -> str:
         return f"{self.partner_name} ({self.partner_id})"
+
+
+class BorrowingPause(models.Model):
+    """Whether the platform takes new borrows; one row (`partners.stopping.pause`). `actor`, `since` and `reason` are of
+    the last change, a pause or a resumption.
+    """
+
+    id = UUIDPrimaryKey()
+    is_paused = models.BooleanField(default=False)
+    actor = models.CharField(max_length=200, blank=True, default="")
+    since = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    changes = models.PositiveBigIntegerField(default=0)  # how often it was paused, resumed or given another reason
+    carried = models.PositiveBigIntegerField(default=0)  # counted up in each transaction that writes a partner by it
+
+    def __str__(self) -> str:
+        return "New borrows are paused" if self.is_paused else "New borrows are taken"
 
 
 class SettlementAddress(models.Model):

@@ -3,8 +3,14 @@
 import unicodedata
 import uuid
 
+from django.db.models import Q
+
 from partner_platform.core import clock
-from partners.models import ApiKey, Partner, PartnerStatus
+from partners.models import ApiKey, BorrowingPause, Partner, PartnerStatus, SuspensionScope
+
+PAUSE_ID = uuid.UUID("b0220000-0000-4000-8000-000000000001")  # of the one row of the platform
+# Partners whose calls are not all refused.
+HEARD = Q(status=PartnerStatus.ACTIVE) | Q(status=PartnerStatus.SUSPENDED, suspension_scope=SuspensionScope.BORROWING)
 
 
 def partner_count() -> int:
@@ -19,8 +25,8 @@ def by_partner_id(partner_id: str, *columns: str) -> Partner | None:
 
 
 def active_partners() -> list[Partner]:
-    """The partners that may act, by their public id."""
-    return list(Partner.objects.filter(status=PartnerStatus.ACTIVE).order_by("partner_id"))
+    """The partners that may act, those that may only read and repay included, by their public id."""
+    return list(Partner.objects.filter(HEARD).order_by("partner_id"))
 
 
 def active_partner_ids() -> list[str]:
@@ -50,10 +56,20 @@ def keys_of(partner: Partner) -> list[ApiKey]:
 
 
 def live_key_hashes() -> frozenset[str]:
-    """The hashes of the keys that are valid now, of active partners. Two queries."""
-    active = set(Partner.objects.filter(status=PartnerStatus.ACTIVE).values_list("pk", flat=True))
+    """The hashes of the keys that are valid now, of partners that may act. Two queries."""
+    active = set(Partner.objects.filter(HEARD).values_list("pk", flat=True))
     now = clock.now()
     found = ApiKey.objects.filter(revoked_at=None).values_list("key_hash", "partner_id", "expires_at")
     return frozenset(
         key_hash for key_hash, partner, expires in found if partner in active and (expires is None or expires > now)
     )
+
+
+def borrowing_pause() -> BorrowingPause:
+    """Whether new borrows are paused, since when, by whom and why. One read by key."""
+    return BorrowingPause.objects.filter(pk=PAUSE_ID).first() or BorrowingPause(id=PAUSE_ID)
+
+
+def is_borrowing_paused() -> int:
+    """1 while new borrows are paused, else 0."""
+    return int(borrowing_pause().is_paused)

@@ -11,20 +11,33 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.models import F
 
 from audit.services import record_change
 from authority.acting import needs, require_right
 from authority.rights import Right
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import in_transaction, run_in_transaction
-from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
-from partner_platform.core.text.wording import joined
+from partner_platform.core.errors import invalid_fields
 from partners import credentials, keys, selectors, settlement_addresses, terms
 from partners.models import Partner, PartnerStatus, all_scopes
 from partners.notices import events as notices
 from partners.rules import is_live, require_grace_hours
 from partners.signals import webhook_url_changed
+from partners.stopping import pause
+from partners.stopping.suspension import narrow_suspension, require_as_shown, set_status, suspend_partner
+
+__all__ = [
+    "LIMITS",
+    "MAX_ID_ATTEMPTS",
+    "Opened",
+    "activate_partner",
+    "change_terms",
+    "create_partner",
+    "narrow_suspension",
+    "rotate_api_key",
+    "suspend_partner",
+    "update_partner",
+]
 
 MAX_ID_ATTEMPTS = 50
 LIMITS = ("daily_borrow_limit", "total_borrow_limit")
@@ -60,6 +73,7 @@ def create_partner(
     chosen = credentials.clean_scopes(all_scopes() if scopes is None else scopes)
     address = cleaned["settlement_address"]
     settlement_addresses.require_free(address, partner_id=None)
+    pause.ensure_pause_row()
     number = selectors.partner_count() + 1
     for attempt in range(MAX_ID_ATTEMPTS):
         candidate = given_id or f"partner_{cleaned['key_label']}_{number + attempt:03d}"
@@ -131,24 +145,6 @@ def change_terms(*, partner: Partner, actor: str, **values: object) -> str | Non
         raise
 
 
-@needs(Right.SUSPEND_PARTNERS)
-def suspend_partner(*, partner: Partner, actor: str, reason: str = "") -> Partner:
-    """Refuse the partner's calls from now on; a borrow that is being accepted at the same moment is refused too.
-
-    A partner that is already suspended gets this reason in addition.
-    """
-
-    def suspend() -> Partner:
-        before = Partner.objects.get(pk=partner.pk)
-        was = before.status_reason if before.status == PartnerStatus.SUSPENDED else ""
-        reasons = joined(was, reason) if reason else was
-        if before.status == PartnerStatus.SUSPENDED and reasons == was:
-            return before  # nothing changed
-        return _set_status(before, PartnerStatus.SUSPENDED, reasons, actor=actor, action="partner.suspended")
-
-    return run_in_transaction(suspend)
-
-
 @needs(Right.ACTIVATE_PARTNERS)
 def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -> Partner:
     """Let a suspended or inactive partner act again.
@@ -161,11 +157,8 @@ def activate_partner(*, partner: Partner, actor: str, seen: int | None = None) -
         before = Partner.objects.get(pk=partner.pk)
         if before.status == PartnerStatus.ACTIVE:
             return before
-        if seen is not None and before.status_changes != seen:
-            why = f", because {before.status_reason}" if before.status_reason else ""
-            message = f"It changed since it was shown: it is {before.status}{why}. Look again"
-            raise BadRequest(ErrorCode.INVALID_REQUEST, message, details={"status": before.status})
-        return _set_status(before, PartnerStatus.ACTIVE, "", actor=actor, action="partner.activated")
+        require_as_shown(before, seen)
+        return set_status(before, PartnerStatus.ACTIVE, "", actor=actor, action="partner.activated")
 
     return run_in_transaction(activate)
 
@@ -214,6 +207,7 @@ def _clean_identity(partner_id: str | None, status: str) -> tuple[str | None, st
 
 def _insert(partner: Partner, new_key: keys.NewKey, scopes: list[str], actor: str) -> str | None:
     """In a transaction; returns the secret of its first endpoint, where it has one."""
+    partner.borrowing_paused = pause.join_platform()
     partner.save(force_insert=True)
     settlement_addresses.claim_address(partner.settlement_address, partner_id=partner.pk)
     credentials.add_key(partner, new_key, scopes=scopes)
@@ -230,29 +224,6 @@ def _announce_webhook_url(partner: Partner, url: str, actor: str) -> str | None:
     """In the transaction of the change; returns the secret that was made for the URL."""
     answers = webhook_url_changed.send(sender=Partner, partner=partner, url=url, actor=actor)
     return next((secret for _, secret in answers if secret is not None), None)
-
-
-def _set_status(before: Partner, status: PartnerStatus, reason: str, *, actor: str, action: str) -> Partner:
-    """In a transaction: the status and why, where both are as they were read."""
-    as_read = Partner.objects.filter(pk=before.pk, status_changes=before.status_changes)
-    changes = {"status": status, "status_reason": reason, "status_changes": F("status_changes") + 1}
-    if as_read.update(**changes, updated_at=clock.now()) != 1:
-        raise BadRequest(ErrorCode.INVALID_REQUEST, "Its status changed at the same moment", retry_after=1)
-    record_change(
-        actor=actor,
-        action=action,
-        target=_target(before),
-        before=_as_audited(before.status, before.status_reason),
-        after=_as_audited(status, reason),
-    )
-    after = Partner.objects.get(pk=before.pk)
-    if status == PartnerStatus.SUSPENDED and before.status != status:
-        notices.tell_suspended(after)
-    return after
-
-
-def _as_audited(status: str, reason: str) -> dict[str, str]:
-    return {"status": str(status)} | ({"reason": reason} if reason else {})
 
 
 def _target(partner: Partner) -> str:

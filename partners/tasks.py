@@ -6,6 +6,7 @@ from partners.console import sent_forms
 from partners.idempotency import records
 from partners.notices import events as notices
 from partners.notices import mail
+from partners.stopping import pause
 
 
 @shared_task(name="partners.tasks.sweep_idempotency_keys")
@@ -30,3 +31,9 @@ def warn_of_expiring_keys() -> int:
 def send_mail() -> int:
     """Send the e-mails that are due."""
     return mail.send_due_mails()
+
+
+@shared_task(name="partners.tasks.carry_pause")
+def carry_pause() -> int:
+    """Finish a pause or resumption of borrowing whose process ended before every partner's row was written."""
+    return pause.carry_to_partners()

@@ -91,6 +91,7 @@ BORROWED_EXAMPLE = {
 # What the checks of a borrow refuse; a preview runs the same ones.
 CHECK_ERRORS = (
     *BODY_ERRORS,
+    ErrorCode.BORROWING_PAUSED,
     ErrorCode.LOAN_BELOW_MINIMUM,
     ErrorCode.CONSENT_REQUIRED,
     ErrorCode.CONSENT_EXPIRED,
@@ -98,6 +99,8 @@ CHECK_ERRORS = (
     ErrorCode.OAID_NOT_FOUND,
     ErrorCode.NOT_OAID_OWNER,
     ErrorCode.CREDIT_LINE_INACTIVE,
+    ErrorCode.SCREENING_UNAVAILABLE,
+    ErrorCode.WALLET_REFUSED,
     ErrorCode.INSUFFICIENT_CREDIT,
     ErrorCode.POSITION_FROZEN,
     ErrorCode.DAILY_LIMIT_EXCEEDED,

@@ -21,6 +21,7 @@ from loans.models.loans import (
 )
 from loans.models.positions import OaidCredit, SolvencyPosition
 from loans.models.reconciliation import ReconciledDay, ReconciliationRun
+from loans.models.wallets import UserWallet
 
 __all__ = [
     "MAX_LABEL",
@@ -40,4 +41,5 @@ __all__ = [
     "RepaymentSource",
     "RepaymentStatus",
     "SolvencyPosition",
+    "UserWallet",
 ]

@@ -122,6 +122,7 @@ class PartnerLoan(Proven):
             models.Index(fields=["partner", "user_wallet", "status", "-created_at", "-id"], name="loan_user_status"),
             models.Index(fields=["partner", "user_wallet", "-created_at", "-id"], name="loan_user"),
             models.Index(fields=["oaid_token_id", "status"], name="loan_oaid_status"),
+            models.Index(fields=["user_wallet", "status"], name="loan_wallet_status"),
             models.Index(fields=["solvency_position_id", "status"], name="loan_position_status"),
             models.Index(fields=["status", "next_due_at"], name="loan_due"),
             models.Index(fields=["status", "untold_due_at"], name="loan_due_untold"),

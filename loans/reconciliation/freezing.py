@@ -21,7 +21,8 @@ from loans.reconciliation.findings import BooksFinding
 from partner_platform.core import clock
 from partner_platform.core.database.isolation import alone
 from partner_platform.core.database.transactions import run_in_transaction
-from partners.models import Partner, PartnerStatus
+from partners.models import Partner
+from partners.selectors import HEARD
 from partners.services import suspend_partner
 
 ACTOR = "system:reconcile"
@@ -38,7 +39,7 @@ def freeze_subject(finding: BooksFinding) -> list[str]:
         _freeze_oaid(int(name), str(finding)[:REASON_LENGTH])
         return [finding.subject]
     if kind == "partner":
-        for partner in Partner.objects.filter(partner_id=name, status=PartnerStatus.ACTIVE):
+        for partner in Partner.objects.filter(HEARD, partner_id=name):
             suspend_partner(partner=partner, actor=ACTOR, reason=str(finding))
         return [finding.subject]
     if kind in ("wallet", "account"):

@@ -21,12 +21,14 @@ from loans.positions import credit
 from loans.positions.credit import CreditLimit
 from loans.services import reservations
 from loans.services.open_loan import BorrowRequest, find_position, open_loan, refuse_duplicate
+from loans.stopping import screening, wallets
 from partner_platform.core import clock
 from partner_platform.core.money import fee_on
 from partners import limits
 from partners.idempotency.records import OnAccepted
 from partners.models import Partner
 from partners.notices.limit_marks import Remaining
+from partners.rules import require_borrowing
 
 __all__ = ["BorrowPreview", "BorrowRequest", "preview_borrow", "request_borrow"]
 
@@ -49,16 +51,25 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
     """Accept a borrow and return its PENDING loan; the settlement engine does the rest.
 
     `on_accepted` is called with the loan's key inside the transaction that makes it.
-    Raises 400 below the smallest loan, 403 without the user's consent, then the plan's refusals in its order (1a
-    ownership, 1b active, 1c credit, 1d daily, 1e total, 1f duplicate, position), `Unavailable` where the chain cannot
-    be reached. Whatever raises, nothing stays reserved. Source: plan, borrow flow.
+    Raises 503 while new borrows are paused, 400 below the smallest loan, 403 without the user's consent, then the
+    plan's refusals in its order (1a ownership, 1b active; 403 or 503 about the wallet; 1c credit, 1d daily, 1e total,
+    1f duplicate, position), `Unavailable` where the chain cannot be reached. About a wallet nothing is told to who does
+    not own an OAID of it: whoever does not could try any wallet. A pause, a block or a suspension made at the same
+    moment is counted again in the transaction. Whatever raises, nothing stays reserved. Source: plan, borrow flow.
     """
 
     def accept(proof: Proof, backing: Backing, limit: CreditLimit) -> PartnerLoan:
         day = clock.today()
         opened = partial(open_loan, partner, request, proof, backing, day, on_accepted)
         try:
-            return reservations.reserve_and(opened, partner=partner, limit=limit, amount=request.borrow_amount, day=day)
+            return reservations.reserve_and(
+                opened,
+                partner=partner,
+                user_wallet=request.user_wallet,
+                limit=limit,
+                amount=request.borrow_amount,
+                day=day,
+            )
         except IntegrityError:
             refuse_duplicate(partner, request)
             raise
@@ -67,10 +78,13 @@ def request_borrow(*, partner: Partner, request: BorrowRequest, on_accepted: OnA
 
 
 def preview_borrow(*, partner: Partner, request: BorrowRequest) -> BorrowPreview:
-    """What the borrow would come to; raises what `request_borrow` would raise now. Writes nothing."""
+    """What the borrow would come to; raises what `request_borrow` would raise now. Reserves nothing; the outcome of a
+    wallet's screening is kept.
+    """
 
     def judge(_: Proof, backing: Backing, limit: CreditLimit) -> BorrowPreview:
         amount = request.borrow_amount
+        wallets.check_wallet(request.user_wallet, amount)
         left = credit.check_credit(limit, amount)
         remaining = limits.check_limits(partner_id=partner.pk, amount=amount, day=clock.today())
         find_position(partner, request, backing)
@@ -88,12 +102,15 @@ def _decide(partner: Partner, request: BorrowRequest, then: Callable[[Proof, Bac
 
     `then` raises `ReadingTooOld` or `CreditContended` where the chain is to be read again, or exactly.
     """
+    require_borrowing(partner)
     rules.check_minimum(request.borrow_amount, settings.MIN_BORROW)
     proof = verification.require_consent(partner, request)
     exactly = False
-    for _ in range(credit.MAX_READINGS):
+    for attempt in range(credit.MAX_READINGS):
         found = readings.read_backing(request.oaid_token_id)
         backing = rules.require_credit_line(found, request.oaid_token_id, request.user_wallet)
+        if attempt == 0:
+            screening.require_screened(request.user_wallet)
         try:
             return then(proof, backing, credit.limit_of(backing.oaid, exactly=exactly))
         except credit.ReadingTooOld:

@@ -74,6 +74,10 @@ class ErrorCode(StrEnum):
     INVALID_TOKEN = "invalid_token"  # noqa: S105 - the name of an error
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of an error
     MISSING_SCOPE = "missing_scope"
+    BORROWING_PAUSED = "borrowing_paused"
+    WALLET_REFUSED = "wallet_refused"
+    WALLET_NOT_BLOCKED = "wallet_not_blocked"
+    SCREENING_UNAVAILABLE = "screening_unavailable"
     PARTNER_NOT_ACTIVE = "partner_not_active"
     CONSENT_REQUIRED = "consent_required"
     CONSENT_EXPIRED = "consent_expired"

@@ -22,7 +22,7 @@ from partner_platform.core.errors import ErrorCode, Unauthorized
 from partner_platform.core.web.acceptance import note_accepted
 from partners import keys
 from partners.access import admission
-from partners.access.permissions import moves_money
+from partners.access.permissions import borrows, moves_money
 from partners.access.principal import PartnerPrincipal
 from partners.models import ApiKey
 from partners.rules import require_active
@@ -42,7 +42,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         partner = api_key.partner
         request._request.api_partner = partner  # type: ignore[attr-defined]  # noqa: SLF001
         _require_live(api_key)
-        require_active(partner)
+        require_active(partner, borrows=borrows(request))
         request._request.api_key_is_live = True  # type: ignore[attr-defined]  # noqa: SLF001
         admission.admit(request._request, api_key, moves_money=moves_money(request))  # noqa: SLF001
         note_accepted(request.META)

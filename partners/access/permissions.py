@@ -39,3 +39,8 @@ def moves_money(request: Request) -> bool:
     could settle it, and its signature could be used twice.
     """
     return scopes_of(request) != {str(Scope.READ)}
+
+
+def borrows(request: Request) -> bool:
+    """Whether the call is for keys that may borrow: a borrow and its preview."""
+    return str(Scope.BORROW) in scopes_of(request)

@@ -43,6 +43,12 @@ class OneTimeActionForm(ActionForm):
     form_token = TokenField()
 
 
+class ReasonForm(OneTimeActionForm):
+    """Why: asked beside the action."""
+
+    reason = forms.CharField(max_length=300, required=False)
+
+
 class OneTimeFormMixin(forms.Form):
     """A model's form; without its token it is refused, and rendered again with a new one."""
 

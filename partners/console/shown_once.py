@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from partners.console import sent_forms
 from partners.models import Partner
+from partners.rules import status_of
 
 PAGE = "admin/partners/partner/key_shown_once.html"
 ACTIVATE_PAGE = "admin/partners/partner/activate.html"
@@ -41,7 +42,14 @@ def show_outcome(site: AdminSite, request: HttpRequest, token: uuid.UUID) -> Htt
     return TemplateResponse(request, PAGE, context, headers={"Cache-Control": "no-store"})
 
 
-def ask_to_activate(site: AdminSite, request: HttpRequest, partners: Sequence[Partner]) -> HttpResponse:
-    """The page that shows why each partner is not active, and asks for confirmation."""
-    context = {**site.each_context(request), "title": "Activate", "opts": Partner._meta, "partners": partners}
-    return TemplateResponse(request, ACTIVATE_PAGE, {**context, "form_token": uuid.uuid4()})
+def ask_to_activate(
+    site: AdminSite, request: HttpRequest, partners: Sequence[Partner], *, narrows: bool = False
+) -> HttpResponse:
+    """The page that shows why each partner is not active, and asks for confirmation; `narrows`: not to activate them,
+    but to let them read and repay.
+    """
+    title, does = ("Let them repay", "narrow_suspension") if narrows else ("Activate", "activate")
+    shown = [(partner, status_of(partner)) for partner in partners]
+    context = {**site.each_context(request), "title": title, "opts": Partner._meta, "shown": shown, "does": does}
+    context |= {"reason": request.POST.get("reason", ""), "form_token": uuid.uuid4()}
+    return TemplateResponse(request, ACTIVATE_PAGE, context)

@@ -5,6 +5,7 @@
 from rest_framework import serializers
 
 from partner_platform.core.openapi.fields import BaseUnits, Timestamp
+from partners.models import SuspensionScope
 from partners.notices.limit_marks import LimitType
 
 
@@ -13,12 +14,17 @@ class SuspendedObject(serializers.Serializer):
 
     partnerId = serializers.CharField()
     status = serializers.CharField(help_text="`SUSPENDED`.")
+    scope = serializers.ChoiceField(
+        choices=SuspensionScope.values,
+        help_text="`ALL`: every call is refused. `BORROWING`: borrows alone.",
+    )
     suspendedAt = Timestamp()
 
 
 SUSPENDED_EXAMPLE = {
     "partnerId": "partner_xyz_lending_001",
     "status": "SUSPENDED",
+    "scope": "ALL",
     "suspendedAt": "2026-01-05T10:30:00Z",
 }
 

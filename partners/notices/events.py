@@ -20,25 +20,34 @@ from partner_platform.core.clock import isoformat
 from partner_platform.core.database.isolation import alone
 from partner_platform.core.database.transactions import again_if_taken, run_in_transaction
 from partner_platform.core.money import format_dollars
-from partners.models import ApiKey, Partner, PartnerDailyUsage
+from partners.models import ApiKey, Partner, PartnerDailyUsage, SuspensionScope
 from partners.notices.limit_marks import LimitType, LimitUse, marks_passed
 from partners.notices.mail import queue_mail
 from partners.rules import is_live
 
 
 def tell_suspended(partner: Partner) -> None:
-    """The partner, as it is now, was suspended. Only the change of its status is told, not a further reason."""
+    """The partner, as it is now, was suspended, or its suspension changed in scope; a further reason is not told."""
     moment = clock.now()
-    data = {"partnerId": partner.partner_id, "status": str(partner.status), "suspendedAt": isoformat(moment)}
+    is_wide = partner.suspension_scope == SuspensionScope.ALL
+    data = {
+        "partnerId": partner.partner_id,
+        "status": str(partner.status),
+        "scope": str(partner.suspension_scope),
+        "suspendedAt": isoformat(moment),
+    }
     record_events([NewEvent(EventType.PARTNER_SUSPENDED, partner.pk, data)])
+    what = "suspended" if is_wide else "suspended for borrowing"
+    refused = "API calls" if is_wide else "borrows"
+    others = "" if is_wide else "Its other calls are answered, and repayments are taken. "
     queue_mail(
         partner=partner,
         once=f"partner.suspended:{partner.pk}:{partner.status_changes}",
-        subject=f"{partner.partner_id} is suspended",
+        subject=f"{partner.partner_id} is {what}",
         text=(
-            f"The partner account {partner.partner_id} was suspended at {isoformat(moment)}.\n\n"
-            "Its API calls are refused with 403 partner_not_active. Loans that were accepted are settled, and webhooks "
-            "are delivered as before. Please contact us.\n"
+            f"The partner account {partner.partner_id} was {what} at {isoformat(moment)}.\n\n"
+            f"Its {refused} are refused with 403 partner_not_active. {others}Loans that were accepted are settled, and "
+            "webhooks are delivered as before. Please contact us.\n"
         ),
     )
 

@@ -1,5 +1,7 @@
 """What every group of endpoints for staff shares."""
 
+from collections.abc import Mapping
+
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
@@ -16,6 +18,7 @@ class StaffViewSet(ContractView, ViewSet):
     authentication_classes = [StaffAuthentication]
     permission_classes = [HasRight]
     required_right: Right | None = None
+    rights: Mapping[str, Right] = {}  # of methods of the view that need another one, by their names
 
 
 def actor_of(request: Request) -> Staff:

@@ -16,9 +16,13 @@ from django.urls import reverse
 
 from audit.models import AuditEntry
 from authority.rights import Right
+from loans.models import UserWallet
+from partner_platform.core import clock
 from partner_platform.core.console.model_admin import ConsoleAdmin
+from partner_platform.core.ethereum import parse_address
 from partner_platform.core.secrets import crypto
-from partners.models import PartnerStatus
+from partners.models import BorrowingPause, PartnerStatus
+from partners.selectors import PAUSE_ID
 from tests.console.permission_table import (
     ACTIONS,
     NOBODY,
@@ -105,6 +109,10 @@ def a_loan(status: str) -> Any:
 TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "delete_selected": lambda: (None, {"post": "yes"}),
     "suspend": lambda: (PartnerFactory.create(), {}),
+    "narrow_suspension": lambda: _asked(PartnerFactory.create(status=PartnerStatus.SUSPENDED)),
+    "pause_new_borrows": lambda: (_pause(is_paused=False), {"reason": "a drill"}),
+    "resume_new_borrows": lambda: (_pause(is_paused=True), {"reason": "a drill"}),
+    "unblock": lambda: (_blocked_wallet(), {"reason": "a drill"}),
     "activate": lambda: _asked(PartnerFactory.create(status=PartnerStatus.SUSPENDED)),
     "require_signing": lambda: (PartnerFactory.create(signing_secret=crypto.encrypt("sk")), {}),
     "stop_requiring_signing": lambda: (PartnerFactory.create(signing_required=True), {}),
@@ -114,6 +122,15 @@ TARGETS: dict[str, Callable[[], tuple[Any, dict[str, str]]]] = {
     "default_loans": lambda: (a_loan("ACTIVE"), {"reason": "bankrupt"}),
     "cure_loans": lambda: _asked(a_loan("DEFAULTED")),
 }
+
+
+def _pause(*, is_paused: bool) -> BorrowingPause:
+    return BorrowingPause.objects.update_or_create(pk=PAUSE_ID, defaults={"is_paused": is_paused})[0]
+
+
+def _blocked_wallet() -> UserWallet:
+    address = parse_address(f"0x{UserWallet.objects.count():040x}")
+    return UserWallet.objects.create(address=address, is_blocked=True, blocked_at=clock.now())
 
 
 def _asked(row: Any) -> tuple[Any, dict[str, str]]:
@@ -155,6 +172,8 @@ def rows_of(model: str) -> Any:
         "auth.group": a_group,
         "partners.partner": PartnerFactory.create,
         "partners.apikey": ApiKeyFactory.create,
+        "partners.borrowingpause": lambda: _pause(is_paused=False),
+        "loans.userwallet": _blocked_wallet,
         "loans.partnerloan": lambda: a_loan("ACTIVE"),
         "loans.solvencyposition": ROWS.position,
     }

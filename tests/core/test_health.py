@@ -19,13 +19,20 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     for name in health.DEPENDENCIES:
         monkeypatch.setattr(health, f"_{name}", lambda name=name: found.append(name))
+    monkeypatch.setattr(health, "_borrowing", lambda: "open")
     return found
 
 
 def test_the_dependencies_are_looked_at_once_a_second(looks: list[str]) -> None:
     answers = [CLIENT.get("/health/ready") for _ in range(100)]
     assert {answer.status_code for answer in answers} == {200}
-    assert answers[-1].json() == {"status": "ok", "database": "ok", "redis": "ok", "chain": "ok"}
+    assert answers[-1].json() == {
+        "status": "ok",
+        "database": "ok",
+        "redis": "ok",
+        "chain": "ok",
+        "borrowing": "open",
+    }
     assert looks == ["database", "redis", "chain"]
     health.readiness._until = 0.0
     CLIENT.get("/health/ready")
@@ -60,7 +67,8 @@ def test_a_process_that_is_asked_for_the_first_time_looks_before_it_answers(monk
 
     for name in health.DEPENDENCIES:
         monkeypatch.setattr(health, f"_{name}", fail)
-    assert CLIENT.get("/health/ready").json()["database"] == "unavailable: ConnectionError"
+    told = CLIENT.get("/health/ready").json()
+    assert (told["database"], told["borrowing"]) == ("unavailable: ConnectionError", "unknown")
 
 
 @pytest.mark.django_db

@@ -26,6 +26,7 @@ from loans.reconciliation import transfers
 from loans.rollback.positions import pending_rollbacks_query
 from loans.selectors import HISTORY_LENGTH
 from loans.services import due_soon, lifecycle
+from loans.stopping import wallets
 from partner_platform.core import clock
 from tests.support.planner import assert_uses_index
 
@@ -42,6 +43,8 @@ LOOKUPS: dict[str, Callable[[], QuerySet[Any]]] = {
         position_id=7, block_number__lte=7
     ).order_by("-block_number", "-log_index"),
     "live loans of a position": lambda: shares.live_loans_query(7),
+    "open loans of a wallet": lambda: wallets.open_loans("0x1"),
+    "the block list": lambda: wallets.blocked_wallets()[:10],
     "ledger entries of a position since": lambda: LedgerEntry.objects.filter(position_id=7, order__gte=7).order_by(
         "-order"
     ),

@@ -44,6 +44,7 @@ def test_a_suspension_is_one_event_and_one_mail_without_its_reason() -> None:
     assert body["data"] == {
         "partnerId": "partner_a",
         "status": "SUSPENDED",
+        "scope": "ALL",
         "suspendedAt": "2026-01-05T09:30:00Z",
     }
     mail = OutgoingMail.objects.get()

@@ -186,7 +186,7 @@ def test_suspending_and_activating_change_the_status_and_say_so() -> None:
     partner = PartnerFactory.create()
     assert services.suspend_partner(partner=partner, actor=staff("ann")).status == PartnerStatus.SUSPENDED
     entry = AuditEntry.objects.get(action="partner.suspended")
-    assert (entry.before, entry.after) == ({"status": "ACTIVE"}, {"status": "SUSPENDED"})
+    assert (entry.before, entry.after) == ({"status": "ACTIVE"}, {"status": "SUSPENDED", "scope": "ALL"})
     assert services.activate_partner(partner=partner, actor=staff("ann")).status == PartnerStatus.ACTIVE
 
 
@@ -199,8 +199,8 @@ def test_a_second_reason_to_suspend_stays_readable_beside_the_first() -> None:
     assert (row.status_reason, row.status_changes) == ("a drill | outstanding is 5, adds up to 4", 2)
     entries = AuditEntry.objects.filter(action="partner.suspended").order_by("timestamp")
     assert [entry.after for entry in entries] == [
-        {"status": "SUSPENDED", "reason": "a drill"},
-        {"status": "SUSPENDED", "reason": "a drill | outstanding is 5, adds up to 4"},
+        {"status": "SUSPENDED", "scope": "ALL", "reason": "a drill"},
+        {"status": "SUSPENDED", "scope": "ALL", "reason": "a drill | outstanding is 5, adds up to 4"},
     ]
 
 

@@ -42,7 +42,11 @@ ACCESS: dict[ErrorCode, Entry] = {
         HTTPStatus.UNAUTHORIZED, "the access token's time is over: refresh it", "The access token has expired"
     ),
     ErrorCode.PARTNER_NOT_ACTIVE: Entry(
-        HTTPStatus.FORBIDDEN, "the partner is suspended or inactive", "Partner account is suspended"
+        HTTPStatus.FORBIDDEN,
+        "the partner is suspended or inactive; where it is suspended, `details.scope` is what it is refused: `ALL` or "
+        "`BORROWING`",
+        "Partner account is suspended",
+        {"scope": "ALL"},
     ),
     ErrorCode.IP_NOT_ALLOWED: Entry(
         HTTPStatus.FORBIDDEN, "the partner named its addresses, and this is none of them", "IP not whitelisted"
@@ -66,6 +70,11 @@ ACCESS: dict[ErrorCode, Entry] = {
     ),
     ErrorCode.NOT_OAID_OWNER: Entry(
         HTTPStatus.FORBIDDEN, "`userWallet` does not own the OAID", "User does not own this OAID"
+    ),
+    ErrorCode.WALLET_REFUSED: Entry(
+        HTTPStatus.FORBIDDEN,
+        "the platform does not lend this amount to the wallet; why is not told, and is the same for every partner",
+        "The platform does not lend this amount to this wallet",
     ),
     ErrorCode.CONSENT_REQUIRED: Entry(
         HTTPStatus.FORBIDDEN,

@@ -26,6 +26,9 @@ STATE: dict[ErrorCode, Entry] = {
     ErrorCode.API_KEY_NOT_FOUND: Entry(
         HTTPStatus.NOT_FOUND, "this partner has no such key that is live", "API key not found"
     ),
+    ErrorCode.WALLET_NOT_BLOCKED: Entry(
+        HTTPStatus.NOT_FOUND, "the wallet is not on the block list", "The wallet is not on the block list"
+    ),
     ErrorCode.METHOD_NOT_ALLOWED: Entry(
         HTTPStatus.METHOD_NOT_ALLOWED, "the path does not take this method", 'Method "PUT" not allowed.'
     ),
@@ -162,6 +165,18 @@ STATE: dict[ErrorCode, Entry] = {
         HTTPStatus.NOT_IMPLEMENTED,
         "the body is sent with a `Transfer-Encoding` other than `chunked`",
         "Of transfer encodings only chunked is supported",
+    ),
+    ErrorCode.BORROWING_PAUSED: Entry(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the platform takes no new borrows for now; repayments are taken, and the request changed nothing",
+        "New borrows are paused. Repayments are taken, and loans that were accepted are settled",
+        retry_after=60,
+    ),
+    ErrorCode.SCREENING_UNAVAILABLE: Entry(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the service that screens wallets cannot be reached; the request changed nothing",
+        "The wallet cannot be checked now; this request reserved nothing",
+        retry_after=5,
     ),
     ErrorCode.CHAIN_UNAVAILABLE: Entry(
         HTTPStatus.SERVICE_UNAVAILABLE,

@@ -19,6 +19,7 @@ from partner_platform.core.web.serializers import StrictSerializer
 SECURITY: dict[Caller, list[dict[str, list[str]]]] = {
     Caller.ANYBODY: [],
     Caller.PARTNER: [{"apiKey": []}, {"apiKey": [], "signatureTime": [], "signature": []}],
+    Caller.STAFF: [{"staffToken": []}],
 }
 _ALWAYS_RETRYABLE = frozenset({429, 503})
 

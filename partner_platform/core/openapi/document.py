@@ -56,6 +56,12 @@ ERROR = {
 }
 SECURITY_SCHEMES = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "`pk_{partner}_{live|sandbox}_{32 characters}`"},
+    "staffToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The access token of a member of staff, of `POST /auth/token`; it is valid for ten minutes.",
+    },
     "signatureTime": {
         "type": "apiKey",
         "in": "header",

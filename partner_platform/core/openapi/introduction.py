@@ -6,6 +6,7 @@ TAGS = {
     "Reports": "A partner's own figures and transactions.",
     "Webhooks": "What happened, told to endpoints of a partner's and kept in a feed; docs/webhooks.md.",
     "Credentials": "A partner's own API keys and signing secret, by a key with the scope `manage`.",
+    "Staff": "For staff of the platform, with an access token: partners, their keys, loans, the log of calls.",
     "Service": "The service's own state, the platform's facts, and this document.",
 }
 

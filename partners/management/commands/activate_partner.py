@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from partner_platform.core.errors import BadRequest
 from partners import services
 from partners.management.support import ACTOR, require_partner
+from partners.rules import status_of
 
 
 class Command(BaseCommand):
@@ -17,7 +18,9 @@ class Command(BaseCommand):
     def handle(self, *args: object, partner_id: str, yes: bool, **options: object) -> None:
         shown = require_partner(partner_id)
         if shown.status_reason and not yes:
-            raise CommandError(f"It is {shown.status}, because {shown.status_reason}. Say --yes where that is settled.")
+            raise CommandError(
+                f"It is {status_of(shown)}, because {shown.status_reason}. Say --yes where that is settled."
+            )
         try:
             partner = services.activate_partner(partner=shown, actor=ACTOR, seen=shown.status_changes)
         except BadRequest as error:

@@ -10,12 +10,13 @@ from loans.positions import credit
 from loans.positions.credit import CreditContended, CreditLimit, ReadingTooOld
 from loans.services import reservations
 from loans.services.open_repayment import hold_loan, operation_key
+from loans.stopping import wallets
 from partner_platform.core.database.transactions import run_in_transaction
 from partner_platform.core.errors import ErrorCode, PlatformError
 from partner_platform.core.invariants import InvariantViolation
 from tests.support.books_rows import BLOCK, DAY, MOMENT, BooksRows, changed_by, everything
 
-OAID = 777
+OAID, WALLET = 777, "0x7d650b01Ea0700F7553d9260A76546ab1A97A1D7"
 
 
 def credit_row(**fields: Any) -> OaidCredit:
@@ -77,9 +78,12 @@ def test_an_oaid_without_a_row_gets_one_and_the_transaction_runs_again(
         return reserve(limit, amount)
 
     monkeypatch.setattr(credit, "reserve_credit", count_and_reserve)
+    wallets.ensure_wallet(WALLET)
 
     def reserve_ten() -> int:
-        return reservations.reserve_and(lambda remaining: remaining, partner=partner, limit=limit(), amount=10, day=DAY)
+        return reservations.reserve_and(
+            lambda remaining: remaining, partner=partner, user_wallet=WALLET, limit=limit(), amount=10, day=DAY
+        )
 
     assert reserve_ten() == 990
     assert len(ran) == 2

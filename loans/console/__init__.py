@@ -1,0 +1,1 @@
+"""Pages of the console that change something of loans and wallets; `loans.admin` registers them all."""
