@@ -31,7 +31,7 @@ def partner() -> Partner:
     return Partner.objects.get(pk=row.pk)
 
 
-SHOWN = {
+SHOWN: dict[str, object] = {
     "partnerId": "partner_xyz_lending_001",
     "status": "ACTIVE",
     "statusReason": None,

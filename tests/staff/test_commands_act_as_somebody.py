@@ -77,7 +77,7 @@ def ask_for_an_activation() -> None:
         activate_partner(partner=partner, actor=staff_of(user))
 
 
-def rows() -> list[dict[str, object]]:
+def rows() -> list[object]:
     return [*Partner.objects.order_by("pk").values(), *ApiKey.objects.order_by("pk").values()]
 
 
