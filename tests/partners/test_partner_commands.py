@@ -197,9 +197,7 @@ def test_revoke_api_key_never_guesses_which_is_meant(partner: Partner) -> None:
     for key in ("pk_test_sandbox_a1", "pk_test_sandbox_a2"):
         ApiKeyFactory.create(partner=partner, key=key)
     others = ApiKeyFactory.create()
-    with pytest.raises(
-        CommandError, match="2 keys of partner_xyz_lending_001 begin with pk_test_sandbox_: name"
-    ):
+    with pytest.raises(CommandError, match="2 keys of partner_xyz_lending_001 begin with pk_test_sandbox_: name"):
         said_by("revoke_api_key", partner.partner_id, "pk_test_sandbox_", "--yes")
     with pytest.raises(CommandError, match="partner_xyz_lending_001 has no key"):
         said_by("revoke_api_key", partner.partner_id, str(others.pk), "--yes")
