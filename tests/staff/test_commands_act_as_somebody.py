@@ -32,8 +32,8 @@ NOBODYS_ADDRESS = "0x00000000000000000000000000000000000000AA"
 
 @pytest.fixture(autouse=True)
 def without_a_chain(settings: Settings) -> Iterator[None]:
-    """Who may act gets as far as the node, which does not answer."""
-    settings.CHAIN_RPC_URLS = ["http://127.0.0.1:9"]
+    """Who may act gets as far as the node, which does not answer; whoever may not is refused before it is asked."""
+    settings.CHAIN_RPC_URLS, settings.PLATFORM_EXECUTOR_ADDRESS = ["http://127.0.0.1:9"], NOBODYS_ADDRESS
     get_client.cache_clear()
     yield
     get_client.cache_clear()
