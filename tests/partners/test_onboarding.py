@@ -2,10 +2,15 @@
 
 import itertools
 import uuid
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db.models import ProtectedError
+from django.test import Client
+from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from audit.models import AppendOnlyError, AuditEntry
@@ -19,6 +24,7 @@ from partners.onboarding.models import Onboarding, OnboardingContact, Onboarding
 from partners.onboarding.stages import ORDER, TRANSITIONS, Facts, missing_for, stage_without
 from tests.factories import PartnerFactory
 from tests.support.acting import staff
+from tests.support.console import new_token
 from tests.support.planner import assert_uses_index
 
 ANN, BOB = staff("ann"), staff("bob")
@@ -228,6 +234,24 @@ def test_a_partner_from_before_is_live_where_it_acted(status: str, stage: str) -
     assert (rule.onboarding_of(partner).stage, Onboarding.objects.count()) == (stage, 0)
     records.add_document(partner=partner, actor=ANN, kind="OTHER", reference="x", sha256=SHA)
     assert stage_of(partner) == stage
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("required")
+def test_commands_and_the_console_say_what_is_missing_in_place_of_a_key() -> None:
+    said = StringIO()
+    options = {"name": "Lender", "label": "len", "daily-limit": "1", "total-limit": "1", "email": "a@x.example"}
+    address = f"--settlement-address={TERMS['settlement_address']}"
+    call_command("create_partner", address, *(f"--{name}={value}" for name, value in options.items()), stdout=said)
+    assert f"Missing: {', '.join(ALL_MISSING)}" in said.getvalue()
+    assert "API key:" not in said.getvalue()
+
+    client, partner = Client(), Partner.objects.get()
+    client.force_login(User.objects.create_superuser("ann"))
+    form = {"action": "rotate_key_now", "_selected_action": [str(partner.pk)], "index": "0", "form_token": new_token()}
+    answer = client.post(reverse("admin:partners_partner_changelist"), form, follow=True)
+    assert "Onboarding is not complete: companyName" in answer.content.decode()
+    assert ApiKey.objects.count() == 0
 
 
 # --- documents, contacts, notes, what a company says ---
