@@ -55,32 +55,34 @@ class Analytics:
 
 def analytics_of(partner: Partner, *, days: int) -> Analytics:
     """A partner's, as it was just read. One query."""
-    return Analytics(_every_day(partner_days_query(partner, days=days), days), partner.active_loans)
+    today = clock.today()
+    return Analytics(_every_day(partner_days_query(partner, days=days, today=today), days, today), partner.active_loans)
 
 
 def analytics_of_all(*, days: int) -> Analytics:
     """Those of all partners together. Two queries."""
-    active = Partner.objects.aggregate(total=Sum("active_loans"))["total"]
-    return Analytics(_every_day(all_days_query(days=days), days), active or 0)
-
-
-def partner_days_query(partner: Partner, *, days: int) -> DayRows:
-    """The partner's rows of the period, for the index tests too."""
-    return _rows(days).filter(partner_id=partner.pk).order_by("day").values_list("day", *COLUMNS)
-
-
-def all_days_query(*, days: int) -> DayRows:
-    """The sums of all partners' rows of each day of the period, for the index tests too."""
-    sums = {f"sum_{name}": Sum(name) for name in COLUMNS}
-    return _rows(days).order_by("day").values_list("day").annotate(**sums)
-
-
-def _rows(days: int) -> QuerySet[PartnerDailyUsage]:
     today = clock.today()
+    active = Partner.objects.aggregate(total=Sum("active_loans"))["total"]
+    return Analytics(_every_day(all_days_query(days=days, today=today), days, today), active or 0)
+
+
+def partner_days_query(partner: Partner, *, days: int, today: dt.date) -> DayRows:
+    """The partner's rows of the period that ends `today`, for the index tests too."""
+    return _rows(days, today).filter(partner_id=partner.pk).order_by("day").values_list("day", *COLUMNS)
+
+
+def all_days_query(*, days: int, today: dt.date) -> DayRows:
+    """The sums of all partners' rows of each day of the period that ends `today`, for the index tests too."""
+    sums = {f"sum_{name}": Sum(name) for name in COLUMNS}
+    return _rows(days, today).order_by("day").values_list("day").annotate(**sums)
+
+
+def _rows(days: int, today: dt.date) -> QuerySet[PartnerDailyUsage]:
     return PartnerDailyUsage.objects.filter(day__gt=today - days * ONE_DAY, day__lte=today)
 
 
-def _every_day(rows: DayRows, days: int) -> dict[dt.date, DayFigures]:
-    first = clock.today() - (days - 1) * ONE_DAY
+def _every_day(rows: DayRows, days: int, today: dt.date) -> dict[dt.date, DayFigures]:
+    """`today` is the rows' own: were it read again, midnight could come in between and make the period a day longer."""
+    first = today - (days - 1) * ONE_DAY
     found = {first + number * ONE_DAY: NO_FIGURES for number in range(days)}
     return found | {day: DayFigures(*map(int, figures)) for day, *figures in rows}

@@ -225,5 +225,18 @@ def test_an_answer_takes_the_same_queries_with_many_loans_and_days(
 
 
 def test_the_rows_are_found_by_an_index() -> None:
-    assert_uses_index(analytics.partner_days_query(PartnerFactory.build(), days=30))
-    assert_uses_index(analytics.all_days_query(days=30), sorts=True)
+    assert_uses_index(analytics.partner_days_query(PartnerFactory.build(), days=30, today=TODAY))
+    assert_uses_index(analytics.all_days_query(days=30, today=TODAY), sorts=True)
+
+
+def test_midnight_in_the_middle_of_an_answer_adds_no_day_to_its_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    partner = PartnerFactory.create()
+    count(partner, 6, drawn_loans=1)
+    for answer in (lambda: analytics.analytics_of(partner, days=7), lambda: analytics.analytics_of_all(days=7)):
+        moments = iter([NOW])  # and after that a minute later
+        monkeypatch.setattr(
+            clock, "timezone", SimpleNamespace(now=lambda: next(moments, NOW + dt.timedelta(minutes=1)))
+        )
+        found = answer()
+        assert list(found.days) == [TODAY - number * ONE_DAY for number in range(6, -1, -1)]
+        assert found.total.drawn_loans == 1
