@@ -80,7 +80,11 @@ def _asked(user_wallet: str) -> Screening | None:
 
 def _ask(user_wallet: str) -> Screening:
     screen: Callable[[str], object] = import_string(settings.WALLET_SCREENING)
-    answer = _threads().submit(screen, user_wallet).result(timeout=settings.WALLET_SCREENING_TIMEOUT_SECONDS)
+    asking = _threads().submit(screen, user_wallet)
+    try:
+        answer = asking.result(timeout=settings.WALLET_SCREENING_TIMEOUT_SECONDS)
+    finally:
+        asking.cancel()  # one that still waits for a thread: else those that are awaited queue behind it
     if not isinstance(answer, Screening):
         raise TypeError(f"{settings.WALLET_SCREENING} returned no Screening")
     return Screening(bool(answer.is_refused), shown(answer.reference, MAX_REFERENCE))

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -21,7 +21,7 @@ from loans.stopping import screening, screening_service, wallets
 from loans.stopping.screening import Screening
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
-from partner_platform.core.errors import BadRequest, Forbidden, NotFound
+from partner_platform.core.errors import BadRequest, Forbidden, NotFound, Unavailable
 from partners import services
 from partners.stopping import pause
 from tests.factories import DOLLAR
@@ -309,6 +309,26 @@ def test_where_the_service_cannot_be_asked_a_borrow_waits_unless_the_platform_sa
         assert actions(f"userWallet:{chain.users[0].wallet}") == [("system:screening", "wallet.not_screened")]
     finally:
         release.set()
+
+
+def test_a_wallet_whose_turn_came_too_late_is_not_asked_about_any_more(screened, settings):
+    release = threading.Event()
+
+    def hangs(wallet: str) -> Screening:
+        screened.append(wallet)
+        release.wait(30)
+        return Screening(False)
+
+    SAYS["now"] = hangs
+    busy = [screening._threads().submit(service, f"busy {number}") for number in range(screening.THREADS)]
+    settings.WALLET_SCREENING_TIMEOUT_SECONDS = 0.05
+    try:
+        with pytest.raises(Unavailable):
+            screening.require_screened(WALLET)
+    finally:
+        release.set()
+    wait([*busy, screening._threads().submit(lambda: None)], timeout=10)
+    assert WALLET not in screened and len(screened) == screening.THREADS
 
 
 class _Service(BaseHTTPRequestHandler):
