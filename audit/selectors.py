@@ -106,6 +106,11 @@ def list_logs(selection: LogSelection, *, limit: int, offset: int, cursor: str |
     )
 
 
+def is_success(status_code: int) -> bool:
+    """Whether a call with this status counts as one that succeeded."""
+    return status_code < 400
+
+
 def logs_queries(selection: LogSelection) -> list[QuerySet[ApiLog]]:
     """The list's queries, merged by time; for the index tests too.
 
@@ -120,7 +125,10 @@ def logs_queries(selection: LogSelection) -> list[QuerySet[ApiLog]]:
         "status_code": selection.status_code,
     }
     calls = calls.filter(**{column: value for column, value in wanted.items() if value is not None})
-    if selection.success is not None:
+    if selection.success is not None and selection.status_code is not None:
+        # The status says it already. To look for both would read all calls of one to find none of the other.
+        calls = calls if selection.success == is_success(selection.status_code) else calls.none()
+    elif selection.success is not None:
         calls = calls.filter(success__in=[selection.success])  # `success=False` would be NOT success, without an index
     calls = within_days(calls, selection.start, selection.end, "timestamp")
     if (asked := selection.request_id) is None:

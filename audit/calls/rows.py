@@ -11,6 +11,7 @@ from django.http.request import UnreadablePostError
 from audit.calls.client_address import client_address
 from audit.calls.sanitizing import clean_text, sanitize
 from audit.models import ApiLog
+from audit.selectors import is_success
 from partner_platform.core.ethereum import parse_address
 from partner_platform.core.text import json_text
 from partner_platform.core.web.middleware import MAX_BODY_BYTES
@@ -53,7 +54,7 @@ def describe(request: HttpRequest, response: HttpResponse, body: bytes, millisec
         request_payload=sanitize(payload),
         status_code=response.status_code,
         response_time=milliseconds,
-        success=response.status_code < 400,
+        success=is_success(response.status_code),
         error_message=clean_text(error_message, 500),
         error_code=clean_text(error_code, 50),
         request_id=clean_text(getattr(request, "request_id", ""), 64),

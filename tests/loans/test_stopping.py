@@ -328,7 +328,8 @@ def test_a_wallet_whose_turn_came_too_late_is_not_asked_about_any_more(screened,
     finally:
         release.set()
     wait([*busy, screening._threads().submit(lambda: None)], timeout=10)
-    assert WALLET not in screened and len(screened) == screening.THREADS
+    assert WALLET not in screened
+    assert len(screened) == screening.THREADS
 
 
 class _Service(BaseHTTPRequestHandler):

@@ -229,14 +229,15 @@ def test_the_rows_are_found_by_an_index() -> None:
     assert_uses_index(analytics.all_days_query(days=30, today=TODAY), sorts=True)
 
 
-def test_midnight_in_the_middle_of_an_answer_adds_no_day_to_its_period(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("whose", ["a partner's", "everybody's"])
+def test_midnight_in_the_middle_of_an_answer_adds_no_day_to_its_period(
+    monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
     partner = PartnerFactory.create()
     count(partner, 6, drawn_loans=1)
-    for answer in (lambda: analytics.analytics_of(partner, days=7), lambda: analytics.analytics_of_all(days=7)):
-        moments = iter([NOW])  # and after that a minute later
-        monkeypatch.setattr(
-            clock, "timezone", SimpleNamespace(now=lambda: next(moments, NOW + dt.timedelta(minutes=1)))
-        )
-        found = answer()
-        assert list(found.days) == [TODAY - number * ONE_DAY for number in range(6, -1, -1)]
-        assert found.total.drawn_loans == 1
+    moments = iter([NOW])  # and after that a minute later
+    monkeypatch.setattr(clock, "timezone", SimpleNamespace(now=lambda: next(moments, NOW + dt.timedelta(minutes=1))))
+    is_one = whose == "a partner's"
+    found = analytics.analytics_of(partner, days=7) if is_one else analytics.analytics_of_all(days=7)
+    assert list(found.days) == [TODAY - number * ONE_DAY for number in range(6, -1, -1)]
+    assert found.total.drawn_loans == 1

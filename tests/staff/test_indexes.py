@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db.models import QuerySet
 
-from audit.selectors import LogSelection, logs_queries
+from audit.selectors import LogSelection, list_logs, logs_queries
 from loans.selectors import LoanSelection, loans_query
 from partner_platform.core import clock
 from partner_platform.core.web.pagination import Place, behind
@@ -58,6 +58,16 @@ LISTS: dict[str, Callable[[], QuerySet[Any]]] = {
     "logs of a partner's path": lambda: some_logs(partner_id="partner_one", endpoint="/partners/borrow"),
     "logs of a partner's own request id": lambda: some_logs(1, partner_id="partner_one", request_id="mine"),
 }
+
+
+def test_of_the_calls_that_cannot_be_none_is_read(django_assert_num_queries: Any) -> None:
+    """A status is a success or it is none: to look for both would walk all calls of one and find nothing."""
+    with django_assert_num_queries(0):
+        assert not list(logs_queries(LogSelection(success=True, status_code=503))[0])
+        page = list_logs(LogSelection(success=False, status_code=200), limit=10, offset=0, cursor=None)
+    assert (page.total, page.rows, page.next) == (0, [], None)
+    assert_uses_index(some_logs(success=False, status_code=503), index="apilog_status_place")
+    assert_uses_index(some_logs(success=True, status_code=302, partner_id="partner_one"), index="apilog_partner_status")
 
 
 @pytest.mark.parametrize("name", LISTS)
