@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from loans.models import LoanStatus
 from partner_platform.core import clock
@@ -38,7 +39,9 @@ def headers() -> dict[str, str]:
 def headers_of(username: str, *roles: str) -> dict[str, str]:
     user = User.objects.create_user(username, is_staff=True)
     user.groups.add(*(group_of(role) for role in roles))
-    return {"Authorization": f"Bearer {tokens_of(user).access}"}
+    with pytest.MonkeyPatch.context() as present:  # a token ends by the machine's clock, whatever ours says
+        present.setattr(clock, "timezone", timezone)
+        return {"Authorization": f"Bearer {tokens_of(user).access}"}
 
 
 def count(partner: Partner, days_ago: int, **figures: int) -> None:
