@@ -69,6 +69,12 @@ def positions_put_off(position_ids: Iterable[int]) -> set[int]:
     return found
 
 
+def positions_unapplied_before(moment: int) -> set[int]:
+    """The positions that have unapplied events, put off or not, of blocks before this time (seconds)."""
+    waiting = ChainEvent.objects.unapplied().filter(block_time__lt=moment).values_list("position_id", flat=True)
+    return {position_id for position_id in waiting if position_id is not None}
+
+
 def positions_since(block_number: int) -> set[int]:
     """The positions that have events from this block on."""
     since = ChainEvent.objects.filter(block_number__gte=block_number).values_list("position_id", flat=True)

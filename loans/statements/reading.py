@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet, Sum
 
+from chain import selectors as chain_selectors
 from loans.chain_order import block_of
 from loans.models import (
     LedgerEntryKind,
@@ -22,10 +23,12 @@ from loans.models import (
     Repayment,
     RepaymentSource,
     RepaymentStatus,
+    SolvencyPosition,
     UndoneMovement,
 )
 from loans.statements.lines import Booked
 from loans.statements.months import Month
+from partner_platform.core.database.batches import batched
 from partners.models import Partner
 
 PAGE = 500  # rows of each stream in memory at a time
@@ -71,10 +74,20 @@ def pending_principal(partner: Partner) -> int:
 
 
 def is_undecided(partner: Partner, before: dt.datetime) -> bool:
-    """Whether a loan or repayment that was accepted before is not settled: it may still have happened before."""
+    """Whether a loan or repayment that was accepted before is not settled, or the books of a position of the partner's
+    are known to be behind the chain: something may still be booked that happened before.
+    """
     loans = PartnerLoan.objects.filter(partner_id=partner.pk, status=LoanStatus.PENDING, created_at__lt=before)
     repayments = Repayment.objects.filter(partner_id=partner.pk, status=RepaymentStatus.PENDING, created_at__lt=before)
-    return loans.exists() or repayments.exists()
+    return loans.exists() or repayments.exists() or _is_behind(partner, before)
+
+
+def _is_behind(partner: Partner, before: dt.datetime) -> bool:
+    """Whether a position with loans of the partner has events of before that are not applied, or a rollback to do."""
+    rolled_back = SolvencyPosition.objects.filter(undo_from__gte=0).values_list("position_id", flat=True)
+    behind = chain_selectors.positions_unapplied_before(int(before.timestamp())) | set(rolled_back)
+    loans = PartnerLoan.objects.filter(partner_id=partner.pk)
+    return any(loans.filter(solvency_position_id__in=chosen).exists() for chosen in batched(sorted(behind)))
 
 
 def drawn_query(partner: Partner) -> QuerySet[PartnerLoan]:
