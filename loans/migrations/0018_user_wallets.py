@@ -35,6 +35,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='userwallet',
-            index=models.Index(fields=['is_blocked', '-blocked_at', '-id'], name='wallet_blocked'),
+            index=models.Index(fields=['-is_blocked', '-blocked_at', '-id'], name='wallet_blocked'),
         ),
     ]

@@ -25,7 +25,7 @@ class UserWallet(models.Model):
     screening_reference = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
-        indexes = [models.Index(fields=["is_blocked", "-blocked_at", "-id"], name="wallet_blocked")]
+        indexes = [models.Index(fields=["-is_blocked", "-blocked_at", "-id"], name="wallet_blocked")]
 
     def __str__(self) -> str:
         return self.address

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 import chain.selectors
 from chain.models import ChainEvent, WatchCursor, WatchedBlock
+from loans.console.wallet_admin import UserWalletAdmin
 from loans.funding import incoming, trusted
 from loans.ledger import shares
 from loans.models import (
@@ -20,6 +21,7 @@ from loans.models import (
     PartnerSpending,
     Repayment,
     SolvencyPosition,
+    UserWallet,
 )
 from loans.positions import overdue
 from loans.reconciliation import transfers
@@ -92,3 +94,10 @@ def test_events_to_apply_are_found_in_order_by_the_index_made_for_them(after: tu
 
 def test_events_put_off_are_found_in_order_by_the_same_index() -> None:
     assert_uses_index(chain.selectors.events_due_again_query(clock.now())[:100], index="chain_event_due")
+
+
+def test_the_consoles_list_of_wallets_is_in_the_order_of_an_index() -> None:
+    """No condition bounds it: the index is walked from its end, and no further than the page."""
+    with pytest.raises(AssertionError) as raised:
+        assert_uses_index(UserWallet.objects.order_by(*UserWalletAdmin.ordering)[:100])
+    assert "sort" not in str(raised.value).split(" in the plan")[0]

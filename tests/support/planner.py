@@ -29,7 +29,7 @@ def _sqlite(query: QuerySet[Any]) -> tuple[list[str], str]:
     for line in plan.splitlines():
         if "SCAN " in line:
             problems.append("scan")
-        if "TEMP B-TREE FOR ORDER BY" in line or "TEMP B-TREE FOR LAST" in line:
+        if "TEMP B-TREE FOR" in line and line.endswith("ORDER BY"):  # of all terms, the last, or "RIGHT PART"
             problems.append("sort")
     return problems, plan
 
