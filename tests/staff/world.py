@@ -1,6 +1,8 @@
 """What the staff API is tried on: a partner with keys, an endpoint and a loan, and an admin who calls."""
 
+from partner_platform.core.openapi.operations import camel
 from tests.factories import ApiKeyFactory, LoanFactory, open_lender
+from tests.staff.things import things_of
 from tests.support.staff_api import StaffApi, make_user, token_of
 
 PLANS_PARTNER = {
@@ -25,6 +27,7 @@ class StaffWorld:
         self.api = StaffApi(token_of(self.user))
         self.partner, _ = open_lender(HERS, webhook_url="https://lender.example/hooks")
         self.key = ApiKeyFactory.create(partner=self.partner)
+        self.things = things_of(self.partner)
         self.loan = LoanFactory.create(partner=self.partner, status="ACTIVE")
 
     @property
@@ -34,4 +37,5 @@ class StaffWorld:
             "partnerId": self.partner.partner_id,
             "internalLoanId": str(self.loan.internal_loan_id),
             "keyId": str(self.key.pk),
+            **{camel(name): value for name, value in self.things.items()},
         }
