@@ -247,7 +247,7 @@ def test_commands_and_the_console_say_what_is_missing_in_place_of_a_key() -> Non
     assert "API key:" not in said.getvalue()
 
     client, partner = Client(), Partner.objects.get()
-    client.force_login(User.objects.create_superuser("ann"))
+    client.force_login(User.objects.get(username="ann"))
     form = {"action": "rotate_key_now", "_selected_action": [str(partner.pk)], "index": "0", "form_token": new_token()}
     answer = client.post(reverse("admin:partners_partner_changelist"), form, follow=True)
     assert "Onboarding is not complete: companyName" in answer.content.decode()

@@ -3,10 +3,12 @@
 import datetime as dt
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from loans.models import LoanStatus
 from partner_platform.core import clock
@@ -38,7 +40,8 @@ def headers() -> dict[str, str]:
 def headers_of(username: str, *roles: str) -> dict[str, str]:
     user = User.objects.create_user(username, is_staff=True)
     user.groups.add(*(group_of(role) for role in roles))
-    return {"Authorization": f"Bearer {tokens_of(user).access}"}
+    with patch.object(clock, "timezone", timezone):  # the token's end is compared with the machine's time
+        return {"Authorization": f"Bearer {tokens_of(user).access}"}
 
 
 def count(partner: Partner, days_ago: int, **figures: int) -> None:

@@ -37,6 +37,7 @@ def test_a_malformed_id_in_a_path_is_not_found(world: StaffWorld) -> None:
 
 
 def test_a_parameter_that_the_call_does_not_take_and_a_version_that_there_is_not_are_refused(world: StaffWorld) -> None:
+    assert world.values  # what the paths name is there
     before = AuditEntry.objects.count(), ApiLog.objects.count()
     paths = document.make_document()["paths"]
     for method, path in API:

@@ -1,5 +1,7 @@
 """What the staff API is tried on: a partner with keys, an endpoint and a loan, and an admin who calls."""
 
+from functools import cached_property
+
 from partner_platform.core.openapi.operations import camel
 from tests.factories import ApiKeyFactory, LoanFactory, open_lender
 from tests.staff.things import things_of
@@ -27,8 +29,12 @@ class StaffWorld:
         self.api = StaffApi(token_of(self.user))
         self.partner, _ = open_lender(HERS, webhook_url="https://lender.example/hooks")
         self.key = ApiKeyFactory.create(partner=self.partner)
-        self.things = things_of(self.partner)
         self.loan = LoanFactory.create(partner=self.partner, status="ACTIVE")
+
+    @cached_property
+    def things(self) -> dict[str, str]:
+        """What paths name beside these, made where a test asks for it."""
+        return things_of(self.partner)
 
     @property
     def values(self) -> dict[str, str]:
