@@ -197,7 +197,7 @@ class ApprovalsViewSet(StaffViewSet):
     @described(LIST_APPROVALS)
     def list(self, request: Request) -> Response:
         """A page of approvals."""
-        query = validated(ApprovalsQuery(data=request.query_params))
+        query = validated(ApprovalsQuery(data=request.query_params.dict()))
         chosen = {"status": query["status"], "kind": query["kind"]}
         page = paginate(
             streams=[selectors.approvals_query(**chosen)],

@@ -219,7 +219,7 @@ class BlockedWalletsViewSet(StaffViewSet):
     @described(LIST_BLOCKED)
     def list(self, request: Request) -> Response:
         """What was blocked last first."""
-        asked = validated(PageQuery(data=request.query_params))
+        asked = validated(PageQuery(data=request.query_params.dict()))
         page = paginate(streams=[blocked_wallets()], scope="blocked wallets", by="blocked_at", **asked)
         return Response({**present_page(page, asked), "wallets": [present_blocked(row) for row in page.rows]})
 

@@ -53,6 +53,9 @@ BEYOND_THE_SCHEMA = (
     "Must be an e-mail address.",
     "Is a partner's own word: give partnerId too.",
     "2 keys are live; revoke one first.",
+    "It was checked already: add the document again.",
+    *(f"Must be {least} to {most} printable characters." for least in (0, 1) for most in (300, 100, 40)),
+    "Must be 1 to 4000 characters.",
 )
 
 addresses = st.binary(min_size=20, max_size=20).map(to_checksum_address)

@@ -44,7 +44,7 @@ def old() -> Iterator[Any]:
 def migrated(model: str) -> Any:
     executor = MigrationExecutor(connection)
     apps = executor.loader.project_state(list(executor.loader.applied_migrations)).apps
-    for name in ("partners.SettlementAddress", "loans.PartnerSpending", "loans.NotedAddress"):
+    for name in ("partners.SettlementAddress", "partners.Onboarding", "loans.PartnerSpending", "loans.NotedAddress"):
         try:
             apps.get_model(name).objects.all().delete()
         except LookupError:

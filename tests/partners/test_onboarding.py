@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
 from django.db.models import ProtectedError
 from django.test import Client
 from django.urls import reverse
@@ -24,6 +23,7 @@ from partners.onboarding.models import Onboarding, OnboardingContact, Onboarding
 from partners.onboarding.stages import ORDER, TRANSITIONS, Facts, missing_for, stage_without
 from tests.factories import PartnerFactory
 from tests.support.acting import staff
+from tests.support.commands import type_command
 from tests.support.console import new_token
 from tests.support.planner import assert_uses_index
 
@@ -242,12 +242,12 @@ def test_commands_and_the_console_say_what_is_missing_in_place_of_a_key() -> Non
     said = StringIO()
     options = {"name": "Lender", "label": "len", "daily-limit": "1", "total-limit": "1", "email": "a@x.example"}
     address = f"--settlement-address={TERMS['settlement_address']}"
-    call_command("create_partner", address, *(f"--{name}={value}" for name, value in options.items()), stdout=said)
+    type_command("create_partner", address, *(f"--{name}={value}" for name, value in options.items()), stdout=said)
     assert f"Missing: {', '.join(ALL_MISSING)}" in said.getvalue()
     assert "API key:" not in said.getvalue()
 
     client, partner = Client(), Partner.objects.get()
-    client.force_login(User.objects.create_superuser("ann"))
+    client.force_login(User.objects.get(username="ann"))
     form = {"action": "rotate_key_now", "_selected_action": [str(partner.pk)], "index": "0", "form_token": new_token()}
     answer = client.post(reverse("admin:partners_partner_changelist"), form, follow=True)
     assert "Onboarding is not complete: companyName" in answer.content.decode()

@@ -81,6 +81,7 @@ READING = {
     *("show_loan PARTNER LOAN", "prove_consent PARTNER LOAN", "verify_audit --no-anchors"),
     *("settlement status", "settlement review", "reconcile --quick", "set_signing PARTNER"),
     *("archive_api_logs --check", "import_partners --dry-run", "access_review"),
+    "statement PARTNER 2026-01",
 }
 # Why nobody acts in these.
 OF_NOBODY = {

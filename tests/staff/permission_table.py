@@ -7,6 +7,7 @@ A row is a request and the rights that it needs, in the order in which they are 
 from dataclasses import dataclass, field
 
 from authority.rights import Right
+from tests.staff.things import CONTACT, DOCUMENT
 
 Answer = tuple[int, str]  # HTTP status, and the `code` of the error envelope (empty: not an error)
 
@@ -19,6 +20,7 @@ STRANGERS: dict[str, Answer] = {
     "a forged token": (401, "invalid_token"),
 }
 OTHERS = ("no role", "superuser")  # members of staff beside those of each role
+OTHER_WALLET = "0x7d650b01Ea0700F7553d9260A76546ab1A97A1D7"
 FRESH_ADDRESS = "a settlement address that nobody has"
 NEW_PARTNER = {
     "partnerName": "New Lending Platform",
@@ -43,6 +45,14 @@ class Row:
     status: int = 200
     body: dict[str, object] | None = field(default=None)
     loan: str = "ACTIVE"  # what the loan is before the call
+    query: str = ""
+
+    @property
+    def uses_things(self) -> bool:
+        """Whether the call is about what `tests.staff.things` makes."""
+        return any(
+            word in self.path for word in ("document", "contact_id", "approval_id", "<wallet>", "month", "advance")
+        )
 
     @property
     def name(self) -> str:
@@ -55,6 +65,10 @@ VIEW, CHANGE = (Right.VIEW_PARTNERS,), (Right.CHANGE_PARTNERS,)
 LIMITS = (Right.CHANGE_PARTNERS, Right.CHANGE_LIMITS)
 ADDRESS = (Right.CHANGE_PARTNERS, Right.CHANGE_SETTLEMENT_ADDRESS)
 ONBOARDING = (Right.CHANGE_PARTNERS, Right.MANAGE_ONBOARDING)
+ONBOARD = (Right.MANAGE_ONBOARDING,)
+APPROVAL = "/admin/approvals/<approval_id>"  # of an activation
+DECIDE = (Right.VIEW_APPROVALS, Right.ACTIVATE_PARTNERS)
+WHY = {"reason": "Asked for it."}
 KEYS, SECRETS, MARK = (Right.CREATE_API_KEYS,), (Right.ROTATE_SECRETS,), (Right.MARK_LOANS,)
 
 TABLE = (
@@ -83,4 +97,28 @@ TABLE = (
     Row("GET HEAD", LOAN, (Right.VIEW_LOANS,)),
     Row("POST", f"{LOAN}/default", MARK, body={"reason": "The borrower is insolvent."}),
     Row("POST", f"{LOAN}/cure", MARK, loan="DEFAULTED"),
+    Row("GET HEAD", f"{PARTNER}/analytics", VIEW),
+    Row("GET HEAD", "/admin/analytics", VIEW),
+    Row("GET HEAD", f"{PARTNER}/statements/<month>", (Right.VIEW_STATEMENTS,)),
+    Row("GET HEAD", f"{PARTNER}/onboarding", VIEW),
+    Row("PATCH", f"{PARTNER}/onboarding", ONBOARD, body={"companyName": "Lender GmbH"}),
+    Row("POST", f"{PARTNER}/onboarding/advance", ONBOARD, body={"stage": "KYC"}),
+    Row("GET HEAD", f"{PARTNER}/documents", VIEW),
+    Row("POST", f"{PARTNER}/documents", ONBOARD, 201, DOCUMENT),
+    Row("POST", f"{PARTNER}/documents/<document_id>/check", ONBOARD, body={"verdict": "ACCEPTED"}),
+    Row("GET HEAD", f"{PARTNER}/contacts", VIEW),
+    Row("POST", f"{PARTNER}/contacts", ONBOARD, 201, CONTACT),
+    Row("DELETE", f"{PARTNER}/contacts/<contact_id>", ONBOARD),
+    Row("GET HEAD", f"{PARTNER}/notes", VIEW),
+    Row("POST", f"{PARTNER}/notes", ONBOARD, 201, {"text": "They called."}),
+    Row("GET HEAD", "/admin/platform", VIEW),
+    Row("POST", "/admin/platform/pause", (Right.PAUSE_BORROWING,), body=WHY),
+    Row("POST", "/admin/platform/resume", (Right.RESUME_BORROWING,), body=WHY),
+    Row("GET HEAD", "/admin/blocked-wallets", (Right.VIEW_LOANS,)),
+    Row("POST", "/admin/blocked-wallets", (Right.BLOCK_WALLETS,), 201, {"wallet": OTHER_WALLET, **WHY}),
+    Row("DELETE", "/admin/blocked-wallets/<wallet>", (Right.UNBLOCK_WALLETS,), query="?reason=Asked%20for%20it."),
+    Row("GET HEAD", "/admin/approvals", (Right.VIEW_APPROVALS,)),
+    Row("GET HEAD", APPROVAL, (Right.VIEW_APPROVALS,)),
+    Row("POST", f"{APPROVAL}/approve", DECIDE, body=WHY),
+    Row("POST", f"{APPROVAL}/reject", DECIDE, body=WHY),
 )

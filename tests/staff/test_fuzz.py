@@ -13,6 +13,7 @@ from eth_utils.address import to_checksum_address
 from hypothesis import settings
 
 from loans.models import PartnerLoan
+from partners.models import Partner, PartnerStatus
 from tests.api import fuzzing
 from tests.staff.world import StaffWorld
 
@@ -37,6 +38,7 @@ def make_sensible(case: Any, world: StaffWorld) -> None:
         if "settlementAddress" in body:
             body["settlementAddress"] = to_checksum_address(f"0x{next(_numbers):040x}")
         body.pop("expiresAt", None)  # that a time has passed, no schema can say
+    Partner.objects.filter(pk=world.partner.pk).update(status=PartnerStatus.ACTIVE)
     is_cure = case.operation.path.endswith("/cure")
     PartnerLoan.objects.filter(pk=world.loan.pk).update(status="DEFAULTED" if is_cure else "ACTIVE", default_reason="")
 

@@ -11,14 +11,17 @@ import pytest
 from django.contrib.auth.models import User
 
 from audit.models import AuditEntry
+from authority.models import Approval
 from authority.rights import Right
 from authority.roles import RIGHTS, Role
-from loans.models import PartnerLoan
+from loans.models import PartnerLoan, UserWallet
 from partner_platform.core import clock
-from partners.models import ApiKey, IdempotencyKey, Partner, PartnerStatus
+from partners.models import ApiKey, BorrowingPause, IdempotencyKey, Partner, PartnerStatus
+from partners.onboarding.models import Onboarding, OnboardingContact, OnboardingDocument, OnboardingNote
 from tests.api.endpoints import endpoints
 from tests.factories import ApiKeyFactory, LoanFactory, PartnerFactory, open_lender
 from tests.staff.permission_table import FRESH_ADDRESS, OTHERS, STRANGERS, TABLE, Answer, Row
+from tests.staff.things import things_of
 from tests.support.staff_api import StaffApi, make_user, token_of
 from webhooks.models import Endpoint
 
@@ -66,6 +69,7 @@ class World:
             "<partner_id>": self.partner.partner_id,
             "<internal_loan_id>": self.loan.internal_loan_id,
             "<key_id>": self.key.pk,
+            **({f"<{name}>": value for name, value in things_of(self.partner).items()} if row.uses_things else {}),
         }
         path = row.path
         for name, value in named.items():
@@ -73,12 +77,13 @@ class World:
         assert "<" not in path, f"{path}: what is this parameter, for example?"
         body = row.body and {name: self.free.pop() if v == FRESH_ADDRESS else v for name, v in row.body.items()}
         self.before, self.path = {} if method in READS else state(), path
-        return StaffApi(self.tokens[caller])(method, path, body)
+        return StaffApi(self.tokens[caller])(method, path + row.query, body)
 
 
 def state() -> dict[str, Any]:
     """All that a call could change, but for entries of refusals."""
-    models = (Partner, ApiKey, PartnerLoan, IdempotencyKey, Endpoint)
+    models = (Partner, ApiKey, PartnerLoan, IdempotencyKey, Endpoint, Approval, BorrowingPause, UserWallet)
+    models += (Onboarding, OnboardingDocument, OnboardingContact, OnboardingNote)
     rows: dict[str, Any] = {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
     return {**rows, "trail": AuditEntry.objects.exclude(action="staff.refused").count()}
 

@@ -1,6 +1,10 @@
 """What the staff API is tried on: a partner with keys, an endpoint and a loan, and an admin who calls."""
 
+from functools import cached_property
+
+from partner_platform.core.openapi.operations import camel
 from tests.factories import ApiKeyFactory, LoanFactory, open_lender
+from tests.staff.things import things_of
 from tests.support.staff_api import StaffApi, make_user, token_of
 
 PLANS_PARTNER = {
@@ -27,6 +31,11 @@ class StaffWorld:
         self.key = ApiKeyFactory.create(partner=self.partner)
         self.loan = LoanFactory.create(partner=self.partner, status="ACTIVE")
 
+    @cached_property
+    def things(self) -> dict[str, str]:
+        """What paths name beside these, made where a test asks for it."""
+        return things_of(self.partner)
+
     @property
     def values(self) -> dict[str, str]:
         """Of the parameters of paths."""
@@ -34,4 +43,5 @@ class StaffWorld:
             "partnerId": self.partner.partner_id,
             "internalLoanId": str(self.loan.internal_loan_id),
             "keyId": str(self.key.pk),
+            **{camel(name): value for name, value in self.things.items()},
         }

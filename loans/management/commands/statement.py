@@ -4,19 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from loans.statements.as_csv import csv_statement
 from loans.statements.as_json import json_chunks
 from loans.statements.as_pdf import pdf_bytes
 from loans.statements.statement import Statement, open_statement
 from partner_platform.core.errors import BadRequest
+from partner_platform.core.management.output import JsonCommand
 from partners.management.support import require_partner
 
 FORMATS = ("json", "csv", "pdf")
 
 
-class Command(BaseCommand):
+class Command(JsonCommand):
     help = (
         "Show a partner's statement of a month: opening balance, every line with its transaction, closing balance. "
         "Amounts are USDC base units (in the PDF dollars). Example: manage.py statement partner_xyz_001 2026-10 "
@@ -26,11 +27,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("partner_id", help="such as partner_xyz_001")
         parser.add_argument("month", help="such as 2026-10, in UTC; one that is not over is provisional")
-        parser.add_argument("--format", choices=FORMATS, default="json")
+        parser.add_argument("--format", choices=FORMATS, default="json", help="json is also what --json says")
         parser.add_argument("--output", type=Path, help="a file; default: standard output (not for a PDF)")
 
     def handle(self, *args: object, **options: object) -> None:
-        output, form = cast(Path | None, options["output"]), str(options["format"])
+        output = cast(Path | None, options["output"])
+        form = "json" if self.as_json else str(options["format"])
         if form == "pdf" and output is None:
             raise CommandError("A PDF needs --output FILE.")
         try:
@@ -46,7 +48,7 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         except OSError as error:
             raise CommandError(f"{output}: {error.strerror}") from error
-        self.stdout.write(f"{output}: the statement of {statement.month}, {form.upper()}")
+        self.say(f"{output}: the statement of {statement.month}, {form.upper()}")
 
 
 def _pieces(statement: Statement, form: str) -> Iterator[bytes]:

@@ -69,7 +69,12 @@ class ContractSchema(AutoSchema):
     def _parameter(self, field: serializers.Field[object, object, object, object], place: str) -> dict[str, Any]:
         schema = self._map_serializer_field(field, "request")
         self._insert_field_validators(field, schema)
-        parameter = {"name": field.field_name, "in": place, "required": place == "path", "schema": schema}
+        parameter = {
+            "name": field.field_name,
+            "in": place,
+            "required": place == "path" or field.required,
+            "schema": schema,
+        }
         if description := schema.pop("description", ""):
             parameter["description"] = description
         return parameter

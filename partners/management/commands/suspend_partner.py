@@ -14,6 +14,8 @@ class Command(StaffCommand):
         "refused too; loans in flight still settle."
     )
 
+    field_options = {"scope": "--scope"}
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("partner_id", help=PARTNER_ID_HELP)
         parser.add_argument("--reason", default="", help="for those who come after you")

@@ -2,6 +2,7 @@
 
 # ruff: noqa: N815 - the contract's names
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from loans.api.lists import PAGE_EXAMPLE, PageFields, PageQuery
@@ -37,12 +38,17 @@ class RecordsQuery(OnboardingPath, PageQuery):
     """Which page."""
 
 
+@extend_schema_field({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})
+class Sha256Field(StrictCharField):
+    """A SHA-256 in hex; the service reads it."""
+
+
 class DocumentBody(StrictSerializer):
     """A document: where its file is kept, and the file's SHA-256."""
 
     kind = OneOfField(choices=DocumentKind.choices)
     reference = StrictCharField(max_length=300)
-    sha256 = StrictCharField(max_length=64, help_text="64 hex digits.")
+    sha256 = Sha256Field(help_text="64 hex digits.")
 
 
 class CheckBody(StrictSerializer):
