@@ -23,7 +23,9 @@ REVIEW_WITHIN = dt.timedelta(hours=24)
 
 
 def record_glass_break(change: SensitiveChange, actor: Staff) -> GlassBreak:
-    """In the transaction of the change: its row, its audit entry, an e-mail to every admin."""
+    """In the transaction of the change: its row, its audit entry, an e-mail to every admin. 400 without a reason."""
+    if not actor.break_glass.strip():
+        raise invalid_fields({"breakGlass": ["Say why."]})
     now = clock.now()
     row = GlassBreak.objects.create(
         kind=change.kind,
