@@ -81,3 +81,19 @@ def test_public_calls_of_an_address_are_limited_here_too(settings: Any) -> None:
 def test_without_redis_staff_come_in(settings: Any) -> None:
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
     assert sign_in().status_code == 200
+
+
+def test_the_password_page_of_a_session_that_was_left_open_is_no_way_to_guess(ann: User) -> None:
+    browser = Client(REMOTE_ADDR="203.0.113.1")
+    browser.post("/console/login/?next=/console/", {"username": "ann", "password": PASSWORD})
+
+    def change(old: str, new: str = "another long password") -> int:
+        form = {"old_password": old, "new_password1": new, "new_password2": new}
+        return browser.post("/console/password_change/", form).status_code
+
+    assert [change(PASSWORD, new="short") for _ in range(11)] == [200] * 11  # no guess: the old one is right
+    assert [change("wrong") for _ in range(11)] == [200] * 10 + [429]
+    assert change(PASSWORD) == 429
+    assert User.objects.get(pk=ann.pk).check_password(PASSWORD)
+    failures = AuditEntry.objects.filter(action="staff.sign_in_failed", target="staff:ann")
+    assert [entry.after["step"] for entry in failures] == ["password_change"] * 10
