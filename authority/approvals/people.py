@@ -35,17 +35,27 @@ def _holders_of(username: str) -> set[str]:
     """Who may be signing in with the account: its owner, and staff who took hold of it."""
     owner = f"{PREFIX}{username}"
     since = clock.now() - dt.timedelta(hours=max(HELD_HOURS, settings.APPROVAL_HOURS))
-    acts = AuditEntry.objects.filter(target=owner[:120], timestamp__gt=since, action__in=sorted(TAKES_HOLD))
+    acts = AuditEntry.objects.filter(target=_target(username), timestamp__gt=since, action__in=sorted(TAKES_HOLD))
     return {owner, *(actor for actor in acts.values_list("actor", flat=True) if actor.startswith(PREFIX))}
 
 
 def is_same_person(username: str, account: str, other: Staff) -> bool:
-    """Whether an account, by its user name and primary key, is `other`'s, or both have one e-mail address."""
+    """Whether an account, by its user name and primary key, is `other`'s, or both have one e-mail address, or had."""
     if username.casefold() == other.username.casefold() or (account and account == other.account):
         return True
-    addresses = User.objects.filter(username__in=[username, other.username]).values_list("email", flat=True)
-    known = [address.strip().casefold() for address in addresses if address.strip()]
-    return len(known) != len(set(known))
+    return not _addresses_of(username).isdisjoint(_addresses_of(other.username))
+
+
+def _addresses_of(username: str) -> set[str]:
+    """The account's e-mail addresses, former ones too: who manages staff corrects their own."""
+    known = list(User.objects.filter(username=username).values_list("email", flat=True))
+    corrected = AuditEntry.objects.filter(target=_target(username), action="staff.details_changed")
+    known += [str((before or {}).get("email", "")) for before in corrected.values_list("before", flat=True)]
+    return {address.strip().casefold() for address in known if address.strip()}
+
+
+def _target(username: str) -> str:
+    return f"{PREFIX}{username}"[:120]
 
 
 def username_of(actor: str) -> str:

@@ -117,3 +117,13 @@ def test_an_account_is_its_owners_alone_once_they_had_time_to_notice(
     partner = asked_by(root)
     approve(bob)
     assert limit_of(partner) == 2_000
+
+
+def test_two_accounts_that_had_one_address_stay_one_persons(root: User) -> None:
+    ann, second = person("ann"), person("ann.2", email="Ann@platform.example")
+    for user, by, address in ((ann, ann, "a@x.example"), (second, ann, "b@x.example"), (ann, root, "c@x.example")):
+        accounts.change_details(actor=acting(by), user=user, details={"email": address})
+    partner = asked_by(ann)
+    with pytest.raises(Forbidden, match="Who asked for a change"):
+        approve(second)
+    assert limit_of(partner) == 1_000
