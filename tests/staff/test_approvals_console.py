@@ -154,7 +154,7 @@ def test_a_command_shows_the_change_and_approves_or_rejects_it_as_somebody(ann: 
 
     with pytest.raises(CommandError, match="cannot decide about it"):
         run(one, "--as", "ann", "--reason", "x", "--yes")
-    with pytest.raises(CommandError, match="no member of staff 'nobody'"):
+    with pytest.raises(CommandError, match="'nobody' is no open account of staff"):
         run(one, "--as", "nobody", "--reason", "x", "--yes")
     said = run(one, "--as", "bob", "--reason", "seen", "--yes")
     assert f"Change a partner's terms: partner:{first.partner_id}, asked for by staff:ann" in said
