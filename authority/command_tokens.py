@@ -21,7 +21,12 @@ from partner_platform.core import clock
 
 MINUTES = 15
 SESSION_ENDED = "staff.session_ended"  # by others: who ends one of their own, or was idle, may go on here
-ENDS_SESSIONS = frozenset({SESSION_ENDED, "staff.account_closed", "staff.factors_reset", "staff.factor_removed"})
+ENDS_SESSIONS = frozenset(
+    {
+        *(SESSION_ENDED, "staff.all_sessions_ended"),
+        *("staff.account_closed", "staff.factors_reset", "staff.factor_removed"),
+    }
+)
 _SALT = "authority.command_tokens"
 
 

@@ -17,10 +17,10 @@ from authority import command_tokens
 from authority.acting import staff_of
 from partner_platform.core.secrets import crypto
 from partners.models import Partner, PartnerStatus
-from staff.access.api_sessions import Device, open_api_session
+from staff.access.api_sessions import Device
 from staff.models import Passkey, TotpDevice
 from staff.services import accounts, factors
-from staff.services.sessions import end_all_sessions, end_own_session, open_session
+from staff.services.sessions import end_all_sessions, end_own_session, end_session, open_session
 from tests.factories import PartnerFactory
 from tests.support.acting import group_of, staff
 from tests.support.clocks import shift_clock
@@ -157,8 +157,8 @@ def close_and_reopen(ann: User) -> None:
 
 
 def end_a_session(ann: User) -> None:
-    open_api_session(user=ann, means="password", with_factor=True, device=Device("203.0.113.9", ""))
-    end_all_sessions(actor=staff("root"), user=ann)
+    session = open_session(user=ann, device=Device("203.0.113.9", ""), with_factor=True)
+    end_session(actor=staff("root"), session=session)
 
 
 ENDED: dict[str, Callable[[User], None]] = {
@@ -166,6 +166,7 @@ ENDED: dict[str, Callable[[User], None]] = {
     "factor removed": remove_one_of_two_factors,
     "closed and opened again": close_and_reopen,
     "session ended": end_a_session,
+    "all ended, though none was open": lambda ann: end_all_sessions(actor=staff("root"), user=ann),
 }
 
 
