@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from audit.models import AuditEntry
+from staff.access import guessing
 from tests.support.signing_in import PASSWORD, member, outcome, sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("ann")]
@@ -97,3 +98,13 @@ def test_the_password_page_of_a_session_that_was_left_open_is_no_way_to_guess(an
     assert User.objects.get(pk=ann.pk).check_password(PASSWORD)
     failures = AuditEntry.objects.filter(action="staff.sign_in_failed", target="staff:ann")
     assert [entry.after["step"] for entry in failures] == ["password_change"] * 10
+
+
+def test_however_many_tries_there_are_the_person_comes_in_from_where_they_were_before(ann: User) -> None:
+    assert sign_in(address=ELSEWHERE).status_code == 200
+    for number in range(100):
+        request = RequestFactory().post("/auth/token", REMOTE_ADDR=f"2001:db8:0:{number:x}::1")
+        assert [guessing.is_one_too_many(request, "ann") for _ in range(3)] == [False] * 3
+    assert outcome(sign_in(address="203.0.113.1")) == TOO_MANY
+    assert sign_in(address=ELSEWHERE).status_code == 200
+    assert guess(4, ELSEWHERE, "ann") == [WRONG] * 3 + [TOO_MANY]
