@@ -1,6 +1,7 @@
 """Tokens with which commands act as somebody: made by `manage.py login`, good for `MINUTES`.
 
-A token is signed with the platform's key and bound to the account, to its password and to the moment. It is kept in a
+A token is signed with the platform's key and bound to the account, to its password and to the moment. It ends with the
+account's sessions: where others end them, or a second factor is taken away. It is kept in a
 file that only its owner reads, and never shown. The file is `STAFF_TOKEN_FILE`, by default below the state directory
 of whoever is logged in on the machine.
 """
@@ -14,9 +15,18 @@ from django.contrib.auth.models import User
 from django.core.signing import BadSignature, Signer
 from django.utils.crypto import constant_time_compare
 
+from audit.models import AuditEntry
+from authority.acting import PREFIX
 from partner_platform.core import clock
 
 MINUTES = 15
+SESSION_ENDED = "staff.session_ended"  # by others: who ends one of their own, or was idle, may go on here
+ENDS_SESSIONS = frozenset(
+    {
+        *(SESSION_ENDED, "staff.all_sessions_ended"),
+        *("staff.account_closed", "staff.factors_reset", "staff.factor_removed"),
+    }
+)
 _SALT = "authority.command_tokens"
 
 
@@ -44,6 +54,18 @@ def require_token_of(user: User, token: str) -> None:
     age = clock.now() - dt.datetime.fromtimestamp(claims["at"], dt.UTC)
     if not dt.timedelta(0) <= age <= dt.timedelta(minutes=MINUTES):
         raise TokenRefused(f"The token has ended, {MINUTES} minutes after it was made; {log_in}")
+    if _is_ended_by_others(user, clock.now() - age):
+        raise TokenRefused(f"The account's sessions or second factors were ended since; {log_in}")
+
+
+def _is_ended_by_others(user: User, since: dt.datetime) -> bool:
+    """Whether something was done since then that ends the account's sessions in the console and the API as well."""
+    owner = f"{PREFIX}{user.get_username()}"
+    acts = AuditEntry.objects.filter(target=owner[:120], timestamp__gte=since, action__in=sorted(ENDS_SESSIONS))
+    return any(
+        action != SESSION_ENDED or (actor.startswith(PREFIX) and actor != owner)
+        for actor, action in acts.values_list("actor", "action")
+    )
 
 
 def token_file() -> Path:

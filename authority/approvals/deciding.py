@@ -1,6 +1,7 @@
 """A second person approves or rejects a change that waits.
 
-The maker decides about nothing of theirs, also by another account with their e-mail address. An approval makes the
+The maker decides about nothing of theirs, also by another account with their e-mail address, and by none that they
+could have taken over (`people.require_second_person`). An approval makes the
 change in its own transaction: the row leaves WAITING by a guarded update, so that of two approvals one wins, then the
 kind runs the service again, as the maker with the rights that they have now. The service computes the change anew, and
 `require_approval` compares it with what was shown.
@@ -20,7 +21,9 @@ from authority.rights import Right
 from authority.tickets import Ticket
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import in_transaction, run_in_transaction
-from partner_platform.core.errors import Conflict, ErrorCode, Forbidden, invalid_fields
+from partner_platform.core.errors import Conflict, ErrorCode, invalid_fields
+
+ASKED = "Who asked for a change cannot decide about it"
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,7 @@ def _require_may_decide(approval_id: str, actor: Staff, reason: str) -> Approval
     row = selectors.get_approval(approval_id)
     for right in row.rights:
         require_right(actor, Right(right))
-    if people.is_same_person(people.username_of(row.maker), row.maker_account, actor):
-        raise Forbidden(ErrorCode.SELF_APPROVAL, "Who asked for a change cannot decide about it")
+    people.require_second_person(people.username_of(row.maker), row.maker_account, actor, because=ASKED)
     if row.status == ApprovalStatus.WAITING and row.expires_at <= clock.now():
         closing.close(row.pk, ApprovalStatus.EXPIRED, actor=ACTOR, reason="Nobody decided in time")
         row.refresh_from_db()

@@ -17,13 +17,15 @@ from authority.rights import Right
 from authority.signals import staff_written_to
 from partner_platform.core import clock
 from partner_platform.core.database.transactions import run_in_transaction
-from partner_platform.core.errors import Conflict, ErrorCode, Forbidden, NotFound, invalid_fields
+from partner_platform.core.errors import Conflict, ErrorCode, NotFound, invalid_fields
 
 REVIEW_WITHIN = dt.timedelta(hours=24)
 
 
 def record_glass_break(change: SensitiveChange, actor: Staff) -> GlassBreak:
-    """In the transaction of the change: its row, its audit entry, an e-mail to every admin."""
+    """In the transaction of the change: its row, its audit entry, an e-mail to every admin. 400 without a reason."""
+    if not actor.break_glass.strip():
+        raise invalid_fields({"breakGlass": ["Say why."]})
     now = clock.now()
     row = GlassBreak.objects.create(
         kind=change.kind,
@@ -73,8 +75,8 @@ def review_glass_break(*, glass_break_id: uuid.UUID, actor: Staff, note: str) ->
         row = GlassBreak.objects.filter(pk=glass_break_id).first()
         if row is None:
             raise NotFound(ErrorCode.APPROVAL_NOT_FOUND, "There is no such use of break-glass")
-        if people.is_same_person(people.username_of(row.actor), row.actor_account, actor):
-            raise Forbidden(ErrorCode.SELF_APPROVAL, "Who broke the glass cannot review it")
+        broke = "Who broke the glass cannot review it"
+        people.require_second_person(people.username_of(row.actor), row.actor_account, actor, because=broke)
         unreviewed = GlassBreak.objects.filter(pk=row.pk, reviewed_by="")
         written = {"reviewed_by": str(actor), "reviewed_at": clock.now(), "review_note": note.strip()[:REASON_LENGTH]}
         if unreviewed.update(**written) != 1:

@@ -3,24 +3,29 @@
 A client address (IPv6: a /64) gets ten wrong tries in five minutes; tries that this rule refuses count for no other. An
 account may be tried thirty times in an hour, wherever the tries come from. Beyond that an address still has its first
 three tries of the hour for that account, so that an attacker with a few addresses does not lock the real person out
-everywhere; after three hundred tries for an account that ends too.
+everywhere; after three hundred tries for an account it has them only where that account signed in within the last
+month: the IPv6 network of one attacker has thousands of addresses.
 
 A try is counted before the password is looked at, so that tries at the same moment are all counted; `forgive_try` takes
 one back that was right. Without Redis nothing is counted: staff must come in during an outage, and each try still costs
 a slow hash. The counts are django-ratelimit's (docs/decisions.md).
 """
 
+import datetime as dt
 import logging
 import unicodedata
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django_ratelimit.core import get_usage
 from redis.exceptions import RedisError
 
 from audit.calls.client_address import client_address
+from partner_platform.core import clock
 from partner_platform.core.errors import ErrorCode, TooManyRequests
 from partners.access.rate_limit import public_subject
+from staff.models import ApiSession, ConsoleSession
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +35,7 @@ RATES = {ADDRESS: "10/5m", ACCOUNT: "30/h", ACCOUNT_OF_ADDRESS: "3/h"}
 TRIES = {what: int(rate.partition("/")[0]) for what, rate in RATES.items()}
 MOST_TRIES_FOR_AN_ACCOUNT = 300
 RETRY_AFTER_SECONDS = 300
+KNOWN_FOR = dt.timedelta(days=30)
 
 
 def is_one_too_many(request: HttpRequest, typed_name: str) -> bool:
@@ -42,8 +48,11 @@ def is_one_too_many(request: HttpRequest, typed_name: str) -> bool:
     except RedisError as error:
         logger.warning("sign-ins are not limited: %s", error)
         return False
-    is_first = of_address <= TRIES[ACCOUNT_OF_ADDRESS]
-    return of_account > MOST_TRIES_FOR_AN_ACCOUNT or (of_account > TRIES[ACCOUNT] and not is_first)
+    if of_account <= TRIES[ACCOUNT]:
+        return False
+    if of_address > TRIES[ACCOUNT_OF_ADDRESS]:
+        return True
+    return of_account > MOST_TRIES_FOR_AN_ACCOUNT and not _has_signed_in_here(request, typed_name)
 
 
 def forgive_try(request: HttpRequest, typed_name: str) -> None:
@@ -71,6 +80,17 @@ def account_name(typed: str) -> str:
     Names in another case are other accounts to Django, but are counted together.
     """
     return unicodedata.normalize("NFKC", typed).strip().casefold()
+
+
+def _has_signed_in_here(request: HttpRequest, typed_name: str) -> bool:
+    """Whether the account opened a session from the caller's address in the last month."""
+    name = unicodedata.normalize("NFKC", typed_name).strip()  # as the sign-in reads it
+    user = User.objects.filter(username=name).first() if "\x00" not in name else None
+    address = client_address(request.META, settings.TRUSTED_PROXIES)
+    if user is None or address is None:
+        return False
+    opened = {"user": user, "address": address, "opened_at__gt": clock.now() - KNOWN_FOR}
+    return ConsoleSession.objects.filter(**opened).exists() or ApiSession.objects.filter(**opened).exists()
 
 
 def _tries(request: HttpRequest, what: str, typed_name: str) -> int:

@@ -19,6 +19,7 @@ from partner_platform.core import clock
 from partner_platform.core.errors import ErrorCode, Unauthorized
 from partners import keys
 from staff.models import ApiSession
+from staff.second_factor import is_required
 
 SESSION_CLAIM = "sid"
 MAX_TOKEN_LENGTH = 2_000  # ours have some 500 characters
@@ -62,6 +63,7 @@ def is_open(session: ApiSession, now: dt.datetime) -> bool:
         and session.ends_at > now
         and user.is_active
         and user.is_staff
+        and (session.with_factor or not is_required())
         and constant_time_compare(session.password_mark, user.get_session_auth_hash())
     )
 

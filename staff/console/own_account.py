@@ -17,11 +17,15 @@ from django.views.decorators.http import require_http_methods, require_POST
 from authority.acting import staff_of
 from partner_platform.core.console.step_up import proved_lately
 from partner_platform.core.errors import BadRequest
+from staff.access import guessing
+from staff.access.api_sessions import device_of
 from staff.console.enrolment import add_factor, enrolment_context
 from staff.models import ConsoleSession, Passkey
 from staff.services import accounts, factors, sessions
+from staff.services.sessions import record_failed_sign_in
 from staff.sessions import lifetime
 from staff.sessions.middleware import session_of
+from staff.sessions.proving import TOO_MANY
 
 PAGE = "admin/own_account/index.html"
 ADD_PAGE = "admin/own_account/add_factor.html"
@@ -120,11 +124,22 @@ class PasswordPage(PasswordChangeView):
         keep = _session(self.request).pk
         accounts.change_own_password(actor=staff_of(user), user=user, password=password, keep=keep)
         update_session_auth_hash(self.request, user)
+        guessing.forgive_try(self.request, user.get_username())
         return HttpResponseRedirect(self.get_success_url())
+
+    def form_invalid(self, form: PasswordChangeForm) -> HttpResponse:
+        user = _user(self.request)
+        if self.request.POST.get("old_password") and "old_password" in form.errors:
+            record_failed_sign_in(user=user, device=device_of(self.request), step="password_change")
+        else:  # the new one is what is wrong
+            guessing.forgive_try(self.request, user.get_username())
+        return super().form_invalid(form)
 
 
 def own_password_page(request: HttpRequest) -> HttpResponse:
-    """The page of one's own password."""
+    """The page of one's own password. Who found a session open may guess it no more often than who signs in."""
+    if request.method == "POST" and guessing.is_one_too_many(request, request.user.get_username()):
+        return HttpResponse(TOO_MANY, status=429, content_type="text/plain")
     return cast(HttpResponse, PasswordPage.as_view()(request))
 
 

@@ -5,13 +5,14 @@ from typing import TypedDict
 from uuid import UUID
 
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
 
 from audit.services import record_change
 from authority.acting import Staff, needs
 from authority.rights import Right
 from authority.roles import Role
 from partner_platform.core.database.transactions import run_in_transaction
-from partner_platform.core.errors import BadRequest, ErrorCode
+from partner_platform.core.errors import BadRequest, ErrorCode, invalid_fields
 from staff.services.granting import require_for_rights
 from staff.services.sessions import end_sessions_of
 from staff.services.whom import require_not_own, require_other, require_own, require_superuser, user_target
@@ -31,11 +32,17 @@ class Details(TypedDict, total=False):
 def open_account(*, actor: str, username: str, password: str | None, email: str = "") -> User:
     """An account that may do nothing yet: a superuser makes it one of staff. Without password nobody signs in with it.
 
-    Raises 400 where the name is taken, in whatever spelling.
+    Raises 400 where the name is taken, in whatever spelling, or could be taken for another: letters, digits and
+    `@.+-_` alone, 150 at most.
     """
+    name = User.normalize_username(username)
+    try:
+        for validate in User._meta.get_field("username").validators:
+            validate(name)
+    except ValidationError as error:
+        raise invalid_fields({"username": error.messages}) from error
 
     def write() -> User:
-        name = User.normalize_username(username)
         if User.objects.filter(username=name).exists():
             raise BadRequest(ErrorCode.INVALID_REQUEST, "This name is taken", details={"username": name})
         user = User.objects.create_user(name, email, password)

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 
 from authority.acting import Staff
 from authority.roles import Role
+from partner_platform.core.database.transactions import run_in_transaction
 from staff.services.accounts import change_rights, open_account
 from staff.services.whom import require_superuser
 
@@ -19,7 +20,14 @@ def is_empty_system() -> bool:
 
 
 def open_first_admin(*, username: str, email: str, password: str) -> User:
-    """One of the first two: a superuser with the role admin. Nobody is there yet who could open it."""
+    """One of the first two: a superuser with the role admin. Nobody is there yet who could open it.
+
+    In one transaction: an account that was opened and got no rights would count as one of the two.
+    """
+    return run_in_transaction(lambda: _open_first(username, email, password))
+
+
+def _open_first(username: str, email: str, password: str) -> User:
     if not is_empty_system():
         raise RuntimeError("There are accounts already: one of them opens the next one")
     user = open_account(actor=NOBODY_YET, username=username, password=password, email=email)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from django.contrib.auth.models import User
 
 from authority.acting import Staff
+from authority.approvals import people
 from authority.approvals.changes import SensitiveChange
 from authority.approvals.requiring import require_approval
 from authority.rights import Right
@@ -24,8 +25,10 @@ def require_for_rights(
     """Ask, in the transaction of the change, where it grants something; 403 where who approves it is granted it."""
     if not _grants(before, after):
         return
-    if isinstance(actor, Staff) and actor.ticket is not None and actor.ticket.checker == f"staff:{user.username}":
-        raise Forbidden(ErrorCode.SELF_APPROVAL, "Nobody approves rights of their own")
+    if isinstance(actor, Staff) and actor.ticket is not None:
+        checker = Staff(people.username_of(actor.ticket.checker), ())
+        if people.is_same_person(user.username, str(user.pk), checker):
+            raise Forbidden(ErrorCode.SELF_APPROVAL, "Nobody approves rights of their own")
     change = SensitiveChange(
         kind=GRANTING,
         target=user_target(user),

@@ -78,8 +78,13 @@ def end_session(*, actor: str, session: ConsoleSession) -> None:
 
 @needs(Right.MANAGE_STAFF)
 def end_all_sessions(*, actor: str, user: User) -> None:
-    """End all of somebody's sessions."""
-    end_sessions_of(user=user, actor=actor, because="ended by staff")
+    """End all of somebody's sessions, and the token with which commands act as them (`authority.command_tokens`)."""
+
+    def end() -> None:
+        record_change(actor=actor, action="staff.all_sessions_ended", target=user_target(user))
+        end_sessions_of(user=user, actor=actor, because="ended by staff")
+
+    run_in_transaction(end)
 
 
 def expire_session(*, session: ConsoleSession, because: str) -> None:

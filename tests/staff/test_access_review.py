@@ -35,7 +35,7 @@ def people() -> User:
     ConsoleSession.objects.create(user=ann)
     ConsoleSession.objects.create(user=ann, ended_at=clock.now())
     User.objects.filter(pk=ann.pk).update(last_login="2026-01-05T10:30:00Z")
-    left = accounts.open_account(actor=staff_of(root), username="=left", password=None)
+    left = accounts.open_account(actor=staff_of(root), username="+left", password=None)
     left.groups.set(ann.groups.all())
     User.objects.filter(pk=left.pk).update(is_active=False, is_staff=True)
     return root
@@ -74,7 +74,7 @@ def test_the_command_writes_csv_that_no_spreadsheet_takes_for_a_formula(people: 
     call_command("access_review", stdout=out)
     rows = list(csv.DictReader(io.StringIO(out.getvalue())))
     assert list(rows[0]) == COLUMNS
-    assert [row["username"] for row in rows] == ["'=left", "ann", "root"]
+    assert [row["username"] for row in rows] == ["'+left", "ann", "root"]
     assert (rows[1]["active"], rows[1]["open_sessions"]) == ("true", "1")
     call_command("access_review", csv=str(file), stdout=io.StringIO())
     assert file.read_bytes().decode() == out.getvalue()
@@ -93,5 +93,5 @@ def test_it_is_seen_in_the_console_with_the_right_and_without_it_is_not(people: 
     page, file = (client.get(path) for path in paths)
     assert "recovery_codes:10" in page.content.decode()
     assert file["Content-Type"] == "text/csv; charset=utf-8"
-    assert "'=left" in file.content.decode()
+    assert "'+left" in file.content.decode()
     assert [Client().get(path).status_code for path in paths] == [302, 302]

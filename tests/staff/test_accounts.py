@@ -55,6 +55,15 @@ def test_an_account_is_opened_and_may_do_nothing_yet(chief: User) -> None:
     assert User.objects.count() == 2
 
 
+@pytest.mark.parametrize("name", ["ann\u200b", " ann", "ann\nbob", "ann\x00", "", "a" * 151])
+def test_no_account_has_a_name_that_looks_like_another_or_that_no_row_can_hold(chief: User, name: str) -> None:
+    staff_user("ann", Role.SUPPORT)
+    with pytest.raises(BadRequest) as refused:
+        accounts.open_account(actor=staff_of(chief), username=name, password=None)
+    assert "username" in refused.value.details
+    assert sorted(User.objects.values_list("username", flat=True)) == ["ann", "chief"]
+
+
 def test_a_closed_account_signs_in_no_more_and_is_opened_again(chief: User) -> None:
     staff_user("ann", Role.SUPPORT)
     browser, ann = Client(), User.objects.get(username="ann")

@@ -56,6 +56,15 @@ def test_who_is_granted_rights_does_not_approve_them(root: User) -> None:
     assert (User.objects.get(pk=bob.pk).is_superuser, the_approval().status) == (False, "WAITING")
 
 
+def test_nor_does_another_account_of_theirs(root: User) -> None:
+    bob, second = person("bob"), person("bob.2", Role.VIEWER, email="Bob@platform.example")
+    with pytest.raises(WaitsForApproval):
+        change(root, second, [Role.ADMIN], superuser=True)
+    with pytest.raises(Forbidden, match="rights of their own"):
+        deciding.approve(approval_id=str(the_approval().pk), actor=acting(bob), reason="mine")
+    assert (User.objects.get(pk=second.pk).is_superuser, the_approval().status) == (False, "WAITING")
+
+
 def test_rights_are_taken_away_at_once(root: User) -> None:
     ann = person("ann", Role.VIEWER, Role.CREDIT)
     change(root, ann, [Role.VIEWER])

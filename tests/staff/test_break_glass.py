@@ -84,6 +84,17 @@ def test_who_may_not_break_it_changes_nothing(ann: User) -> None:
     assert (GlassBreak.objects.count(), OutgoingMail.objects.count(), Approval.objects.count()) == (0, 0, 0)
 
 
+def test_a_reason_of_spaces_is_none_and_changes_nothing(ann: User) -> None:
+    partner = PartnerFactory.create()
+    with pytest.raises(PlatformError) as refused:
+        services.update_partner(
+            partner=partner, actor=acting(ann, break_glass=" \n"), daily_borrow_limit=str(2_000 * DOLLAR)
+        )
+    assert (refused.value.code, refused.value.details) == ("invalid_request", {"breakGlass": ["Say why."]})
+    assert Partner.objects.get(pk=partner.pk).daily_borrow_limit == 1_000 * DOLLAR
+    assert (GlassBreak.objects.count(), Approval.objects.count()) == (0, 0)
+
+
 def test_breaking_it_gives_no_other_right() -> None:
     auditor = person("eve", Role.AUDITOR)
     partner = PartnerFactory.create()

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyotp
@@ -13,11 +14,15 @@ from pytest_django import Settings
 
 from audit.models import AuditEntry
 from authority import command_tokens
+from authority.acting import staff_of
 from partner_platform.core.secrets import crypto
 from partners.models import Partner, PartnerStatus
-from staff.models import TotpDevice
+from staff.access.api_sessions import Device
+from staff.models import Passkey, TotpDevice
+from staff.services import accounts, factors
+from staff.services.sessions import end_all_sessions, end_own_session, end_session, open_session
 from tests.factories import PartnerFactory
-from tests.support.acting import group_of
+from tests.support.acting import group_of, staff
 from tests.support.clocks import shift_clock
 
 pytestmark = pytest.mark.django_db
@@ -139,6 +144,49 @@ def test_a_closed_account_and_a_changed_password_end_it(ann: User, monkeypatch: 
     ann.set_password("another long password")
     ann.save()
     assert refusal_of(partner) == "The password was changed since; run: manage.py login --as ann."
+
+
+def remove_one_of_two_factors(ann: User) -> None:
+    Passkey.objects.create(user=ann, credential_id="x", label="x")
+    factors.remove_app(actor=staff_of(ann), user=ann)
+
+
+def close_and_reopen(ann: User) -> None:
+    accounts.close_account(actor=staff("root"), user=ann)
+    accounts.reopen_account(actor=staff("root"), user=ann)
+
+
+def end_a_session(ann: User) -> None:
+    session = open_session(user=ann, device=Device("203.0.113.9", ""), with_factor=True)
+    end_session(actor=staff("root"), session=session)
+
+
+ENDED: dict[str, Callable[[User], None]] = {
+    "factors reset": lambda ann: factors.reset_factors(actor=staff("root"), user=ann),
+    "factor removed": remove_one_of_two_factors,
+    "closed and opened again": close_and_reopen,
+    "session ended": end_a_session,
+    "all ended, though none was open": lambda ann: end_all_sessions(actor=staff("root"), user=ann),
+}
+
+
+@pytest.mark.parametrize("how", ENDED)
+def test_a_token_ends_with_what_ends_the_accounts_sessions(
+    ann: User, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    log_in(monkeypatch, PASSWORD, CODE)
+    partner = PartnerFactory.create()
+    ENDED[how](ann)
+    with pytest.raises(CommandError, match="second factors were ended since"):
+        suspend(partner)
+    assert Partner.objects.get(pk=partner.pk).status == PartnerStatus.ACTIVE
+
+
+def test_a_token_stays_where_one_ends_a_session_of_ones_own(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_in(monkeypatch, PASSWORD, CODE)
+    session = open_session(user=ann, device=Device("203.0.113.9", ""), with_factor=True)
+    end_own_session(actor=staff_of(ann), session=session)
+    assert "is suspended" in suspend(PartnerFactory.create())
 
 
 def test_nobody_acts_with_anothers_token(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:

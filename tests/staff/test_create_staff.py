@@ -39,6 +39,19 @@ def test_the_first_two_are_admins_and_the_third_needs_somebody() -> None:
     assert [User.objects.get(username="ann").email] == ["ann@platform.example"]
 
 
+def test_a_first_admin_who_gets_no_rights_gets_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(**what: object) -> None:
+        raise RuntimeError("the process ends")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("staff.services.first_admins.change_rights", stop)
+        with pytest.raises(RuntimeError):
+            create("ann")
+    assert not User.objects.exists()
+    create("ann"), create("bob")
+    assert [rights_of(name) for name in ("ann", "bob")] == [(True, True, ["admin"])] * 2
+
+
 def test_a_closed_account_makes_no_room_for_another_first_admin() -> None:
     create("ann"), create("bob")
     User.objects.update(is_active=False)

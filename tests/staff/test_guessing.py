@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from audit.models import AuditEntry
+from staff.access import guessing
 from tests.support.signing_in import PASSWORD, member, outcome, sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("ann")]
@@ -81,3 +82,29 @@ def test_public_calls_of_an_address_are_limited_here_too(settings: Any) -> None:
 def test_without_redis_staff_come_in(settings: Any) -> None:
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
     assert sign_in().status_code == 200
+
+
+def test_the_password_page_of_a_session_that_was_left_open_is_no_way_to_guess(ann: User) -> None:
+    browser = Client(REMOTE_ADDR="203.0.113.1")
+    browser.post("/console/login/?next=/console/", {"username": "ann", "password": PASSWORD})
+
+    def change(old: str, new: str = "another long password") -> int:
+        form = {"old_password": old, "new_password1": new, "new_password2": new}
+        return browser.post("/console/password_change/", form).status_code
+
+    assert [change(PASSWORD, new="short") for _ in range(11)] == [200] * 11  # no guess: the old one is right
+    assert [change("wrong") for _ in range(11)] == [200] * 10 + [429]
+    assert change(PASSWORD) == 429
+    assert User.objects.get(pk=ann.pk).check_password(PASSWORD)
+    failures = AuditEntry.objects.filter(action="staff.sign_in_failed", target="staff:ann")
+    assert [entry.after["step"] for entry in failures] == ["password_change"] * 10
+
+
+def test_however_many_tries_there_are_the_person_comes_in_from_where_they_were_before(ann: User) -> None:
+    assert sign_in(address=ELSEWHERE).status_code == 200
+    for number in range(100):
+        request = RequestFactory().post("/auth/token", REMOTE_ADDR=f"2001:db8:0:{number:x}::1")
+        assert [guessing.is_one_too_many(request, "ann") for _ in range(3)] == [False] * 3
+    assert outcome(sign_in(address="203.0.113.1")) == TOO_MANY
+    assert sign_in(address=ELSEWHERE).status_code == 200
+    assert guess(4, ELSEWHERE, "ann") == [WRONG] * 3 + [TOO_MANY]

@@ -11,6 +11,7 @@ from django.conf import settings as platform
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
 
 from audit.models import AuditEntry
 from partner_platform.core import clock
@@ -86,6 +87,15 @@ def test_both_tokens_of_a_session_that_is_over_are_refused_at_once(ann: User, ho
     assert not is_taken(pair.access)
     assert outcome(refresh(pair.refresh)) == INVALID
     assert outcome(logout(pair.access)) == INVALID
+
+
+def test_a_session_without_second_factor_is_over_once_one_is_required(ann: User, settings: Settings) -> None:
+    pair = tokens_of(ann)
+    settings.STAFF_SECOND_FACTOR = "required"
+    assert not is_taken(pair.access)
+    assert outcome(refresh(pair.refresh)) == INVALID
+    ApiSession.objects.update(with_factor=True)
+    assert is_taken(pair.access)
 
 
 def test_no_other_token_than_an_access_token_of_ours_is_taken(ann: User) -> None:
