@@ -4,6 +4,7 @@ A row is a request and the rights that it needs, in the order in which they are 
 `right_missing` and told which. Which role has which right is in `authority.roles`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from authority.rights import Right
@@ -43,7 +44,7 @@ class Row:
     path: str
     rights: tuple[Right, ...]
     status: int = 200
-    body: dict[str, object] | None = field(default=None)
+    body: Mapping[str, object] | None = field(default=None)
     loan: str = "ACTIVE"  # what the loan is before the call
     query: str = ""
 

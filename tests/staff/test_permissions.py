@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import Model
 
 from audit.models import AuditEntry
 from authority.models import Approval
@@ -82,9 +83,9 @@ class World:
 
 def state() -> dict[str, Any]:
     """All that a call could change, but for entries of refusals."""
-    models = (Partner, ApiKey, PartnerLoan, IdempotencyKey, Endpoint, Approval, BorrowingPause, UserWallet)
-    models += (Onboarding, OnboardingDocument, OnboardingContact, OnboardingNote)
-    rows: dict[str, Any] = {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
+    models: tuple[type[Model], ...] = (Partner, ApiKey, PartnerLoan, IdempotencyKey, Endpoint, Approval, UserWallet)
+    models += (BorrowingPause, Onboarding, OnboardingDocument, OnboardingContact, OnboardingNote)
+    rows: dict[str, Any] = {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
     return {**rows, "trail": AuditEntry.objects.exclude(action="staff.refused").count()}
 
 

@@ -7,7 +7,8 @@ TAGS = {
     "Webhooks": "What happened, told to endpoints of a partner's and kept in a feed; docs/webhooks.md.",
     "Credentials": "A partner's own API keys and signing secret, by a key with the scope `manage`.",
     "Staff sign-in": "For people of the platform: tokens for the staff API, by password or wallet and second factor.",
-    "Staff": "For staff of the platform, with an access token: partners, their keys, loans, the log of calls.",
+    "Staff": "For staff of the platform, with an access token: partners and their onboarding, keys, loans, analytics, "
+    "statements, approvals, stopping, the log of calls; docs/staff.md.",
     "Service": "The service's own state, the platform's facts, and this document.",
 }
 
