@@ -148,7 +148,7 @@ class World:
 
 
 # Suspending the partner for its cell, and signing in for a token, are the test's own doing.
-OWN_DOING = ["partner.suspended", "partner.activated", "staff.signed_in"]
+OWN_DOING = ["partner.suspended", "partner.activated", "staff.signed_in", "staff.signed_out"]
 
 
 def state() -> dict[str, Any]:
