@@ -157,8 +157,10 @@ def test_what_it_tells_is_complete_and_for_its_owner_only(sandbox: RunningSandbo
             "admin",
             "partners",
             "users",
+            "staff",
         ),
     }
+    assert state["staff"] == []  # with --approvals there are two
     assert state["databaseUrl"].partition(":")[0] == settings.DB_ENGINE
     assert set(state["admin"]) == {"username", "password", "privateKey"}
     assert [set(partner) for partner in state["partners"]] == [
