@@ -23,6 +23,7 @@ class StaffViewSet(ContractView, ViewSet):
     authentication_classes = [StaffAuthentication]
     permission_classes = [HasRight]
     required_right: Right | None = None
+    write_right: Right | None = None  # for methods that are not safe, where it is another one
     rights: Mapping[str, Right] = {}  # of methods of the view that need another one, by their names
 
 

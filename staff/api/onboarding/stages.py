@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -176,12 +175,6 @@ class OnboardingViews(StaffViewSet):
     write_right = Right.MANAGE_ONBOARDING
     lookup_url_kwarg = "partner_id"
     lookup_value_regex = "[^/]+"
-
-    def check_permissions(self, request: Request) -> None:
-        """DRF's hook."""
-        if request.method not in SAFE_METHODS:
-            self.required_right = self.write_right
-        super().check_permissions(request)
 
 
 class OnboardingViewSet(OnboardingViews):
